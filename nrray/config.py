@@ -1,0 +1,124 @@
+"""Strict YAML configs: text in, frozen pydantic sections out. Unknown keys are errors that name the closest match.
+
+Each section class lives beside what it configures; a verb's config composes sections. This module knows none of
+them.
+"""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nrray.errors import ConfigError
+
+
+class Section(BaseModel):
+    """Base of all config sections: frozen, no unknown keys, defaults checked too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice: YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(k, deep=True) for k, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = node.start_mark.line + 1
+                raise ConfigError(f"key '{key}' is given twice in the mapping that starts at line {line}: keep one.")
+        return super().construct_mapping(node, deep=deep)
+
+
+def load_config(cls: type[SectionT], path: str | Path | None, overrides: Sequence[str] = ()) -> SectionT:
+    """Read `path` (or only the defaults where it is None), apply `key.path=value` overrides, validate.
+
+    Raises ConfigError with one line per problem, each with the key's path and, for a misspelt key, its closest match.
+    """
+    data: dict[str, Any] = {}
+    where = "the defaults"
+    if path is not None:
+        where = str(path)
+        data = read_mapping(path)
+    for override in overrides:
+        _apply_override(data, override)
+    return validate_mapping(cls, data, where=where)
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """The YAML mapping in `path`. Raises ConfigError where there is none."""
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"config file not found: {file}. Examples are in configs/.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config file {file} cannot be read: {error}") from None
+    try:
+        data = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file} is not valid YAML: {error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file} holds a {type(data).__name__}; expected a mapping of settings.")
+    return data
+
+
+def validate_mapping(cls: type[SectionT], data: dict[str, Any], *, where: str) -> SectionT:
+    """`data` as a `cls`. Raises ConfigError that lists all problems at once."""
+    try:
+        return cls.model_validate(data)
+    except ValidationError as error:
+        lines = [_problem_line(cls, problem) for problem in error.errors()]
+        raise ConfigError(f"{where}: {len(lines)} problem(s)\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+def _apply_override(data: dict[str, Any], override: str) -> None:
+    key_path, equals, text = override.partition("=")
+    if not equals or not key_path.strip():
+        raise ConfigError(f"--set {override!r}: expected key.path=value, for example --set model.device=cpu")
+    try:
+        value = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from None
+    *parents, last = key_path.strip().split(".")
+    target = data
+    for parent in parents:
+        child = target.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override!r}: '{parent}' is a single value, it has no '{last}'.")
+        target = child
+    target[last] = value
+
+
+def _problem_line(cls: type[BaseModel], problem: Any) -> str:
+    location = [part for part in problem["loc"] if isinstance(part, str)]
+    path = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(cls, location[:-1])
+        close = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+        hint = f"; did you mean '{close[0]}'?" if close else f"; known keys: {', '.join(sorted(known))}"
+        return f"{path}: unknown key{hint}"
+    if problem["type"] == "missing":
+        return f"{path}: is required and was not given"
+    found = repr(problem.get("input"))
+    return f"{path}: found {found if len(found) < 80 else found[:77] + '...'}: {problem['msg']}"
+
+
+def _fields_at(cls: type[BaseModel], path: list[str]) -> list[str]:
+    current: Any = cls
+    for part in path:
+        field = current.model_fields.get(part) if hasattr(current, "model_fields") else None
+        if field is None:
+            return []
+        current = field.annotation
+    return list(current.model_fields) if hasattr(current, "model_fields") else []

@@ -1,0 +1,79 @@
+"""The error tree. Every message says what was found, what was expected and what to do.
+
+NrrayError
+├── ConfigError          a config file or --set value that cannot be used
+├── DataError            a manifest, sidecar, ledger or truth table that cannot be used
+├── IdentityError        an output that was made with another model, sampling or label set
+├── OutputBusyError      an output that another run is writing
+├── StorageError         a full disk, a read-only folder, an object store that refuses
+├── ResourcesError       more asked than the machine or cluster has
+├── ModelError           a checkpoint that cannot be loaded or does not fit the label set
+└── DecodeError(kind)    one video or one unit that could not be decoded; becomes a row, ends no run
+"""
+
+from enum import Enum
+
+
+class ErrorKind(str, Enum):
+    """Why a video or a unit has no labels. The value stands in every table."""
+
+    MISSING = "missing"  # the file is not there (any more)
+    CHANGED = "changed_since_scan"  # size or modification time differ from the manifest
+    STILL_GROWING = "still_growing"  # was modified so recently that somebody may be writing it
+    EMPTY = "empty"  # zero bytes
+    UNREADABLE = "unreadable"  # no demuxer or decoder makes sense of it
+    NO_VIDEO = "no_video_stream"  # audio or data only
+    ENCRYPTED = "encrypted"  # decodes to rubbish by design
+    UNSUPPORTED = "unsupported"  # this backend cannot give the right pixels for this file
+    TOO_LARGE = "too_large"  # frame dimensions beyond the limit
+    NO_FRAMES = "no_frames"  # opened, but not one frame came out
+    DECODE_FAILED = "decode_failed"  # damaged: decoding stopped with an error
+    DECODER_CRASHED = "decoder_crashed"  # the decoder's process died
+    DECODER_TIMEOUT = "decoder_timeout"  # the decoder's process exceeded its wall-clock limit
+    DECODER_MEMORY = "decoder_memory"  # the decoder's process exceeded its resident-memory limit
+    LABEL_FAILED = "label_failed"  # the model raised on this unit
+    LABEL_MEMORY = "label_memory"  # the device ran out of memory even for a single window
+    KILLED_LABELER = "killed_labeler"  # entered a bounded number of times, and each time its process died
+
+
+class NrrayError(Exception):
+    """Base of all errors that end a command with a message and no traceback."""
+
+
+class ConfigError(NrrayError):
+    """A config file or a --set value that cannot be used."""
+
+
+class DataError(NrrayError):
+    """A manifest, sidecar, ledger or truth table that cannot be used."""
+
+
+class IdentityError(NrrayError):
+    """An output folder that holds results of another model, sampling or label set."""
+
+
+class OutputBusyError(NrrayError):
+    """An output folder that another run is writing."""
+
+
+class StorageError(NrrayError):
+    """Storage that is full, read-only or refuses."""
+
+
+class ResourcesError(NrrayError):
+    """More asked than the machine or the cluster has."""
+
+
+class ModelError(NrrayError):
+    """A checkpoint that cannot be loaded, or that does not fit the label set or sampling."""
+
+
+class DecodeError(NrrayError):
+    """One video, or one unit of it, that could not be decoded; `kind` names the reason in the tables."""
+
+    def __init__(self, kind: ErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    def __reduce__(self) -> tuple[type["DecodeError"], tuple[ErrorKind, str]]:
+        return (DecodeError, (self.kind, str(self)))
