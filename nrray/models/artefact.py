@@ -1,0 +1,135 @@
+"""A checkpoint folder on disk: where it is, what its `nrray.json` says, its digest. Knows no torch.
+
+An artefact is a Hugging Face checkpoint folder that also holds `nrray.json` and `head.safetensors`.
+"""
+
+import hashlib
+import json
+from enum import Enum
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+import nrray
+from nrray.config import Section
+from nrray.errors import ModelError
+from nrray.labels import LabelSet
+from nrray.models.config import EMBEDDED
+from nrray.sampling import Sampling
+
+ARTEFACT_FILE = "nrray.json"
+HEAD_FILE = "head.safetensors"
+ARTEFACT_SCHEMA_VERSION = 1
+_READ_BYTES = 1 << 20
+
+
+class Pooling(str, Enum):
+    """Which hidden states the head reads."""
+
+    LAST = "last"  # the last token: after the prompt, so it has seen frames and question
+    MEAN_FRAMES = "mean_frames"  # the mean over all image or video tokens
+
+
+class TrainedLabels(Section):
+    """The label set that a head was trained for."""
+
+    name: str
+    activities: tuple[str, ...] = Field(min_length=1)
+    digest: str
+
+
+class Artefact(Section):
+    """The content of `nrray.json`: all that a head needs beside its weights."""
+
+    schema_version: int
+    name: str
+    labels: TrainedLabels
+    sampling: Sampling
+    prompt: str = Field(description="the text of the user's turn, after the frames")
+    pooling: Pooling
+    thresholds: dict[str, float] = Field(description="a score at or above is present; one per activity")
+
+
+def resolve_model_path(path: str | Path) -> Path:
+    """The folder that `path` names; "embedded" is the model inside the package. Raises ModelError."""
+    folder = Path(nrray.__file__).parent / "models" / "embedded" if str(path) == EMBEDDED else Path(path).expanduser()
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing"
+        raise ModelError(
+            f"model path {folder}: found {found}, expected a checkpoint folder (config.json, *.safetensors, "
+            f"processor and tokenizer files). Give such a folder, or 'embedded' for the model inside the package."
+        )
+    return folder
+
+
+def model_digest(path: str | Path) -> str:
+    """sha256 over names and contents of all files in the folder, in order of name. Raises ModelError."""
+    folder = resolve_model_path(path)
+    total = hashlib.sha256()
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        total.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        content = hashlib.sha256()
+        with file.open("rb") as stream:
+            while block := stream.read(_READ_BYTES):
+                content.update(block)
+        total.update(content.digest())
+    return total.hexdigest()
+
+
+def read_artefact(path: str | Path) -> Artefact | None:
+    """The folder's `nrray.json`, or None where it has none: such a checkpoint is prompted. Raises ModelError."""
+    file = resolve_model_path(path) / ARTEFACT_FILE
+    if not file.exists():
+        return None
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        found = data.get("schema_version") if isinstance(data, dict) else None
+        if found != ARTEFACT_SCHEMA_VERSION:
+            raise ModelError(
+                f"{file}: found schema_version {found}, expected {ARTEFACT_SCHEMA_VERSION}. "
+                f"Train the model again with this version of nrray."
+            )
+        artefact = Artefact.model_validate(data)
+    except (OSError, ValueError, ValidationError) as error:
+        raise ModelError(f"{file} cannot be used: {error}. Train the model again, or restore the file.") from None
+    if set(artefact.thresholds) != set(artefact.labels.activities):
+        raise ModelError(
+            f"{file}: found thresholds for {sorted(artefact.thresholds)}, expected one for each of "
+            f"{list(artefact.labels.activities)}. Restore the file."
+        )
+    return artefact
+
+
+def write_artefact(artefact: Artefact, folder: Path) -> Path:
+    """Write `nrray.json` into `folder`; returns the file."""
+    file = folder / ARTEFACT_FILE
+    file.write_text(json.dumps(artefact.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
+    return file
+
+
+def read_sampling(path: str | Path) -> Sampling | None:
+    """The sampling that the model was trained with, or None where it was not trained here. Raises ModelError."""
+    artefact = read_artefact(path)
+    return None if artefact is None else artefact.sampling
+
+
+def trained_labels(label_set: LabelSet) -> TrainedLabels:
+    """What an artefact notes of the label set that it is trained for."""
+    return TrainedLabels(name=label_set.name, activities=label_set.names, digest=label_set.digest)
+
+
+def check_labels(artefact: Artefact, label_set: LabelSet, *, folder: Path) -> None:
+    """Raise ModelError where the head was trained for other activities, or for other definitions of them."""
+    trained = artefact.labels
+    if trained.activities != label_set.names:
+        raise ModelError(
+            f"model {folder}: its head was trained for {list(trained.activities)}, the label set "
+            f"'{label_set.name}' has {list(label_set.names)} (order counts). Use the label set '{trained.name}', or "
+            f"train a model for this one."
+        )
+    if trained.digest != label_set.digest:
+        raise ModelError(
+            f"model {folder}: label set '{label_set.name}' has the same activities as the one it was trained for, but "
+            f"other definitions, questions or rules (digest {label_set.digest[:12]}, expected {trained.digest[:12]}). "
+            f"Use the label set of the training, or train a model for this one."
+        )

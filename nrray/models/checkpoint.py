@@ -1,0 +1,158 @@
+"""Loads any image-text-to-text checkpoint folder through transformers' Auto classes, or says why it cannot."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+from transformers.utils import logging as transformers_logging
+
+from nrray.errors import ModelError
+from nrray.models.artefact import model_digest, resolve_model_path
+from nrray.models.config import Device, Dtype, ModelConfig
+from nrray.models.labeler import ModelInfo, ModelKind
+from nrray.sampling import Sampling
+
+_LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    SafetensorError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A loaded model in eval mode, its processor, and where it runs."""
+
+    folder: Path
+    model: Any  # transformers.PreTrainedModel
+    processor: Any  # transformers.ProcessorMixin
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def frame_token_ids(self) -> tuple[int, ...]:
+        """Ids of the tokens that stand for pictures in the prompt."""
+        owners = (self.processor, self.model.config)
+        names = ("image_token_id", "video_token_id")
+        found = {getattr(owner, name, None) for owner in owners for name in names}
+        return tuple(sorted(token for token in found if isinstance(token, int)))
+
+
+def load_checkpoint(config: ModelConfig) -> Checkpoint:
+    """The model and processor in `config.path`, on their device. Raises ModelError."""
+    folder = resolve_model_path(config.path)
+    _check_files(folder)
+    transformers_logging.disable_progress_bar()  # actors would write it into each other's lines
+    device = torch_device(config.device)
+    dtype = torch_dtype(config.dtype, device)
+    if device.type == "cpu":
+        torch.set_num_threads(config.num_threads)
+    try:
+        model_config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if type(model_config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+            raise ModelError(
+                f"model {folder}: found a '{model_config.model_type}' checkpoint, expected one of transformers' "
+                f"image-text-to-text classes. Give a vision-language model."
+            )
+        model, loading = AutoModelForImageTextToText.from_pretrained(
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except _LOADING_ERRORS as error:
+        raise ModelError(
+            f"model {folder} cannot be loaded: {type(error).__name__}: {error}. Expected a complete checkpoint of an "
+            f"image-text-to-text class, with its processor; copy it again or install what the message names."
+        ) from error
+    _check_loaded(folder, loading=loading, processor=processor)
+    processor.tokenizer.padding_side = "left"  # so that the last token of every row is the last of its prompt
+    return Checkpoint(folder=folder, model=model.to(device).eval(), processor=processor, device=device, dtype=dtype)
+
+
+def checkpoint_info(
+    checkpoint: Checkpoint, *, name: str, activities: tuple[str, ...], sampling: Sampling | None, kind: ModelKind
+) -> ModelInfo:
+    """What was loaded, for people and for the identity of an output."""
+    tensors = [*checkpoint.model.parameters(), *checkpoint.model.buffers()]
+    return ModelInfo(
+        name=name,
+        path=str(checkpoint.folder),
+        digest=model_digest(checkpoint.folder),
+        parameter_count=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
+        activities=activities,
+        sampling=sampling,
+        kind=kind,
+        device=str(checkpoint.device),
+        dtype=str(checkpoint.dtype).removeprefix("torch."),
+        memory_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+    )
+
+
+def torch_device(device: Device) -> torch.device:
+    """The device to run on. Raises ModelError where CUDA is asked for and there is none."""
+    if device is Device.AUTO:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device is Device.CUDA and not torch.cuda.is_available():
+        raise ModelError(
+            "model.device: found cuda in the config, but torch sees no CUDA device here. Set it to auto or cpu, or "
+            "install a CUDA build of torch and the GPU's driver."
+        )
+    return torch.device(device.value)
+
+
+def torch_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
+    """The number format to run in."""
+    if dtype is Dtype.AUTO:
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return torch.bfloat16 if dtype is Dtype.BFLOAT16 else torch.float32
+
+
+def _check_files(folder: Path) -> None:
+    names = sorted(file.name for file in folder.iterdir())
+    weights = [name for name in names if name.startswith("model") and name.endswith(".safetensors")]
+    if "config.json" in names and weights:
+        return
+    pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+    if pickled and not weights:
+        raise ModelError(
+            f"model {folder}: found pickled weights {pickled}, expected model*.safetensors. Pickle files can run code "
+            f"and are never opened: load the model where you trust it and save it with save_pretrained(folder)."
+        )
+    missing = ([] if "config.json" in names else ["config.json"]) + ([] if weights else ["model*.safetensors"])
+    raise ModelError(
+        f"model {folder}: found {names[:12] or 'an empty folder'}, expected also {' and '.join(missing)}. "
+        f"Give a checkpoint folder as save_pretrained writes it."
+    )
+
+
+def _check_loaded(folder: Path, *, loading: dict[str, Any], processor: Any) -> None:
+    for problem in ("missing_keys", "mismatched_keys"):
+        if keys := sorted(str(key) for key in loading.get(problem) or ()):
+            raise ModelError(
+                f"model {folder}: found {len(keys)} {problem.replace('_', ' ')} among its weights "
+                f"({', '.join(keys[:3])}, ...), expected none: they would be random. Copy the checkpoint again, or "
+                f"install the transformers version that it was saved with."
+            )
+    if not hasattr(processor, "tokenizer"):
+        raise ModelError(
+            f"model {folder}: found a {type(processor).__name__} for its processor, expected a processor with "
+            f"tokenizer and image or video processor. Add the checkpoint's processor and tokenizer files."
+        )
+    if getattr(processor, "chat_template", None) is None and processor.tokenizer.chat_template is None:
+        raise ModelError(
+            f"model {folder}: its processor has no chat template, so frames and question cannot be laid out as it was "
+            f"trained. Add the checkpoint's chat_template.jinja."
+        )

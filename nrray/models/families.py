@@ -1,0 +1,228 @@
+"""How a family of checkpoints takes frames: small classes with declared capabilities, chosen by what they can do.
+
+A family turns a unit's windows into model inputs (for questions in words) or into hidden states (for a head).
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nrray.errors import ModelError
+from nrray.models.batches import micro_batched
+from nrray.models.checkpoint import Checkpoint
+from nrray.types import US_PER_SECOND, Frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenStates:
+    """Of B windows: hidden (B, L, D) of the last layer; attended, frame_tokens (B, L) bool."""
+
+    hidden: torch.Tensor
+    attended: torch.Tensor
+    frame_tokens: torch.Tensor
+
+
+UnitForward = Callable[[slice], HiddenStates]
+
+
+class Family(Protocol):
+    """One way of giving frames to a model."""
+
+    def window_inputs(
+        self, frames: Frames, rows: slice, *, question: str, frames_per_second: float
+    ) -> dict[str, torch.Tensor]:
+        """The processor's tensors for windows `rows` of a unit, on the model's device."""
+        ...
+
+    def unit_forward(
+        self, frames: Frames, *, question: str, frames_per_second: float, micro_batch_windows: int
+    ) -> UnitForward:
+        """A function from rows to hidden states; what windows share is computed once, here."""
+        ...
+
+
+def family_of(checkpoint: Checkpoint) -> Family:
+    """The first family that fits the checkpoint. Raises ModelError where its processor takes no frames."""
+    for family in (VideoFamily, FrameWiseFamily, ImageFamily):
+        if family.fits(checkpoint):
+            return family(checkpoint)
+    raise ModelError(
+        f"model {checkpoint.folder}: found a {type(checkpoint.processor).__name__} without image or video processor, "
+        f"expected one of the two. Add the checkpoint's preprocessor_config.json."
+    )
+
+
+def frames_per_second_of(frames: Frames) -> float:
+    """The rate at which a unit was sampled, from the median step of its presentation times."""
+    steps = np.diff(frames.pts_us)
+    steps = steps[steps > 0]
+    return 1.0 if steps.size == 0 else US_PER_SECOND / float(np.median(steps))
+
+
+def window_pixels(frames: Frames, rows: slice) -> list[NDArray[np.uint8]]:
+    """One (F, H, W, 3) uint8 array per window of `rows`."""
+    return [frames.pixels[used] for used in frames.window_frames[rows]]
+
+
+class VideoFamily:
+    """The frames of a window are one video: any checkpoint whose processor has a video processor."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+
+    @staticmethod
+    def fits(checkpoint: Checkpoint) -> bool:
+        return getattr(checkpoint.processor, "video_processor", None) is not None
+
+    def window_inputs(
+        self, frames: Frames, rows: slice, *, question: str, frames_per_second: float
+    ) -> dict[str, torch.Tensor]:
+        videos = window_pixels(frames, rows)
+        metadata = [_video_metadata(video, frames_per_second=frames_per_second) for video in videos]
+        text = chat_text(self._checkpoint, [{"type": "video"}], question=question)
+        return _processed(
+            self._checkpoint,
+            text=[text] * len(videos),
+            videos=videos,
+            video_metadata=metadata,
+            do_sample_frames=False,
+        )
+
+    def unit_forward(
+        self, frames: Frames, *, question: str, frames_per_second: float, micro_batch_windows: int
+    ) -> UnitForward:
+        return _plain_forward(self, self._checkpoint, frames, question=question, frames_per_second=frames_per_second)
+
+
+class ImageFamily:
+    """The frames of a window are images in order, for checkpoints that know no video."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+
+    @staticmethod
+    def fits(checkpoint: Checkpoint) -> bool:
+        return getattr(checkpoint.processor, "image_processor", None) is not None
+
+    def window_inputs(
+        self, frames: Frames, rows: slice, *, question: str, frames_per_second: float
+    ) -> dict[str, torch.Tensor]:
+        windows = window_pixels(frames, rows)
+        text = chat_text(self._checkpoint, [{"type": "image"}] * len(windows[0]), question=question)
+        images = [list(window) for window in windows]
+        return _processed(self._checkpoint, text=[text] * len(windows), images=images)
+
+    def unit_forward(
+        self, frames: Frames, *, question: str, frames_per_second: float, micro_batch_windows: int
+    ) -> UnitForward:
+        return _plain_forward(self, self._checkpoint, frames, question=question, frames_per_second=frames_per_second)
+
+
+class FrameWiseFamily(ImageFamily):
+    """Frames are images, and the tower sees each alone: a frame shared by windows is encoded once.
+
+    Holds for classes whose `get_image_features` maps (N, 3, H, W) to N equal blocks of embeddings that replace the
+    image tokens in order, with plain 1-D positions.
+    """
+
+    model_types = frozenset({"fast_vlm", "llava"})
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(checkpoint)
+        checkpoint.model.to(memory_format=torch.channels_last)  # convolutions run 1.5 to 2 times faster so on a CPU
+
+    @staticmethod
+    def fits(checkpoint: Checkpoint) -> bool:
+        is_declared = checkpoint.model.config.model_type in FrameWiseFamily.model_types
+        return is_declared and ImageFamily.fits(checkpoint)
+
+    def unit_forward(
+        self, frames: Frames, *, question: str, frames_per_second: float, micro_batch_windows: int
+    ) -> UnitForward:
+        used, positions = np.unique(frames.window_frames, return_inverse=True)
+        window_frames = torch.from_numpy(positions.reshape(frames.window_frames.shape))
+        blocks = micro_batched(
+            lambda rows: self.frame_embeddings(frames.pixels[used[rows]]),
+            num_rows=len(used),
+            rows_per_batch=micro_batch_windows * frames.window_frames.shape[1],
+        )
+        embeddings = torch.cat(blocks)  # (N, tokens a frame, D)
+        inputs = self.window_inputs(frames, slice(0, 1), question=question, frames_per_second=frames_per_second)
+        checkpoint, input_ids = self._checkpoint, inputs["input_ids"]
+        text = checkpoint.model.get_input_embeddings()(input_ids)  # (1, L, D)
+        is_frame = _frame_tokens(checkpoint, input_ids)
+
+        def forward(rows: slice) -> HiddenStates:
+            picked = embeddings[window_frames[rows].to(embeddings.device)]  # (B, F, tokens a frame, D)
+            batch = picked.shape[0]
+            mask = is_frame.expand(batch, -1)
+            embeds = text.expand(batch, -1, -1).masked_scatter(mask.unsqueeze(-1), picked.to(text.dtype))
+            attended = torch.ones_like(mask)
+            hidden = _last_hidden(checkpoint, {"inputs_embeds": embeds, "attention_mask": attended.long()})
+            return HiddenStates(hidden=hidden, attended=attended, frame_tokens=mask)
+
+        return forward
+
+    def frame_embeddings(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
+        """(N, tokens a frame, D) embeddings of (N, H, W, 3) uint8 frames."""
+        prepared = self._checkpoint.processor.image_processor(images=list(pixels), return_tensors="pt")
+        values = prepared["pixel_values"].to(self._checkpoint.device, self._checkpoint.dtype)
+        values = values.contiguous(memory_format=torch.channels_last)
+        features = self._checkpoint.model.get_image_features(pixel_values=values, return_dict=True).pooler_output
+        return features if isinstance(features, torch.Tensor) else torch.stack(list(features))
+
+
+def chat_text(checkpoint: Checkpoint, media: Iterable[Mapping[str, str]], *, question: str) -> str:
+    """The prompt: one user turn of media and question, and the opening of the answer."""
+    content = [*media, {"type": "text", "text": question}]
+    messages = [{"role": "user", "content": content}]
+    text: str = checkpoint.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return text
+
+
+def _plain_forward(
+    family: Family, checkpoint: Checkpoint, frames: Frames, *, question: str, frames_per_second: float
+) -> UnitForward:
+    def forward(rows: slice) -> HiddenStates:
+        inputs = family.window_inputs(frames, rows, question=question, frames_per_second=frames_per_second)
+        return HiddenStates(
+            hidden=_last_hidden(checkpoint, inputs),
+            attended=inputs["attention_mask"].bool(),
+            frame_tokens=_frame_tokens(checkpoint, inputs["input_ids"]),
+        )
+
+    return forward
+
+
+def _last_hidden(checkpoint: Checkpoint, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    # The class without its vocabulary head: logits over 100,000 words would cost more than the hidden states.
+    hidden: torch.Tensor = checkpoint.model.base_model(**inputs, use_cache=False).last_hidden_state
+    return hidden
+
+
+def _frame_tokens(checkpoint: Checkpoint, input_ids: torch.Tensor) -> torch.Tensor:
+    return torch.isin(input_ids, torch.tensor(checkpoint.frame_token_ids, device=input_ids.device))
+
+
+def _processed(checkpoint: Checkpoint, **arguments: Any) -> dict[str, torch.Tensor]:
+    # Models with 3-D positions need the token types; some drop them silently, others raise, the rest do not know them.
+    if "mm_token_type_ids" in inspect.signature(checkpoint.model.forward).parameters:
+        arguments["return_mm_token_type_ids"] = True
+    inputs = checkpoint.processor(**arguments, padding=True, return_tensors="pt")
+    placed: dict[str, torch.Tensor] = dict(inputs.to(checkpoint.device, dtype=checkpoint.dtype))
+    return placed
+
+
+def _video_metadata(video: NDArray[np.uint8], *, frames_per_second: float) -> dict[str, Any]:
+    num_frames = len(video)
+    return {
+        "total_num_frames": num_frames,
+        "fps": frames_per_second,
+        "duration": num_frames / frames_per_second,
+        "frames_indices": list(range(num_frames)),
+    }

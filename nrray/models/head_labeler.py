@@ -1,0 +1,127 @@
+"""The product: a vision-language model with a trained linear head, one score per activity and window."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from nrray.errors import ModelError
+from nrray.labels import LabelSet
+from nrray.models.artefact import HEAD_FILE, Artefact, Pooling, check_labels, read_artefact, resolve_model_path
+from nrray.models.batches import micro_batched
+from nrray.models.checkpoint import checkpoint_info, load_checkpoint
+from nrray.models.config import ModelConfig
+from nrray.models.families import HiddenStates, family_of
+from nrray.models.labeler import ModelInfo, ModelKind
+from nrray.models.rules import states_from_scores
+from nrray.types import Frames, WindowLabels
+
+
+class HeadLabeler:
+    """Scores are the sigmoid of a linear head in float32; states follow the artefact's thresholds and the rules."""
+
+    def __init__(self, config: ModelConfig, label_set: LabelSet) -> None:
+        folder = resolve_model_path(config.path)
+        self._artefact = _required_artefact(folder)
+        check_labels(self._artefact, label_set, folder=folder)
+        self._label_set = label_set
+        self._micro_batch_windows = config.micro_batch_windows
+        self._checkpoint = load_checkpoint(config)
+        self._family = family_of(self._checkpoint)
+        hidden_size = int(self._checkpoint.model.config.get_text_config().hidden_size)
+        self._head = load_head(folder, hidden_size=hidden_size, num_activities=len(label_set.names))
+        self._head.to(self._checkpoint.device)
+        self._thresholds = np.array([self._artefact.thresholds[name] for name in label_set.names], dtype=np.float32)
+        self._info = checkpoint_info(
+            self._checkpoint,
+            name=self._artefact.name,
+            activities=label_set.names,
+            sampling=self._artefact.sampling,
+            kind=ModelKind.HEAD,
+        )
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._info
+
+    def label(self, frames: Frames) -> WindowLabels:
+        """Scores and PRESENT or ABSENT of all windows. Raises ModelError, LabelMemoryError."""
+        check_frames(self._artefact, frames)
+        num_windows = len(frames.window_frames)
+        if num_windows == 0:
+            scores = np.zeros((0, len(self._label_set.names)), dtype=np.float32)
+        else:
+            scores = self._scores(frames)
+        states = states_from_scores(scores, thresholds=self._thresholds, label_set=self._label_set)
+        return WindowLabels(scores=scores, states=states, answers=None)
+
+    def _scores(self, frames: Frames) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            forward = self._family.unit_forward(
+                frames,
+                question=self._artefact.prompt,
+                frames_per_second=self._artefact.sampling.frames_per_second,
+                micro_batch_windows=self._micro_batch_windows,
+            )
+            batches = micro_batched(
+                lambda rows: torch.sigmoid(self._head(pooled(forward(rows), self._artefact.pooling))).cpu(),
+                num_rows=len(frames.window_frames),
+                rows_per_batch=self._micro_batch_windows,
+            )
+        scores: NDArray[np.float32] = torch.cat(batches).numpy()
+        return scores
+
+
+def pooled(states: HiddenStates, pooling: Pooling) -> torch.Tensor:
+    """(B, D) float32: what the head reads of each window."""
+    hidden = states.hidden.float()
+    if pooling is Pooling.MEAN_FRAMES:
+        weights = states.frame_tokens.float().unsqueeze(-1)
+        return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1)
+    positions = torch.arange(hidden.shape[1], device=hidden.device)
+    last = (states.attended * positions).argmax(dim=1)
+    return hidden[torch.arange(hidden.shape[0], device=hidden.device), last]
+
+
+def load_head(folder: Path, *, hidden_size: int, num_activities: int) -> torch.nn.Linear:
+    """The float32 head in `folder`. Raises ModelError where it does not fit the model or the label set."""
+    file = folder / HEAD_FILE
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"{file} cannot be read: {error}. A folder with nrray.json needs its head; copy the model again."
+        ) from None
+    expected = {"weight": (num_activities, hidden_size), "bias": (num_activities,)}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if found != expected:
+        raise ModelError(
+            f"{file}: found {found}, expected {expected} (activities, hidden size). Train the model again for this "
+            f"label set, or restore the file."
+        )
+    head = torch.nn.Linear(hidden_size, num_activities)
+    head.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    return head.requires_grad_(False)
+
+
+def check_frames(artefact: Artefact, frames: Frames) -> None:
+    """Raise ModelError where a unit was not sampled as the head was trained."""
+    sampling = artefact.sampling
+    expected = (sampling.frames_per_window, sampling.frame_height_px, sampling.frame_width_px)
+    found = (frames.window_frames.shape[1], *frames.pixels.shape[1:3])
+    if found != expected:
+        raise ModelError(
+            f"model {artefact.name}: found windows of {found[0]} frames of {found[2]}x{found[1]} px, expected "
+            f"{expected[0]} of {expected[2]}x{expected[1]} px as in its training. Set the sampling section to the "
+            f"model's."
+        )
+
+
+def _required_artefact(folder: Path) -> Artefact:
+    artefact = read_artefact(folder)
+    if artefact is None:
+        raise ModelError(f"model {folder}: found no nrray.json, expected the description of a trained head.")
+    return artefact

@@ -1,0 +1,66 @@
+"""What a labeler is, whatever its model: the seam between models and everything that runs them. Knows no torch."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from nrray.errors import ModelError, NrrayError
+from nrray.sampling import Sampling
+from nrray.types import Frames, WindowLabels
+
+
+class LabelMemoryError(NrrayError):
+    """The device ran out of memory even for a single window: `ErrorKind.LABEL_MEMORY` in the tables."""
+
+
+class ModelKind(str, Enum):
+    """How a model answers: with a trained head, or with words."""
+
+    HEAD = "head"
+    PROMPTED = "prompted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """What was loaded. `digest` hashes all files of the folder; `sampling` is what a head was trained with."""
+
+    name: str
+    path: str
+    digest: str
+    parameter_count: int
+    activities: tuple[str, ...]
+    sampling: Sampling | None
+    kind: ModelKind
+    device: str
+    dtype: str
+    memory_bytes: int  # weights and buffers on the device
+
+
+class Labeler(Protocol):
+    """A loaded model. Not thread-safe; one per process."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def label(self, frames: Frames) -> WindowLabels:
+        """Scores and states of all W windows, activities in the label set's order.
+
+        Raises LabelMemoryError where not even one window fits the device, ModelError where the frames are not
+        sampled as the model was trained.
+        """
+        ...
+
+
+def check_sampling(info: ModelInfo, sampling: Sampling) -> None:
+    """Raise ModelError where a run would sample otherwise than the model was trained; a stride is free."""
+    if info.sampling is None:
+        return
+    fixed = ("frames_per_second", "window_seconds", "frame_width_px", "frame_height_px")
+    wrong = [name for name in fixed if getattr(info.sampling, name) != getattr(sampling, name)]
+    if wrong:
+        found = ", ".join(f"{name}={getattr(sampling, name):g}" for name in wrong)
+        expected = ", ".join(f"{name}={getattr(info.sampling, name):g}" for name in wrong)
+        raise ModelError(
+            f"model {info.name} was trained with {expected}; the config samples {found}. "
+            f"Set the sampling section to the model's, or train a model with this sampling."
+        )

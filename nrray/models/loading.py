@@ -1,0 +1,32 @@
+"""The way in: a config and a label set become a labeler. Decides which class fits the folder."""
+
+from typing import Any
+
+from nrray.labels import LabelSet
+from nrray.models.artefact import read_artefact, resolve_model_path
+from nrray.models.config import ModelConfig
+from nrray.models.labeler import Labeler
+
+# torch and transformers take seconds to import: they come in with the first model, not with this package.
+
+
+def load_labeler(config: ModelConfig, label_set: LabelSet) -> Labeler:
+    """A labeler for the checkpoint in `config.path`: its head where it has one, else yes/no questions.
+
+    Raises ModelError for a folder that is no such checkpoint or does not fit the label set.
+    """
+    folder = resolve_model_path(config.path)
+    if read_artefact(folder) is None:
+        from nrray.models.prompt_labeler import PromptLabeler
+
+        return PromptLabeler(config, label_set)
+    from nrray.models.head_labeler import HeadLabeler
+
+    return HeadLabeler(config, label_set)
+
+
+def measure_labeler(config: ModelConfig, label_set: LabelSet) -> dict[str, Any]:
+    """What `nrray doctor --model` shows: load seconds, size, windows per second, FLOPs of one window."""
+    from nrray.models.measure import measured_labeler
+
+    return measured_labeler(config, label_set)

@@ -1,0 +1,68 @@
+"""How heavy and how fast a model is on this machine, on synthetic frames."""
+
+import time
+from typing import Any
+
+import numpy as np
+from torch.utils.flop_counter import FlopCounterMode
+
+from nrray.labels import LabelSet
+from nrray.models.config import ModelConfig
+from nrray.models.labeler import Labeler
+from nrray.models.loading import load_labeler
+from nrray.sampling import Sampling, unit_samples_us, unit_window_samples
+from nrray.types import Frames
+
+MEASURED_WINDOWS = 8
+
+
+def measured_labeler(config: ModelConfig, label_set: LabelSet) -> dict[str, Any]:
+    """Loads the model and labels synthetic frames. Raises ModelError, LabelMemoryError.
+
+    `windows_per_second` is the second of two runs over a unit of 8 consecutive windows, so that frames are shared as
+    in a real run; `flops_per_window` counts one window alone.
+    """
+    started = time.perf_counter()
+    labeler = load_labeler(config, label_set)
+    load_seconds = time.perf_counter() - started
+    sampling = labeler.info.sampling or Sampling.model_validate({})
+    single = synthetic_frames(sampling, num_windows=1)
+    with FlopCounterMode(display=False) as counter:
+        labeler.label(single)
+    unit = synthetic_frames(sampling, num_windows=MEASURED_WINDOWS)
+    _label_seconds(labeler, unit)
+    info = labeler.info
+    return {
+        "name": info.name,
+        "kind": info.kind.value,
+        "path": info.path,
+        "digest": info.digest,
+        "device": info.device,
+        "dtype": info.dtype,
+        "load_seconds": load_seconds,
+        "parameter_count": info.parameter_count,
+        "memory_bytes": info.memory_bytes,
+        "windows_per_second": MEASURED_WINDOWS / _label_seconds(labeler, unit),
+        "flops_per_window": int(counter.get_total_flops()),
+    }
+
+
+def synthetic_frames(sampling: Sampling, *, num_windows: int, seed: int = 0) -> Frames:
+    """A unit of noise, sampled as asked."""
+    pts_us = unit_samples_us(sampling, start_us=0, first_window=0, num_windows=num_windows)
+    window_frames = unit_window_samples(sampling, num_windows).astype(np.int32)
+    shape = (len(pts_us), sampling.frame_height_px, sampling.frame_width_px, 3)
+    start_us = pts_us[window_frames[:, 0]]
+    return Frames(
+        pixels=np.random.default_rng(seed).integers(0, 256, size=shape, dtype=np.uint8),
+        pts_us=pts_us,
+        window_frames=window_frames,
+        window_start_us=start_us,
+        window_end_us=start_us + round(sampling.window_seconds * 1_000_000),
+    )
+
+
+def _label_seconds(labeler: Labeler, frames: Frames) -> float:
+    started = time.perf_counter()
+    labeler.label(frames)
+    return time.perf_counter() - started

