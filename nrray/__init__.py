@@ -1,3 +1,23 @@
-"""nrray: label video archives with local vision-language models, distributed on Ray."""
+"""nrray: label video archives with local vision-language models, distributed on Ray.
+
+Importing it switches telemetry and model-hub access off, before any library that has them can be imported:
+clinical video never leaves the machine, and neither does a word about it.
+"""
+
+import os
 
 __version__ = "0.1.0"
+
+# What every process of nrray runs with; `pipelines` hands the same to Ray's workers. The user's own setting wins
+# only for HF_HUB_OFFLINE, which `--allow-download` sets to 0.
+LOCAL_ONLY_ENVIRONMENT: dict[str, str] = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_XET": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+os.environ.update(LOCAL_ONLY_ENVIRONMENT)
+os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -153,3 +153,34 @@ class WindowLabels:
 
 
 STATE_INDEX: dict[LabelState, int] = {state: i for i, state in enumerate(LabelState)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitResult:
+    """What a unit came to: one row of the ledger.
+
+    The lists run over the unit's W windows in time order, `scores` and `states` over W x A (window-major). A window
+    that is not `window_labelled` has NaN scores and was not looked at.
+    """
+
+    unit_id: str
+    video_id: str
+    first_window: int
+    num_windows: int
+    status: UnitStatus
+    error_kind: str | None
+    error: str | None
+    shortfall: str | None  # why some windows of an `ok` unit have no labels
+    attempts: int
+    window_start_us: NDArray[np.int64]
+    window_end_us: NDArray[np.int64]
+    window_labelled: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    states: NDArray[np.uint8]
+    answers: list[str] | None
+    num_frames: int
+    decode_seconds: float
+    label_seconds: float
+    finished_us: int  # Unix time
+    run_id: str
+    device: str

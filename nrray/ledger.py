@@ -1,0 +1,212 @@
+"""The ledger: what every unit came to, in whole files named by what they hold. Resume is plan minus ledger.
+
+Files are never changed. A unit that stands in several (a retry, a late file of a writer that lost its lease) counts
+once: an `ok` row before any other, then the one with more attempts, then the later one.
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from nrray.errors import DataError, IdentityError
+from nrray.storage import Folder
+from nrray.types import UnitStatus
+
+RESULT_SCHEMA = pa.schema(
+    [
+        pa.field("unit_id", pa.string(), nullable=False),
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("first_window", pa.int32(), nullable=False),
+        pa.field("num_windows", pa.int32(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("error_kind", pa.string()),
+        pa.field("error", pa.string()),
+        pa.field("shortfall", pa.string()),
+        pa.field("attempts", pa.int32(), nullable=False),
+        pa.field("window_start_us", pa.list_(pa.int64()), nullable=False),
+        pa.field("window_end_us", pa.list_(pa.int64()), nullable=False),
+        pa.field("window_labelled", pa.list_(pa.bool_()), nullable=False),
+        pa.field("scores", pa.list_(pa.float32()), nullable=False),
+        pa.field("states", pa.list_(pa.uint8()), nullable=False),
+        pa.field("answers", pa.list_(pa.string())),
+        pa.field("num_frames", pa.int32(), nullable=False),
+        pa.field("decode_seconds", pa.float64(), nullable=False),
+        pa.field("label_seconds", pa.float64(), nullable=False),
+        pa.field("finished_us", pa.int64(), nullable=False),
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("device", pa.string(), nullable=False),
+    ]
+)
+
+INDEX_COLUMNS = ["unit_id", "video_id", "status", "error_kind", "attempts", "finished_us"]
+
+MAX_FILE_UNITS = 64
+
+
+class Ledger:
+    """The results of one output folder."""
+
+    def __init__(self, output: Folder) -> None:
+        self._folder = output / "ledger"
+
+    def create(self) -> None:
+        self._folder.create()
+
+    def append(self, results: pa.Table) -> str:
+        """Write `results` (RESULT_SCHEMA) as one file; returns its name. Raises StorageError."""
+        keys = "\n".join(
+            f"{unit} {attempts} {status}"
+            for unit, attempts, status in sorted(
+                zip(*(results[name].to_pylist() for name in ("unit_id", "attempts", "status")), strict=True)
+            )
+        )
+        name = f"units-{results.num_rows:02d}-{hashlib.sha256(keys.encode()).hexdigest()[:20]}.parquet"
+        self._folder.write_table(name, results.select(RESULT_SCHEMA.names).cast(RESULT_SCHEMA))
+        return name
+
+    def index(self) -> pa.Table:
+        """INDEX_COLUMNS of the one row that counts for every unit, sorted by unit_id, with `file` it stands in."""
+        names = self._folder.names(suffix=".parquet")
+        if not names:
+            schema = pa.schema([RESULT_SCHEMA.field(name) for name in INDEX_COLUMNS] + [pa.field("file", pa.string())])
+            return schema.empty_table()
+        table = self._scan(names, [*INDEX_COLUMNS, "__filename"])
+        files = pc.replace_substring_regex(table["__filename"], r"^.*/", "")
+        table = table.drop_columns(["__filename"]).append_column("file", files.cast(pa.string()))
+        return _winners(table)
+
+    def results(self, video_ids: pa.Array, index: pa.Table) -> pa.Table:
+        """The whole rows that count, of some videos, sorted by unit_id. `index` is this ledger's."""
+        wanted = index.filter(pc.is_in(index["video_id"], value_set=video_ids))
+        if wanted.num_rows == 0:
+            return RESULT_SCHEMA.empty_table()
+        names = pc.unique(wanted["file"]).to_pylist()
+        dataset_filter = pc.is_in(pc.field("video_id"), value_set=video_ids)
+        table = self._scan(names, [*RESULT_SCHEMA.names, "__filename"], dataset_filter)
+        files = pc.replace_substring_regex(table["__filename"], r"^.*/", "")
+        key = pc.binary_join_element_wise(table["unit_id"], files.cast(pa.string()), "|")
+        wanted_key = pc.binary_join_element_wise(wanted["unit_id"], wanted["file"], "|")
+        table = table.drop_columns(["__filename"]).filter(pc.is_in(key, value_set=wanted_key.combine_chunks()))
+        return table.sort_by("unit_id").cast(RESULT_SCHEMA)
+
+    def _scan(self, names: Sequence[str], columns: list[str], row_filter: pc.Expression | None = None) -> pa.Table:
+        dataset = pads.dataset(
+            [self._folder.path(name) for name in names],
+            schema=RESULT_SCHEMA,
+            format="parquet",
+            filesystem=self._folder.filesystem,
+        )
+        try:
+            return dataset.to_table(columns=columns, filter=row_filter)
+        except (pa.ArrowInvalid, OSError) as error:
+            damaged = self._damaged(names)
+            raise DataError(
+                f"the ledger has files that cannot be read: {', '.join(damaged) or error}. Delete them and run the "
+                f"same command again: their units are then done again, nothing else."
+            ) from error
+
+    def _damaged(self, names: Sequence[str]) -> list[str]:
+        damaged = []
+        for name in names:
+            try:
+                pq.read_schema(pa.BufferReader(self._folder.read_bytes(name)))
+            except (pa.ArrowInvalid, OSError):
+                damaged.append(self._folder.path(name))
+        return damaged
+
+
+def _winners(table: pa.Table) -> pa.Table:
+    is_ok = pc.equal(table["status"], UnitStatus.OK.value).cast(pa.int8())
+    ranked = table.append_column("is_ok", is_ok).sort_by(
+        [("unit_id", "ascending"), ("is_ok", "descending"), ("attempts", "descending"), ("finished_us", "descending")]
+    )
+    if ranked.num_rows > 1:
+        ids = ranked["unit_id"].combine_chunks()
+        is_first = pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1))
+        ranked = ranked.filter(pa.concat_arrays([pa.array([True]), is_first]))
+    return ranked.drop_columns(["is_ok"])
+
+
+class LedgerWriter:
+    """Collects results and writes them `max_units` at a time, or whatever there is after `max_seconds`."""
+
+    def __init__(self, ledger: Ledger, *, max_units: int, max_seconds: float) -> None:
+        self._ledger = ledger
+        self._max_units = max_units
+        self._max_seconds = max_seconds
+        self._pending: list[pa.Table] = []
+        self._oldest = 0.0
+
+    def __enter__(self) -> "LedgerWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.flush()
+
+    def add(self, result: pa.Table) -> bool:
+        """Take one unit's row; returns whether a file was written. Raises StorageError."""
+        if not self._pending:
+            self._oldest = time.monotonic()
+        self._pending.append(result)
+        if len(self._pending) < self._max_units and time.monotonic() - self._oldest < self._max_seconds:
+            return False
+        self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Write what is pending."""
+        if self._pending:
+            results, self._pending = pa.concat_tables(self._pending), []
+            self._ledger.append(results)
+
+
+def bind_identity(output: Folder, identity: Mapping[str, Any]) -> None:
+    """Tie an output to what decides its labels, or check that it is the same as before.
+
+    Raises IdentityError that names what differs.
+    """
+    if not output.exists("identity.json"):
+        output.write_json("identity.json", dict(identity))
+        return
+    before = output.read_json("identity.json")
+    differing = [
+        f"  {key}: this output {before.get(key)!r}, this run {identity.get(key)!r}"
+        for key in sorted({*before, *identity})
+        if before.get(key) != identity.get(key)
+    ]
+    if differing:
+        raise IdentityError(
+            f"{output} was made with other settings, and labels of two kinds are never mixed:\n"
+            + "\n".join(differing)
+            + "\nChoose another output, or set these back."
+        )
+
+
+def unit_counts(units: pa.Table, index: pa.Table) -> dict[str, int]:
+    """Planned units by status, `not_run` among them; the values sum to the plan."""
+    known = index.filter(pc.is_in(index["unit_id"], value_set=units["unit_id"].combine_chunks()))
+    counts = {status.value: 0 for status in UnitStatus}
+    for item in pc.value_counts(known["status"]).to_pylist():
+        counts[item["values"]] = item["counts"]
+    counts["not_run"] = units.num_rows - known.num_rows
+    return counts
+
+
+def missing_units(units: pa.Table, index: pa.Table, *, retry_failed: bool) -> pa.Table:
+    """Planned units without a row, and with `retry_failed` those whose row is not `ok`; `attempts` says how often
+    each was tried before."""
+    settled = index.filter(pc.equal(index["status"], UnitStatus.OK.value)) if retry_failed else index
+    is_settled = pc.is_in(units["unit_id"], value_set=settled["unit_id"].combine_chunks())
+    todo = units.filter(pc.invert(is_settled))
+    position = pc.index_in(todo["unit_id"], value_set=index["unit_id"].combine_chunks())
+    attempts = pc.fill_null(index["attempts"].combine_chunks().take(position.combine_chunks()), 0)
+    return todo.append_column("attempts", attempts.cast(pa.int32()))
+
+

@@ -1,0 +1,204 @@
+"""Ray: a private instance on this machine or the cluster that RAY_ADDRESS names, and how many workers fit on it."""
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+import ray
+from pydantic import Field
+
+from nrray import LOCAL_ONLY_ENVIRONMENT
+from nrray.config import Section
+from nrray.errors import NrrayError, ResourcesError
+
+MIB = 2**20
+
+
+class Pools(Section):
+    """How many workers of each kind. `auto`: a decoder per CPU, a labeler per GPU, or per CPU where there is no GPU."""
+
+    decoders: int | Literal["auto"] = "auto"
+    labelers: int | Literal["auto"] = "auto"
+    decoder_memory_mib: int = Field(768, ge=64, description="what a decoder reserves of a node's memory")
+    labeler_memory_mib: int = Field(1536, ge=64, description="what a labeler reserves of a node's memory")
+    stall_timeout_seconds: int = Field(
+        1800, ge=30, description="without any progress for so long, the run ends with an error instead of hanging"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """What the nodes of the cluster have in all."""
+
+    num_cpus: float
+    num_gpus: float
+    memory_bytes: float
+
+    def __str__(self) -> str:
+        return f"{self.num_cpus:g} CPUs, {self.num_gpus:g} GPUs, {self.memory_bytes / 2**30:.1f} GiB of memory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolPlan:
+    """Workers of each stage and what one of them asks for. Everything runs at once, so all of it must fit together."""
+
+    num_decoders: int
+    decoder_cpus: float
+    num_labelers: int
+    labeler_cpus: float
+    labeler_gpus: float
+    decoder_memory_bytes: int
+    labeler_memory_bytes: int
+
+    def __str__(self) -> str:
+        where = "GPU" if self.labeler_gpus else "CPU"
+        return f"{self.num_decoders} decoders and {self.num_labelers} labelers on {where}"
+
+
+def planned_pools(pools: Pools, capacity: Capacity, *, num_units: int, on_gpu: bool) -> PoolPlan:
+    """Pools that fit `capacity` together; never more workers than units. A pure function.
+
+    On CPUs every worker asks for a fraction of one, so that decoders and labelers share the cores and whichever has
+    work takes them; whole CPUs for both would not fit a small machine, and Ray would wait for ever.
+    Raises ResourcesError where what was asked for does not fit.
+    """
+    cpus = int(capacity.num_cpus)
+    if cpus < 1:
+        raise ResourcesError(f"the cluster has {capacity}: at least one CPU is needed to decode")
+    if on_gpu and capacity.num_gpus < 1:
+        raise ResourcesError(f"model.device=cuda, but the cluster has {capacity}: set model.device=auto or cpu")
+    labelers = pools.labelers if pools.labelers != "auto" else (int(capacity.num_gpus) if on_gpu else cpus)
+    decoders = pools.decoders if pools.decoders != "auto" else cpus
+    decoder_memory = pools.decoder_memory_mib * MIB
+    labeler_memory = pools.labeler_memory_mib * MIB
+    if pools.decoders == "auto" and pools.labelers == "auto":
+        while decoders > 1 and decoders * decoder_memory + labelers * labeler_memory > capacity.memory_bytes:
+            decoders -= 1
+            labelers = labelers if on_gpu else min(labelers, decoders)
+    decoders, labelers = min(decoders, num_units), min(labelers, num_units)
+    plan = PoolPlan(
+        num_decoders=decoders,
+        decoder_cpus=1.0 if on_gpu else 0.5,
+        num_labelers=labelers,
+        labeler_cpus=0.0 if on_gpu else 0.5,
+        labeler_gpus=1.0 if on_gpu else 0.0,
+        decoder_memory_bytes=decoder_memory,
+        labeler_memory_bytes=labeler_memory,
+    )
+    _check_fits(plan, capacity)
+    return plan
+
+
+def _check_fits(plan: PoolPlan, capacity: Capacity) -> None:
+    asked = {
+        "CPUs": (plan.num_decoders * plan.decoder_cpus + plan.num_labelers * plan.labeler_cpus, capacity.num_cpus),
+        "GPUs": (plan.num_labelers * plan.labeler_gpus, capacity.num_gpus),
+        "GiB of memory": (
+            (plan.num_decoders * plan.decoder_memory_bytes + plan.num_labelers * plan.labeler_memory_bytes) / 2**30,
+            capacity.memory_bytes / 2**30,
+        ),
+    }
+    short = [f"{needed:.3g} {what} of {there:.3g}" for what, (needed, there) in asked.items() if needed > there + 1e-6]
+    if plan.num_decoders < 1 or plan.num_labelers < 1:
+        short.append("at least one decoder and one labeler are needed")
+    if short:
+        raise ResourcesError(
+            f"{plan} do not fit: they ask for {'; '.join(short)}. Lower pools.decoders, pools.labelers or their memory, "
+            f"or add nodes. They would wait for ever, so nothing was started."
+        )
+
+
+def cluster_capacity() -> Capacity:
+    """What Ray says the cluster has."""
+    resources = ray.cluster_resources()
+    return Capacity(
+        num_cpus=resources.get("CPU", 0.0),
+        num_gpus=resources.get("GPU", 0.0),
+        memory_bytes=resources.get("memory", 0.0),
+    )
+
+
+@contextmanager
+def ray_session(*, dashboard: bool = False) -> Iterator[None]:
+    """Ray for the time of the block: the cluster of RAY_ADDRESS where it is set (a Ray job has it), else a private
+    instance on this machine, on loopback, with a token of its own. Within a running session it is that session.
+
+    Raises ResourcesError where no Ray can be had.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS", "local")
+    if address == "local":
+        _start_private(dashboard=dashboard)
+    else:
+        _connect(address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def worker_environment() -> dict[str, str]:
+    """What every worker process runs with."""
+    return {**LOCAL_ONLY_ENVIRONMENT, "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1")}
+
+
+def _start_private(*, dashboard: bool) -> None:
+    # A fresh token in this process's environment only: Ray's own default writes one to the home folder, readable by
+    # everybody, and later instances would pick it up.
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    store_bytes = int(min(2 * 2**30, 0.15 * psutil.virtual_memory().total))
+    if Path("/dev/shm").exists():
+        # Ray falls back to a slow disk store, with a warning per object, when shared memory is too small.
+        store_bytes = min(store_bytes, int(0.8 * psutil.disk_usage("/dev/shm").free))
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            object_store_memory=max(store_bytes, 100 * MIB),
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": worker_environment()},
+        )
+    except (RuntimeError, ConnectionError, OSError, ValueError) as error:
+        raise ResourcesError(f"Ray could not start on this machine: {error}") from error
+
+
+def _connect(address: str) -> None:
+    os.environ.setdefault("RAY_AUTH_MODE", "token" if _has_token() else "disabled")
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": worker_environment()})
+    except (RuntimeError, ConnectionError, OSError, ValueError) as error:
+        raise ResourcesError(
+            f"no Ray cluster answers at RAY_ADDRESS={address} (RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']}): {error}. "
+            f"Unset RAY_ADDRESS to run on this machine alone."
+        ) from error
+
+
+def _has_token() -> bool:
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or (Path.home() / ".ray" / "auth_token").exists()
+
+
+def cause_of(error: BaseException) -> NrrayError | None:
+    """The error of ours that ended a Ray task, found behind Ray's wrappers."""
+    seen: set[int] = set()
+    queue: list[BaseException | None] = [error]
+    while queue:
+        current = queue.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        if isinstance(current, NrrayError):
+            return current
+        queue += [getattr(current, "cause", None), current.__cause__, current.__context__]
+    return None

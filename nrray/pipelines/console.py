@@ -1,0 +1,58 @@
+"""What a command prints: sentences and tables for a person, or one JSON document for a program, never both."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+class Reporter:
+    """Where a verb speaks. With `is_json`, sentences go nowhere and `finish` prints the document."""
+
+    def __init__(self, *, is_json: bool = False) -> None:
+        self.is_json = is_json
+        self.console = Console(highlight=False, soft_wrap=not sys.stdout.isatty(), stderr=is_json)
+
+    def say(self, text: str) -> None:
+        """One sentence or line."""
+        if not self.is_json:
+            self.console.print(printable(text), markup=False)
+
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A small table; numbers are right-aligned."""
+        if self.is_json or not rows:
+            return
+        table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+        for index, name in enumerate(header):
+            is_number = all(isinstance(row[index], int | float) for row in rows)
+            table.add_column(escape(name), justify="right" if is_number else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(escape(printable(_cell(value))) for value in row))
+        self.console.print(table)
+
+    def next_command(self, command: str) -> None:
+        """The exact next command."""
+        if not self.is_json:
+            self.console.print(f"Next: {printable(command)}", markup=False, soft_wrap=True)
+
+    def finish(self, document: dict[str, Any]) -> None:
+        """The machine-readable result, where that is what was asked for."""
+        if self.is_json:
+            sys.stdout.write(json.dumps(document, indent=2, sort_keys=True, default=str) + "\n")
+
+
+def printable(text: str) -> str:
+    """`text` without control characters: names of files come from strangers and may hold terminal sequences."""
+    return "".join(ch if ch.isprintable() or ch == "\n" else ch.encode("unicode_escape").decode() for ch in text)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return str(value)

@@ -1,0 +1,403 @@
+"""`nrray relabel`: plan, decode on CPU workers, label on an actor pool, ledger, publish.
+
+The driver alone writes the ledger: results are small (scores, not pixels), so one process keeps up with a large
+cluster, a lost worker can leave no half-written or late file, and no write task competes for a small machine's CPUs.
+"""
+
+import hashlib
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+from pydantic import Field
+from ray.data import ActorPoolStrategy, DataContext
+
+from nrray import __version__
+from nrray.config import Section
+from nrray.decode import DecodeConfig
+from nrray.errors import ConfigError, NrrayError, ResourcesError
+from nrray.journal import EntryLimits, Journal
+from nrray.labels import LabelSet, read_label_set
+from nrray.ledger import Ledger, LedgerWriter, bind_identity, missing_units, unit_counts
+from nrray.models import Device, ModelConfig, model_digest, read_artefact, resolve_model_path
+from nrray.pipelines.cluster import (
+    Capacity,
+    PoolPlan,
+    Pools,
+    cause_of,
+    cluster_capacity,
+    planned_pools,
+    ray_session,
+)
+from nrray.pipelines.console import Reporter
+from nrray.pipelines.progress import Progress
+from nrray.pipelines.stages import WORK_SCHEMA, DecodeStage, LabelStage
+from nrray.plan import Packing, Plan, plan_sentence, plan_units
+from nrray.publish import Published, publish_version, version_names
+from nrray.sampling import Sampling
+from nrray.storage import Folder, WriterLock, absolute_uri, read_table
+from nrray.timeline import SegmentRule
+from nrray.types import UnitStatus
+
+
+class LedgerConfig(Section):
+    """How often results reach storage: what a kill can cost is at most this much work, never a result."""
+
+    file_units: int = Field(32, ge=1, le=64, description="units of one ledger file")
+    flush_seconds: float = Field(30.0, gt=0, description="results wait no longer than this")
+
+
+class RelabelConfig(Section):
+    """Everything that `nrray relabel` computes and where it leaves it."""
+
+    manifest: str = Field(description="manifest.parquet of `nrray scan`")
+    output: str = Field(description="folder or URI of ledger and label versions")
+    label_set: str | None = Field(None, description="label set file; the newborn-resuscitation set where none is given")
+    model: ModelConfig = ModelConfig()
+    sampling: Sampling | None = Field(None, description="the model's own where none is given")
+    packing: Packing = Packing()
+    decode: DecodeConfig = DecodeConfig()
+    segments: SegmentRule = SegmentRule()
+    entries: EntryLimits = EntryLimits()
+    ledger: LedgerConfig = LedgerConfig()
+    pools: Pools = Pools()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelabelOptions:
+    """What one call does, as opposed to what the output is."""
+
+    limit_units: int | None = None
+    dry_run: bool = False
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relabelled:
+    """What a call came to. `counts` are of the whole plan, by status, `not_run` among them."""
+
+    output: str
+    counts: dict[str, int]
+    published: Published | None
+    facts: dict[str, Any]
+
+    @property
+    def has_failures(self) -> bool:
+        return self.counts["failed"] + self.counts["quarantined"] > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """A config resolved against the manifest and the model."""
+
+    config: RelabelConfig
+    label_set: LabelSet
+    sampling: Sampling
+    manifest: pa.Table
+    plan: Plan
+    output: Folder
+    identity: dict[str, Any]
+    run_id: str
+
+
+def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) -> Relabelled:
+    """Label everything that the plan has and the ledger lacks, then publish.
+
+    Raises ConfigError, DataError, IdentityError, ModelError, OutputBusyError, ResourcesError, StorageError.
+    """
+    job = _resolved(config)
+    reporter.say(plan_sentence(job.plan, job.sampling))
+    if job.plan.num_bad_videos:
+        reporter.say(f"{job.plan.num_bad_videos} files of the manifest are unreadable: coverage rows, no units")
+    if options.dry_run:
+        return _dry_run(job, options, reporter)
+    job.output.create()
+    ledger, journal = Ledger(job.output), Journal(job.output, job.run_id)
+    with WriterLock(job.output) as lock:
+        bind_identity(job.output, job.identity)
+        ledger.create()
+        journal.create()
+        index = ledger.index()
+        todo = missing_units(job.plan.units, index, retry_failed=options.retry_failed)
+        num_todo = todo.num_rows
+        if options.limit_units is not None:
+            todo = todo.slice(0, options.limit_units)
+        reporter.say(_todo_sentence(job.plan, num_todo, todo.num_rows))
+        facts: dict[str, Any] = {}
+        if todo.num_rows:
+            facts = _run(job, _suspects_last(todo, journal.suspects()), ledger, journal, lock, reporter)
+            index = ledger.index()
+        counts = unit_counts(job.plan.units, index)
+        published = _publish(job, index, counts, facts, reporter)
+    return Relabelled(output=str(job.output), counts=counts, published=published, facts=facts)
+
+
+def _resolved(config: RelabelConfig) -> _Job:
+    manifest = read_table(config.manifest)
+    label_set = read_label_set(config.label_set)
+    unknown = sorted(set(config.segments.thresholds) - set(label_set.names))
+    if unknown:
+        raise ConfigError(f"segments.thresholds names unknown activities {unknown}; known: {list(label_set.names)}")
+    model_path = resolve_model_path(config.model.path)
+    artefact = read_artefact(model_path)
+    sampling = config.sampling or (artefact.sampling if artefact else None)
+    if sampling is None:
+        raise ConfigError(f"{model_path} does not say how it samples video: give the config a sampling section")
+    model = config.model
+    if config.model.path != "embedded":
+        model = config.model.model_copy(update={"path": str(model_path.absolute())})
+    identity = {
+        "model": model_digest(model_path),
+        "dtype": model.dtype.value,
+        "label_set": label_set.digest,
+        "sampling": sampling.model_dump(mode="json"),
+        "packing": config.packing.model_dump(mode="json"),
+        "decoder": config.decode.backend.value,
+    }
+    return _Job(
+        config=config.model_copy(update={"model": model}),
+        label_set=label_set,
+        sampling=sampling,
+        manifest=manifest,
+        plan=plan_units(manifest, sampling, config.packing),
+        output=Folder(config.output),
+        identity=identity,
+        run_id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}",
+    )
+
+
+def _dry_run(job: _Job, options: RelabelOptions, reporter: Reporter) -> Relabelled:
+    index = Ledger(job.output).index()
+    todo = missing_units(job.plan.units, index, retry_failed=options.retry_failed)
+    counts = unit_counts(job.plan.units, index)
+    reporter.say(_todo_sentence(job.plan, todo.num_rows, min(todo.num_rows, options.limit_units or todo.num_rows)))
+    reporter.say("dry run: nothing was decoded, nothing was written")
+    return Relabelled(output=str(job.output), counts=counts, published=None, facts={"dry_run": True})
+
+
+def _todo_sentence(plan: Plan, missing: int, now: int) -> str:
+    done = plan.units.num_rows - missing
+    parts = [f"{done:,} of {plan.units.num_rows:,} units are in the ledger"] if done else []
+    parts.append(f"{now:,} to do" if now == missing else f"{now:,} of the {missing:,} missing ones now")
+    return "; ".join(parts)
+
+
+def _suspects_last(todo: pa.Table, suspects: set[str]) -> pa.Table:
+    """Units that an earlier run was trying when it died go last: one of them may have killed it."""
+    if not suspects:
+        return todo
+    is_suspect = pc.is_in(todo["unit_id"], value_set=pa.array(sorted(suspects), pa.string()))
+    return pa.concat_tables([todo.filter(pc.invert(is_suspect)), todo.filter(is_suspect)])
+
+
+def _run(
+    job: _Job, todo: pa.Table, ledger: Ledger, journal: Journal, lock: WriterLock, reporter: Reporter
+) -> dict[str, Any]:
+    """Try every unit of `todo`; returns what this run measured."""
+    work = _work_table(todo, job.manifest)
+    stride_us = round(job.sampling.stride_seconds * 1e6)
+    video_us = {
+        unit: windows * stride_us
+        for unit, windows in zip(work["unit_id"].to_pylist(), work["num_windows"].to_pylist(), strict=True)
+    }
+    pending = set(video_us)
+    store = job.config.ledger
+    with _terminated_as_interrupt(), ray_session():
+        capacity = cluster_capacity()
+        on_gpu = _on_gpu(job.config.model.device, capacity)
+        pools = planned_pools(job.config.pools, capacity, num_units=work.num_rows, on_gpu=on_gpu)
+        reporter.say(f"running on {capacity}: {pools}")
+        started = time.monotonic()
+        with (
+            LedgerWriter(ledger, max_units=store.file_units, max_seconds=store.flush_seconds) as writer,
+            Progress(
+                console=reporter.console,
+                verb="relabel",
+                total_units=work.num_rows,
+                total_us=sum(video_us.values()),
+                quiet=reporter.is_json,
+            ) as progress,
+        ):
+            settled: set[str] = set()
+            for result in _results(job, work, pools, on_gpu=on_gpu):
+                unit_id = result["unit_id"][0].as_py()
+                if unit_id not in pending:
+                    raise NrrayError(f"internal error: a result for {unit_id}, which is not pending, came back")
+                pending.remove(unit_id)
+                kind = result["error_kind"][0].as_py()
+                progress.add(video_us=video_us[unit_id], error_kind=kind)
+                settled.add(unit_id)
+                if writer.add(result):
+                    journal.forget(settled)
+                    settled.clear()
+                    lock.renew()
+                    job.output.write_json("progress.json", {**progress.facts(), "run_id": job.run_id}, durable=False)
+            writer.flush()
+            journal.forget(settled)
+            facts = progress.facts()
+        facts["wall_seconds"] = round(time.monotonic() - started, 2)
+        facts["pools"] = str(pools)
+        facts["capacity"] = str(capacity)
+        job.output.write_json("progress.json", {**facts, "run_id": job.run_id}, durable=False)
+    if pending:
+        raise NrrayError(f"{len(pending)} units got no result; run the same command again to complete them")
+    return facts
+
+
+def _work_table(todo: pa.Table, manifest: pa.Table) -> pa.Table:
+    """`todo` with what decode needs to know of each unit's video, WORK_SCHEMA."""
+    position = pc.index_in(todo["video_id"], value_set=manifest["video_id"].combine_chunks()).combine_chunks()
+    columns: dict[str, Any] = {name: todo[name] for name in todo.column_names}
+    for name in ("uri", "size_bytes", "modified_us", "start_us", "duration_us", "seekable"):
+        columns[name] = manifest[name].combine_chunks().take(position)
+    columns["seekable"] = pc.fill_null(columns["seekable"], True)
+    return pa.table([columns[field.name] for field in WORK_SCHEMA], schema=WORK_SCHEMA).combine_chunks()
+
+
+def _on_gpu(device: Device, capacity: Capacity) -> bool:
+    return device is Device.CUDA or (device is Device.AUTO and capacity.num_gpus >= 1)
+
+
+def _results(job: _Job, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) -> Iterator[pa.Table]:
+    """One-row RESULT_SCHEMA tables in order of completion."""
+    config = job.config
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_no_progress_timeout_s = config.pools.stall_timeout_seconds
+    context.max_consecutive_actor_init_deaths = 3
+    context.max_errored_blocks = 0
+    # A unit is a block of its own from decode on: it moves on as soon as it is decoded.
+    context.target_max_block_size = 1
+    context.target_min_block_size = 1
+    common = {
+        "output": job.output.uri,
+        "run_id": job.run_id,
+        "sampling": job.sampling,
+        "limits": config.entries,
+    }
+    model = config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU})
+    with DataContext.current(context):
+        dataset = (
+            ray.data.from_arrow(_blocks(work, pools.num_decoders))
+            .map_batches(
+                DecodeStage,
+                fn_constructor_kwargs={**common, "decode": config.decode},
+                batch_size=1,
+                batch_format="pyarrow",
+                compute=ActorPoolStrategy(size=pools.num_decoders),
+                num_cpus=pools.decoder_cpus,
+                memory=pools.decoder_memory_bytes,
+            )
+            .map_batches(
+                LabelStage,
+                fn_constructor_kwargs={**common, "model": model, "label_set": job.label_set},
+                batch_size=1,
+                batch_format="pyarrow",
+                compute=ActorPoolStrategy(size=pools.num_labelers),
+                num_cpus=pools.labeler_cpus,
+                num_gpus=pools.labeler_gpus,
+                memory=pools.labeler_memory_bytes,
+            )
+        )
+        try:
+            for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=8):
+                for index in range(batch.num_rows):
+                    yield batch.slice(index, 1)
+        except ray.exceptions.RayError as error:
+            raise _readable(error, config.pools.stall_timeout_seconds) from error
+
+
+def _blocks(work: pa.Table, num_decoders: int) -> list[pa.Table]:
+    """One unit per block, more in a huge archive: a block is what the driver keeps track of and what a lost decoder
+    does again."""
+    rows = max(1, min(64, work.num_rows // (num_decoders * 64)))
+    return [work.slice(start, rows) for start in range(0, work.num_rows, rows)]
+
+
+def _readable(error: ray.exceptions.RayError, stall_seconds: int) -> NrrayError:
+    ours = cause_of(error)
+    if ours is not None:
+        return ours
+    if "no progress" in str(error).lower() or "ExecutionTimeout" in type(error).__name__:
+        return ResourcesError(
+            f"nothing moved for {stall_seconds} s, so the run was ended; what was done is kept. Either the cluster "
+            f"lost what it needs, or one unit takes longer than pools.stall_timeout_seconds."
+        )
+    return NrrayError(f"Ray ended the run: {str(error).strip().splitlines()[-1]}. What was done is kept.")
+
+
+@contextmanager
+def _terminated_as_interrupt() -> Iterator[None]:
+    """SIGTERM (what `ray job stop` sends, 3 s before SIGKILL) ends a run like Ctrl-C: pending results are written."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread: the caller has its own signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _publish(
+    job: _Job, index: pa.Table, counts: dict[str, int], facts: dict[str, Any], reporter: Reporter
+) -> Published | None:
+    """The next label version, or none where the last one already says all that the ledger does."""
+    state = {
+        "units": counts,
+        "ledger_rows": index.num_rows,
+        "attempts": int(pc.sum(index["attempts"]).as_py() or 0),
+        "videos": hashlib.sha256("\n".join(sorted(job.manifest["video_id"].to_pylist())).encode()).hexdigest(),
+        "segment_rule": job.config.segments.model_dump(mode="json"),
+    }
+    versions = version_names(job.output)
+    if versions and (job.output / "versions" / versions[-1]).read_json("run.json").get("state") == state:
+        reporter.say(f"nothing has changed since {versions[-1]}: it stays the latest version")
+        return None
+    run = {
+        "run_id": job.run_id,
+        "nrray_version": __version__,
+        "ray_version": ray.__version__,
+        "identity": job.identity,
+        "state": state,
+        "config": job.config.model_dump(mode="json"),
+        "label_set": job.label_set.model_dump(mode="json"),
+        "manifest": absolute_uri(job.config.manifest),
+        "measured": facts,
+        "published_unix": int(time.time()),
+    }
+    return publish_version(
+        job.output,
+        manifest=job.manifest,
+        units=job.plan.units,
+        index=index,
+        sampling=job.sampling,
+        activities=job.label_set.names,
+        rule=job.config.segments,
+        source=f"model:{job.identity['model'][:12]}",
+        run=run,
+    )
+
+
+def failure_rows(output: Folder, limit: int) -> list[dict[str, Any]]:
+    """The first failed or quarantined units with their reasons, for a person."""
+    index = Ledger(output).index()
+    bad = index.filter(pc.not_equal(index["status"], UnitStatus.OK.value)).slice(0, limit)
+    if bad.num_rows == 0:
+        return []
+    rows = Ledger(output).results(pc.unique(bad["video_id"].combine_chunks()), bad)
+    return rows.select(["unit_id", "video_id", "status", "error_kind", "error", "attempts"]).to_pylist()  # type: ignore[no-any-return]

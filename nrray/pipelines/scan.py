@@ -1,0 +1,396 @@
+"""`nrray scan`: walk an archive, probe what is new or changed in parallel, write the manifest and join the cases."""
+
+import os
+import posixpath
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import ray
+from fsspec.core import url_to_fs
+from pydantic import Field
+from ray.data import ActorPoolStrategy, DataContext
+
+from nrray.cases import CASE_SCHEMA, read_cases
+from nrray.config import Section
+from nrray.decode import DecodeConfig, GuardedDecoder
+from nrray.errors import DataError, DecodeError, ErrorKind
+from nrray.manifest import (
+    CHUNK_BYTES,
+    VIDEO_SCHEMA,
+    content_id_of,
+    duplicate_groups,
+    manifest_table,
+    manifest_videos,
+    problem_counts,
+    video_id_of,
+)
+from nrray.pipelines.cluster import cluster_capacity, ray_session
+from nrray.pipelines.console import Reporter
+from nrray.pipelines.progress import Progress
+from nrray.storage import Folder, absolute_uri, is_local, source_facts
+from nrray.tables import table_from_rows
+from nrray.types import US_PER_SECOND, Case, ProbeStatus, Video
+
+VIDEO_SUFFIXES = [".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".h265", ".hevc", ".ivf", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv", ".y4m"]
+
+SETTLE_SECONDS = 2.0  # a file modified this recently is looked at twice
+
+
+class ScanConfig(Section):
+    """What to scan and where the manifest goes."""
+
+    archive: str = Field(description="folder or URI of the videos")
+    output: str = Field(description="folder or URI for manifest.parquet and cases.parquet")
+    cases: str | None = Field(None, description="sidecar table (CSV or Parquet) that says which birth a video shows")
+    suffixes: tuple[str, ...] = Field(
+        tuple(VIDEO_SUFFIXES), description="what counts as a video by its name; files without a suffix count too"
+    )
+    decode: DecodeConfig = DecodeConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A file that the walk found."""
+
+    path: str  # relative to the archive, with forward slashes
+    uri: str
+    size_bytes: int
+    modified_us: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scanned:
+    """What a scan came to."""
+
+    manifest: str
+    videos: list[Video]
+    num_probed: int
+    num_removed: int
+    ignored: Counter[str]  # files that are no videos, by suffix
+    cases: list[Case]
+
+    @property
+    def num_bad(self) -> int:
+        return sum(video.status is ProbeStatus.BAD for video in self.videos)
+
+
+def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Scanned:
+    """Bring the manifest up to date. Raises DataError, ResourcesError, StorageError."""
+    files, ignored = listed_files(config.archive, set(config.suffixes))
+    output = Folder(config.output)
+    before = _previous(output)
+    fresh = [file for file in files if not _is_unchanged(file, before.get(file.path))]
+    paths = {file.path for file in files}
+    removed = [path for path in before if path not in paths]
+    reporter.say(
+        f"{len(files)} video files in {absolute_uri(config.archive)}: {len(fresh)} new or changed, "
+        f"{len(files) - len(fresh)} known, {len(removed)} gone"
+    )
+    manifest_uri = f"{output.uri.rstrip('/')}/manifest.parquet"
+    if dry_run:
+        reporter.say("dry run: nothing was probed, nothing was written")
+        known = [video for path, video in before.items() if path in paths]
+        return Scanned(
+            manifest=manifest_uri, videos=known, num_probed=0, num_removed=len(removed), ignored=ignored, cases=[]
+        )
+    output.create()
+    probed = {video.path: video for video in _probed(fresh, config.decode, reporter)} if fresh else {}
+    videos = [probed.get(file.path) or before[file.path] for file in files]
+    output.write_table("manifest.parquet", manifest_table(videos))
+    cases = _joined_cases(config, videos, output, reporter)
+    return Scanned(
+        manifest=manifest_uri,
+        videos=videos,
+        num_probed=len(probed),
+        num_removed=len(removed),
+        ignored=ignored,
+        cases=cases,
+    )
+
+
+def listed_files(archive: str, suffixes: set[str]) -> tuple[list[Listed], Counter[str]]:
+    """All video files below `archive`, sorted by path, and a count of the rest by suffix.
+
+    Hidden files and folders are passed over; folders behind symbolic links are not entered. Raises DataError.
+    """
+    archive = absolute_uri(archive)
+    found: list[Listed] = []
+    ignored: Counter[str] = Counter()
+    for file in _local_files(archive) if is_local(archive) else _remote_files(archive):
+        suffix = PurePosixPath(file.path).suffix.lower()
+        if suffix and suffix not in suffixes:
+            ignored[suffix] += 1
+            continue
+        found.append(file)
+    return sorted(found, key=lambda file: file.path), ignored
+
+
+def _local_files(archive: str) -> Iterator[Listed]:
+    root = Path(archive)
+    if root.is_file():
+        raise DataError(f"{archive} is a file; expected the folder that holds the videos.")
+    if not root.is_dir():
+        raise DataError(f"archive folder not found: {archive}")
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"cannot list {error.filename}: {error.strerror}") from error
+
+    for folder, folders, names in os.walk(root, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            full = os.path.join(folder, name)
+            if name.startswith(".") or not os.path.isfile(full):
+                continue  # sockets, pipes, devices and dangling links are no files
+            facts = os.stat(full)
+            yield Listed(
+                path=os.path.relpath(full, root).replace(os.sep, "/"),
+                uri=full,
+                size_bytes=facts.st_size,
+                modified_us=facts.st_mtime_ns // 1000,
+            )
+
+
+def _remote_files(archive: str) -> Iterator[Listed]:
+    fs, root = url_to_fs(archive)
+    fs.invalidate_cache()
+    if not fs.isdir(root):
+        raise DataError(f"archive not found: {archive}")
+    for full in fs.find(root):
+        relative = posixpath.relpath(full, root)
+        if any(part.startswith(".") for part in relative.split("/")):
+            continue
+        uri = fs.unstrip_protocol(full)
+        size_bytes, modified_us = source_facts(uri)
+        yield Listed(path=relative, uri=uri, size_bytes=size_bytes, modified_us=modified_us)
+
+
+def _previous(output: Folder) -> dict[str, Video]:
+    if not output.exists("manifest.parquet"):
+        return {}
+    return {video.path: video for video in manifest_videos(output.read_table("manifest.parquet"))}
+
+
+def _is_unchanged(file: Listed, known: Video | None) -> bool:
+    if known is None or known.error_kind == ErrorKind.STILL_GROWING.value:
+        return False
+    return (file.uri, file.size_bytes, file.modified_us) == (known.uri, known.size_bytes, known.modified_us)
+
+
+class ProbeStage:
+    """Rows of `Listed` to VIDEO_SCHEMA rows, in an actor that owns one guarded decoder. Raises for no file."""
+
+    def __init__(self, decode: DecodeConfig) -> None:
+        self._decoder = GuardedDecoder(decode)
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        for row in batch.to_pylist():
+            yield table_from_rows([probed_video(Listed(**row), self._decoder)], VIDEO_SCHEMA)
+
+
+def probed_video(file: Listed, decoder: GuardedDecoder) -> Video:
+    """The manifest row of a file; a bad file is a row with its reason."""
+    content_id = ""
+    try:
+        size_bytes, modified_us = _settled_facts(file)
+        content_id = _content_id(file.uri, size_bytes)
+        video = Video(
+            video_id=video_id_of(content_id, file.path),
+            content_id=content_id,
+            uri=file.uri,
+            path=file.path,
+            size_bytes=size_bytes,
+            modified_us=modified_us,
+            status=ProbeStatus.OK,
+        )
+        if size_bytes == 0:
+            raise DecodeError(ErrorKind.EMPTY, "the file has zero bytes")
+        video = replace(video, **asdict(decoder.probe(file.uri)))
+        if source_facts(file.uri) != (size_bytes, modified_us):
+            raise DecodeError(ErrorKind.STILL_GROWING, "the file changed while it was probed: scan again when it is whole")
+    except DecodeError as error:
+        return Video(
+            video_id=video_id_of(content_id, file.path),
+            content_id=content_id,
+            uri=file.uri,
+            path=file.path,
+            size_bytes=file.size_bytes,
+            modified_us=file.modified_us,
+            status=ProbeStatus.BAD,
+            error_kind=error.kind.value,
+            reason=str(error),
+        )
+    return video
+
+
+def _settled_facts(file: Listed) -> tuple[int, int]:
+    """Size and modification time, looked at again where the file was modified a moment ago.
+
+    Raises DecodeError(STILL_GROWING) where they then differ.
+    """
+    facts = source_facts(file.uri)
+    age_seconds = time.time() - facts[1] / US_PER_SECOND
+    if 0 <= age_seconds < SETTLE_SECONDS:
+        time.sleep(SETTLE_SECONDS - age_seconds)
+        if source_facts(file.uri) != facts:
+            raise DecodeError(ErrorKind.STILL_GROWING, "the file is being written: scan again when it is whole")
+    return facts
+
+
+def _content_id(uri: str, size_bytes: int) -> str:
+    starts = sorted({0, max(size_bytes // 2 - CHUNK_BYTES // 2, 0), max(size_bytes - CHUNK_BYTES, 0)})
+    fs, path = url_to_fs(uri)
+    try:
+        with fs.open(path, "rb") as file:
+            chunks = []
+            for start in starts:
+                file.seek(start)
+                chunks.append(file.read(CHUNK_BYTES))
+    except OSError as error:
+        raise DecodeError(ErrorKind.UNREADABLE, f"cannot be read: {error}") from None
+    return content_id_of(size_bytes, chunks)
+
+
+def _probed(files: list[Listed], decode: DecodeConfig, reporter: Reporter) -> Iterator[Video]:
+    """One manifest row per file."""
+    named = [file for file in files if _is_unicode(file.path)]
+    for file in files:
+        if not _is_unicode(file.path):
+            yield _unnameable(file)
+    if not named:
+        return
+    with ray_session():
+        workers = max(1, min(int(cluster_capacity().num_cpus), len(named)))
+        context = DataContext.get_current().copy()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        context.target_max_block_size = 1
+        with (
+            DataContext.current(context),
+            Progress(
+                console=reporter.console, verb="scan", total_units=len(named), total_us=0, quiet=reporter.is_json
+            ) as progress,
+        ):
+            table = pa.Table.from_pylist([asdict(file) for file in named])
+            rows = max(1, min(16, table.num_rows // (workers * 16)))
+            dataset = ray.data.from_arrow(
+                [table.slice(start, rows) for start in range(0, table.num_rows, rows)]
+            ).map_batches(
+                ProbeStage,
+                fn_constructor_kwargs={"decode": decode},
+                batch_size=1,
+                batch_format="pyarrow",
+                compute=ActorPoolStrategy(size=workers),
+                num_cpus=1,
+            )
+            for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+                for video in manifest_videos(batch):
+                    progress.add(video_us=video.duration_us or 0, error_kind=video.error_kind)
+                    yield video
+
+
+def _is_unicode(path: str) -> bool:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unnameable(file: Listed) -> Video:
+    """A file whose name is no valid text cannot be named in a table; its row shows the bytes escaped."""
+    shown = file.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return Video(
+        video_id=video_id_of("", shown),
+        content_id="",
+        uri=shown,
+        path=shown,
+        size_bytes=file.size_bytes,
+        modified_us=file.modified_us,
+        status=ProbeStatus.BAD,
+        error_kind=ErrorKind.UNREADABLE.value,
+        reason="the file name is not valid UTF-8: rename the file",
+    )
+
+
+def _joined_cases(config: ScanConfig, videos: list[Video], output: Folder, reporter: Reporter) -> list[Case]:
+    """Check the sidecar against the manifest and write it beside it. Without one, a video is its own case."""
+    if config.cases is None:
+        return []
+    cases = read_cases(absolute_uri(config.cases))
+    paths = {video.path for video in videos}
+    named = {case.video_path for case in cases}
+    if absent := sorted(named - paths):
+        reporter.say(f"{len(absent)} videos of {config.cases} are not in the archive, first {absent[0]!r}")
+    if without := sorted(paths - named):
+        reporter.say(f"{len(without)} videos have no row in {config.cases}, first {without[0]!r}: each is its own case")
+    if cases and not named & paths:
+        raise DataError(
+            f"no video_path of {config.cases} is in the archive: it has {min(named)!r}, the archive {min(paths, default='')!r}. "
+            f"Paths are relative to {absolute_uri(config.archive)}."
+        )
+    output.write_table("cases.parquet", table_from_rows(cases, CASE_SCHEMA))
+    return cases
+
+
+def report_scan(scanned: Scanned, config: ScanConfig, reporter: Reporter) -> None:
+    """Tables of what is there, then the verdict and the next command."""
+    readable = [video for video in scanned.videos if video.status is ProbeStatus.OK]
+    by_codec: dict[tuple[str, str], list[Video]] = {}
+    for video in readable:
+        by_codec.setdefault((str(video.codec), str(video.container)), []).append(video)
+    reporter.table(
+        "Videos",
+        ["codec", "container", "files", "hours", "GiB", "frame sizes", "frames/s", "variable rate"],
+        [_codec_row(key, group) for key, group in sorted(by_codec.items())],
+    )
+    problems = problem_counts(scanned.videos)
+    first = {str(video.error_kind): video for video in reversed(scanned.videos) if video.status is ProbeStatus.BAD}
+    reporter.table(
+        "Problems",
+        ["kind", "files", "first", "reason"],
+        [[kind, count, first[kind].path, first[kind].reason] for kind, count in sorted(problems.items())],
+    )
+    duplicates = duplicate_groups(scanned.videos)
+    reporter.table(
+        "Same content",
+        ["files", "first", "also"],
+        [[len(group), group[0].path, ", ".join(video.path for video in group[1:4])] for group in duplicates[:10]],
+    )
+    if scanned.ignored:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in scanned.ignored.most_common(8))
+        reporter.say(f"Not videos by their names, passed over: {kinds}")
+    reporter.say(_verdict(scanned, readable, len(duplicates)))
+    reporter.say(f"Manifest: {scanned.manifest}")
+
+
+def _codec_row(key: tuple[str, str], group: list[Video]) -> list[object]:
+    sizes = Counter(f"{video.width_px}x{video.height_px}" for video in group)
+    rates = sorted(video.measured_fps or video.nominal_fps or 0.0 for video in group)
+    shown = ", ".join(size for size, _ in sizes.most_common(3)) + (" ..." if len(sizes) > 3 else "")
+    return [
+        *key,
+        len(group),
+        sum(video.duration_us or 0 for video in group) / US_PER_SECOND / 3600,
+        sum(video.size_bytes for video in group) / 2**30,
+        shown,
+        f"{rates[0]:.4g}" if rates[0] == rates[-1] else f"{rates[0]:.4g}-{rates[-1]:.4g}",
+        sum(bool(video.is_variable_fps) for video in group),
+    ]
+
+
+def _verdict(scanned: Scanned, readable: list[Video], num_duplicates: int) -> str:
+    hours = sum(video.duration_us or 0 for video in readable) / US_PER_SECOND / 3600
+    if not scanned.videos:
+        return "Verdict: no videos here."
+    if not readable:
+        return f"Verdict: none of the {len(scanned.videos)} files can be read."
+    parts = [f"{len(readable)} videos, {hours:.2f} h, can be labelled"]
+    if scanned.num_bad:
+        parts.append(f"{scanned.num_bad} files cannot be read")
+    if num_duplicates:
+        parts.append(f"{num_duplicates} contents are there more than once")
+    return "Verdict: " + "; ".join(parts) + "."

@@ -1,0 +1,290 @@
+"""Folders on any storage: private, whole files, a writer lock. Knows bytes and tables, not what they mean."""
+
+import errno
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
+
+from nrray.errors import DataError, DecodeError, ErrorKind, OutputBusyError, StorageError
+from nrray.types import US_PER_SECOND
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+
+def is_local(uri: str) -> bool:
+    """Whether `uri` is a path of this machine's file system."""
+    return "://" not in uri or uri.startswith("file://")
+
+
+def absolute_uri(uri: str) -> str:
+    """`uri` as it stays valid in a process with another working directory."""
+    if is_local(uri):
+        return str(Path(uri.removeprefix("file://")).expanduser().absolute())
+    return uri
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: "no space is left: free some, then run the same command again, it goes on where it stopped",
+            errno.EDQUOT: "the disk quota is used up: free some, then run the same command again",
+            errno.EROFS: "the file system is read-only: choose another output",
+            errno.EACCES: "permission denied: choose another output, or change its owner or mode",
+            errno.EPERM: "not permitted: choose another output, or change its owner or mode",
+            errno.ENOTDIR: "a part of the path is a file, not a folder",
+        }
+        reason = reasons.get(error.errno or 0, str(error))
+        raise StorageError(f"{what}: {reason}") from error
+
+
+class Folder:
+    """A folder at a path or URI. Files appear whole or not at all.
+
+    On a file system a file is written under a temporary name and renamed; on an object store it is a single put.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = absolute_uri(uri)
+        self.is_local = is_local(self.uri)
+        self._fs, self._root = url_to_fs(self.uri)
+
+    def __truediv__(self, name: str) -> "Folder":
+        return Folder(f"{self.uri.rstrip('/')}/{name}")
+
+    def __str__(self) -> str:
+        return self.uri
+
+    def path(self, name: str = "") -> str:
+        """The path of `name` as its file system knows it."""
+        return f"{self._root.rstrip('/')}/{name}" if name else self._root
+
+    @property
+    def filesystem(self) -> fsspec.AbstractFileSystem:
+        return self._fs
+
+    def create(self) -> None:
+        """Make the folder, private to its owner. Raises StorageError."""
+        with storage_errors(f"cannot create {self.uri}"):
+            if self.is_local:
+                Path(self._root).mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+
+    def exists(self, name: str = "") -> bool:
+        return bool(self._fs.exists(self.path(name)))
+
+    def names(self, suffix: str = "") -> list[str]:
+        """Sorted names of the files right in this folder that end with `suffix`; temporary ones are not named."""
+        self._fs.invalidate_cache(self._root)
+        try:
+            found = self._fs.ls(self._root, detail=False)
+        except FileNotFoundError:
+            return []
+        names = [str(path).rstrip("/").rsplit("/", 1)[-1] for path in found]
+        return sorted(name for name in names if name.endswith(suffix) and not name.startswith(".tmp-"))
+
+    def read_bytes(self, name: str) -> bytes:
+        return bytes(self._fs.cat_file(self.path(name)))
+
+    def read_json(self, name: str) -> Any:
+        return json.loads(self.read_bytes(name))
+
+    def write_bytes(self, name: str, data: bytes, *, durable: bool = True) -> None:
+        """Write a whole file. `durable` waits for the disk. Raises StorageError (full, read-only, no permission)."""
+        with storage_errors(f"cannot write {self.path(name)}"):
+            if not self.is_local:
+                self._fs.pipe_file(self.path(name), data)
+                return
+            temporary = Path(self.path(f".tmp-{secrets.token_hex(6)}"))
+            try:
+                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                    if durable:
+                        file.flush()
+                        os.fsync(file.fileno())
+                os.replace(temporary, self.path(name))
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def write_json(self, name: str, value: Any, *, durable: bool = True) -> None:
+        self.write_bytes(name, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode(), durable=durable)
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Write `table` as one whole Parquet file (zstd)."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        self.write_bytes(name, sink.getvalue().to_pybytes())
+
+    def read_table(self, name: str) -> pa.Table:
+        return read_table(f"{self.uri.rstrip('/')}/{name}")
+
+    def remove(self, name: str) -> None:
+        """Delete a file; one that is not there is fine."""
+        try:
+            self._fs.rm_file(self.path(name))
+        except FileNotFoundError:
+            return
+
+
+def read_table(uri: str) -> pa.Table:
+    """A Parquet table. Raises DataError where there is none or it is damaged."""
+    fs, path = url_to_fs(absolute_uri(uri))
+    try:
+        with fs.open(path, "rb") as file:
+            return pq.read_table(file)
+    except FileNotFoundError:
+        raise DataError(f"table not found: {uri}") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{uri} is not a readable Parquet table: {error}") from None
+
+
+def source_facts(uri: str) -> tuple[int, int]:
+    """(size in bytes, modification time in Unix microseconds, 0 where the store has none) of a file.
+
+    Raises DecodeError(MISSING) where there is none.
+    """
+    try:
+        if is_local(uri):
+            facts = os.stat(uri.removeprefix("file://"))
+            return facts.st_size, facts.st_mtime_ns // 1000
+        fs, path = url_to_fs(uri)
+        fs.invalidate_cache()
+        info = fs.info(path)
+    except FileNotFoundError:
+        raise DecodeError(ErrorKind.MISSING, f"{uri} is not there any more") from None
+    except OSError as error:
+        raise DecodeError(ErrorKind.UNREADABLE, f"{uri} cannot be read: {error}") from None
+    modified = next((info[key] for key in ("LastModified", "mtime", "created", "updated") if info.get(key)), 0)
+    seconds = modified.timestamp() if hasattr(modified, "timestamp") else float(modified)
+    return int(info["size"]), round(seconds * US_PER_SECOND)
+
+
+def check_unchanged(uri: str, *, size_bytes: int, modified_us: int) -> None:
+    """Raises DecodeError(MISSING or CHANGED) where a file is not what the scan saw."""
+    size_now, modified_now = source_facts(uri)
+    if (size_now, modified_now) != (size_bytes, modified_us):
+        raise DecodeError(
+            ErrorKind.CHANGED,
+            f"{uri} changed since the scan ({size_bytes} bytes then, {size_now} now): scan again, then relabel again",
+        )
+
+
+def owner_text() -> str:
+    """Who holds a lock, for the message that others get."""
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since_unix": int(time.time())})
+
+
+class WriterLock:
+    """One writer per output. On a file system a flock, which the kernel drops when its process dies.
+
+    On an object store a lease object, created only if absent and renewed by `renew`; a lease that was not renewed for
+    `lease_seconds` is taken over. A writer that lost its lease finds out at the next `renew` and stops; what it wrote
+    until then is harmless, because ledger files are whole and carry their units' ids.
+    """
+
+    LEASE_SECONDS = 600
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._descriptor: int | None = None
+        self._lease: bytes | None = None
+
+    def __enter__(self) -> "WriterLock":
+        if self._folder.is_local:
+            self._flock()
+        else:
+            self._take_lease()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        if self._lease is not None and self._current_lease() == self._lease:
+            self._folder.remove("lock")
+        self._lease = None
+
+    def renew(self) -> None:
+        """Show that this writer lives. Raises OutputBusyError where another took over."""
+        if self._lease is None:
+            return
+        if self._current_lease() != self._lease:
+            raise OutputBusyError(f"{self._folder}: another run took this output over; this one stops.")
+        self._lease = owner_text().encode()
+        self._folder.write_bytes("lock", self._lease)
+
+    def _flock(self) -> None:
+        import fcntl
+
+        path = self._folder.path("lock")
+        with storage_errors(f"cannot lock {path}"):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(descriptor, 4096, 0).decode(errors="replace")
+            os.close(descriptor)
+            raise OutputBusyError(
+                f"{self._folder} is being written by another run ({owner or 'unknown'}). "
+                f"Wait for it, watch it with `nrray status {self._folder}`, or choose another output."
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, owner_text().encode(), 0)
+        self._descriptor = descriptor
+
+    def _take_lease(self) -> None:
+        lease = owner_text().encode()
+        path = self._folder.path("lock")
+        try:
+            self._folder.filesystem.pipe_file(path, lease, mode="create")
+        except FileExistsError:
+            current = self._current_lease()
+            age_seconds = time.time() - json.loads(current or b'{"since_unix": 0}')["since_unix"]
+            if age_seconds < self.LEASE_SECONDS:
+                raise OutputBusyError(
+                    f"{self._folder} is being written by another run ({(current or b'').decode(errors='replace')}); "
+                    f"if that run is dead, its lease ends in {self.LEASE_SECONDS - age_seconds:.0f} s."
+                ) from None
+            self._folder.write_bytes("lock", lease)
+        self._lease = lease
+
+    def _current_lease(self) -> bytes | None:
+        try:
+            return self._folder.read_bytes("lock")
+        except FileNotFoundError:
+            return None
+
+
+def is_locked(folder: Folder) -> bool:
+    """Whether a run is writing `folder` right now (on a file system; on an object store, whether a lease stands)."""
+    if not folder.exists("lock"):
+        return False
+    if not folder.is_local:
+        age_seconds = time.time() - folder.read_json("lock")["since_unix"]
+        return bool(age_seconds < WriterLock.LEASE_SECONDS)
+    import fcntl
+
+    descriptor = os.open(folder.path("lock"), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
