@@ -1,1 +1,5 @@
+"""The command line. Every verb: `nrray <verb> [CONFIG.yaml] [--set key.path=value ...]`."""
 
+from nrray.cli.app import main
+
+__all__ = ["main"]

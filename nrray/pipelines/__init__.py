@@ -1,1 +1,25 @@
+"""One file per verb that runs on Ray; the only package that imports ray.
 
+Ray reads RAY_AUTH_MODE once, when it is imported, so it is chosen here, before that. A private instance gets a fresh
+token in this process's environment only: Ray's own default would write one to the home folder, readable by everybody.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def _has_token() -> bool:
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or (Path.home() / ".ray" / "auth_token").exists()
+
+
+if "RAY_AUTH_MODE" not in os.environ:
+    if "RAY_ADDRESS" in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token" if _has_token() else "disabled"
+    else:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+# Ray's C++ core prints warnings of its own onto the terminal of whoever started it, token or no token.
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")

@@ -2,7 +2,7 @@
 
 import logging
 import os
-import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,6 +134,8 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     address = os.environ.get("RAY_ADDRESS", "local")
     if address == "local":
         _start_private(dashboard=dashboard)
@@ -151,42 +153,49 @@ def worker_environment() -> dict[str, str]:
 
 
 def _start_private(*, dashboard: bool) -> None:
-    # A fresh token in this process's environment only: Ray's own default writes one to the home folder, readable by
-    # everybody, and later instances would pick it up.
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     store_bytes = int(min(2 * 2**30, 0.15 * psutil.virtual_memory().total))
     if Path("/dev/shm").exists():
         # Ray falls back to a slow disk store, with a warning per object, when shared memory is too small.
         store_bytes = min(store_bytes, int(0.8 * psutil.disk_usage("/dev/shm").free))
     try:
-        ray.init(
-            address="local",
-            include_dashboard=dashboard,
-            dashboard_host="127.0.0.1",
-            object_store_memory=max(store_bytes, 100 * MIB),
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": worker_environment()},
-        )
+        with _quiet_stderr():
+            ray.init(
+                address="local",
+                include_dashboard=dashboard,
+                dashboard_host="127.0.0.1",
+                object_store_memory=max(store_bytes, 100 * MIB),
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"env_vars": worker_environment()},
+            )
     except (RuntimeError, ConnectionError, OSError, ValueError) as error:
         raise ResourcesError(f"Ray could not start on this machine: {error}") from error
 
 
 def _connect(address: str) -> None:
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if _has_token() else "disabled")
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": worker_environment()})
+        with _quiet_stderr():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": worker_environment()})
     except (RuntimeError, ConnectionError, OSError, ValueError) as error:
         raise ResourcesError(
-            f"no Ray cluster answers at RAY_ADDRESS={address} (RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']}): {error}. "
+            f"no Ray cluster answers at RAY_ADDRESS={address} (RAY_AUTH_MODE={os.environ.get('RAY_AUTH_MODE')}): {error}. "
             f"Unset RAY_ADDRESS to run on this machine alone."
         ) from error
 
 
-def _has_token() -> bool:
-    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return bool(named) or (Path.home() / ".ray" / "auth_token").exists()
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Nothing on file descriptor 2 for the time of the block: Ray's C++ core announces its log level there, whatever
+    that level is. Errors come as exceptions."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def cause_of(error: BaseException) -> NrrayError | None:

@@ -9,13 +9,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+PIPE_COLUMNS = 120  # of tables, where there is no terminal to ask
+
 
 class Reporter:
     """Where a verb speaks. With `is_json`, sentences go nowhere and `finish` prints the document."""
 
     def __init__(self, *, is_json: bool = False) -> None:
         self.is_json = is_json
-        self.console = Console(highlight=False, soft_wrap=not sys.stdout.isatty(), stderr=is_json)
+        width = None if sys.stdout.isatty() else PIPE_COLUMNS
+        self.console = Console(highlight=False, width=width, soft_wrap=width is not None, stderr=is_json)
 
     def say(self, text: str) -> None:
         """One sentence or line."""

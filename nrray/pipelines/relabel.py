@@ -6,6 +6,7 @@ cluster, a lost worker can leave no half-written or late file, and no write task
 
 import hashlib
 import secrets
+import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -45,7 +46,6 @@ from nrray.publish import Published, publish_version, version_names
 from nrray.sampling import Sampling
 from nrray.storage import Folder, WriterLock, absolute_uri, read_table
 from nrray.timeline import SegmentRule
-from nrray.types import UnitStatus
 
 
 class LedgerConfig(Section):
@@ -393,11 +393,44 @@ def _publish(
     )
 
 
-def failure_rows(output: Folder, limit: int) -> list[dict[str, Any]]:
-    """The first failed or quarantined units with their reasons, for a person."""
-    index = Ledger(output).index()
-    bad = index.filter(pc.not_equal(index["status"], UnitStatus.OK.value)).slice(0, limit)
-    if bad.num_rows == 0:
-        return []
-    rows = Ledger(output).results(pc.unique(bad["video_id"].combine_chunks()), bad)
-    return rows.select(["unit_id", "video_id", "status", "error_kind", "error", "attempts"]).to_pylist()  # type: ignore[no-any-return]
+def report_relabel(result: Relabelled, pictures: list[str], command: str, reporter: Reporter) -> None:
+    """What became of every planned unit, where the tables are, and the next command."""
+    counts = result.counts
+    planned = sum(counts.values())
+    reporter.table("Units", ["status", "units"], [[status, count] for status, count in counts.items() if count])
+    if "video_hours_per_hour" in result.facts:
+        facts = result.facts
+        reporter.say(
+            f"{facts['units_done']} units in {facts['wall_seconds']:.0f} s, {facts['video_hours_per_hour']:.1f} video hours "
+            f"per hour, workers' start included"
+        )
+    if result.published is not None:
+        published = result.published
+        windows = ", ".join(f"{count:,} {status}" for status, count in sorted(published.num_windows.items()))
+        reporter.say(
+            f"Published {published.name}: {published.num_labels:,} labels, {published.num_segments:,} segments; "
+            f"windows: {windows or 'none'}"
+        )
+        reporter.say(f"Tables: {published.folder}/{{labels,segments,coverage}}.parquet, run.json")
+        if pictures:
+            reporter.say(f"Timelines: {len(pictures)} pictures, first {pictures[0]}")
+    if result.has_failures:
+        reporter.say(
+            f"{counts['failed'] + counts['quarantined']} of {planned} units failed; they are rows with reasons"
+        )
+        reporter.next_command(f"nrray status {shlex.quote(result.output)}   # the reasons")
+        reporter.next_command(f"{command} --retry-failed")
+    elif counts["not_run"]:
+        reporter.next_command(command)
+    else:
+        reporter.next_command(f"nrray status {shlex.quote(result.output)}")
+    reporter.finish(
+        {
+            "output": result.output,
+            "units": counts,
+            "version": result.published.name if result.published else None,
+            "windows": dict(result.published.num_windows) if result.published else None,
+            "measured": result.facts,
+            "pictures": pictures,
+        }
+    )

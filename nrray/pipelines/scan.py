@@ -35,7 +35,11 @@ from nrray.storage import Folder, absolute_uri, is_local, source_facts
 from nrray.tables import table_from_rows
 from nrray.types import US_PER_SECOND, Case, ProbeStatus, Video
 
-VIDEO_SUFFIXES = [".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".h265", ".hevc", ".ivf", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv", ".y4m"]
+VIDEO_SUFFIXES: tuple[str, ...] = (
+    *(".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".h265", ".hevc", ".ivf", ".m2ts", ".m2v"),
+    *(".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt"),
+    *(".ts", ".vob", ".webm", ".wmv", ".y4m"),
+)
 
 SETTLE_SECONDS = 2.0  # a file modified this recently is looked at twice
 
@@ -47,7 +51,7 @@ class ScanConfig(Section):
     output: str = Field(description="folder or URI for manifest.parquet and cases.parquet")
     cases: str | None = Field(None, description="sidecar table (CSV or Parquet) that says which birth a video shows")
     suffixes: tuple[str, ...] = Field(
-        tuple(VIDEO_SUFFIXES), description="what counts as a video by its name; files without a suffix count too"
+        VIDEO_SUFFIXES, description="what counts as a video by its name; files without a suffix count too"
     )
     decode: DecodeConfig = DecodeConfig()
 
@@ -210,7 +214,9 @@ def probed_video(file: Listed, decoder: GuardedDecoder) -> Video:
             raise DecodeError(ErrorKind.EMPTY, "the file has zero bytes")
         video = replace(video, **asdict(decoder.probe(file.uri)))
         if source_facts(file.uri) != (size_bytes, modified_us):
-            raise DecodeError(ErrorKind.STILL_GROWING, "the file changed while it was probed: scan again when it is whole")
+            raise DecodeError(
+                ErrorKind.STILL_GROWING, "the file changed while it was probed: scan again when it is whole"
+            )
     except DecodeError as error:
         return Video(
             video_id=video_id_of(content_id, file.path),
@@ -341,7 +347,7 @@ def report_scan(scanned: Scanned, config: ScanConfig, reporter: Reporter) -> Non
     readable = [video for video in scanned.videos if video.status is ProbeStatus.OK]
     by_codec: dict[tuple[str, str], list[Video]] = {}
     for video in readable:
-        by_codec.setdefault((str(video.codec), str(video.container)), []).append(video)
+        by_codec.setdefault((str(video.codec), "/".join(str(video.container).split(",")[:2])), []).append(video)
     reporter.table(
         "Videos",
         ["codec", "container", "files", "hours", "GiB", "frame sizes", "frames/s", "variable rate"],

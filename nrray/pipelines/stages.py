@@ -247,7 +247,11 @@ def _frames(unit: pa.Table, row: dict[str, Any], sampling: Sampling) -> Frames:
     return Frames(
         pixels=pixels.reshape(-1, sampling.frame_height_px, sampling.frame_width_px, 3),
         pts_us=unit["pts_us"].combine_chunks().flatten().to_numpy(),
-        window_frames=unit["window_frames"].combine_chunks().flatten().to_numpy().reshape(-1, sampling.frames_per_window),
+        window_frames=unit["window_frames"]
+        .combine_chunks()
+        .flatten()
+        .to_numpy()
+        .reshape(-1, sampling.frames_per_window),
         window_start_us=np.asarray(row["window_start_us"], np.int64)[labelled],
         window_end_us=np.asarray(row["window_end_us"], np.int64)[labelled],
     )

@@ -1,0 +1,260 @@
+"""The verbs: arguments in, exit code out. Pipelines and libraries are imported by the verb that needs them, so that
+`nrray --help` is quick.
+
+Exit codes: 0 done; 1 an error, said in a sentence; 2 wrong usage; 3 done, but some units or files failed.
+"""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nrray import __version__
+from nrray.errors import ConfigError, NrrayError
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_FAILURES = 3
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Label newborn-resuscitation video archives with local vision-language models, distributed on Ray.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigArgument = Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Settings; see configs/.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="key.path=value", help="Override one setting; may be repeated.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of sentences.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
+
+
+class BenchTarget(str, Enum):
+    """What `nrray bench` measures."""
+
+    DECODE = "decode"
+    RELABEL = "relabel"
+    PLAN = "plan"
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(f"nrray {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    folder: Annotated[str, typer.Argument(help="Where everything is left.")] = "nrray-demo",
+    cases: Annotated[int, typer.Option(min=1, max=1000, help="Simulated cases.")] = 4,
+    as_json: JsonOption = False,
+) -> None:
+    """Simulate cases, scan, relabel and compare with the truth: the whole main job, with no download."""
+    from nrray.pipelines.console import Reporter
+    from nrray.pipelines.demo import demo as run_demo
+
+    reporter = Reporter(is_json=as_json)
+    result = run_demo(folder, num_cases=cases, reporter=reporter)
+    reporter.table("Seconds", ["step", "s"], [[name, value] for name, value in result.seconds.items()])
+    reporter.say(f"Tables:    {result.folder}/labels/latest/{{labels,segments,coverage}}.parquet")
+    if result.pictures:
+        reporter.say(f"Timelines: {Path(result.pictures[0]).parent}, first {Path(result.pictures[0]).name}")
+    reporter.say(f"Configs:   {result.folder}/scan.yaml, {result.folder}/relabel.yaml")
+    reporter.next_command(f"nrray status {shlex.quote(result.folder + '/labels')}")
+    reporter.finish(
+        {
+            "folder": result.folder,
+            "units": result.relabelled.counts,
+            "macro_f1": result.macro_f1,
+            "activities": [
+                {**asdict(row), "precision": row.precision, "recall": row.recall, "f1": row.f1}
+                for row in result.comparison.agreements
+            ],
+            "pictures": result.pictures,
+            "seconds": result.seconds,
+        }
+    )
+    _exit_if(result.relabelled.has_failures)
+
+
+@app.command()
+def doctor(
+    model: Annotated[str | None, typer.Option(help="Also load this checkpoint folder and label one window.")] = None,
+    label_set: Annotated[str | None, typer.Option(help="Label set file for --model.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at this machine: Python, Ray, torch, GPUs, decoders, disk, offline state."""
+    from nrray.pipelines.console import Reporter
+    from nrray.pipelines.doctor import run_doctor
+
+    _exit_if(not run_doctor(model=model, label_set=label_set, reporter=Reporter(is_json=as_json)), code=EXIT_ERROR)
+
+
+@app.command()
+def simulate(
+    config: ConfigArgument = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Render simulated resuscitations with exact truth."""
+    from nrray.config import load_config
+    from nrray.pipelines.console import Reporter
+    from nrray.pipelines.simulate import simulate as run_simulate
+    from nrray.simulate import SimulateConfig
+
+    settings = load_config(SimulateConfig, config, set_ or ())
+    reporter = Reporter(is_json=as_json)
+    if dry_run:
+        reporter.say(f"{settings.num_cases} cases would be rendered into {settings.output}")
+        reporter.finish({"dry_run": True, "num_cases": settings.num_cases, "folder": settings.output})
+        return
+    result = run_simulate(settings, reporter)
+    reporter.say(
+        f"{result.num_cases} cases, {result.num_videos} videos, {result.video_us / 60e6:.1f} min in {result.folder}"
+    )
+    folder = shlex.quote(result.folder)
+    reporter.next_command(
+        f"nrray scan --set archive={folder}/videos --set cases={folder}/cases.csv --set output={folder}/scan"
+    )
+    reporter.finish(asdict(result))
+
+
+@app.command()
+def scan(
+    config: ConfigArgument = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Probe an archive's videos and write or update its manifest."""
+    from nrray.config import load_config
+    from nrray.pipelines.console import Reporter
+    from nrray.pipelines.scan import ScanConfig, report_scan
+    from nrray.pipelines.scan import scan as run_scan
+    from nrray.storage import absolute_uri
+
+    settings = load_config(ScanConfig, config, set_ or ())
+    reporter = Reporter(is_json=as_json)
+    result = run_scan(settings, reporter, dry_run=dry_run)
+    if not dry_run:
+        report_scan(result, settings, reporter)
+        labels = absolute_uri(settings.output).rstrip("/") + "-labels"
+        reporter.next_command(
+            f"nrray relabel --set manifest={shlex.quote(result.manifest)} --set output={shlex.quote(labels)}"
+        )
+    reporter.finish(
+        {
+            "manifest": result.manifest,
+            "videos": len(result.videos),
+            "unreadable": result.num_bad,
+            "probed": result.num_probed,
+            "removed": result.num_removed,
+            "dry_run": dry_run,
+        }
+    )
+    _exit_if(result.num_bad > 0)
+
+
+@app.command()
+def relabel(
+    config: ConfigArgument = None,
+    set_: SetOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="UNITS", help="Try at most so many units.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also try failed units again.")] = False,
+    as_json: JsonOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Label everything that the archive has and the output lacks; run it again to go on where it stopped."""
+    from nrray.config import load_config
+    from nrray.pipelines.console import Reporter
+    from nrray.pipelines.pictures import draw_pictures
+    from nrray.pipelines.relabel import RelabelConfig, RelabelOptions, report_relabel
+    from nrray.pipelines.relabel import relabel as run_relabel
+    from nrray.storage import Folder
+
+    settings = load_config(RelabelConfig, config, set_ or ())
+    reporter = Reporter(is_json=as_json)
+    options = RelabelOptions(limit_units=limit, dry_run=dry_run, retry_failed=retry_failed)
+    result = run_relabel(settings, options, reporter)
+    pictures = draw_pictures(Folder(result.output)) if result.published else []
+    command = shlex.join(["nrray", "relabel", *_config_words(config, set_)])
+    report_relabel(result, pictures, command, reporter)
+    _exit_if(result.has_failures)
+
+
+@app.command()
+def status(
+    output: Annotated[str, typer.Argument(help="The output of a relabel run, running or finished.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what an output has come to: units by status, failures with reasons, versions."""
+    from nrray.pipelines.console import Reporter
+    from nrray.pipelines.status import output_status, report_status
+    from nrray.storage import Folder
+
+    reporter = Reporter(is_json=as_json)
+    found = output_status(Folder(output))
+    report_status(found, reporter)
+    reporter.finish(asdict(found))
+
+
+@app.command()
+def bench(
+    target: Annotated[BenchTarget, typer.Argument(help="What to measure.")],
+    video: Annotated[str | None, typer.Option(help="Measure on this video (decode, relabel).")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure decode, relabel or plan beside what they are compared to, as ratios."""
+    from nrray.pipelines.bench import run_bench
+    from nrray.pipelines.console import Reporter
+
+    run_bench(target.value, video=video, reporter=Reporter(is_json=as_json))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code. Errors of ours are sentences on stderr, without a traceback."""
+    try:
+        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+    except ConfigError as error:
+        return _said(error, EXIT_USAGE)
+    except NrrayError as error:
+        return _said(error, EXIT_ERROR)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. What was done is kept; the same command goes on from there.\n")
+        return EXIT_INTERRUPTED
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # click's usage errors
+            error.show()  # type: ignore[attr-defined]
+            return int(error.exit_code)
+        raise
+    return code if isinstance(code, int) else 0
+
+
+def _said(error: NrrayError, code: int) -> int:
+    from nrray.pipelines.console import printable
+
+    sys.stderr.write(f"error: {printable(str(error))}\n")
+    return code
+
+
+def _exit_if(condition: bool, *, code: int = EXIT_FAILURES) -> None:
+    if condition:
+        raise typer.Exit(code)
+
+
+def _config_words(config: Path | None, overrides: list[str] | None) -> list[str]:
+    words: list[Any] = [str(config)] if config is not None else []
+    return words + [word for override in overrides or () for word in ("--set", override)]
