@@ -1,0 +1,8 @@
+"""`ray job submit --working-dir . -- python jobs/relabel.py configs/relabel.yaml`: `nrray relabel` as a Ray job."""
+
+import sys
+
+from nrray.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["relabel", *sys.argv[1:]]))

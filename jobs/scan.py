@@ -1,0 +1,8 @@
+"""`ray job submit --working-dir . -- python jobs/scan.py configs/scan.yaml`: `nrray scan` as a Ray job."""
+
+import sys
+
+from nrray.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["scan", *sys.argv[1:]]))
