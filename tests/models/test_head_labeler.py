@@ -1,0 +1,125 @@
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText
+
+from nrray.errors import ModelError
+from nrray.models import ModelConfig, ModelKind, Pooling, check_sampling, load_labeler
+from nrray.models.checkpoint import load_checkpoint
+from nrray.models.families import FrameWiseFamily, ImageFamily, VideoFamily, family_of
+from nrray.models.head_labeler import pooled
+from nrray.models.measure import synthetic_frames
+from nrray.sampling import Sampling
+from nrray.types import STATE_INDEX, Frames, LabelState
+
+
+@pytest.fixture(params=["image_folder", "video_folder"])
+def head_folder(request, tmp_path, label_set, small_sampling, add_head):
+    folder = shutil.copytree(request.getfixturevalue(request.param), tmp_path / "model")
+    return add_head(folder, label_set=label_set, sampling=small_sampling)
+
+
+def test_any_family_of_checkpoint_labels_through_the_same_code(head_folder, label_set, small_sampling):
+    labeler = load_labeler(ModelConfig(path=str(head_folder)), label_set)
+    labels = labeler.label(synthetic_frames(small_sampling, num_windows=5))
+    assert labeler.info.kind is ModelKind.HEAD
+    assert labeler.info.sampling == small_sampling
+    assert labels.scores.shape == labels.states.shape == (5, 4)
+    assert labels.scores.dtype == np.float32
+    assert ((labels.scores > 0) & (labels.scores < 1)).all()
+    assert set(np.unique(labels.states)) <= {STATE_INDEX[LabelState.PRESENT], STATE_INDEX[LabelState.ABSENT]}
+    assert labels.answers is None
+
+
+def test_the_micro_batch_does_not_change_scores(head_folder, label_set, small_sampling):
+    unit = synthetic_frames(small_sampling, num_windows=5)
+    alone, together = (
+        load_labeler(ModelConfig(path=str(head_folder), micro_batch_windows=size), label_set).label(unit).scores
+        for size in (1, 4)
+    )
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+def test_a_unit_without_windows_has_no_labels(head_folder, label_set, small_sampling):
+    unit = synthetic_frames(small_sampling, num_windows=1)
+    empty = Frames(
+        pixels=unit.pixels,
+        pts_us=unit.pts_us,
+        window_frames=unit.window_frames[:0],
+        window_start_us=unit.window_start_us[:0],
+        window_end_us=unit.window_end_us[:0],
+    )
+    labels = load_labeler(ModelConfig(path=str(head_folder)), label_set).label(empty)
+    assert labels.scores.shape == (0, 4)
+
+
+def test_sharing_frames_equals_the_plain_forward_of_the_whole_class(image_folder, small_sampling):
+    checkpoint = load_checkpoint(ModelConfig(path=str(image_folder)))
+    family = family_of(checkpoint)
+    assert isinstance(family, FrameWiseFamily)
+    unit = synthetic_frames(small_sampling, num_windows=4)
+    with torch.inference_mode():
+        forward = family.unit_forward(unit, question="Well?", frames_per_second=2.0, micro_batch_windows=2)
+        shared = forward(slice(0, 4)).hidden
+        inputs = family.window_inputs(unit, slice(0, 4), question="Well?", frames_per_second=2.0)
+        model = AutoModelForImageTextToText.from_pretrained(image_folder, dtype=torch.float32).eval()
+        plain = model(**inputs, output_hidden_states=True).hidden_states[-1]
+    assert torch.std(shared[:, -1], dim=0).max() > 1e-4  # windows differ, so equality says something
+    torch.testing.assert_close(shared, plain, atol=1e-5, rtol=0)
+
+
+def test_a_shared_frame_is_encoded_once(image_folder, small_sampling, monkeypatch):
+    encoded = []
+    original = FrameWiseFamily.frame_embeddings
+    monkeypatch.setattr(
+        FrameWiseFamily,
+        "frame_embeddings",
+        lambda self, pixels: encoded.append(len(pixels)) or original(self, pixels),
+    )
+    family = family_of(load_checkpoint(ModelConfig(path=str(image_folder))))
+    unit = synthetic_frames(small_sampling, num_windows=10)
+    with torch.inference_mode():
+        family.unit_forward(unit, question="Well?", frames_per_second=2.0, micro_batch_windows=2)
+    assert sum(encoded) == len(unit.pixels) == 24  # and not 10 windows x 6 frames
+
+
+def test_families_are_chosen_by_what_the_checkpoint_can_do(image_folder, video_folder):
+    assert isinstance(family_of(load_checkpoint(ModelConfig(path=str(image_folder)))), FrameWiseFamily)
+    assert isinstance(family_of(load_checkpoint(ModelConfig(path=str(video_folder)))), VideoFamily)
+
+
+def test_video_models_are_told_the_rate_and_the_kind_of_each_token(video_folder, small_sampling):
+    family = VideoFamily(load_checkpoint(ModelConfig(path=str(video_folder))))
+    unit = synthetic_frames(small_sampling, num_windows=2)
+    inputs = family.window_inputs(unit, slice(0, 2), question="Well?", frames_per_second=2.0)
+    assert "mm_token_type_ids" in inputs
+    assert inputs["second_per_grid_ts"].tolist() == [1.0, 1.0]  # two frames of 2 Hz a step
+    assert inputs["video_grid_thw"][:, 0].tolist() == [3, 3]  # all 6 frames, none sampled away
+
+
+def test_the_last_token_and_the_mean_of_the_frames_are_pooled_as_named(image_folder, small_sampling):
+    family = ImageFamily(load_checkpoint(ModelConfig(path=str(image_folder))))
+    unit = synthetic_frames(small_sampling, num_windows=1)
+    with torch.inference_mode():
+        forward = family.unit_forward(unit, question="Well?", frames_per_second=2.0, micro_batch_windows=1)
+        states = forward(slice(0, 1))
+    torch.testing.assert_close(pooled(states, Pooling.LAST), states.hidden[:, -1])
+    frame_tokens = states.hidden[0, states.frame_tokens[0]]
+    assert len(frame_tokens) == 6 * 4
+    torch.testing.assert_close(pooled(states, Pooling.MEAN_FRAMES)[0], frame_tokens.mean(dim=0))
+
+
+def test_frames_of_another_sampling_are_refused(head_folder, label_set, small_sampling):
+    labeler = load_labeler(ModelConfig(path=str(head_folder)), label_set)
+    other = small_sampling.model_copy(update={"window_seconds": 2.0})
+    with pytest.raises(ModelError, match=r"found windows of 4 frames of 64x64 px, expected 6"):
+        labeler.label(synthetic_frames(other, num_windows=2))
+
+
+def test_a_run_may_change_the_stride_and_nothing_else(head_folder, label_set, small_sampling):
+    info = load_labeler(ModelConfig(path=str(head_folder)), label_set).info
+    check_sampling(info, small_sampling.model_copy(update={"stride_seconds": 2.0}))
+    with pytest.raises(ModelError, match=r"frames_per_second=2.*frames_per_second=4"):
+        check_sampling(info, Sampling.model_validate({"frame_width_px": 64, "frame_height_px": 64}))

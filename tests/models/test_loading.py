@@ -1,0 +1,134 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from nrray.errors import ModelError
+from nrray.models import Device, ModelConfig, load_labeler, model_digest, read_sampling, resolve_model_path
+
+
+@pytest.fixture
+def folder(image_folder, tmp_path, label_set, small_sampling, add_head):
+    return add_head(shutil.copytree(image_folder, tmp_path / "model"), label_set=label_set, sampling=small_sampling)
+
+
+def load(folder, label_set):
+    return load_labeler(ModelConfig(path=str(folder)), label_set)
+
+
+def test_a_path_that_is_not_there_is_a_model_error(tmp_path, label_set):
+    with pytest.raises(ModelError, match="found nothing, expected a checkpoint folder"):
+        load(tmp_path / "nowhere", label_set)
+
+
+def test_an_empty_folder_says_which_files_are_missing(tmp_path, label_set):
+    with pytest.raises(ModelError, match=r"config\.json and model\*\.safetensors"):
+        load(tmp_path, label_set)
+
+
+def test_pickled_weights_are_refused_unopened(folder, label_set):
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"not even a pickle")
+    with pytest.raises(ModelError, match="pickled weights"):
+        load(folder, label_set)
+
+
+def test_a_language_model_without_eyes_is_refused(tmp_path, label_set):
+    LlamaForCausalLM(
+        LlamaConfig(vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
+    ).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="found a 'llama' checkpoint"):
+        load(tmp_path, label_set)
+
+
+def test_truncated_weights_are_a_model_error(folder, label_set):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(folder, label_set)
+
+
+def test_weights_that_are_not_there_would_be_random_and_are_refused(folder, label_set):
+    tensors = load_file(folder / "model.safetensors")
+    removed = next(name for name in tensors if "multi_modal_projector" in name)
+    save_file(
+        {name: tensor for name, tensor in tensors.items() if name != removed},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    with pytest.raises(ModelError, match="missing keys"):
+        load(folder, label_set)
+
+
+def test_a_missing_head_is_a_model_error(folder, label_set):
+    (folder / "head.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"head\.safetensors cannot be read"):
+        load(folder, label_set)
+
+
+def test_a_head_of_another_number_of_activities_is_refused(folder, label_set, small_sampling, add_head):
+    add_head(folder, label_set=label_set, sampling=small_sampling, num_outputs=3)
+    with pytest.raises(ModelError, match=r"\(3, 32\).*expected.*\(4, 32\)"):
+        load(folder, label_set)
+
+
+def test_another_label_set_is_refused(folder, label_set):
+    fewer = label_set.model_copy(update={"activities": label_set.activities[:3]})
+    with pytest.raises(ModelError, match="its head was trained for"):
+        load(folder, fewer)
+
+
+def test_other_definitions_under_the_same_names_are_refused(folder, label_set):
+    first = label_set.activities[0].model_copy(update={"definition": "Something else."})
+    other = label_set.model_copy(update={"activities": (first, *label_set.activities[1:])})
+    with pytest.raises(ModelError, match="other definitions"):
+        load(folder, other)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema_version": 99}, "found schema_version 99, expected 1"),
+        ({"pooling": "sideways"}, "cannot be used"),
+        ({"surprise": 1}, "cannot be used"),
+        ({"thresholds": {"ventilation": 0.5}}, "expected one for each"),
+    ],
+)
+def test_a_description_that_does_not_fit_is_a_model_error(folder, label_set, change, message):
+    file = folder / "nrray.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(ModelError, match=message):
+        load(folder, label_set)
+
+
+def test_cuda_that_is_not_there_is_a_model_error(folder, label_set):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(ModelError, match="no CUDA device"):
+        load_labeler(ModelConfig(path=str(folder), device=Device.CUDA), label_set)
+
+
+def test_the_digest_changes_with_any_file_and_with_nothing_else(folder):
+    before = model_digest(folder)
+    assert model_digest(str(folder)) == before
+    (folder / "nrray.json").write_text((folder / "nrray.json").read_text() + " ")
+    assert model_digest(folder) != before
+
+
+def test_sampling_is_read_from_the_artefact_alone(folder, image_folder, small_sampling):
+    assert read_sampling(folder) == small_sampling
+    assert read_sampling(image_folder) is None
+
+
+def test_the_embedded_model_resolves_inside_the_package():
+    assert (resolve_model_path("embedded") / "config.json").is_file()
+
+
+def test_importing_the_package_loads_neither_torch_nor_transformers():
+    code = "import sys, nrray.models; sys.exit(bool({'torch', 'transformers', 'ray'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
