@@ -1,0 +1,48 @@
+"""MP4 boxes, as far as needed to see whether a track is encrypted. FFmpeg hides that behind the original codec."""
+
+import struct
+from collections.abc import Iterator
+from typing import IO
+
+_PATH_TO_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+_ENCRYPTED_ENTRIES = frozenset({b"encv", b"drmi", b"resv"})
+
+
+def has_encrypted_track(file: IO[bytes]) -> bool:
+    """Whether a video sample description of the MP4 in `file` is encrypted. Damaged boxes end the search."""
+    try:
+        end = file.seek(0, 2)
+        return any(_is_encrypted(file, start, stop) for start, stop in _descriptions(file, 0, end, 0))
+    except (struct.error, ValueError):
+        return False
+
+
+def _descriptions(file: IO[bytes], start: int, end: int, depth: int) -> Iterator[tuple[int, int]]:
+    for name, body, stop in _boxes(file, start, end):
+        if name != _PATH_TO_SAMPLES[depth]:
+            continue
+        if depth == len(_PATH_TO_SAMPLES) - 1:
+            yield body, stop
+        else:
+            yield from _descriptions(file, body, stop, depth + 1)
+
+
+def _is_encrypted(file: IO[bytes], start: int, end: int) -> bool:
+    # stsd: version and flags, number of entries, then the entries as boxes
+    return any(name in _ENCRYPTED_ENTRIES for name, _, _ in _boxes(file, start + 8, end))
+
+
+def _boxes(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(name, start of body, end) of the boxes between `start` and `end`."""
+    while start + 8 <= end:
+        file.seek(start)
+        size, name = struct.unpack(">I4s", file.read(8))
+        body = start + 8
+        if size == 1:
+            (size,) = struct.unpack(">Q", file.read(8))
+            body += 8
+        stop = end if size == 0 else min(start + size, end)
+        if stop < body:
+            return
+        yield name, body, stop
+        start = stop

@@ -1,0 +1,60 @@
+"""How a stored picture is turned to be upright: the display matrix of phones and cameras."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from nrray.errors import DecodeError, ErrorKind
+
+# Off a right angle by more than this (1.1 degrees) is a matrix that cannot be done by swapping rows and columns.
+_MAX_SKEW = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orientation:
+    """Rows and columns swapped first, then mirrored left-right, then upside down."""
+
+    is_transposed: bool = False
+    is_mirrored: bool = False
+    is_flipped: bool = False
+    clockwise_degrees: int = 0
+
+    def upright(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A view of (H, W, 3) stored pixels as they are meant to be seen."""
+        turned = pixels.transpose(1, 0, 2) if self.is_transposed else pixels
+        if self.is_mirrored:
+            turned = turned[:, ::-1]
+        return turned[::-1] if self.is_flipped else turned
+
+
+def frame_orientation(frame: VideoFrame) -> Orientation:
+    """What the frame's display matrix asks for. Raises DecodeError UNSUPPORTED for angles other than right ones."""
+    # PyAV's container of side data iterates over its values, its annotations say keys.
+    pieces = cast(Iterable[SideData], frame.side_data)
+    matrix = next((piece for piece in pieces if piece.type is SideDataType.DISPLAYMATRIX), None)
+    return Orientation() if matrix is None else matrix_orientation(np.frombuffer(bytes(matrix), np.int32, count=9))
+
+
+def matrix_orientation(matrix: NDArray[np.int32]) -> Orientation:
+    """The orientation of a 3x3 display matrix in row order: x' = a x + c y, y' = b x + d y, y down."""
+    a, b, c, d = (float(matrix[i]) for i in (0, 1, 3, 4))
+    along, across = max(abs(a), abs(d)), max(abs(b), abs(c))
+    if max(along, across) == 0:
+        return Orientation()
+    if min(along, across) > _MAX_SKEW * max(along, across):
+        degrees = round(math.degrees(math.atan2(b, a)))
+        raise DecodeError(
+            ErrorKind.UNSUPPORTED, f"the video is tagged to be turned by {degrees} degrees; expected a right angle."
+        )
+    if across > along:
+        return Orientation(
+            is_transposed=True, is_mirrored=c < 0, is_flipped=b < 0, clockwise_degrees=90 if b > 0 else 270
+        )
+    return Orientation(is_mirrored=a < 0, is_flipped=d < 0, clockwise_degrees=180 if a < 0 else 0)

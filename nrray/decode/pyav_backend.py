@@ -1,0 +1,262 @@
+"""One request with PyAV: one open, one seek, one forward pass, and only wanted frames are scaled. Frames come out in
+order of presentation; what is damaged is left out and told apart from what is merely sparse."""
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import av.error
+import numpy as np
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from nrray.decode.orientation import Orientation, frame_orientation
+from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames
+from nrray.decode.selection import DecodedTimes, rounded_us, serve_samples, typical_interval_us
+from nrray.decode.source import OpenedVideo, opened_video, require_clear
+from nrray.errors import DecodeError, ErrorKind
+from nrray.types import US_PER_SECOND
+
+# Where a seek lands after the first sample (MPEG-TS, AVI, open groups of pictures), seek this much earlier.
+_BACK_OFF_SECONDS = (0, 1, 4, 16, 64)
+# H.264 and HEVC reorder at most 16 frames.
+_MAX_REORDERED_FRAMES = 16
+# Packets that cannot even be read, one after the other, before the file is taken to end there.
+_MAX_READ_ERRORS = 64
+
+
+class _TimesGoBackError(Exception):
+    """Frames came out with falling presentation times."""
+
+
+def sample_pyav_frames(request: FrameRequest, config: DecodeConfig) -> SampledFrames:
+    """The frames of `request`. Raises DecodeError."""
+    try:
+        forward = _forward_pass(request, config, sorts_times=False)
+    except _TimesGoBackError:
+        # AVI has no presentation times: with B-frames each time is right, but on a neighbouring frame. Frames come
+        # out in the right order, so that sorting their times puts them right.
+        try:
+            forward = _forward_pass(request, config, sorts_times=True)
+        except _TimesGoBackError as error:
+            raise DecodeError(
+                ErrorKind.UNSUPPORTED,
+                f"{request.uri}: presentation times {error}, more than reordering explains. Remux it, for example with "
+                f"ffmpeg -fflags +genpts -i IN -c copy OUT.mkv",
+            ) from None
+    return forward.sampled_frames()
+
+
+@dataclass(kw_only=True)
+class ForwardPass:
+    """What a pass has seen so far. `offer` takes frames in order of presentation and keeps those that samples need."""
+
+    request: FrameRequest
+    claimed_fps: float
+    frame_us: list[int] = field(default_factory=list)
+    after_damage: list[bool] = field(default_factory=list)
+    stop_reason: str = ""
+    damage_window: int = 0  # frames still to come that damage may lie just before
+    _rows: dict[int, int] = field(default_factory=dict)  # decoded frame -> row of _pixels
+    _last: VideoFrame | None = None
+    _orientation: Orientation | None = None
+    _num_served: int = 0
+
+    def __post_init__(self) -> None:
+        height, width = self.request.height_px, self.request.width_px
+        self._samples: list[int] = self.request.sample_us.tolist()
+        self._pixels = np.empty((len(self._samples) + 1, height, width, 3), np.uint8)
+        self._reformatter = VideoReformatter()
+
+    def offer(self, frame: VideoFrame, pts_us: int) -> bool:
+        """Take the next frame; True when all samples are served. Raises _TimesGoBackError."""
+        if self.frame_us and pts_us <= self.frame_us[-1]:
+            if pts_us == self.frame_us[-1]:
+                return False
+            raise _TimesGoBackError(f"fall from {self.frame_us[-1] / 1e6:.3f} s to {pts_us / 1e6:.3f} s")
+        self.frame_us.append(pts_us)
+        self.after_damage.append(self.damage_window > 0)
+        self.damage_window -= 1
+        samples = self._samples
+        if samples[self._num_served] < pts_us:
+            if self._last is None:
+                self._keep(frame)
+            else:
+                self._keep(self._last, back=1)
+            while self._num_served < len(samples) and samples[self._num_served] < pts_us:
+                self._num_served += 1
+        self._last = frame
+        return self._num_served == len(samples)
+
+    def note_damage(self, reason: str) -> None:
+        """Something could not be decoded, before one of the next frames: the decoder still holds some back."""
+        self.damage_window = _MAX_REORDERED_FRAMES + 1
+        self.stop_reason = reason
+
+    def finish(self) -> None:
+        """No frame follows: the last one serves what is left."""
+        if self._last is not None and self._num_served < len(self._samples):
+            self._keep(self._last)
+
+    def sampled_frames(self) -> SampledFrames:
+        """The result. Raises DecodeError DECODE_FAILED or NO_FRAMES when not one sample has a frame."""
+        frame_us = np.array(self.frame_us, np.int64)
+        last = self._last
+        duration_us = 0
+        if last is not None and last.time_base is not None:
+            duration_us = rounded_us(last.duration or 0, last.time_base)
+        times = DecodedTimes(
+            frame_us=frame_us,
+            after_damage=np.array(self.after_damage, np.bool_),
+            interval_us=typical_interval_us(frame_us, claimed_fps=self.claimed_fps),
+            last_duration_us=duration_us,
+            stop_reason=self.stop_reason,
+        )
+        service = serve_samples(times, sample_us=self.request.sample_us, video_end_us=self.request.video_end_us)
+        used = np.unique(service.frame_of_sample[service.frame_of_sample >= 0])
+        if not len(used):
+            kind = ErrorKind.DECODE_FAILED if self.stop_reason or self.frame_us else ErrorKind.NO_FRAMES
+            reason = f" ({self.stop_reason})" if self.stop_reason and not self.frame_us else ""
+            raise DecodeError(kind, f"{self.request.uri}: {service.shortfall}{reason}")
+        rows = [self._rows[int(frame)] for frame in used]
+        whole = rows == list(range(len(rows)))
+        pixels = self._pixels[: len(rows)] if whole else self._pixels[rows]
+        frame_of_sample = np.searchsorted(used, service.frame_of_sample).astype(np.int32)
+        frame_of_sample[service.frame_of_sample < 0] = -1
+        return SampledFrames(
+            pixels=pixels, pts_us=frame_us[used], frame_of_sample=frame_of_sample, shortfall=service.shortfall
+        )
+
+    def _keep(self, frame: VideoFrame, *, back: int = 0) -> None:
+        index = len(self.frame_us) - 1 - back
+        if index in self._rows:
+            return
+        if self._orientation is None:
+            self._orientation = frame_orientation(frame)
+        row = len(self._rows)
+        scaled = self._scaled(frame, self._orientation)
+        self._pixels[row] = self._orientation.upright(scaled)
+        self._rows[index] = row
+
+    def _scaled(self, frame: VideoFrame, orientation: Orientation) -> NDArray[np.uint8]:
+        width, height = self.request.width_px, self.request.height_px
+        if orientation.is_transposed:
+            width, height = height, width
+        # Matrix and range are taken from the frame's tags; untagged is BT.601 limited, as in ffmpeg.
+        small = self._reformatter.reformat(
+            frame, width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
+        )
+        plane = small.planes[0]
+        rows: NDArray[np.uint8] = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
+        return rows[:, : width * 3].reshape(height, width, 3)
+
+
+def _forward_pass(request: FrameRequest, config: DecodeConfig, *, sorts_times: bool) -> ForwardPass:
+    first_us = int(request.sample_us[0])
+    if request.seekable:
+        for seconds in _BACK_OFF_SECONDS:
+            seek_us = first_us - seconds * US_PER_SECOND
+            with opened_video(request.uri, config) as opened:
+                if seek_us <= _start_us(opened):
+                    return _decoded(opened, request, seek_us=None, sorts_times=sorts_times)
+                forward = _decoded(opened, request, seek_us=seek_us, sorts_times=sorts_times)
+            if forward.frame_us and forward.frame_us[0] <= first_us:
+                return forward
+    with opened_video(request.uri, config) as opened:
+        return _decoded(opened, request, seek_us=None, sorts_times=sorts_times)
+
+
+def _decoded(opened: OpenedVideo, request: FrameRequest, *, seek_us: int | None, sorts_times: bool) -> ForwardPass:
+    """Decode until the samples are served or the video ends; after a seek, give up at a first frame that is late."""
+    forward = ForwardPass(request=request, claimed_fps=float(opened.stream.average_rate or 0))
+    time_base = opened.stream.time_base
+    assert time_base is not None  # opened_video refuses others
+    first_us = int(request.sample_us[0])
+    frames = _good_frames(opened, forward, uri=request.uri, seek_us=seek_us)
+    ordered = _sorted_by_time(frames) if sorts_times else frames
+    for frame, pts in ordered:
+        is_complete = forward.offer(frame, rounded_us(pts, time_base))
+        if is_complete or (seek_us is not None and forward.frame_us[0] > first_us):
+            return forward
+    forward.finish()
+    return forward
+
+
+def _good_frames(
+    opened: OpenedVideo, forward: ForwardPass, *, uri: str, seek_us: int | None
+) -> Iterator[tuple[VideoFrame, int]]:
+    """Frames as the decoder gives them, with their PTS; damage is noted in `forward`."""
+    num_without_pts = 0
+    key_pts: int | None = None
+    is_waiting = seek_us is not None
+    if seek_us is not None and not _seek(opened, seek_us):
+        return
+    for packet in _readable_packets(opened, forward):
+        require_clear(packet, uri)
+        if is_waiting:
+            if not packet.is_keyframe:
+                continue
+            is_waiting, key_pts = False, packet.pts
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError as error:
+            forward.note_damage(error.strerror or str(error))
+            continue
+        for frame in frames:
+            pts = frame.pts
+            if pts is None:
+                num_without_pts += 1
+            elif frame.is_corrupt:
+                forward.note_damage("the decoder marked pictures as corrupt")
+            elif key_pts is None or pts >= key_pts:
+                # Pictures before the key frame refer to what the seek has skipped.
+                yield frame, pts
+    if num_without_pts and not forward.frame_us:
+        raise DecodeError(
+            ErrorKind.UNSUPPORTED, f"{uri} has no presentation times (a raw stream): put it in a container, e.g. MKV."
+        )
+
+
+def _readable_packets(opened: OpenedVideo, forward: ForwardPass) -> Iterator["Packet[VideoStream]"]:
+    num_errors = 0
+    while num_errors < _MAX_READ_ERRORS:
+        try:
+            for packet in opened.container.demux(opened.stream):
+                num_errors = 0
+                yield packet
+            return
+        except (av.error.FFmpegError, OSError) as error:
+            num_errors += 1
+            forward.note_damage(error.strerror or str(error))
+
+
+def _sorted_by_time(frames: Iterator[tuple[VideoFrame, int]]) -> Iterator[tuple[VideoFrame, int]]:
+    waiting: deque[VideoFrame] = deque()
+    times: list[int] = []
+    for frame, pts in frames:
+        waiting.append(frame)
+        heapq.heappush(times, pts)
+        if len(waiting) > _MAX_REORDERED_FRAMES:
+            yield waiting.popleft(), heapq.heappop(times)
+    while waiting:
+        yield waiting.popleft(), heapq.heappop(times)
+
+
+def _seek(opened: OpenedVideo, seek_us: int) -> bool:
+    assert opened.stream.time_base is not None
+    # Half a tick is added so that a rounded time does not fall before the frame that it belongs to.
+    ticks = int(seek_us / US_PER_SECOND / opened.stream.time_base + 0.5)
+    try:
+        opened.container.seek(ticks, stream=opened.stream)
+    except (av.error.FFmpegError, OSError):
+        return False
+    return True
+
+
+def _start_us(opened: OpenedVideo) -> int:
+    start, time_base = opened.stream.start_time, opened.stream.time_base
+    return rounded_us(start, time_base) if start is not None and time_base else 0

@@ -1,0 +1,153 @@
+"""Opening a video for PyAV: the checks that need no decoding, and which stream is meant. Every refusal is a
+DecodeError with its kind."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import av.error
+import av.logging
+import fsspec
+from av.codec.context import ThreadType
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from nrray.decode.request import DecodeConfig
+from nrray.errors import DecodeError, ErrorKind
+
+av.logging.set_level(None)
+
+# Playlists would open other files or the network; a text file has no pictures.
+_PLAYLISTS = frozenset({"hls", "concat", "dash", "concatf", "sdp", "rtsp", "imf"})
+_NOT_VIDEO = frozenset({"tty", "image2", "ico", "txd"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedVideo:
+    """An open container and the one video stream of it that is meant."""
+
+    container: InputContainer
+    stream: VideoStream
+
+
+def local_path(uri: str) -> str | None:
+    """The path of a local file, None for other URIs."""
+    if uri.startswith("file://"):
+        return uri[len("file://") :]
+    return None if "://" in uri else uri
+
+
+@contextmanager
+def opened_bytes(uri: str) -> Iterator[Any]:
+    """A binary file object of `uri`. Raises DecodeError MISSING, EMPTY or UNREADABLE."""
+    path = local_path(uri)
+    try:
+        if path is not None:
+            status = os.stat(path)
+            if stat.S_ISREG(status.st_mode) and status.st_size == 0:
+                raise DecodeError(ErrorKind.EMPTY, f"{uri} has zero bytes: copy it again from its source.")
+            file: Any = open(path, "rb")  # noqa: SIM115 (closed below)
+        else:
+            filesystem, remote_path = fsspec.core.url_to_fs(uri)
+            if filesystem.size(remote_path) == 0:
+                raise DecodeError(ErrorKind.EMPTY, f"{uri} has zero bytes: copy it again from its source.")
+            file = filesystem.open(remote_path, "rb")
+    except FileNotFoundError:
+        raise DecodeError(ErrorKind.MISSING, f"{uri} is not there (any more): scan the archive again.") from None
+    except (OSError, ImportError, ValueError) as error:
+        raise DecodeError(ErrorKind.UNREADABLE, f"{uri} cannot be opened: {error}") from None
+    with file:
+        yield file
+
+
+@contextmanager
+def opened_video(uri: str, config: DecodeConfig) -> Iterator[OpenedVideo]:
+    """The container and its best video stream, checked, ready to decode with `config.threads`.
+
+    Raises DecodeError MISSING, EMPTY, UNREADABLE, NO_VIDEO, UNSUPPORTED, ENCRYPTED or TOO_LARGE; none of these
+    checks decodes a frame.
+    """
+    path = local_path(uri)
+    if path is None:
+        with opened_bytes(uri) as file, _opened_container(file, uri, config) as container:
+            yield OpenedVideo(container=container, stream=_video_stream(container, uri, config))
+        return
+    _require_regular(path, uri)
+    # "file:" keeps a colon in a name from being taken for a protocol.
+    with _opened_container(f"file:{path}", uri, config) as container:
+        yield OpenedVideo(container=container, stream=_video_stream(container, uri, config))
+
+
+def require_clear(packet: "Packet[VideoStream]", uri: str) -> None:
+    """Raise DecodeError ENCRYPTED for a packet that carries encryption parameters (MP4 CENC, Matroska)."""
+    if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
+        raise DecodeError(ErrorKind.ENCRYPTED, f"{uri} is encrypted: export it again without protection.")
+
+
+def _require_regular(path: str, uri: str) -> None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise DecodeError(ErrorKind.MISSING, f"{uri} is not there (any more): scan the archive again.") from None
+    except OSError as error:
+        raise DecodeError(ErrorKind.UNREADABLE, f"{uri} cannot be opened: {error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise DecodeError(ErrorKind.UNREADABLE, f"{uri} is a folder; expected a video file.")
+    if stat.S_ISREG(status.st_mode) and status.st_size == 0:
+        raise DecodeError(ErrorKind.EMPTY, f"{uri} has zero bytes: copy it again from its source.")
+
+
+@contextmanager
+def _opened_container(file: Any, uri: str, config: DecodeConfig) -> Iterator[InputContainer]:
+    # max_pixels also holds for pictures that grow in mid-stream and for those looked at while opening.
+    options = {"max_pixels": str(config.max_frame_pixels), "protocol_whitelist": "file"}
+    try:
+        container = av.open(file, "r", options=options, metadata_errors="ignore")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        message = getattr(error, "strerror", None) or str(error)
+        raise DecodeError(
+            ErrorKind.UNREADABLE,
+            f"{uri} cannot be opened as a video: {message}. It may be cut off before its index (an MP4 without moov), "
+            f"still being written, or no video at all.",
+        ) from None
+    with container:
+        yield container
+
+
+def _video_stream(container: InputContainer, uri: str, config: DecodeConfig) -> VideoStream:
+    name = container.format.name
+    if name in _PLAYLISTS:
+        raise DecodeError(ErrorKind.UNSUPPORTED, f"{uri} is a playlist ({name}): give the videos that it lists.")
+    if name in _NOT_VIDEO or name.endswith("_pipe"):
+        raise DecodeError(ErrorKind.NO_VIDEO, f"{uri} is a still picture or text ({name}); expected a video.")
+    moving = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
+    ]
+    if not moving:
+        what = "only a cover picture" if container.streams.video else "no video stream"
+        raise DecodeError(ErrorKind.NO_VIDEO, f"{uri} has {what} (container {name}).")
+    best = container.streams.best("video")
+    chosen = [stream for stream in moving if best is not None and stream.index == best.index]
+    stream = chosen[0] if chosen else max(moving, key=lambda moving: moving.width * moving.height)
+    if stream.codec_context is None:
+        raise DecodeError(ErrorKind.UNSUPPORTED, f"{uri}: this FFmpeg has no decoder for its video stream.")
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > config.max_frame_pixels:
+        raise DecodeError(
+            ErrorKind.TOO_LARGE,
+            f"{uri} has frames of {width} x {height}, above decode.max_frame_pixels = {config.max_frame_pixels}.",
+        )
+    if not stream.time_base:
+        raise DecodeError(ErrorKind.UNSUPPORTED, f"{uri}: its video stream has no time base; remux it.")
+    stream.codec_context.thread_count = config.threads
+    if config.threads > 1:
+        stream.codec_context.thread_type = ThreadType.FRAME | ThreadType.SLICE
+    return stream
