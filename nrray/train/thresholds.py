@@ -53,7 +53,8 @@ def held_out(
     agreements = window_agreement(activities, predicted, targets)
     counted = [i for i, activity in enumerate(activities) if activity not in left_out]
     resampled = _resampled_f1(predicted, targets, cases=cases, num_resamples=num_resamples, seed=seed)
-    macro_low, macro_high = _interval(np.nanmean(resampled[:, counted], axis=1))
+    macros = resampled[:, counted]
+    macro_low, macro_high = _interval(np.nanmean(macros[~np.isnan(macros).all(axis=1)], axis=1))
     intervals = [_interval(resampled[:, i]) for i in range(len(activities))]
     return HeldOut(
         activities=[

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+import torch
+from transformers import FastVlmConfig, FastVlmForConditionalGeneration, LlamaConfig, TimmWrapperConfig
+
+from nrray.train.embedded import TrainableVlm
+from nrray.train.features import FeatureSet
+from nrray.train.recipe import RecipeConfig, batch_features, one_cycle_share, positive_weights, train_vlm, window_scores
+
+NUM_FRAMES, NUM_TOKENS, CHANNELS, IMAGE_TOKEN = 3, 4, 1280, 3
+PROMPT_IDS = np.array([1, *[IMAGE_TOKEN] * (NUM_FRAMES * NUM_TOKENS), 5, 6], dtype=np.int64)
+TOY = RecipeConfig(seed=3, num_steps=60, batch_windows=16, peak_learning_rate=3e-3)
+
+
+def tiny_vlm(seed=0):
+    torch.manual_seed(seed)
+    config = FastVlmConfig(
+        vision_config=TimmWrapperConfig(
+            architecture="tf_efficientnet_lite0", do_pooling=False, hidden_size=CHANNELS, num_labels=0
+        ),
+        text_config=LlamaConfig(
+            vocab_size=16, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+        ),
+        image_token_index=IMAGE_TOKEN,
+    )
+    model = FastVlmForConditionalGeneration(config)
+    model.model.vision_tower.requires_grad_(False)
+    return TrainableVlm(model=model, processor=None, head=torch.nn.Linear(32, 2))
+
+
+@pytest.fixture(scope="module")
+def separable_windows():
+    """Two activities, each written into channels of its own in the frames of its windows."""
+    rng = np.random.default_rng(0)
+    targets = rng.random((120, 2)) < (0.5, 0.2)
+    features = rng.normal(0, 0.5, size=(120, NUM_FRAMES, NUM_TOKENS, CHANNELS))
+    features[..., :40] += 2 * targets[:, None, None, :1]
+    features[..., 40:80] += 2 * targets[:, None, None, 1:]
+    return FeatureSet(
+        features=features.reshape(-1, NUM_TOKENS, CHANNELS).astype(np.float16),
+        window_frames=np.arange(120 * NUM_FRAMES).reshape(120, NUM_FRAMES),
+        targets=targets,
+        cases=np.zeros(120, dtype=np.int64),
+    )
+
+
+def trained(windows, config=TOY):
+    vlm = tiny_vlm()
+    record = train_vlm(vlm, windows, config, prompt_ids=PROMPT_IDS, report=lambda step, loss: None)
+    return vlm, record
+
+
+def test_a_separable_set_is_learned(separable_windows):
+    vlm, record = trained(separable_windows)
+    assert np.mean(record.losses[-5:]) < 0.2 * np.mean(record.losses[:5])
+    scores = window_scores(vlm, separable_windows, prompt_ids=PROMPT_IDS)
+    assert ((scores > 0.5) == separable_windows.targets).mean() > 0.98
+    assert record.windows_seen == 60 * 16
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(separable_windows):
+    short = TOY.model_copy(update={"num_steps": 5})
+    first, second = (trained(separable_windows, short)[0] for _ in range(2))
+    other = trained(separable_windows, short.model_copy(update={"seed": 4}))[0]
+    same = [torch.equal(a, b) for a, b in zip(weights(first), weights(second), strict=True)]
+    assert all(same)
+    assert not torch.equal(first.head.weight, other.head.weight)
+
+
+def test_the_tower_stays_as_it_was(separable_windows):
+    vlm = tiny_vlm()
+    before = {name: tensor.clone() for name, tensor in vlm.model.model.vision_tower.state_dict().items()}
+    short = TOY.model_copy(update={"num_steps": 3})
+    train_vlm(vlm, separable_windows, short, prompt_ids=PROMPT_IDS, report=lambda step, loss: None)
+    after = vlm.model.model.vision_tower.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_trained_forward_is_that_of_the_class(separable_windows):
+    vlm = tiny_vlm().model.eval()
+    pixels = torch.randn(NUM_FRAMES, 3, 64, 64)
+    with torch.inference_mode():
+        features = vlm.model.vision_tower(pixels).last_hidden_state.flatten(2).permute(0, 2, 1)
+        windows = FeatureSet(
+            features=features.numpy(),
+            window_frames=np.arange(NUM_FRAMES)[None],
+            targets=np.zeros((1, 2), dtype=bool),
+            cases=np.zeros(1, dtype=np.int64),
+        )
+        parts = TrainableVlm(model=vlm, processor=None, head=torch.nn.Linear(32, 2))
+        scores = window_scores(parts, windows, prompt_ids=PROMPT_IDS)
+        hidden = vlm.model(input_ids=torch.from_numpy(PROMPT_IDS)[None], pixel_values=pixels).last_hidden_state
+        expected = torch.sigmoid(parts.head(hidden[:, -1]))
+    np.testing.assert_allclose(scores, expected.numpy(), atol=1e-5)
+
+
+def test_mirroring_exchanges_left_and_right_of_every_frame():
+    grid = np.arange(4, dtype=np.float16).reshape(1, 4, 1)  # top left, top right, bottom left, bottom right
+    windows = FeatureSet(
+        features=grid,
+        window_frames=np.zeros((2, 1), dtype=np.int64),
+        targets=np.zeros((2, 1), dtype=bool),
+        cases=np.zeros(2, dtype=np.int64),
+    )
+    both = batch_features(windows, np.arange(2), mirrored=np.array([False, True]))
+    assert both[:, :, 0].tolist() == [[0, 1, 2, 3], [1, 0, 3, 2]]
+
+
+def test_positive_weights_are_bounded_on_both_sides():
+    targets = np.zeros((100, 3), dtype=bool)
+    targets[:99, 0] = targets[:50, 1] = targets[:1, 2] = True
+    np.testing.assert_allclose(positive_weights(targets, bound=4), [0.25, 1.0, 4.0])
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_nearly_nothing():
+    shares = [one_cycle_share(step, TOY) for step in range(TOY.num_steps)]
+    assert max(shares) == pytest.approx(1)
+    assert shares.index(max(shares)) == 5
+    assert 0 < shares[-1] < 0.01
+
+
+def weights(vlm):
+    return [*vlm.model.parameters(), *vlm.head.parameters()]
