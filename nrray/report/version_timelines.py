@@ -1,0 +1,202 @@
+"""Timeline pictures of a published label version, read video by video: memory does not grow with the archive."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from nrray.errors import DataError
+from nrray.report.timeline_picture import Lane, SpanArray, WindowScores, draw_timeline, unseen_spans
+from nrray.storage import Folder
+
+BATCH_ROWS = 65_536
+MAX_NAME_CHARS = 60
+
+
+def draw_version_timelines(
+    version: str | Path, output: str | Path, *, truth: pa.Table | None, max_pictures: int
+) -> list[str]:
+    """Draw the first `max_pictures` videos of `version`, in order of path, as `<output>/<NNNN>-<file name>.png`.
+
+    `truth` has columns video_id, activity, start_us, end_us and may have source. Files without a readable span have
+    no picture. Returns the paths written. Raises DataError where the version is damaged, StorageError.
+    """
+    source, target = Folder(str(version)), Folder(str(output))
+    chosen = _first_videos(source, max_pictures)
+    activities = source.read_json("run.json")["activities"]
+    target.create()
+    written: dict[int, str] = {}
+    with ExitStack() as stack:
+        coverage, labels, segments = (
+            _Videos(stack.enter_context(_parquet(source, name)), name=source.path(name), columns=columns)
+            for name, columns in (
+                ("coverage.parquet", ["video_id", "start_us", "end_us", "status"]),
+                ("labels.parquet", ["video_id", "start_us", "end_us", "activity", "score", "source"]),
+                ("segments.parquet", ["video_id", "activity", "start_us", "end_us", "source"]),
+            )
+        )
+        for video_id, rows in coverage:
+            mine = {"labels": labels.rows_of(video_id), "segments": segments.rows_of(video_id)}
+            if video_id not in chosen:
+                continue
+            video = chosen.pop(video_id)
+            name = f"{video.number:04d}-{safe_name(video.path)}.png"
+            lanes = [_model_lane(mine["labels"], mine["segments"], activities)]
+            reference = _truth_lane(truth, video_id)
+            target.write_bytes(name, _picture(video.path, activities, rows, lanes + reference), durable=False)
+            written[video.number] = target.path(name)
+            if not chosen:
+                break
+    return [written[number] for number in sorted(written)]
+
+
+def safe_name(path: str) -> str:
+    """The file name in `path` without its extension, in ASCII letters, digits, `.`, `_` and `-`, at most
+    MAX_NAME_CHARS."""
+    stem = re.split(r"[/\\]", path)[-1].rsplit(".", 1)[0]
+    ascii_text = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode("ascii")
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", ascii_text).strip("._-")[:MAX_NAME_CHARS] or "video"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    number: int
+    path: str
+
+
+def _first_videos(version: Folder, max_pictures: int) -> dict[str, _Chosen]:
+    """By video id: the readable videos that come first by path, numbered from 1."""
+    path_of: dict[str, str] = {}
+    with _parquet(version, "coverage.parquet") as file:
+        for table in _batches(file, name=version.path("coverage.parquet"), columns=["video_id", "path", "start_us"]):
+            readable = table.filter(pc.is_valid(pc.field("start_us")))
+            pairs = readable.select(["video_id", "path"]).group_by(["video_id", "path"]).aggregate([])
+            path_of.update(
+                zip(
+                    pairs["video_id"].cast(pa.string()).to_pylist(),
+                    pairs["path"].cast(pa.string()).to_pylist(),
+                    strict=True,
+                )
+            )
+    first = sorted(path_of.items(), key=lambda item: (item[1], item[0]))[:max_pictures]
+    return {video_id: _Chosen(number=number, path=path) for number, (video_id, path) in enumerate(first, 1)}
+
+
+class _Videos:
+    """The rows of one table, a video at a time, in the order of the file. Publishing leaves each video's rows together
+    and videos in one order in all tables; a table where that does not hold is refused, never read as silence."""
+
+    def __init__(self, file: pq.ParquetFile, *, name: str, columns: list[str]) -> None:
+        self._name = name
+        self._empty = file.schema_arrow.empty_table().select(columns)
+        self._runs = self._joined(file, columns)
+        self._passed: set[str] = set()
+        self._next = next(self._runs, None)
+
+    def __iter__(self) -> Iterator[tuple[str, pa.Table]]:
+        while self._next is not None:
+            video_id = self._next[0]
+            yield video_id, self.rows_of(video_id)
+
+    def rows_of(self, video_id: str) -> pa.Table:
+        """The rows of the video that is next in order; none where it has none. Raises DataError."""
+        self._passed.add(video_id)
+        if self._next is None:
+            return self._empty
+        if self._next[0] == video_id:
+            rows = self._next[1]
+            self._next = next(self._runs, None)
+            return rows
+        if self._next[0] in self._passed:
+            raise DataError(f"{self._name}: rows are not in the order of coverage.parquet; publish the version again")
+        return self._empty
+
+    def _joined(self, file: pq.ParquetFile, columns: list[str]) -> Iterator[tuple[str, pa.Table]]:
+        pending: list[pa.Table] = []
+        pending_id = ""
+        for table in _batches(file, name=self._name, columns=columns):
+            ids = table["video_id"].cast(pa.string()).to_numpy()
+            for start, end in pairwise([0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]):
+                if pending and ids[start] != pending_id:
+                    yield pending_id, pa.concat_tables(pending)
+                    pending = []
+                pending_id = str(ids[start])
+                pending.append(table.slice(start, end - start))
+        if pending:
+            yield pending_id, pa.concat_tables(pending)
+
+
+@contextmanager
+def _parquet(folder: Folder, name: str) -> Iterator[pq.ParquetFile]:
+    try:
+        stream = folder.filesystem.open(folder.path(name), "rb")
+    except OSError as error:
+        raise DataError(f"{folder.path(name)} cannot be read: {error}") from None
+    with stream:
+        try:
+            file = pq.ParquetFile(stream)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{folder.path(name)} is not a readable table of a label version: {error}") from None
+        yield file
+
+
+def _batches(file: pq.ParquetFile, *, name: str, columns: list[str]) -> Iterator[pa.Table]:
+    try:
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
+            if batch.num_rows:
+                yield pa.Table.from_batches([batch])
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{name} is damaged: {error}. Publish the version again.") from None
+
+
+def _picture(path: str, activities: Sequence[str], coverage: pa.Table, lanes: Sequence[Lane]) -> bytes:
+    start_us, end_us = coverage["start_us"].to_numpy(), coverage["end_us"].to_numpy()
+    first_us = int(start_us.min())
+    return draw_timeline(
+        title=path,
+        activities=activities,
+        lanes=lanes,
+        unseen=unseen_spans(start_us, end_us, _texts(coverage["status"])),
+        start_us=first_us,
+        duration_us=int(end_us.max()) - first_us,
+    )
+
+
+def _model_lane(labels: pa.Table, segments: pa.Table, activities: Sequence[str]) -> Lane:
+    sources = sorted({*_texts(labels["source"]), *_texts(segments["source"])})
+    activity = np.asarray(_texts(labels["activity"]), dtype=object)
+    start_us, end_us = labels["start_us"].to_numpy(), labels["end_us"].to_numpy()
+    score = labels["score"].to_numpy().astype(np.float32)  # null becomes NaN
+    scores = {}
+    for name in activities:
+        mine: NDArray[np.bool_] = activity == name
+        scores[name] = WindowScores(start_us=start_us[mine], end_us=end_us[mine], score=score[mine])
+    return Lane(source=" + ".join(sources) or "no label", segments=_spans(segments), scores=scores)
+
+
+def _truth_lane(truth: pa.Table | None, video_id: str) -> list[Lane]:
+    """The reference's lane, none where there is no reference; one without segments says that nothing went on."""
+    if truth is None:
+        return []
+    mine = truth.filter(pc.equal(truth["video_id"].cast(pa.string()), video_id))
+    sources = sorted({*_texts(truth["source"])}) if "source" in truth.column_names else []
+    return [Lane(source=f"reference: {', '.join(sources) or 'truth'}", segments=_spans(mine))]
+
+
+def _spans(segments: pa.Table) -> dict[str, SpanArray]:
+    activity = np.asarray(_texts(segments["activity"]), dtype=object)
+    spans = np.stack([segments["start_us"].to_numpy(), segments["end_us"].to_numpy()], axis=1)
+    return {name: spans[activity == name] for name in set(activity.tolist())}
+
+
+def _texts(column: pa.ChunkedArray) -> list[str]:
+    return [str(value) for value in column.cast(pa.string()).to_pylist()]
