@@ -1,9 +1,14 @@
 """One request with decord: frames by index, indices chosen by PTS. decord cannot tell damaged pictures from good ones
 and normalizes times, so that it is only trusted where its times match the packets' own."""
 
+from typing import Any
+
 import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 
 from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames
+from nrray.decode.scaling import Scaler
 from nrray.decode.source import local_path
 from nrray.decode.stream_index import StreamIndex, read_stream_index, serve_from_index
 from nrray.errors import DecodeError, ErrorKind
@@ -29,30 +34,50 @@ def sample_decord_frames(request: FrameRequest, config: DecodeConfig) -> Sampled
     service = serve_from_index(index, request)
     used = np.unique(service.frame_of_sample[service.frame_of_sample >= 0])
     try:
-        reader = decord.VideoReader(path, width=request.width_px, height=request.height_px, num_threads=config.threads)
+        # decord's own resize is 22 dB from a right one on coloured edges: its full pictures are scaled.
+        reader = decord.VideoReader(path, num_threads=config.threads)
         frame_us = _frame_times_us(reader)
         if len(frame_us) != len(index.frame_us) or (
             np.abs(frame_us - (index.frame_us - index.frame_us[0])).max() > _TOLERANCE_US
         ):
             raise _refusal(request, "gives other frame times than the file has")
-        pixels = reader.get_batch(used.tolist()).asnumpy()
+        pixels = _scaled_frames(reader, index, used, request)
     except (decord.DECORDError, RuntimeError) as error:
         raise DecodeError(ErrorKind.DECODE_FAILED, f"{request.uri}: decord: {_first_line(error)}") from None
     frame_of_sample = np.searchsorted(used, service.frame_of_sample).astype(np.int32)
     frame_of_sample[service.frame_of_sample < 0] = -1
     return SampledFrames(
-        pixels=np.ascontiguousarray(pixels, dtype=np.uint8),
+        pixels=pixels,
         pts_us=index.frame_us[used],
         frame_of_sample=frame_of_sample,
         shortfall=service.shortfall,
     )
 
 
-def _frame_times_us(reader: object) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]]":
-    stamps = reader.get_frame_timestamp(range(len(reader)))  # type: ignore[attr-defined, arg-type]
-    times: np.ndarray[tuple[int, ...], np.dtype[np.int64]] = np.rint(
-        np.clip(stamps[:, 0].astype(np.float64), -1e9, 1e9) * US_PER_SECOND
-    ).astype(np.int64)
+def _scaled_frames(
+    reader: Any, index: StreamIndex, used: NDArray[np.int64], request: FrameRequest
+) -> NDArray[np.uint8]:
+    pixels = np.empty((len(used), request.height_px, request.width_px, 3), np.uint8)
+    scaler = Scaler()
+    # By index, decord counts from the key frame and so miscounts where a seek drops frames (open groups of pictures).
+    position = 0
+    if index.has_closed_groups and used[0] > 0:
+        position = int(used[0])
+        reader.seek_accurate(position)
+    for row, number in enumerate(used.tolist()):
+        for _ in range(number - position):
+            reader.next()
+        full = VideoFrame.from_ndarray(reader.next().asnumpy(), format="rgb24")
+        pixels[row] = scaler.scaled_rgb(full, width_px=request.width_px, height_px=request.height_px)
+        position = number + 1
+    return pixels
+
+
+def _frame_times_us(reader: Any) -> NDArray[np.int64]:
+    stamps = reader.get_frame_timestamp(range(len(reader)))
+    times: NDArray[np.int64] = np.rint(np.clip(stamps[:, 0].astype(np.float64), -1e9, 1e9) * US_PER_SECOND).astype(
+        np.int64
+    )
     return times
 
 

@@ -129,6 +129,9 @@ def _claimed_end_us(opened: OpenedVideo) -> int | None:
     assert stream.time_base is not None
     if stream.duration:
         return rounded_us((stream.start_time or 0) + stream.duration, stream.time_base)
+    if container.duration and container.format.name.startswith("matroska"):
+        # Writers disagree whether this counts from zero or from the first frame: the smaller cannot claim too much.
+        return container.duration
     if container.duration:
         return (container.start_time or 0) + container.duration
     return None

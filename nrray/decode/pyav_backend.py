@@ -10,12 +10,11 @@ import av.error
 import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from nrray.decode.orientation import Orientation, frame_orientation
 from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames
+from nrray.decode.scaling import Scaler
 from nrray.decode.selection import DecodedTimes, rounded_us, serve_samples, typical_interval_us
 from nrray.decode.source import OpenedVideo, opened_video, require_clear
 from nrray.errors import DecodeError, ErrorKind
@@ -70,7 +69,7 @@ class ForwardPass:
         height, width = self.request.height_px, self.request.width_px
         self._samples: list[int] = self.request.sample_us.tolist()
         self._pixels = np.empty((len(self._samples) + 1, height, width, 3), np.uint8)
-        self._reformatter = VideoReformatter()
+        self._scaler = Scaler()
 
     def offer(self, frame: VideoFrame, pts_us: int) -> bool:
         """Take the next frame; True when all samples are served. Raises _TimesGoBackError."""
@@ -138,21 +137,12 @@ class ForwardPass:
         if self._orientation is None:
             self._orientation = frame_orientation(frame)
         row = len(self._rows)
-        scaled = self._scaled(frame, self._orientation)
+        width_px, height_px = self.request.width_px, self.request.height_px
+        if self._orientation.is_transposed:
+            width_px, height_px = height_px, width_px
+        scaled = self._scaler.scaled_rgb(frame, width_px=width_px, height_px=height_px)
         self._pixels[row] = self._orientation.upright(scaled)
         self._rows[index] = row
-
-    def _scaled(self, frame: VideoFrame, orientation: Orientation) -> NDArray[np.uint8]:
-        width, height = self.request.width_px, self.request.height_px
-        if orientation.is_transposed:
-            width, height = height, width
-        # Matrix and range are taken from the frame's tags; untagged is BT.601 limited, as in ffmpeg.
-        small = self._reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
-        )
-        plane = small.planes[0]
-        rows: NDArray[np.uint8] = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
-        return rows[:, : width * 3].reshape(height, width, 3)
 
 
 def _forward_pass(request: FrameRequest, config: DecodeConfig, *, sorts_times: bool) -> ForwardPass:

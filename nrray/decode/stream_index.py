@@ -30,6 +30,7 @@ class StreamIndex:
     bits_per_component: int
     is_full_range: bool
     color_matrix: int  # AVColorSpace: 1 BT.709, 2 untagged, 5 and 6 BT.601, 9 BT.2020
+    has_closed_groups: bool  # no frame is shown before the key frame that it follows in the file
     stop_reason: str
 
 
@@ -39,6 +40,7 @@ def read_stream_index(uri: str, config: DecodeConfig) -> StreamIndex:
         stream = opened.stream
         assert stream.time_base is not None
         ticks: list[int] = []
+        is_key: list[bool] = []
         last_pts, last_duration, stop_reason = -(1 << 62), 0, ""
         frame = None
         try:
@@ -52,6 +54,7 @@ def read_stream_index(uri: str, config: DecodeConfig) -> StreamIndex:
                 if packet.pts is None:
                     raise DecodeError(ErrorKind.UNSUPPORTED, f"{uri}: packets without presentation times")
                 ticks.append(packet.pts)
+                is_key.append(packet.is_keyframe)
                 if packet.pts > last_pts:
                     last_pts, last_duration = packet.pts, packet.duration or 0
         except (av.error.FFmpegError, OSError) as error:
@@ -71,8 +74,15 @@ def read_stream_index(uri: str, config: DecodeConfig) -> StreamIndex:
             bits_per_component=max(component.bits for component in frame.format.components),
             is_full_range=frame.color_range == 2 or frame.format.name.startswith("yuvj"),
             color_matrix=int(frame.colorspace),
+            has_closed_groups=_has_closed_groups(np.array(ticks, np.int64), np.array(is_key, np.bool_)),
             stop_reason=stop_reason,
         )
+
+
+def _has_closed_groups(ticks: NDArray[np.int64], is_key: NDArray[np.bool_]) -> bool:
+    """ticks, is_key: (M,) in the order of the file."""
+    earliest_from_here = np.minimum.accumulate(ticks[::-1])[::-1]
+    return bool((earliest_from_here[is_key] == ticks[is_key]).all())
 
 
 def serve_from_index(index: StreamIndex, request: FrameRequest) -> Service:

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames
+from nrray.decode.scaling import Scaler
 from nrray.decode.source import local_path
 from nrray.decode.stream_index import StreamIndex, read_stream_index, serve_from_index
 from nrray.errors import DecodeError, ErrorKind
@@ -59,7 +59,7 @@ def _scaled_frames(
     decoder: Any, used: NDArray[np.int64], frame_us: NDArray[np.int64], request: FrameRequest
 ) -> NDArray[np.uint8]:
     # torchcodec's own resize is bilinear, down to 24 dB from bicubic on fine patterns: its full pictures are scaled.
-    reformatter = VideoReformatter()
+    scaler = Scaler()
     pixels = np.empty((len(used), request.height_px, request.width_px, 3), np.uint8)
     num_per_batch = max(1, _BATCH_PIXELS // (decoder.metadata.width * decoder.metadata.height))
     for start in range(0, len(used), num_per_batch):
@@ -68,14 +68,8 @@ def _scaled_frames(
         if np.abs(times_us - frame_us[start : start + num_per_batch]).max() > _TOLERANCE_US:
             raise _refusal(request, "gives other frame times than the file has")
         for row, picture in enumerate(batch.data.numpy(), start):
-            small = reformatter.reformat(
-                VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"),
-                width=request.width_px,
-                height=request.height_px,
-                interpolation=Interpolation.BICUBIC,
-                threads=1,
-            )
-            pixels[row] = small.to_ndarray()
+            full = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            pixels[row] = scaler.scaled_rgb(full, width_px=request.width_px, height_px=request.height_px)
     return pixels
 
 

@@ -1,0 +1,221 @@
+"""Damaged and hostile files: each has a named outcome, and nothing wrong comes out silently."""
+
+import gzip
+import os
+import struct
+
+import av
+import numpy as np
+import pytest
+
+from nrray.decode import probe_video, sample_frames
+from nrray.decode.request import DecodeConfig
+from nrray.errors import DecodeError, ErrorKind
+from tests.decode.asking import CONFIG, grid_request, grid_us, numbers, request
+from tests.videos import barcode, write_sound, write_video
+
+
+def kind_of(call, *arguments) -> ErrorKind:
+    with pytest.raises(DecodeError) as caught:
+        call(*arguments)
+    assert str(caught.value).strip()
+    return caught.value.kind
+
+
+def both_kinds(path, config=CONFIG) -> set[ErrorKind]:
+    asked = request(path, [0, 250_000], end_us=2_000_000)
+    return {kind_of(probe_video, str(path), config), kind_of(sample_frames, asked, config)}
+
+
+def cut(path, share: float):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+def test_a_missing_file_is_missing(tmp_path):
+    assert both_kinds(tmp_path / "none.mp4") == {ErrorKind.MISSING}
+
+
+def test_zero_bytes_are_empty(tmp_path):
+    path = tmp_path / "empty.mp4"
+    path.touch()
+    assert both_kinds(path) == {ErrorKind.EMPTY}
+
+
+def test_a_text_a_folder_and_noise_are_unreadable(tmp_path):
+    (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "noise.mp4").write_bytes(gzip.compress(os.urandom(20_000)))
+    for name in ("text.mp4", "folder.mp4", "noise.mp4"):
+        assert both_kinds(tmp_path / name) == {ErrorKind.UNREADABLE}, name
+
+
+def test_a_playlist_opens_no_other_file(tmp_path):
+    write_video(tmp_path / "inner.ts")
+    playlist = tmp_path / "list.m3u8"
+    playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\ninner.ts\n#EXT-X-ENDLIST\n")
+    assert both_kinds(playlist) <= {ErrorKind.UNSUPPORTED, ErrorKind.UNREADABLE}
+
+
+def test_sound_without_picture_has_no_video(tmp_path):
+    assert both_kinds(write_sound(tmp_path / "sound.mp4")) == {ErrorKind.NO_VIDEO}
+
+
+@pytest.mark.parametrize(("name", "codec", "pix_fmt"), [("one.png", "png", "rgb24"), ("one.jpg", "mjpeg", "yuvj420p")])
+def test_a_still_picture_is_no_video(tmp_path, name, codec, pix_fmt):
+    write_video(tmp_path / name, codec=codec, pix_fmt=pix_fmt, num_frames=1, container="image2")
+    assert both_kinds(tmp_path / name) == {ErrorKind.NO_VIDEO}
+
+
+def test_a_cover_picture_is_not_the_video(tmp_path):
+    path = tmp_path / "cover.mkv"
+    with av.open(str(path), "w") as output:
+        cover = output.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 640, 480, "yuvj420p"
+        film = output.add_stream("libx264", rate=25)
+        film.width, film.height, film.pix_fmt = 160, 96, "yuv420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        for number in range(25):
+            if number == 0:
+                output.mux(cover.encode(av.VideoFrame.from_ndarray(barcode(1023, 640, 480), "rgb24")))
+            output.mux(film.encode(av.VideoFrame.from_ndarray(barcode(number, 160, 96), "rgb24")))
+        output.mux(cover.encode(None))
+        output.mux(film.encode(None))
+    assert numbers(sample_frames(request(path, [0, 500_000], end_us=1_000_000), CONFIG)) == [0, 12]
+
+
+def test_encrypted_video_is_refused(tmp_path):
+    options = {
+        "encryption_scheme": "cenc-aes-ctr",
+        "encryption_key": "76a6c65c5ea762046bd749a2e632ccbb",
+        "encryption_kid": "a7e61c373e219033c21091fa607bf3b8",
+    }
+    path = write_video(tmp_path / "locked.mp4", container_options=options)
+    assert both_kinds(path) == {ErrorKind.ENCRYPTED}
+
+
+@pytest.mark.parametrize("name", ["big.mp4", "big.mkv", "big.ts", "big.avi"])
+def test_frames_above_the_limit_are_refused(tmp_path, name):
+    path = write_video(tmp_path / name, size=(640, 480), num_frames=3)
+    assert both_kinds(path, DecodeConfig(max_frame_pixels=640 * 479)) <= {ErrorKind.TOO_LARGE, ErrorKind.UNREADABLE}
+    probe_video(str(path), DecodeConfig(max_frame_pixels=640 * 480))
+
+
+def test_a_header_that_claims_enormous_dimensions_is_refused(tmp_path):
+    path = write_video(tmp_path / "liar.mp4", codec="mpeg4", num_frames=3)
+    data = path.read_bytes()
+    at = data.index(b"mp4v") + 4 + 24  # width and height of the sample description
+    assert struct.unpack(">HH", data[at : at + 4]) == (160, 96)
+    path.write_bytes(data[:at] + struct.pack(">HH", 60_000, 60_000) + data[at + 4 :])
+    assert both_kinds(path) == {ErrorKind.TOO_LARGE}
+
+
+@pytest.mark.parametrize("name", ["right.mkv", "right.mp4", "right.avi", "right.ts"])
+def test_a_wrong_extension_does_not_matter(tmp_path, name):
+    path = write_video(tmp_path / name)
+    expected = numbers(sample_frames(grid_request(path), CONFIG))
+    wrong = path.rename(tmp_path / "wrong.dat")
+    assert numbers(sample_frames(grid_request(wrong), CONFIG)) == expected
+
+
+def test_text_that_is_not_utf8_in_the_metadata_does_not_matter(tmp_path):
+    path = write_video(tmp_path / "latin.mkv", metadata={"title": "Gebaersaal"})
+    path.write_bytes(path.read_bytes().replace(b"Gebaersaal", "Geb\xe4\xe4rsaal".encode("latin-1")))
+    assert numbers(sample_frames(grid_request(path), CONFIG))[:2] == [0, 6]
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):
+    write_video(tmp_path / "2024-01-01T12:30.mkv")
+    monkeypatch.chdir(tmp_path)
+    assert numbers(sample_frames(grid_request("2024-01-01T12:30.mkv"), CONFIG))[:2] == [0, 6]
+
+
+def test_one_frame_is_a_video(tmp_path):
+    path = write_video(tmp_path / "one.mp4", num_frames=1)
+    facts = probe_video(str(path), CONFIG)
+    assert facts.duration_us == 40_000
+    assert numbers(sample_frames(request(path, [0, 1_000_000], end_us=40_000), CONFIG)) == [0, 0]
+
+
+def test_an_mp4_cut_before_its_index_is_unreadable(tmp_path):
+    path = cut(write_video(tmp_path / "cut.mp4"), 0.6)
+    assert both_kinds(path) == {ErrorKind.UNREADABLE}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("cut.mp4", {"movflags": "faststart"}), ("cut.mkv", {})],
+)
+def test_a_cut_file_probes_with_the_length_it_claims_and_its_missing_part_has_no_frames(tmp_path, name, options):
+    path = cut(write_video(tmp_path / name, num_frames=200, gop=12, container_options=options), 0.5)
+    facts = probe_video(str(path), CONFIG)
+    assert facts.duration_us == pytest.approx(8_000_000, abs=50_000)
+    frames = sample_frames(grid_request(path), CONFIG)
+    got = numbers(frames)
+    served = [n for n in got if n is not None]
+    assert served == [t // 40_000 for t in range(0, 8_000_000, 250_000)][: len(served)]
+    assert 5 < len(served) < 28
+    assert got[len(served) :] == [None] * (32 - len(served))
+    assert "decoding stopped at" in frames.shortfall
+    last = request(path, [7_000_000, 7_250_000], end_us=8_000_000)
+    assert kind_of(sample_frames, last, CONFIG) is ErrorKind.DECODE_FAILED
+
+
+def test_a_cut_transport_stream_ends_where_it_ends(tmp_path):
+    path = cut(write_video(tmp_path / "cut.ts", num_frames=200), 0.5)
+    got = numbers(sample_frames(grid_request(path), CONFIG))
+    assert None not in got[:-2]
+
+
+def test_a_damaged_stretch_has_no_frames_and_the_video_goes_on_after_it(tmp_path):
+    path = write_video(tmp_path / "hole.mkv", num_frames=200, gop=12)
+    with av.open(str(path)) as container:
+        hole = [
+            (packet.pos, packet.size)
+            for packet in container.demux(video=0)
+            if packet.pts is not None and 2_880 <= packet.pts < 4_800
+        ]
+    data = bytearray(path.read_bytes())
+    for position, size in hole:
+        data[position + 12 : position + size] = b"\xff" * (size - 12)
+    path.write_bytes(data)
+    asked = grid_request(path)
+    frames = sample_frames(asked, CONFIG)
+    got = numbers(frames)
+    for sample_us, number in zip(asked.sample_us.tolist(), got, strict=True):
+        if sample_us < 2_800_000 or sample_us >= 4_800_000:
+            assert number == sample_us // 40_000
+    if (np.diff(frames.pts_us) > 500_000).any():
+        assert None in got
+        assert "could be decoded" in frames.shortfall
+
+
+@pytest.mark.parametrize("name", ["flips.mp4", "flips.mkv", "flips.ts", "flips.avi"])
+def test_flipped_bits_end_no_video(tmp_path, name):
+    path = write_video(tmp_path / name, num_frames=100, gop=10)
+    clean_facts = probe_video(str(path), CONFIG)
+    samples = grid_us(clean_facts)
+    end_us = clean_facts.start_us + clean_facts.duration_us
+    clean = sample_frames(request(path, samples, end_us=end_us), CONFIG)
+    data = bytearray(path.read_bytes())
+    generator = np.random.default_rng(7)
+    middle = slice(int(len(data) * 0.45), int(len(data) * 0.55))
+    for at in generator.integers(middle.start, middle.stop, 40):
+        data[at] ^= 1 << generator.integers(0, 8)
+    path.write_bytes(data)
+    frames = sample_frames(request(path, samples, end_us=end_us), CONFIG)
+    assert numbers(frames)[:4] == numbers(clean)[:4]
+    assert numbers(frames)[-3:] == numbers(clean)[-3:]
+
+
+def test_pictures_that_change_their_size_are_scaled_to_one(tmp_path):
+    small, large = tmp_path / "small.ts", tmp_path / "large.ts"
+    write_video(small, num_frames=50)
+    write_video(large, num_frames=50, size=(320, 192), start_us=2_000_000)
+    path = tmp_path / "both.ts"
+    path.write_bytes(small.read_bytes() + large.read_bytes())
+    facts = probe_video(str(path), CONFIG)
+    frames = sample_frames(request(path, grid_us(facts), end_us=facts.start_us + facts.duration_us), CONFIG)
+    assert numbers(frames)[:8] == [0, 6, 12, 18, 25, 31, 37, 43]
+    assert 43 in numbers(frames)[8:]

@@ -1,0 +1,183 @@
+"""The guarded child: what it answers, and that every way of its dying is an error of one request."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from nrray.decode import DecodeConfig, GuardedDecoder, probe_video, sample_frames
+from nrray.errors import DecodeError, ErrorKind
+from tests.decode.asking import CONFIG, grid_request, numbers, request
+from tests.videos import write_video
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+
+
+def wait_until(holds, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.01)
+
+
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return write_video(tmp_path_factory.mktemp("guard") / "video.mp4")
+
+
+@pytest.fixture()
+def hanging(tmp_path):
+    path = tmp_path / "hanging.mp4"
+    os.mkfifo(path)
+    return request(path, [0], end_us=1_000_000)
+
+
+def error_of(call, *arguments) -> DecodeError:
+    with pytest.raises(DecodeError) as caught:
+        call(*arguments)
+    return caught.value
+
+
+def assert_works(guarded, video) -> None:
+    assert numbers(guarded.sample(grid_request(video))) == [0, 6, 12, 18, 25, 31, 37, 43]
+
+
+def test_the_child_answers_as_decoding_here_does(video):
+    asked = grid_request(video)
+    here = sample_frames(asked, CONFIG)
+    with GuardedDecoder(CONFIG) as guarded:
+        there = guarded.sample(asked)
+        assert guarded.probe(str(video)) == probe_video(str(video), CONFIG)
+        assert guarded.pid not in (None, os.getpid())
+    assert (there.pixels == here.pixels).all()
+    assert there.pts_us.tolist() == here.pts_us.tolist()
+    assert there.frame_of_sample.tolist() == here.frame_of_sample.tolist()
+    assert guarded.pid is None
+
+
+def test_a_large_answer_arrives_whole(video):
+    asked = request(video, np.arange(0, 2_000_000, 40_000), end_us=2_000_000, size=(512, 384))
+    with GuardedDecoder(CONFIG) as guarded:
+        frames = guarded.sample(asked)
+    assert frames.pixels.nbytes > 25_000_000
+    assert numbers(frames) == list(range(50))
+
+
+def test_errors_keep_their_kind_and_the_child_lives_on(video, tmp_path):
+    with GuardedDecoder(CONFIG) as guarded:
+        assert error_of(guarded.probe, str(tmp_path / "none.mp4")).kind is ErrorKind.MISSING
+        pid = guarded.pid
+        assert_works(guarded, video)
+        assert guarded.pid == pid
+
+
+def test_a_hang_is_a_timeout_and_the_next_request_works(video, hanging):
+    with GuardedDecoder(DecodeConfig(timeout_seconds=0.5)) as guarded:
+        assert error_of(guarded.sample, hanging).kind is ErrorKind.DECODER_TIMEOUT
+        assert_works(guarded, video)
+
+
+def test_a_stopped_child_is_a_timeout_and_the_next_request_works(video):
+    with GuardedDecoder(DecodeConfig(timeout_seconds=0.5)) as guarded:
+        assert_works(guarded, video)
+        os.kill(guarded.pid, signal.SIGSTOP)
+        assert error_of(guarded.sample, grid_request(video)).kind is ErrorKind.DECODER_TIMEOUT
+        assert_works(guarded, video)
+
+
+def test_a_child_killed_in_flight_is_a_crash_that_names_the_signal(video, hanging):
+    with GuardedDecoder(CONFIG) as guarded:
+        assert_works(guarded, video)
+        pid = guarded.pid
+        killer = threading.Thread(target=lambda: (wait_until(lambda: reads_from(pid, hanging.uri)), os.kill(pid, 9)))
+        killer.start()
+        error = error_of(guarded.sample, hanging)
+        killer.join()
+        assert error.kind is ErrorKind.DECODER_CRASHED
+        assert "SIGKILL" in str(error)
+        assert_works(guarded, video)
+
+
+def reads_from(pid: int, path: str) -> bool:
+    """Whether `pid` waits for a writer of the named pipe: opening it to write without waiting then succeeds."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+def test_a_child_killed_between_requests_is_replaced(video):
+    with GuardedDecoder(CONFIG) as guarded:
+        assert_works(guarded, video)
+        os.kill(guarded.pid, signal.SIGKILL)
+        assert_works(guarded, video)
+
+
+def test_memory_above_the_limit_ends_the_child(video):
+    with GuardedDecoder(DecodeConfig(max_memory_mib=16)) as guarded:
+        error = error_of(guarded.sample, grid_request(video))
+        assert error.kind is ErrorKind.DECODER_MEMORY
+        assert "decode.max_memory_mib" in str(error)
+        assert guarded.pid is None
+
+
+def test_the_child_ends_with_its_parent(tmp_path):
+    code = (
+        "import sys, time\n"
+        "from nrray.decode import DecodeConfig, GuardedDecoder\n"
+        "from nrray.errors import DecodeError\n"
+        "guarded = GuardedDecoder(DecodeConfig())\n"
+        "try:\n    guarded.probe('/nowhere.mp4')\n"
+        "except DecodeError:\n    print(guarded.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        pid = int(parent.stdout.readline())
+        assert not is_gone(pid)
+        parent.kill()
+    wait_until(lambda: is_gone(pid))
+
+
+def test_the_child_outlives_the_thread_that_asked_first(video):
+    with GuardedDecoder(CONFIG) as guarded:
+        first = threading.Thread(target=assert_works, args=(guarded, video))
+        first.start()
+        first.join()
+        pid = guarded.pid
+        assert pid is not None
+        assert_works(guarded, video)
+        assert guarded.pid == pid
+
+
+def test_threads_that_share_a_guard_get_their_own_answers(tmp_path):
+    paths = [write_video(tmp_path / f"{n}.mp4", num_frames=25 + n) for n in range(4)]
+    asked = [request(path, [960_000 + 40_000 * n], end_us=1_000_000 + 40_000 * n) for n, path in enumerate(paths)]
+    answers = {}
+    with GuardedDecoder(CONFIG) as guarded:
+        threads = [
+            threading.Thread(target=lambda n=n: answers.update({n: numbers(guarded.sample(asked[n]))})) for n in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert answers == {n: [24 + n] for n in range(4)}
+
+
+def test_a_closed_guard_starts_again_when_asked(video):
+    guarded = GuardedDecoder(CONFIG)
+    assert_works(guarded, video)
+    guarded.close()
+    assert_works(guarded, video)
+    guarded.close()
