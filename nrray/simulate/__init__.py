@@ -1,1 +1,23 @@
+"""Rendered resuscitations with exact truth. Knows nothing of models or Ray."""
 
+from nrray.simulate.appearance import Appearance
+from nrray.simulate.case import Camera, SimulatedCase, camera_spans, case_rows, simulated_case
+from nrray.simulate.config import SimulateConfig
+from nrray.simulate.course import Course, Episode
+from nrray.simulate.render import FrameRenderer, frame_at, render_case, write_truth
+
+__all__ = [
+    "Appearance",
+    "Camera",
+    "Course",
+    "Episode",
+    "FrameRenderer",
+    "SimulateConfig",
+    "SimulatedCase",
+    "camera_spans",
+    "case_rows",
+    "frame_at",
+    "render_case",
+    "simulated_case",
+    "write_truth",
+]

@@ -1,0 +1,99 @@
+"""The case sidecar: which birth a video shows, by which camera, and where it stands on the case's clock."""
+
+import csv
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
+
+from nrray.errors import DataError
+from nrray.types import Case
+
+CASE_SCHEMA = pa.schema(
+    [
+        pa.field("case_id", pa.string(), nullable=False),
+        pa.field("video_path", pa.string(), nullable=False),
+        pa.field("camera", pa.string(), nullable=False),
+        pa.field("video_start_us", pa.int64(), nullable=False),
+        pa.field("birth_us", pa.int64()),
+        pa.field("table_arrival_us", pa.int64()),
+        pa.field("site", pa.string()),
+    ]
+)
+
+_REQUIRED = ("case_id", "video_path")
+_TIMES = ("video_start_us", "birth_us", "table_arrival_us")
+
+
+def read_cases(uri: str) -> list[Case]:
+    """The rows of a sidecar, CSV or Parquet by its suffix. `case_id` and `video_path` are required; the camera is ""
+    and the start 0 where a column is missing, the rest is unknown.
+
+    Raises DataError that names the line (CSV) or row (Parquet).
+    """
+    fs, path = url_to_fs(uri)
+    try:
+        data = fs.cat_file(path)
+    except FileNotFoundError:
+        raise DataError(f"case sidecar not found: {uri}") from None
+    rows: list[dict[str, Any]]
+    if path.lower().endswith(".parquet"):
+        try:
+            rows = pq.read_table(pa.BufferReader(data)).to_pylist()
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{uri} is not a readable Parquet table: {error}") from None
+        first = 1
+    else:
+        try:
+            rows = list(csv.DictReader(StringIO(data.decode("utf-8-sig"), newline="")))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{uri} is not a CSV text in UTF-8: {error}") from None
+        first = 2
+    cases = [_case(row, f"{uri}, line {number}") for number, row in enumerate(rows, start=first)]
+    seen: dict[str, int] = {}
+    for number, case in enumerate(cases, start=first):
+        if case.video_path in seen:
+            raise DataError(
+                f"{uri}, line {number}: {case.video_path!r} is also on line {seen[case.video_path]}; a video shows one case"
+            )
+        seen[case.video_path] = number
+    return cases
+
+
+def cases_csv(cases: list[Case]) -> str:
+    """The same rows as CSV text."""
+    text = StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CASE_SCHEMA.names)
+    for case in cases:
+        values = (getattr(case, name) for name in CASE_SCHEMA.names)
+        writer.writerow(["" if value is None else value for value in values])
+    return text.getvalue()
+
+
+def _case(row: Mapping[str, Any], where: str) -> Case:
+    for name in _REQUIRED:
+        if row.get(name) in (None, ""):
+            raise DataError(f"{where}: no {name}; columns found: {', '.join(str(key) for key in row)}")
+    times = {name: _microseconds(row.get(name), name, where) for name in _TIMES}
+    return Case(
+        case_id=str(row["case_id"]),
+        video_path=str(row["video_path"]),
+        camera=str(row.get("camera") or ""),
+        video_start_us=times["video_start_us"] or 0,
+        birth_us=times["birth_us"],
+        table_arrival_us=times["table_arrival_us"],
+        site=str(row["site"]) if row.get("site") else None,
+    )
+
+
+def _microseconds(value: Any, name: str, where: str) -> int | None:
+    if value in (None, ""):
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: {name} is {value!r}; expected whole microseconds") from None

@@ -1,0 +1,148 @@
+"""The course of a case: what happens when, as episodes on two tracks, airway and body. No pixels.
+
+Episode lengths and shares are near the field's (arXiv 2602.12002: ventilation in 0.28, stimulation in 0.12, suction in
+0.13 of all clips, a visible newborn in 0.84), scaled to short cases. Beside the activities there are look-alikes that
+show the same things without the motion that makes them an activity.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+
+class Airway(str, Enum):
+    """What happens at the face. One at a time: ventilation and suction exclude each other."""
+
+    NOTHING = "nothing"
+    VENTILATION = "ventilation"  # mask on the face, bag squeezed
+    MASK_STILL = "mask_still"  # mask on the face, bag held, not squeezed
+    MASK_BESIDE = "mask_beside"  # mask and bag held beside the face
+    SUCTION = "suction"  # tube in the mouth, moving
+    TUBE_NEAR = "tube_near"  # tube held before the mouth
+    TUBE_BESIDE = "tube_beside"  # tube lying beside the head
+
+
+class Body(str, Enum):
+    """What happens at trunk and limbs."""
+
+    NOTHING = "nothing"
+    STIMULATION = "stimulation"  # trunk rubbed
+    HAND_RESTING = "hand_resting"  # hand on the trunk, still
+    LIMB_RUBBED = "limb_rubbed"  # a leg rubbed: not stimulation by the field's definition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """One stretch of one track. `rate_hz` and `phase` are those of its motion, `variant` draws its geometry."""
+
+    kind: Airway | Body
+    start_s: float
+    end_s: float
+    rate_hz: float
+    phase: float
+    variant: float  # [0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """Case time in seconds, 0 at the first camera's first frame."""
+
+    arrival_s: float  # the newborn comes into view
+    departure_s: float  # and leaves it; the case's end where it stays
+    airway: tuple[Episode, ...]
+    body: tuple[Episode, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Habit:
+    """How often an episode is chosen, how long it lasts, how fast it moves."""
+
+    weight: float
+    seconds: tuple[float, float]
+    rate_hz: tuple[float, float]
+
+
+AIRWAY_HABITS: dict[Airway, _Habit] = {
+    Airway.NOTHING: _Habit(weight=0.34, seconds=(3.0, 9.0), rate_hz=(0.0, 0.0)),
+    Airway.VENTILATION: _Habit(weight=0.24, seconds=(8.0, 24.0), rate_hz=(0.65, 1.1)),  # 40 to 65 a minute
+    Airway.MASK_STILL: _Habit(weight=0.11, seconds=(3.0, 8.0), rate_hz=(0.0, 0.0)),
+    Airway.MASK_BESIDE: _Habit(weight=0.10, seconds=(3.0, 8.0), rate_hz=(0.0, 0.0)),
+    Airway.SUCTION: _Habit(weight=0.22, seconds=(5.0, 11.0), rate_hz=(0.7, 1.4)),
+    Airway.TUBE_NEAR: _Habit(weight=0.09, seconds=(3.0, 7.0), rate_hz=(0.0, 0.0)),
+    Airway.TUBE_BESIDE: _Habit(weight=0.10, seconds=(3.0, 8.0), rate_hz=(0.0, 0.0)),
+}
+BODY_HABITS: dict[Body, _Habit] = {
+    Body.NOTHING: _Habit(weight=0.46, seconds=(6.0, 20.0), rate_hz=(0.0, 0.0)),
+    Body.STIMULATION: _Habit(weight=0.16, seconds=(4.0, 12.0), rate_hz=(1.3, 2.8)),
+    Body.HAND_RESTING: _Habit(weight=0.20, seconds=(4.0, 10.0), rate_hz=(0.0, 0.0)),
+    Body.LIMB_RUBBED: _Habit(weight=0.14, seconds=(3.0, 8.0), rate_hz=(1.3, 2.8)),
+}
+
+CARRY_SECONDS = 1.5  # from the edge of the picture to the table
+
+
+def drawn_course(random: np.random.Generator, case_seconds: float) -> Course:
+    """A plausible course: an empty table, arrival, episodes, sometimes a departure."""
+    arrival_s = random.uniform(0.05, 0.15) * case_seconds
+    leaves = random.random() < 0.35
+    departure_s = case_seconds * random.uniform(0.88, 0.96) if leaves else case_seconds
+    busy = (arrival_s + CARRY_SECONDS, departure_s - (CARRY_SECONDS if leaves else 0.0))
+    # Drying and stimulation usually come first.
+    first = Body.STIMULATION if random.random() < 0.5 else Body.NOTHING
+    return Course(
+        arrival_s=arrival_s,
+        departure_s=departure_s,
+        airway=_episodes(random, AIRWAY_HABITS, busy, first=Airway.NOTHING),
+        body=_episodes(random, BODY_HABITS, busy, first=first),
+    )
+
+
+def _episodes(
+    random: np.random.Generator,
+    habits: dict[Airway, _Habit] | dict[Body, _Habit],
+    span_s: tuple[float, float],
+    *,
+    first: Airway | Body,
+) -> tuple[Episode, ...]:
+    kinds = list(habits)
+    weights = np.array([habits[kind].weight for kind in kinds])  # type: ignore[index]
+    at, end = span_s
+    kind: Airway | Body = first
+    episodes = []
+    while at < end:
+        habit: _Habit = habits[kind]  # type: ignore[index]
+        length = random.uniform(*habit.seconds)
+        episodes.append(
+            Episode(
+                kind=kind,
+                start_s=at,
+                end_s=min(at + length, end),
+                rate_hz=random.uniform(*habit.rate_hz),
+                phase=random.uniform(0, 2 * np.pi),
+                variant=random.random(),
+            )
+        )
+        at += length
+        allowed = weights * np.array([candidate is not kind for candidate in kinds])
+        kind = kinds[random.choice(len(kinds), p=allowed / allowed.sum())]
+    return tuple(episodes)
+
+
+def episode_at(episodes: tuple[Episode, ...], t: float) -> Episode | None:
+    """The episode that is going on at case time `t`."""
+    return next((episode for episode in episodes if episode.start_s <= t < episode.end_s), None)
+
+
+def activity_spans(course: Course) -> dict[str, list[tuple[float, float]]]:
+    """Activity name to its spans in case seconds."""
+    spans: dict[str, list[tuple[float, float]]] = {
+        "baby_visible": [(course.arrival_s, course.departure_s)],
+        "ventilation": [],
+        "stimulation": [],
+        "suction": [],
+    }
+    for episode in (*course.airway, *course.body):
+        if episode.kind.value in spans:
+            spans[episode.kind.value].append((episode.start_s, episode.end_s))
+    return spans

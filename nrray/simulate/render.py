@@ -1,0 +1,157 @@
+"""Pictures of a case and the files of a simulation: H.264 MP4, truth tables, case sidecar, millisecond text."""
+
+from math import sin
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from nrray.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA, TruthExtent, TruthSegment, millisecond_text
+from nrray.cases import cases_csv
+from nrray.simulate.appearance import Appearance, View
+from nrray.simulate.case import Camera, SimulatedCase, camera_spans, case_rows
+from nrray.simulate.drawing import Brush, Matrix, Picture, draw_pose, shaded
+from nrray.simulate.pose import pose_at
+from nrray.storage import Folder
+from nrray.tables import table_from_rows
+from nrray.types import US_PER_SECOND
+
+CANVAS = (320, 240)
+_NOISE_BANK = 8
+TRUTH_SOURCE = "simulation"
+
+
+class FrameRenderer:
+    """The pictures of one camera: `frame(t)` is a pure function of case, camera and time."""
+
+    def __init__(self, case: SimulatedCase, camera_index: int) -> None:
+        self._case = case
+        self._camera: Camera = case.cameras[camera_index]
+        self._size = (case.config.width_px, case.config.height_px)
+        look = case.appearance
+        random = np.random.default_rng([look.texture_seed, camera_index])
+        self._matrix = view_matrix(self._camera.view, self._size)
+        ground = _ground(look, np.random.default_rng(look.texture_seed))
+        self._ground = cv2.warpAffine(
+            ground, self._matrix, self._size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        self._light = _light(look, self._camera.view, self._size)
+        shape = (self._size[1], self._size[0], 3)
+        bank = random.normal(0, look.noise, (_NOISE_BANK, *shape)).astype(np.float32)
+        self._brighter = np.clip(bank, 0, 255).astype(np.uint8)
+        self._darker = np.clip(-bank, 0, 255).astype(np.uint8)
+
+    def frame(self, t_seconds: float) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB at `t_seconds` of this camera's video."""
+        view = self._camera.view
+        case_s = t_seconds + self._camera.start_us / US_PER_SECOND
+        matrix = self._matrix.copy()
+        matrix[0, 2] += view.shake_px * sin(2.1 * case_s + view.shake_phase) * sin(0.6 * case_s)
+        matrix[1, 2] += view.shake_px * sin(1.7 * case_s + 2 * view.shake_phase)
+        picture: Picture = self._ground.copy()
+        draw_pose(
+            Brush(picture, matrix), pose_at(self._case.course, self._case.appearance, case_s), self._case.appearance
+        )
+        picture = cv2.multiply(picture, self._light, scale=1 / 200, dtype=cv2.CV_8U)
+        noise = int(round(case_s * 1000)) * 2654435761 % 2**32 % _NOISE_BANK
+        picture = cv2.add(picture, self._brighter[noise])
+        return cv2.subtract(picture, self._darker[noise])
+
+
+def frame_at(case: SimulatedCase, camera_index: int, t_seconds: float) -> NDArray[np.uint8]:
+    """One picture. For many of one camera, keep a FrameRenderer."""
+    return FrameRenderer(case, camera_index).frame(t_seconds)
+
+
+def view_matrix(view: View, size: tuple[int, int]) -> Matrix:
+    """(2, 3) canvas to picture: turned, squashed and zoomed about the newborn, mirrored for some cameras."""
+    width, height = size
+    scale = min(width / CANVAS[0], height / CANVAS[1]) * view.zoom
+    angle = np.deg2rad(view.turn_degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = np.diag([-scale if view.mirrored else scale, scale * view.squash]) @ turn
+    centre = np.array([CANVAS[0] / 2, CANVAS[1] / 2])
+    target = np.array([width / 2 + view.shift_x, height / 2 + view.shift_y])
+    return np.concatenate([linear, (target - linear @ centre)[:, None]], axis=1)
+
+
+def _ground(look: Appearance, random: np.random.Generator) -> Picture:
+    """Floor, table and cloth, with some texture."""
+    picture = np.empty((CANVAS[1], CANVAS[0], 3), np.uint8)
+    picture[:] = look.floor
+    brush = Brush(picture, np.array([[1.0, 0, 0], [0, 1.0, 0]]))
+    brush.polygon(np.array([(14.0, 20), (306, 20), (306, 224), (14, 224)]), shaded(look.cloth, 0.7))
+    brush.polygon(np.array([(22.0, 28), (298, 28), (298, 216), (22, 216)]), look.cloth)
+    for _ in range(7):  # folds
+        x, y = random.uniform(30, 290), random.uniform(36, 208)
+        brush.stroke(
+            [(x, y), (x + random.uniform(-50, 50), y + random.uniform(-24, 24))],
+            random.uniform(1.5, 4),
+            shaded(look.cloth, random.uniform(0.88, 1.06)),
+        )
+    grain = cv2.GaussianBlur(random.normal(0, 9, picture.shape).astype(np.float32), (0, 0), 1.2)
+    return np.clip(picture + grain, 0, 255).astype(np.uint8)
+
+
+def _light(look: Appearance, view: View, size: tuple[int, int]) -> Picture:
+    """Brightness per pixel and channel, in 1/200: a lamp to one side, its colour, the camera's exposure."""
+    width, height = size
+    x = np.linspace(-1, 1, width)[None, :] * np.cos(view.shake_phase)
+    y = np.linspace(-1, 1, height)[:, None] * np.sin(view.shake_phase)
+    lamp = 1 + 0.12 * (x + y)
+    colour = np.array([1 + look.warmth, 1.0, 1 - look.warmth])
+    light: Picture = np.clip(200 * look.brightness * lamp[..., None] * colour, 0, 255).astype(np.uint8)
+    return light
+
+
+def render_case(case: SimulatedCase, folder: str | Path) -> list[Path]:
+    """Write the case's videos below `folder`/videos; returns their paths. A file appears whole or not at all."""
+    return [_render_camera(case, index, Path(folder)) for index in range(len(case.cameras))]
+
+
+def _render_camera(case: SimulatedCase, index: int, folder: Path) -> Path:
+    camera, config = case.cameras[index], case.config
+    path = folder / "videos" / camera.video_path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp-{path.name}")
+    renderer = FrameRenderer(case, index)
+    with av.open(str(temporary), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=config.frames_per_second)
+        stream.width, stream.height, stream.pix_fmt = config.width_px, config.height_px, "yuv420p"
+        stream.codec_context.gop_size = 2 * config.frames_per_second
+        stream.codec_context.thread_count = 1
+        stream.options = {"crf": str(config.crf), "preset": "veryfast", "flags": "+cgop"}
+        for number in range(camera.num_frames):
+            picture = renderer.frame(number / config.frames_per_second)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    temporary.replace(path)
+    return path
+
+
+def write_truth(cases: list[SimulatedCase], folder: str | Path) -> None:
+    """Truth as tables and as the field's millisecond text, and the case sidecar."""
+    root = Folder(str(folder))
+    truth = root / "truth"
+    truth.create()
+    segments, extents = [], []
+    for case in cases:
+        for camera in case.cameras:
+            mine = [
+                TruthSegment(
+                    video_path=camera.video_path, activity=activity, start_us=start, end_us=end, source=TRUTH_SOURCE
+                )
+                for activity, start, end in camera_spans(case, camera)
+            ]
+            segments += mine
+            extents.append(
+                TruthExtent(video_path=camera.video_path, start_us=0, end_us=camera.duration_us, source=TRUTH_SOURCE)
+            )
+            truth.write_bytes(f"{Path(camera.video_path).stem}.txt", millisecond_text(mine).encode(), durable=False)
+    truth.write_table("segments.parquet", table_from_rows(segments, SEGMENT_SCHEMA))
+    truth.write_table("extents.parquet", table_from_rows(extents, EXTENT_SCHEMA))
+    root.write_bytes("cases.csv", cases_csv([row for case in cases for row in case_rows(case)]).encode())
