@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
+import pyarrow as pa
 import ray
+import ray.data
 from pydantic import Field
+from ray.data import DataContext
+from ray.data.exceptions import RayDataUserCodeException, SystemException
+from ray.exceptions import RayError
 
 from nrray import LOCAL_ONLY_ENVIRONMENT
 from nrray.config import Section
@@ -135,7 +140,7 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
         yield
         return
     for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     address = os.environ.get("RAY_ADDRESS", "local")
     if address == "local":
         _start_private(dashboard=dashboard)
@@ -198,7 +203,47 @@ def _quiet_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def cause_of(error: BaseException) -> NrrayError | None:
+def streamed_rows(dataset: ray.data.Dataset, *, stall_timeout_seconds: int) -> Iterator[pa.Table]:
+    """The rows of `dataset`, one at a time, in order of completion. Raises the error of ours that ended it, or one
+    that says in a sentence what Ray said in pages."""
+    try:
+        for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=8):
+            for index in range(batch.num_rows):
+                yield batch.slice(index, 1)
+    except (RayError, RayDataUserCodeException, SystemException) as error:
+        ours = error_of_ours(error)
+        if ours is not None:
+            raise ours from error
+        if "ExecutionTimeout" in type(error).__name__ or "no progress" in str(error).lower():
+            raise ResourcesError(
+                f"nothing moved for {stall_timeout_seconds} s, so the run was ended; what was done is kept. Either the "
+                f"cluster lost what it needs, or one unit takes longer than pools.stall_timeout_seconds."
+            ) from error
+        raise NrrayError(
+            f"Ray ended the run; what was done is kept. {type(error).__name__}: {_last_line(error)}"
+        ) from error
+
+
+def data_context(*, stall_timeout_seconds: int) -> DataContext:
+    """Ray Data as both stages of a run want it: silent, bounded, every row a block of its own, so that it moves on as
+    soon as it is done."""
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_no_progress_timeout_s = stall_timeout_seconds
+    context.max_consecutive_actor_init_deaths = 3
+    context.max_errored_blocks = 0
+    context.target_max_block_size = 1
+    context.target_min_block_size = 1
+    return context
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip() and not line.startswith(" ")]
+    return lines[-1] if lines else "no reason given"
+
+
+def error_of_ours(error: BaseException) -> NrrayError | None:
     """The error of ours that ended a Ray task, found behind Ray's wrappers."""
     seen: set[int] = set()
     queue: list[BaseException | None] = [error]

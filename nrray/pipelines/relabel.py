@@ -24,7 +24,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from nrray import __version__
 from nrray.config import Section
 from nrray.decode import DecodeConfig
-from nrray.errors import ConfigError, NrrayError, ResourcesError
+from nrray.errors import ConfigError, NrrayError
 from nrray.journal import EntryLimits, Journal
 from nrray.labels import LabelSet, read_label_set
 from nrray.ledger import Ledger, LedgerWriter, bind_identity, missing_units, unit_counts
@@ -33,10 +33,11 @@ from nrray.pipelines.cluster import (
     Capacity,
     PoolPlan,
     Pools,
-    cause_of,
     cluster_capacity,
+    data_context,
     planned_pools,
     ray_session,
+    streamed_rows,
 )
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.progress import Progress
@@ -269,15 +270,6 @@ def _on_gpu(device: Device, capacity: Capacity) -> bool:
 def _results(job: _Job, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) -> Iterator[pa.Table]:
     """One-row RESULT_SCHEMA tables in order of completion."""
     config = job.config
-    context = DataContext.get_current().copy()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.execution_no_progress_timeout_s = config.pools.stall_timeout_seconds
-    context.max_consecutive_actor_init_deaths = 3
-    context.max_errored_blocks = 0
-    # A unit is a block of its own from decode on: it moves on as soon as it is decoded.
-    context.target_max_block_size = 1
-    context.target_min_block_size = 1
     common = {
         "output": job.output.uri,
         "run_id": job.run_id,
@@ -285,7 +277,7 @@ def _results(job: _Job, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) -> Ite
         "limits": config.entries,
     }
     model = config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU})
-    with DataContext.current(context):
+    with DataContext.current(data_context(stall_timeout_seconds=config.pools.stall_timeout_seconds)):
         dataset = (
             ray.data.from_arrow(_blocks(work, pools.num_decoders))
             .map_batches(
@@ -308,12 +300,7 @@ def _results(job: _Job, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) -> Ite
                 memory=pools.labeler_memory_bytes,
             )
         )
-        try:
-            for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=8):
-                for index in range(batch.num_rows):
-                    yield batch.slice(index, 1)
-        except ray.exceptions.RayError as error:
-            raise _readable(error, config.pools.stall_timeout_seconds) from error
+        yield from streamed_rows(dataset, stall_timeout_seconds=config.pools.stall_timeout_seconds)
 
 
 def _blocks(work: pa.Table, num_decoders: int) -> list[pa.Table]:
@@ -321,18 +308,6 @@ def _blocks(work: pa.Table, num_decoders: int) -> list[pa.Table]:
     does again."""
     rows = max(1, min(64, work.num_rows // (num_decoders * 64)))
     return [work.slice(start, rows) for start in range(0, work.num_rows, rows)]
-
-
-def _readable(error: ray.exceptions.RayError, stall_seconds: int) -> NrrayError:
-    ours = cause_of(error)
-    if ours is not None:
-        return ours
-    if "no progress" in str(error).lower() or "ExecutionTimeout" in type(error).__name__:
-        return ResourcesError(
-            f"nothing moved for {stall_seconds} s, so the run was ended; what was done is kept. Either the cluster "
-            f"lost what it needs, or one unit takes longer than pools.stall_timeout_seconds."
-        )
-    return NrrayError(f"Ray ended the run: {str(error).strip().splitlines()[-1]}. What was done is kept.")
 
 
 @contextmanager

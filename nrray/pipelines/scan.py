@@ -28,7 +28,7 @@ from nrray.manifest import (
     problem_counts,
     video_id_of,
 )
-from nrray.pipelines.cluster import cluster_capacity, ray_session
+from nrray.pipelines.cluster import cluster_capacity, data_context, ray_session, streamed_rows
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.progress import Progress
 from nrray.storage import Folder, absolute_uri, is_local, source_facts
@@ -40,6 +40,8 @@ VIDEO_SUFFIXES: tuple[str, ...] = (
     *(".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt"),
     *(".ts", ".vob", ".webm", ".wmv", ".y4m"),
 )
+
+STALL_SECONDS = 1800  # without a probed file for so long, the scan ends with an error
 
 SETTLE_SECONDS = 2.0  # a file modified this recently is looked at twice
 
@@ -270,12 +272,8 @@ def _probed(files: list[Listed], decode: DecodeConfig, reporter: Reporter) -> It
         return
     with ray_session():
         workers = max(1, min(int(cluster_capacity().num_cpus), len(named)))
-        context = DataContext.get_current().copy()
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        context.target_max_block_size = 1
         with (
-            DataContext.current(context),
+            DataContext.current(data_context(stall_timeout_seconds=STALL_SECONDS)),
             Progress(
                 console=reporter.console, verb="scan", total_units=len(named), total_us=0, quiet=reporter.is_json
             ) as progress,
@@ -292,10 +290,10 @@ def _probed(files: list[Listed], decode: DecodeConfig, reporter: Reporter) -> It
                 compute=ActorPoolStrategy(size=workers),
                 num_cpus=1,
             )
-            for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
-                for video in manifest_videos(batch):
-                    progress.add(video_us=video.duration_us or 0, error_kind=video.error_kind)
-                    yield video
+            for row in streamed_rows(dataset, stall_timeout_seconds=STALL_SECONDS):
+                (video,) = manifest_videos(row)
+                progress.add(video_us=video.duration_us or 0, error_kind=video.error_kind)
+                yield video
 
 
 def _is_unicode(path: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import ray
 
 from nrray.errors import NrrayError, StorageError
-from nrray.pipelines.cluster import cause_of, ray_session
+from nrray.pipelines.cluster import error_of_ours, ray_session
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.progress import Progress
 from nrray.simulate import SimulateConfig, render_case, simulated_case, write_truth
@@ -50,7 +50,9 @@ def simulate(config: SimulateConfig, reporter: Reporter) -> Simulation:
                 try:
                     num_videos += ray.get(done[0])
                 except ray.exceptions.RayError as error:
-                    raise cause_of(error) or NrrayError(f"rendering case {case.case_id} failed: {error}") from error
+                    raise error_of_ours(error) or NrrayError(
+                        f"rendering case {case.case_id} failed: {error}"
+                    ) from error
                 progress.add(video_us=sum(camera.duration_us for camera in case.cameras), error_kind=None)
     write_truth(cases, folder)
     return Simulation(folder=folder, num_cases=len(cases), num_videos=num_videos, video_us=video_us)

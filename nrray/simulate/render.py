@@ -55,7 +55,7 @@ class FrameRenderer:
             Brush(picture, matrix), pose_at(self._case.course, self._case.appearance, case_s), self._case.appearance
         )
         picture = cv2.multiply(picture, self._light, scale=1 / 200, dtype=cv2.CV_8U)
-        noise = int(round(case_s * 1000)) * 2654435761 % 2**32 % _NOISE_BANK
+        noise = round(case_s * 1000) * 2654435761 % 2**32 % _NOISE_BANK
         picture = cv2.add(picture, self._brighter[noise])
         return cv2.subtract(picture, self._darker[noise])
 
