@@ -166,9 +166,12 @@ def _decoded(opened: OpenedVideo, request: FrameRequest, *, seek_us: int | None,
     time_base = opened.stream.time_base
     assert time_base is not None  # opened_video refuses others
     first_us = int(request.sample_us[0])
-    frames = _good_frames(opened, forward, uri=request.uri, seek_us=seek_us)
+    frames = _output_frames(opened, forward, uri=request.uri, seek_us=seek_us)
     ordered = _sorted_by_time(frames) if sorts_times else frames
     for frame, pts in ordered:
+        if frame.is_corrupt:  # dropped only here: sorting needs its time
+            forward.note_damage("the decoder marked pictures as corrupt")
+            continue
         is_complete = forward.offer(frame, rounded_us(pts, time_base))
         if is_complete or (seek_us is not None and forward.frame_us[0] > first_us):
             return forward
@@ -176,7 +179,7 @@ def _decoded(opened: OpenedVideo, request: FrameRequest, *, seek_us: int | None,
     return forward
 
 
-def _good_frames(
+def _output_frames(
     opened: OpenedVideo, forward: ForwardPass, *, uri: str, seek_us: int | None
 ) -> Iterator[tuple[VideoFrame, int]]:
     """Frames as the decoder gives them, with their PTS; damage is noted in `forward`."""
@@ -200,8 +203,6 @@ def _good_frames(
             pts = frame.pts
             if pts is None:
                 num_without_pts += 1
-            elif frame.is_corrupt:
-                forward.note_damage("the decoder marked pictures as corrupt")
             elif key_pts is None or pts >= key_pts:
                 # Pictures before the key frame refer to what the seek has skipped.
                 yield frame, pts
@@ -228,6 +229,10 @@ def _sorted_by_time(frames: Iterator[tuple[VideoFrame, int]]) -> Iterator[tuple[
     waiting: deque[VideoFrame] = deque()
     times: list[int] = []
     for frame, pts in frames:
+        if frame.key_frame and times and max(times) < pts:
+            # A closed group ends here: times of frames that it lost must not move to frames of the next.
+            while waiting:
+                yield waiting.popleft(), heapq.heappop(times)
         waiting.append(frame)
         heapq.heappush(times, pts)
         if len(waiting) > _MAX_REORDERED_FRAMES:

@@ -110,6 +110,7 @@ def _opened_container(file: Any, uri: str, config: DecodeConfig) -> Iterator[Inp
     try:
         container = av.open(file, "r", options=options, metadata_errors="ignore")
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        _refuse_large(file, uri, config)
         message = getattr(error, "strerror", None) or str(error)
         raise DecodeError(
             ErrorKind.UNREADABLE,
@@ -118,6 +119,28 @@ def _opened_container(file: Any, uri: str, config: DecodeConfig) -> Iterator[Inp
         ) from None
     with container:
         yield container
+
+
+def _refuse_large(file: Any, uri: str, config: DecodeConfig) -> None:
+    """Raise TOO_LARGE if that is why `file` did not open: the sizes are read again, with the decoder told to skip."""
+    try:
+        if not isinstance(file, str):
+            file.seek(0)
+        options = {"skip_frame": "all", "protocol_whitelist": "file"}
+        container = av.open(file, "r", options=options, metadata_errors="ignore")
+    except (av.error.FFmpegError, OSError, ValueError):
+        return
+    with container:
+        for stream in container.streams.video:
+            _require_size(stream.width, stream.height, uri, config)
+
+
+def _require_size(width: int, height: int, uri: str, config: DecodeConfig) -> None:
+    if width * height > config.max_frame_pixels:
+        raise DecodeError(
+            ErrorKind.TOO_LARGE,
+            f"{uri} has frames of {width} x {height}, above decode.max_frame_pixels = {config.max_frame_pixels}.",
+        )
 
 
 def _video_stream(container: InputContainer, uri: str, config: DecodeConfig) -> VideoStream:
@@ -139,12 +162,7 @@ def _video_stream(container: InputContainer, uri: str, config: DecodeConfig) -> 
     stream = chosen[0] if chosen else max(moving, key=lambda moving: moving.width * moving.height)
     if stream.codec_context is None:
         raise DecodeError(ErrorKind.UNSUPPORTED, f"{uri}: this FFmpeg has no decoder for its video stream.")
-    width, height = stream.codec_context.width, stream.codec_context.height
-    if width * height > config.max_frame_pixels:
-        raise DecodeError(
-            ErrorKind.TOO_LARGE,
-            f"{uri} has frames of {width} x {height}, above decode.max_frame_pixels = {config.max_frame_pixels}.",
-        )
+    _require_size(stream.codec_context.width, stream.codec_context.height, uri, config)
     if not stream.time_base:
         raise DecodeError(ErrorKind.UNSUPPORTED, f"{uri}: its video stream has no time base; remux it.")
     stream.codec_context.thread_count = config.threads

@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import struct
 
 import av
 import numpy as np
@@ -97,17 +96,16 @@ def test_encrypted_video_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["big.mp4", "big.mkv", "big.ts", "big.avi"])
 def test_frames_above_the_limit_are_refused(tmp_path, name):
-    path = write_video(tmp_path / name, size=(640, 480), num_frames=3)
-    assert both_kinds(path, DecodeConfig(max_frame_pixels=640 * 479)) <= {ErrorKind.TOO_LARGE, ErrorKind.UNREADABLE}
+    path = write_video(tmp_path / name, size=(640, 480), num_frames=30)
+    assert both_kinds(path, DecodeConfig(max_frame_pixels=640 * 479)) == {ErrorKind.TOO_LARGE}
     probe_video(str(path), DecodeConfig(max_frame_pixels=640 * 480))
 
 
-def test_a_header_that_claims_enormous_dimensions_is_refused(tmp_path):
-    path = write_video(tmp_path / "liar.mp4", codec="mpeg4", num_frames=3)
-    data = path.read_bytes()
-    at = data.index(b"mp4v") + 4 + 24  # width and height of the sample description
-    assert struct.unpack(">HH", data[at : at + 4]) == (160, 96)
-    path.write_bytes(data[:at] + struct.pack(">HH", 60_000, 60_000) + data[at + 4 :])
+def test_enormous_frames_are_refused_by_default(tmp_path):
+    size = (8192, 4352)
+    blank = [np.zeros((size[1], size[0], 3), np.uint8)]
+    options = {"preset": "ultrafast"}
+    path = write_video(tmp_path / "huge.mkv", size=size, num_frames=1, pictures=blank, codec_options=options)
     assert both_kinds(path) == {ErrorKind.TOO_LARGE}
 
 
@@ -154,7 +152,8 @@ def test_a_cut_file_probes_with_the_length_it_claims_and_its_missing_part_has_no
     frames = sample_frames(grid_request(path), CONFIG)
     got = numbers(frames)
     served = [n for n in got if n is not None]
-    assert served == [t // 40_000 for t in range(0, 8_000_000, 250_000)][: len(served)]
+    whole = len(served) - 1  # pictures that the last one before the cut refers to may be lost
+    assert served[:whole] == [t // 40_000 for t in range(0, 8_000_000, 250_000)][:whole]
     assert 5 < len(served) < 28
     assert got[len(served) :] == [None] * (32 - len(served))
     assert "decoding stopped at" in frames.shortfall
@@ -169,44 +168,50 @@ def test_a_cut_transport_stream_ends_where_it_ends(tmp_path):
 
 
 def test_a_damaged_stretch_has_no_frames_and_the_video_goes_on_after_it(tmp_path):
-    path = write_video(tmp_path / "hole.mkv", num_frames=200, gop=12)
+    path = write_video(tmp_path / "hole.mp4", num_frames=200, gop=12, b_frames=0)
     with av.open(str(path)) as container:
-        hole = [
-            (packet.pos, packet.size)
-            for packet in container.demux(video=0)
-            if packet.pts is not None and 2_880 <= packet.pts < 4_800
-        ]
+        packets = [packet for packet in container.demux(video=0) if packet.pts is not None]
     data = bytearray(path.read_bytes())
-    for position, size in hole:
-        data[position + 12 : position + size] = b"\xff" * (size - 12)
+    for packet in packets[72:120]:  # 2.88 s to 4.8 s, from key frame to key frame
+        data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
     path.write_bytes(data)
     asked = grid_request(path)
     frames = sample_frames(asked, CONFIG)
-    got = numbers(frames)
-    for sample_us, number in zip(asked.sample_us.tolist(), got, strict=True):
-        if sample_us < 2_800_000 or sample_us >= 4_800_000:
-            assert number == sample_us // 40_000
-    if (np.diff(frames.pts_us) > 500_000).any():
-        assert None in got
-        assert "could be decoded" in frames.shortfall
+    for sample_us, number in zip(asked.sample_us.tolist(), numbers(frames), strict=True):
+        in_hole = 2_880_000 <= sample_us < 4_800_000
+        assert number == (None if in_hole else sample_us // 40_000)
+    assert "nothing could be decoded from 2.84 s to 4.80 s" in frames.shortfall
+
+
+def test_a_single_damaged_picture_is_bridged(tmp_path):
+    path = write_video(tmp_path / "hole.mp4", num_frames=60, gop=1, b_frames=0)
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.pts is not None][25]
+    data = bytearray(path.read_bytes())
+    data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    path.write_bytes(data)
+    frames = sample_frames(grid_request(path), CONFIG)
+    assert numbers(frames)[3:6] == [18, 24, 31]
+    assert frames.shortfall == ""
 
 
 @pytest.mark.parametrize("name", ["flips.mp4", "flips.mkv", "flips.ts", "flips.avi"])
-def test_flipped_bits_end_no_video(tmp_path, name):
+def test_flipped_bits_leave_the_rest_of_the_video_right(tmp_path, name):
     path = write_video(tmp_path / name, num_frames=100, gop=10)
-    clean_facts = probe_video(str(path), CONFIG)
-    samples = grid_us(clean_facts)
-    end_us = clean_facts.start_us + clean_facts.duration_us
-    clean = sample_frames(request(path, samples, end_us=end_us), CONFIG)
+    facts = probe_video(str(path), CONFIG)
+    asked = request(path, grid_us(facts), end_us=facts.start_us + facts.duration_us)
+    clean = numbers(sample_frames(asked, CONFIG))
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.pts is not None][40:50]
+    start, stop = packets[0].pos, packets[-1].pos + packets[-1].size
     data = bytearray(path.read_bytes())
     generator = np.random.default_rng(7)
-    middle = slice(int(len(data) * 0.45), int(len(data) * 0.55))
-    for at in generator.integers(middle.start, middle.stop, 40):
+    for at in generator.integers(start, stop, 12):
         data[at] ^= 1 << generator.integers(0, 8)
     path.write_bytes(data)
-    frames = sample_frames(request(path, samples, end_us=end_us), CONFIG)
-    assert numbers(frames)[:4] == numbers(clean)[:4]
-    assert numbers(frames)[-3:] == numbers(clean)[-3:]
+    got = numbers(sample_frames(asked, CONFIG))
+    assert got[:6] == clean[:6]
+    assert all(number in (None, expected) for number, expected in zip(got[-5:], clean[-5:], strict=True))
 
 
 def test_pictures_that_change_their_size_are_scaled_to_one(tmp_path):
@@ -216,6 +221,6 @@ def test_pictures_that_change_their_size_are_scaled_to_one(tmp_path):
     path = tmp_path / "both.ts"
     path.write_bytes(small.read_bytes() + large.read_bytes())
     facts = probe_video(str(path), CONFIG)
-    frames = sample_frames(request(path, grid_us(facts), end_us=facts.start_us + facts.duration_us), CONFIG)
-    assert numbers(frames)[:8] == [0, 6, 12, 18, 25, 31, 37, 43]
-    assert 43 in numbers(frames)[8:]
+    got = numbers(sample_frames(request(path, grid_us(facts), end_us=facts.start_us + facts.duration_us), CONFIG))
+    assert got[:8] == [0, 6, 12, 18, 25, 31, 37, 43]
+    assert np.diff(got[8:15]).tolist() in ([6, 6, 6, 7, 6, 6], [6, 6, 7, 6, 6, 6], [6, 7, 6, 6, 6, 7])

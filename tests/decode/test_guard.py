@@ -35,7 +35,7 @@ def video(tmp_path_factory):
     return write_video(tmp_path_factory.mktemp("guard") / "video.mp4")
 
 
-@pytest.fixture()
+@pytest.fixture
 def hanging(tmp_path):
     path = tmp_path / "hanging.mp4"
     os.mkfifo(path)
@@ -166,7 +166,8 @@ def test_threads_that_share_a_guard_get_their_own_answers(tmp_path):
     answers = {}
     with GuardedDecoder(CONFIG) as guarded:
         threads = [
-            threading.Thread(target=lambda n=n: answers.update({n: numbers(guarded.sample(asked[n]))})) for n in range(4)
+            threading.Thread(target=lambda n=n: answers.update({n: numbers(guarded.sample(asked[n]))}))
+            for n in range(4)
         ]
         for thread in threads:
             thread.start()
