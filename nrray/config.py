@@ -7,10 +7,10 @@ them.
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from nrray.errors import ConfigError
 
@@ -20,6 +20,16 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_values_are_not_converted(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and info.field_name is not None:
+            annotation = cls.model_fields[info.field_name].annotation
+            allowed = {annotation, *get_args(annotation)}
+            if bool not in allowed and allowed & {int, float, str}:
+                raise ValueError("YAML reads yes, no, on and off as truth values; give a number, or text in quotes")
+        return value
+
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -28,7 +38,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice: YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(k, deep=True) for k, _ in node.value]
+        keys = [self.construct_object(k, deep=True) for k, _ in node.value if k.tag != "tag:yaml.org,2002:merge"]
         for key in keys:
             if keys.count(key) > 1:
                 line = node.start_mark.line + 1
@@ -93,7 +103,9 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
     *parents, last = key_path.strip().split(".")
     target = data
     for parent in parents:
-        child = target.setdefault(parent, {})
+        if target.get(parent) is None:  # absent, or a section left empty
+            target[parent] = {}
+        child = target[parent]
         if not isinstance(child, dict):
             raise ConfigError(f"--set {override!r}: '{parent}' is a single value, it has no '{last}'.")
         target = child
@@ -106,7 +118,7 @@ def _problem_line(cls: type[BaseModel], problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         known = _fields_at(cls, location[:-1])
         close = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
-        hint = f"; did you mean '{close[0]}'?" if close else f"; known keys: {', '.join(sorted(known))}"
+        hint = f"; did you mean '{close[0]}'?" if close else f"; known keys: {', '.join(sorted(known)) or 'none'}"
         return f"{path}: unknown key{hint}"
     if problem["type"] == "missing":
         return f"{path}: is required and was not given"
@@ -115,10 +127,15 @@ def _problem_line(cls: type[BaseModel], problem: Any) -> str:
 
 
 def _fields_at(cls: type[BaseModel], path: list[str]) -> list[str]:
-    current: Any = cls
+    sections = [cls]
     for part in path:
-        field = current.model_fields.get(part) if hasattr(current, "model_fields") else None
-        if field is None:
-            return []
-        current = field.annotation
-    return list(current.model_fields) if hasattr(current, "model_fields") else []
+        annotations = [section.model_fields[part].annotation for section in sections if part in section.model_fields]
+        sections = [section for annotation in annotations for section in _sections_in(annotation)] or sections
+    return [name for section in sections for name in section.model_fields]
+
+
+def _sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """The section classes that an annotation names: itself, or inside a union, a tuple, a list or a mapping."""
+    if isinstance(annotation, type) and not get_args(annotation) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for argument in get_args(annotation) for section in _sections_in(argument)]

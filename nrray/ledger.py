@@ -5,6 +5,7 @@ once: an `ok` row before any other, then the one with more attempts, then the la
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -94,7 +95,7 @@ class Ledger:
         key = pc.binary_join_element_wise(table["unit_id"], files.cast(pa.string()), "|")
         wanted_key = pc.binary_join_element_wise(wanted["unit_id"], wanted["file"], "|")
         table = table.drop_columns(["__filename"]).filter(pc.is_in(key, value_set=wanted_key.combine_chunks()))
-        return table.sort_by("unit_id").cast(RESULT_SCHEMA)
+        return _winners(table).cast(RESULT_SCHEMA)  # a unit may stand twice in one file
 
     def _scan(self, names: Sequence[str], columns: list[str], row_filter: pc.Expression | None = None) -> pa.Table:
         dataset = pads.dataset(
@@ -104,19 +105,26 @@ class Ledger:
             filesystem=self._folder.filesystem,
         )
         try:
-            return dataset.to_table(columns=columns, filter=row_filter)
+            table = dataset.to_table(columns=columns, filter=row_filter)
         except (pa.ArrowInvalid, OSError) as error:
-            damaged = self._damaged(names)
-            raise DataError(
-                f"the ledger has files that cannot be read: {', '.join(damaged) or error}. Delete them and run the "
-                f"same command again: their units are then done again, nothing else."
-            ) from error
+            raise self._unreadable(names, str(error)) from error
+        if "unit_id" in table.column_names and table["unit_id"].null_count:  # Arrow fills columns that a file lacks
+            raise self._unreadable(names, "a file without unit_id")
+        return table
+
+    def _unreadable(self, names: Sequence[str], why: str) -> DataError:
+        return DataError(
+            f"the ledger has files that cannot be read: {', '.join(self._damaged(names)) or why}. Delete them and run "
+            f"the same command again: their units are then done again, nothing else."
+        )
 
     def _damaged(self, names: Sequence[str]) -> list[str]:
         damaged = []
         for name in names:
             try:
-                pq.read_schema(pa.BufferReader(self._folder.read_bytes(name)))
+                table = pq.read_table(pa.BufferReader(self._folder.read_bytes(name)))
+                if not set(RESULT_SCHEMA.names) <= set(table.column_names):
+                    damaged.append(self._folder.path(name))
             except (pa.ArrowInvalid, OSError):
                 damaged.append(self._folder.path(name))
         return damaged
@@ -176,6 +184,7 @@ def bind_identity(output: Folder, identity: Mapping[str, Any]) -> None:
         output.write_json("identity.json", dict(identity))
         return
     before = output.read_json("identity.json")
+    identity = json.loads(json.dumps(dict(identity)))  # as it reads back: tuples are lists
     differing = [
         f"  {key}: this output {before.get(key)!r}, this run {identity.get(key)!r}"
         for key in sorted({*before, *identity})
@@ -208,5 +217,3 @@ def missing_units(units: pa.Table, index: pa.Table, *, retry_failed: bool) -> pa
     position = pc.index_in(todo["unit_id"], value_set=index["unit_id"].combine_chunks())
     attempts = pc.fill_null(index["attempts"].combine_chunks().take(position.combine_chunks()), 0)
     return todo.append_column("attempts", attempts.cast(pa.int32()))
-
-

@@ -7,10 +7,12 @@ Videos are published in groups, so that memory does not grow with the archive.
 """
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,6 +40,8 @@ from nrray.types import ProbeStatus
 
 GROUP_WINDOWS = 200_000  # windows assembled at a time
 
+_VERSION_NAME = re.compile(r"v\d{4,}")
+
 TABLES: dict[str, pa.Schema] = {
     "labels.parquet": LABEL_SCHEMA,
     "segments.parquet": SEGMENT_SCHEMA,
@@ -59,7 +63,12 @@ class Published:
 def version_names(output: Folder) -> list[str]:
     """Published versions, oldest first; one without run.json was never finished and is not named."""
     versions = output / "versions"
-    return [name for name in versions.names() if (versions / name).exists("run.json")]
+    names = [name for name in versions.names() if _VERSION_NAME.fullmatch(name)]
+    return sorted((name for name in names if (versions / name).exists("run.json")), key=_version_number)
+
+
+def _version_number(name: str) -> int:
+    return int(name[1:])
 
 
 def publish_version(
@@ -76,7 +85,7 @@ def publish_version(
 ) -> Published:
     """Write the next version from everything that the ledger holds of the planned units. Raises StorageError."""
     known = version_names(output)
-    name = f"v{int(known[-1][1:]) + 1 if known else 1:04d}"
+    name = f"v{_version_number(known[-1]) + 1 if known else 1:04d}"
     ledger = Ledger(output)
     planned = index.filter(pc.is_in(index["unit_id"], value_set=units["unit_id"].combine_chunks()))
     missing = units.filter(pc.invert(pc.is_in(units["unit_id"], value_set=index["unit_id"].combine_chunks())))
@@ -88,15 +97,17 @@ def publish_version(
         files.write("coverage.parquet", unreadable_rows(bad, source=source))
         for video_ids in _groups(units):
             results = ledger.results(video_ids, planned)
-            labels = label_rows(
-                results, paths=paths, activities=activities, source=source, thresholds=rule.thresholds
+            labels = label_rows(results, paths=paths, activities=activities, source=source, thresholds=rule.thresholds)
+            coverage = (
+                pa.concat_tables(
+                    [
+                        coverage_rows(results, paths=paths, source=source),
+                        _not_run(missing, video_ids, manifest, sampling, paths, source),
+                    ]
+                )
+                .combine_chunks()
+                .unify_dictionaries()
             )
-            coverage = pa.concat_tables(
-                [
-                    coverage_rows(results, paths=paths, source=source),
-                    _not_run(missing, video_ids, manifest, sampling, paths, source),
-                ]
-            ).combine_chunks().unify_dictionaries()
             for item in pc.value_counts(coverage["status"].cast(pa.string())).to_pylist():
                 window_counts[item["values"]] = window_counts.get(item["values"], 0) + item["counts"]
             files.write("labels.parquet", _sorted(labels, ["video_id", "start_us", "activity"]))
@@ -133,6 +144,7 @@ class _VersionFiles:
         self._name = name
         self._versions = output / "versions"
         self._versions.create()
+        self._versions.remove_leftovers()
         parent = self._versions.path() if output.is_local else None
         self._temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=parent))
         self._writers: dict[str, pq.ParquetWriter] = {}
@@ -144,9 +156,11 @@ class _VersionFiles:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        for writer in self._writers.values():
-            writer.close()
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        try:
+            for writer in self._writers.values():
+                writer.close()
+        finally:  # a full disk: closing fails too
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def write(self, table: str, rows: pa.Table) -> None:
         self._writers[table].write_table(rows)
@@ -161,10 +175,12 @@ class _VersionFiles:
         Folder(str(self._temporary)).write_json("run.json", dict(run))
         for file in self._temporary.iterdir():
             file.chmod(PRIVATE_FILE)
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
         if not self._output.is_local:
             final = self._versions / self._name
             for table in [*TABLES, "run.json"]:
-                final.write_bytes(table, (self._temporary / table).read_bytes())
+                final.filesystem.put_file(str(self._temporary / table), final.path(table))
             return
         os.rename(self._temporary, self._versions.path(self._name))
         link = Path(self._output.path(".tmp-latest"))
@@ -181,7 +197,7 @@ def _groups(units: pa.Table) -> list[pa.Array]:
     ids = grouped["video_id"].combine_chunks()
     group = np.cumsum(grouped["num_windows_sum"].to_numpy()) // GROUP_WINDOWS
     cuts = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(ids)]
-    return [ids.slice(a, b - a) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [ids.slice(a, b - a) for a, b in pairwise(cuts)]
 
 
 def _not_run(

@@ -53,13 +53,13 @@ def grid_offsets_us(sampling: Sampling, first: int, count: int) -> NDArray[np.in
 def window_count(sampling: Sampling, duration_us: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many windows cover a video: the last one may reach past its end and is clipped there.
 
-    A video shorter than one window has one window.
+    A video shorter than one window has one window. A tail shorter than one grid step opens none, or the last frame's
+    own duration would cost most videos a window: up to one step at the end is not looked at.
     """
-    window_us = round(sampling.window_seconds * US_PER_SECOND)
-    stride_us = sampling.stride_seconds * US_PER_SECOND
-    beyond = np.maximum(np.asarray(duration_us, dtype=np.int64) - window_us, 0)
-    # A tail shorter than one grid step holds no sample of its own: it opens no window.
     step_us = US_PER_SECOND / sampling.frames_per_second
+    window_us = round(sampling.frames_per_window * step_us)
+    stride_us = sampling.frames_per_stride * step_us  # not stride_seconds, which may be a rounded third
+    beyond = np.maximum(np.asarray(duration_us, dtype=np.int64) - window_us, 0)
     counted: NDArray[np.int64] = np.ceil(np.maximum(beyond - step_us + 1, 0) / stride_us).astype(np.int64) + 1
     return counted
 

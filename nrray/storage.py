@@ -1,13 +1,17 @@
 """Folders on any storage: private, whole files, a writer lock. Knows bytes and tables, not what they mean."""
 
 import errno
+import fcntl
 import json
 import os
+import re
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,10 +27,15 @@ from nrray.types import US_PER_SECOND
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 
+FLOCK_PATIENCE_SECONDS = 0.2
+
+
+_PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
+
 
 def is_local(uri: str) -> bool:
     """Whether `uri` is a path of this machine's file system."""
-    return "://" not in uri or uri.startswith("file://")
+    return _PROTOCOL.match(uri) is None or uri.startswith("file://")
 
 
 def absolute_uri(uri: str) -> str:
@@ -36,8 +45,18 @@ def absolute_uri(uri: str) -> str:
     return uri
 
 
+def located(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The file system of `uri` and the path that it knows. A local path is never parsed: it may hold `::` or `#`."""
+    absolute = absolute_uri(uri)
+    if is_local(absolute):
+        return fsspec.filesystem("file"), absolute
+    file_system, path = url_to_fs(absolute)
+    return file_system, str(path)
+
+
 @contextmanager
 def storage_errors(what: str) -> Iterator[None]:
+    """Turns an OSError into a StorageError that says what to do."""
     try:
         yield
     except OSError as error:
@@ -62,7 +81,7 @@ class Folder:
     def __init__(self, uri: str) -> None:
         self.uri = absolute_uri(uri)
         self.is_local = is_local(self.uri)
-        self._fs, self._root = url_to_fs(self.uri)
+        self._fs, self._root = located(self.uri)
 
     def __truediv__(self, name: str) -> "Folder":
         return Folder(f"{self.uri.rstrip('/')}/{name}")
@@ -84,6 +103,16 @@ class Folder:
             if self.is_local:
                 Path(self._root).mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
 
+    def remove_leftovers(self) -> None:
+        """Delete temporary files and folders of writers that were killed. Only for whoever is the one writer."""
+        if not self.is_local:
+            return
+        for leftover in Path(self._root).glob(".tmp-*"):
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
     def exists(self, name: str = "") -> bool:
         return bool(self._fs.exists(self.path(name)))
 
@@ -91,17 +120,24 @@ class Folder:
         """Sorted names of the files right in this folder that end with `suffix`; temporary ones are not named."""
         self._fs.invalidate_cache(self._root)
         try:
-            found = self._fs.ls(self._root, detail=False)
+            with _reading(self.uri):
+                found = self._fs.ls(self._root, detail=False)
         except FileNotFoundError:
             return []
         names = [str(path).rstrip("/").rsplit("/", 1)[-1] for path in found]
         return sorted(name for name in names if name.endswith(suffix) and not name.startswith(".tmp-"))
 
     def read_bytes(self, name: str) -> bytes:
-        return bytes(self._fs.cat_file(self.path(name)))
+        """The content of a file. Raises FileNotFoundError, StorageError."""
+        with _reading(self.path(name)):
+            return bytes(self._fs.cat_file(self.path(name)))
 
     def read_json(self, name: str) -> Any:
-        return json.loads(self.read_bytes(name))
+        """Raises FileNotFoundError, StorageError, DataError where it is not JSON."""
+        try:
+            return json.loads(self.read_bytes(name))
+        except ValueError as error:
+            raise DataError(f"{self.path(name)} is damaged, it is not JSON: {error}") from None
 
     def write_bytes(self, name: str, data: bytes, *, durable: bool = True) -> None:
         """Write a whole file. `durable` waits for the disk. Raises StorageError (full, read-only, no permission)."""
@@ -136,15 +172,29 @@ class Folder:
 
     def remove(self, name: str) -> None:
         """Delete a file; one that is not there is fine."""
+        with storage_errors(f"cannot delete {self.path(name)}"):
+            try:
+                self._fs.rm_file(self.path(name))
+            except FileNotFoundError:
+                return
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """As storage_errors, but a file that is not there stays FileNotFoundError: callers have an answer to it."""
+    with storage_errors(f"cannot read {what}"):
         try:
-            self._fs.rm_file(self.path(name))
-        except FileNotFoundError:
+            yield
+        except FileNotFoundError as error:
+            missing = error
+        else:
             return
+    raise missing
 
 
 def read_table(uri: str) -> pa.Table:
     """A Parquet table. Raises DataError where there is none or it is damaged."""
-    fs, path = url_to_fs(absolute_uri(uri))
+    fs, path = located(uri)
     try:
         with fs.open(path, "rb") as file:
             return pq.read_table(file)
@@ -163,7 +213,7 @@ def source_facts(uri: str) -> tuple[int, int]:
         if is_local(uri):
             facts = os.stat(uri.removeprefix("file://"))
             return facts.st_size, facts.st_mtime_ns // 1000
-        fs, path = url_to_fs(uri)
+        fs, path = located(uri)
         fs.invalidate_cache()
         info = fs.info(path)
     except FileNotFoundError:
@@ -171,7 +221,9 @@ def source_facts(uri: str) -> tuple[int, int]:
     except OSError as error:
         raise DecodeError(ErrorKind.UNREADABLE, f"{uri} cannot be read: {error}") from None
     modified = next((info[key] for key in ("LastModified", "mtime", "created", "updated") if info.get(key)), 0)
-    seconds = modified.timestamp() if hasattr(modified, "timestamp") else float(modified)
+    if isinstance(modified, str):  # ISO 8601; Python 3.10 reads no trailing Z
+        modified = datetime.fromisoformat(modified.replace("Z", "+00:00"))
+    seconds = modified.timestamp() if isinstance(modified, datetime) else float(modified)
     return int(info["size"]), round(seconds * US_PER_SECOND)
 
 
@@ -186,15 +238,16 @@ def check_unchanged(uri: str, *, size_bytes: int, modified_us: int) -> None:
 
 
 def owner_text() -> str:
-    """Who holds a lock, for the message that others get."""
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since_unix": int(time.time())})
+    """Who holds a lock, for the message that others get; no two are equal."""
+    owner = {"host": socket.gethostname(), "pid": os.getpid(), "since_unix": int(time.time())}
+    return json.dumps({**owner, "token": secrets.token_hex(8)})
 
 
 class WriterLock:
     """One writer per output. On a file system a flock, which the kernel drops when its process dies.
 
     On an object store a lease object, created only if absent and renewed by `renew`; a lease that was not renewed for
-    `lease_seconds` is taken over. A writer that lost its lease finds out at the next `renew` and stops; what it wrote
+    LEASE_SECONDS is taken over. A writer that lost its lease finds out at the next `renew` and stops; what it wrote
     until then is harmless, because ledger files are whole and carry their units' ids.
     """
 
@@ -230,22 +283,19 @@ class WriterLock:
         self._folder.write_bytes("lock", self._lease)
 
     def _flock(self) -> None:
-        import fcntl
-
         path = self._folder.path("lock")
-        with storage_errors(f"cannot lock {path}"):
+        with storage_errors(f"cannot lock {path}"), ExitStack() as on_failure:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(descriptor, 4096, 0).decode(errors="replace")
-            os.close(descriptor)
-            raise OutputBusyError(
-                f"{self._folder} is being written by another run ({owner or 'unknown'}). "
-                f"Wait for it, watch it with `nrray status {self._folder}`, or choose another output."
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, owner_text().encode(), 0)
+            on_failure.callback(os.close, descriptor)
+            if not _locked_within(descriptor, seconds=FLOCK_PATIENCE_SECONDS):
+                owner = os.pread(descriptor, 4096, 0).decode(errors="replace")
+                raise OutputBusyError(
+                    f"{self._folder} is being written by another run ({owner or 'unknown'}). "
+                    f"Wait for it, watch it with `nrray status {self._folder}`, or choose another output."
+                )
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, owner_text().encode(), 0)
+            on_failure.pop_all()
         self._descriptor = descriptor
 
     def _take_lease(self) -> None:
@@ -271,6 +321,19 @@ class WriterLock:
             return None
 
 
+def _locked_within(descriptor: int, *, seconds: float) -> bool:
+    """Take the flock. `is_locked` holds a shared one for an instant, which is no reason to refuse a run."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.02)
+
+
 def is_locked(folder: Folder) -> bool:
     """Whether a run is writing `folder` right now (on a file system; on an object store, whether a lease stands)."""
     if not folder.exists("lock"):
@@ -278,9 +341,8 @@ def is_locked(folder: Folder) -> bool:
     if not folder.is_local:
         age_seconds = time.time() - folder.read_json("lock")["since_unix"]
         return bool(age_seconds < WriterLock.LEASE_SECONDS)
-    import fcntl
-
-    descriptor = os.open(folder.path("lock"), os.O_RDONLY | os.O_CLOEXEC)
+    with storage_errors(f"cannot read {folder.path('lock')}"):
+        descriptor = os.open(folder.path("lock"), os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

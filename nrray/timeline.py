@@ -105,7 +105,7 @@ def merge_votes(votes: WindowVotes, rule: SegmentRule) -> list[Span]:
     scored = _summed(first, last, has_score.astype(np.float64), len(borders))
     score = _summed(first, last, np.where(has_score, votes.score, 0.0).astype(np.float64), len(borders))
 
-    is_on = (covering > 0) & (present >= rule.vote_share * covering - 1e-9)
+    is_on = (present > 0) & (present >= rule.vote_share * covering - 1e-9)
     looked_at = covering > 0
     spans = [(int(a), int(b)) for a, b in _runs(is_on)]
     merged: list[tuple[int, int]] = []
@@ -265,8 +265,8 @@ def segment_rows(
     video_index = labels["video_id"].combine_chunks()
     codes = np.asarray(video_index.indices)
     names = video_index.dictionary.to_pylist()
-    activity_codes = np.asarray(labels["activity"].combine_chunks().indices)
-    present = np.asarray(labels["state"].combine_chunks().indices) == STATE_INDEX[LabelState.PRESENT]
+    activity_codes = _codes(labels["activity"], activities)
+    present = _codes(labels["state"], [state.value for state in LabelState]) == STATE_INDEX[LabelState.PRESENT]
     start_us = labels["start_us"].to_numpy()
     end_us = labels["end_us"].to_numpy()
     score = labels["score"].to_numpy(zero_copy_only=False).astype(np.float32)
@@ -275,9 +275,7 @@ def segment_rows(
     keys = codes[order].astype(np.int64) * len(activities) + activity_codes[order]
     for group in np.split(order, np.flatnonzero(np.diff(keys)) + 1) if len(order) else []:
         video, activity = names[codes[group[0]]], activities[activity_codes[group[0]]]
-        votes = WindowVotes(
-            start_us=start_us[group], end_us=end_us[group], present=present[group], score=score[group]
-        )
+        votes = WindowVotes(start_us=start_us[group], end_us=end_us[group], present=present[group], score=score[group])
         found += [(video, span.start_us, activity, span) for span in merge_votes(votes, rule)]
     found.sort(key=lambda item: item[:3])
     return pa.table(
@@ -294,6 +292,15 @@ def segment_rows(
         ],
         schema=SEGMENT_SCHEMA,
     )
+
+
+def _codes(column: pa.ChunkedArray, values: Sequence[str]) -> NDArray[np.int64]:
+    """Index into `values` of every row: a table that was read back has its dictionary in another order."""
+    encoded = column.combine_chunks()
+    known = {value: code for code, value in enumerate(values)}
+    code_of = np.asarray([known[value] for value in encoded.dictionary.to_pylist()], dtype=np.int64)
+    codes: NDArray[np.int64] = code_of[np.asarray(encoded.indices)]
+    return codes
 
 
 @dataclass(frozen=True, kw_only=True)
