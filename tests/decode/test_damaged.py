@@ -211,7 +211,10 @@ def test_flipped_bits_leave_the_rest_of_the_video_right(tmp_path, name):
     path.write_bytes(data)
     got = numbers(sample_frames(asked, CONFIG))
     assert got[:6] == clean[:6]
-    assert all(number in (None, expected) for number, expected in zip(got[-5:], clean[-5:], strict=True))
+    # AVI counts frames instead of dating them: a lost one shifts those that follow it.
+    tolerance = 2 if name.endswith(".avi") else 0
+    pairs = zip(got[-5:], clean[-5:], strict=True)
+    assert all(number is None or abs(number - expected) <= tolerance for number, expected in pairs)
 
 
 def test_pictures_that_change_their_size_are_scaled_to_one(tmp_path):
