@@ -29,12 +29,18 @@ class DecodeConfig(Section):
         default=DecodeBackend.PYAV,
         description="pyav brings its own FFmpeg; decord and torchcodec are choices that refuse more files",
     )
-    timeout_seconds: float = Field(default=120.0, gt=0, description="wall-clock limit of one request to the decoder's process")
-    max_memory_mib: int = Field(default=2048, ge=16, description="resident memory at which the decoder's process is killed")
+    timeout_seconds: float = Field(
+        default=120.0, gt=0, description="wall-clock limit of one request to the decoder's process"
+    )
+    max_memory_mib: int = Field(
+        default=2048, ge=16, description="resident memory at which the decoder's process is killed"
+    )
     max_frame_pixels: int = Field(
         default=8192 * 4320, ge=256, description="width x height above which a video is refused before it is decoded"
     )
-    threads: int = Field(default=1, ge=1, le=64, description="decoder threads; one scales best when many workers decode")
+    threads: int = Field(
+        default=1, ge=1, le=64, description="decoder threads; one scales best when many workers decode"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

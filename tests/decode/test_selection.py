@@ -1,0 +1,74 @@
+"""The rule by which a frame serves a sample, on times alone."""
+
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nrray.decode.selection import DecodedTimes, rounded_us, serve_samples
+
+
+def times(frame_us: list[int], *, damaged_before: tuple[int, ...] = (), interval_us: int = 40_000) -> DecodedTimes:
+    return DecodedTimes(
+        frame_us=np.array(frame_us, np.int64),
+        after_damage=np.isin(frame_us, damaged_before),
+        interval_us=interval_us,
+        last_duration_us=interval_us,
+        stop_reason="",
+    )
+
+
+@given(
+    st.lists(st.integers(0, 10_000_000), min_size=1, max_size=40, unique=True).map(sorted),
+    st.lists(st.integers(0, 10_000_000), min_size=1, max_size=40).map(sorted),
+)
+def test_without_damage_a_sample_has_the_last_frame_at_or_before_it(frame_us, sample_us):
+    end_us = frame_us[-1] + 40_000
+    service = serve_samples(times(frame_us), sample_us=np.array(sample_us), video_end_us=end_us)
+    for sample, frame in zip(sample_us, service.frame_of_sample.tolist(), strict=True):
+        before = sum(time <= sample for time in frame_us)
+        is_near_first = frame_us[0] - 40_000 <= sample
+        assert frame == (before - 1 if before else 0 if is_near_first else -1)
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(1, 1001), st.integers(1, 200_000))
+def test_ticks_are_rounded_to_the_nearest_microsecond(ticks, numerator, denominator):
+    base = Fraction(numerator, denominator)
+    assert abs(rounded_us(ticks, base) - ticks * base * 1_000_000) <= Fraction(1, 2)
+
+
+def test_a_short_damaged_stretch_is_bridged_and_a_long_one_is_not():
+    samples = np.array([0, 300_000, 500_000, 1_000_000, 1_600_000])
+    bridged = serve_samples(times([0, 480_000], damaged_before=(480_000,)), sample_us=samples[:2], video_end_us=520_000)
+    assert bridged.frame_of_sample.tolist() == [0, 0]
+    frame_us = [0, 480_000, 1_600_000]
+    holed = serve_samples(times(frame_us, damaged_before=(1_600_000,)), sample_us=samples, video_end_us=1_640_000)
+    assert holed.frame_of_sample.tolist() == [0, 0, 1, -1, 2]
+    assert holed.shortfall == "nothing could be decoded from 0.48 s to 1.60 s"
+
+
+def test_an_early_end_gives_its_last_frame_one_interval():
+    samples = np.array([0, 30_000, 100_000, 5_000_000])
+    service = serve_samples(times([0, 40_000]), sample_us=samples, video_end_us=2_000_000)
+    assert service.frame_of_sample.tolist() == [0, 0, -1, -1]
+    assert service.shortfall == "decoding stopped at 0.04 s of 2.00 s"
+
+
+def test_a_long_last_frame_that_says_so_is_no_early_end():
+    decoded = DecodedTimes(
+        frame_us=np.array([0, 40_000]),
+        after_damage=np.zeros(2, bool),
+        interval_us=40_000,
+        last_duration_us=1_960_000,
+        stop_reason="",
+    )
+    service = serve_samples(decoded, sample_us=np.array([1_500_000, 3_000_000]), video_end_us=2_000_000)
+    assert service.frame_of_sample.tolist() == [1, 1]
+    assert service.shortfall == ""
+
+
+def test_no_frames_serve_nothing():
+    service = serve_samples(times([]), sample_us=np.array([0]), video_end_us=1)
+    assert service.frame_of_sample.tolist() == [-1]
+    assert service.shortfall
