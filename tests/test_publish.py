@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nrray import publish
-from nrray.errors import StorageError
+from nrray.errors import DataError, StorageError
 from nrray.ledger import Ledger
 from nrray.plan import Packing, plan_units
 from nrray.publish import publish_version, version_names
@@ -298,3 +298,26 @@ def test_pictures_of_names_from_strangers_have_safe_names(tmp_path):
     found = [os.path.relpath(path, tmp_path / "timelines") for path in paths]
     assert len(set(found)) == len(names)
     assert all(len(name) < 80 and name.isascii() and "/" not in name and " " not in name for name in found)
+
+
+def rewritten(published, name, change):
+    """The version's table after `change`, as somebody else's tool might leave it."""
+    path = published.folder.path(name)
+    pq.write_table(change(pq.read_table(path)), path)
+    return published
+
+
+def test_tables_in_another_order_are_refused_not_drawn_as_silence(archive, tmp_path):
+    archive.settle(range(archive.units.num_rows))
+    published = rewritten(
+        archive.publish(), "labels.parquet", lambda table: table.take(list(range(table.num_rows))[::-1])
+    )
+    with pytest.raises(DataError, match="not in the order"):
+        drawn(published, tmp_path)
+
+
+def test_a_version_with_a_damaged_table_is_refused_by_name(archive, tmp_path):
+    published = archive.publish()
+    Path(published.folder.path("labels.parquet")).write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"labels\.parquet"):
+        drawn(published, tmp_path)
