@@ -30,13 +30,10 @@ def simulate(config: SimulateConfig, reporter: Reporter) -> Simulation:
     cases = [simulated_case(config, index) for index in range(config.num_cases)]
     video_us = sum(camera.duration_us for case in cases for camera in case.cameras)
 
-    @ray.remote(num_cpus=1, max_retries=2)
-    def rendered(index: int) -> int:
-        return len(render_case(simulated_case(config, index), folder))
-
     num_videos = 0
     with ray_session():
-        waiting = {rendered.remote(index): index for index in range(config.num_cases)}
+        rendered = ray.remote(num_cpus=1, max_retries=2)(_rendered)
+        waiting = {rendered.remote(config, index, folder): index for index in range(config.num_cases)}
         with Progress(
             console=reporter.console,
             verb="simulate",
@@ -56,3 +53,8 @@ def simulate(config: SimulateConfig, reporter: Reporter) -> Simulation:
                 progress.add(video_us=sum(camera.duration_us for camera in case.cameras), error_kind=None)
     write_truth(cases, folder)
     return Simulation(folder=folder, num_cases=len(cases), num_videos=num_videos, video_us=video_us)
+
+
+def _rendered(config: SimulateConfig, index: int, folder: str) -> int:
+    """Render case `index`; returns how many videos it has."""
+    return len(render_case(simulated_case(config, index), folder))

@@ -5,8 +5,10 @@ Episode lengths and shares are near the field's (arXiv 2602.12002: ventilation i
 show the same things without the motion that makes them an activity.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +32,9 @@ class Body(str, Enum):
     STIMULATION = "stimulation"  # trunk rubbed
     HAND_RESTING = "hand_resting"  # hand on the trunk, still
     LIMB_RUBBED = "limb_rubbed"  # a leg rubbed: not stimulation by the field's definition
+
+
+KindT = TypeVar("KindT", Airway, Body)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +93,7 @@ def drawn_course(random: np.random.Generator, case_seconds: float) -> Course:
     leaves = random.random() < 0.35
     departure_s = case_seconds * random.uniform(0.88, 0.96) if leaves else case_seconds
     busy = (arrival_s + CARRY_SECONDS, departure_s - (CARRY_SECONDS if leaves else 0.0))
-    # Drying and stimulation usually come first.
+    # Drying and stimulation often come first.
     first = Body.STIMULATION if random.random() < 0.5 else Body.NOTHING
     return Course(
         arrival_s=arrival_s,
@@ -100,18 +105,18 @@ def drawn_course(random: np.random.Generator, case_seconds: float) -> Course:
 
 def _episodes(
     random: np.random.Generator,
-    habits: dict[Airway, _Habit] | dict[Body, _Habit],
+    habits: Mapping[KindT, _Habit],
     span_s: tuple[float, float],
     *,
-    first: Airway | Body,
+    first: KindT,
 ) -> tuple[Episode, ...]:
     kinds = list(habits)
-    weights = np.array([habits[kind].weight for kind in kinds])  # type: ignore[index]
+    weights = np.array([habits[kind].weight for kind in kinds])
     at, end = span_s
-    kind: Airway | Body = first
+    kind = first
     episodes = []
     while at < end:
-        habit: _Habit = habits[kind]  # type: ignore[index]
+        habit = habits[kind]
         length = random.uniform(*habit.seconds)
         episodes.append(
             Episode(

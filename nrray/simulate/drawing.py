@@ -10,6 +10,7 @@ from nrray.simulate.appearance import Appearance, Colour
 from nrray.simulate.pose import BagMask, Hand, Newborn, Point, Pose, Tube
 
 Picture = NDArray[np.uint8]
+
 Matrix = NDArray[np.float64]
 
 _SHIFT = 4  # fractional bits of cv2's subpixel coordinates

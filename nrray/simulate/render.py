@@ -34,8 +34,9 @@ class FrameRenderer:
         random = np.random.default_rng([look.texture_seed, camera_index])
         self._matrix = view_matrix(self._camera.view, self._size)
         ground = _ground(look, np.random.default_rng(look.texture_seed))
-        self._ground = cv2.warpAffine(
-            ground, self._matrix, self._size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        self._ground: Picture = np.asarray(
+            cv2.warpAffine(ground, self._matrix, self._size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+            np.uint8,
         )
         self._light = _light(look, self._camera.view, self._size)
         shape = (self._size[1], self._size[0], 3)
@@ -54,10 +55,10 @@ class FrameRenderer:
         draw_pose(
             Brush(picture, matrix), pose_at(self._case.course, self._case.appearance, case_s), self._case.appearance
         )
-        picture = cv2.multiply(picture, self._light, scale=1 / 200, dtype=cv2.CV_8U)
+        lit = cv2.multiply(picture, self._light, scale=1 / 200, dtype=cv2.CV_8U)
         noise = round(case_s * 1000) * 2654435761 % 2**32 % _NOISE_BANK
-        picture = cv2.add(picture, self._brighter[noise])
-        return cv2.subtract(picture, self._darker[noise])
+        noisy = cv2.subtract(cv2.add(lit, self._brighter[noise]), self._darker[noise])
+        return np.asarray(noisy, np.uint8)
 
 
 def frame_at(case: SimulatedCase, camera_index: int, t_seconds: float) -> NDArray[np.uint8]:
@@ -92,7 +93,8 @@ def _ground(look: Appearance, random: np.random.Generator) -> Picture:
             shaded(look.cloth, random.uniform(0.88, 1.06)),
         )
     grain = cv2.GaussianBlur(random.normal(0, 9, picture.shape).astype(np.float32), (0, 0), 1.2)
-    return np.clip(picture + grain, 0, 255).astype(np.uint8)
+    ground: Picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
+    return ground
 
 
 def _light(look: Appearance, view: View, size: tuple[int, int]) -> Picture:
@@ -148,8 +150,11 @@ def write_truth(cases: list[SimulatedCase], folder: str | Path) -> None:
                 for activity, start, end in camera_spans(case, camera)
             ]
             segments += mine
+            # One microsecond more than the rounded length: readers of the file may round it up.
             extents.append(
-                TruthExtent(video_path=camera.video_path, start_us=0, end_us=camera.duration_us, source=TRUTH_SOURCE)
+                TruthExtent(
+                    video_path=camera.video_path, start_us=0, end_us=camera.duration_us + 1, source=TRUTH_SOURCE
+                )
             )
             truth.write_bytes(f"{Path(camera.video_path).stem}.txt", millisecond_text(mine).encode(), durable=False)
     truth.write_table("segments.parquet", table_from_rows(segments, SEGMENT_SCHEMA))

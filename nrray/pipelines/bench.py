@@ -1,0 +1,236 @@
+"""`nrray bench`: figures beside what they are compared to, as ratios. They depend on the machine; the ratios less so."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+
+from nrray.decode.bench import bench_decode
+from nrray.errors import NrrayError
+from nrray.ledger import INDEX_COLUMNS, RESULT_SCHEMA, Ledger, missing_units, unit_counts
+from nrray.manifest import VIDEO_SCHEMA
+from nrray.pipelines.console import Reporter
+from nrray.pipelines.relabel import RelabelConfig, RelabelOptions, relabel
+from nrray.pipelines.scan import ScanConfig, scan
+from nrray.pipelines.simulate import simulate
+from nrray.plan import Packing, plan_units
+from nrray.sampling import Sampling
+from nrray.simulate import SimulateConfig
+from nrray.storage import Folder
+from nrray.types import US_PER_SECOND
+
+LOOPS = ("pinned", "one_thread", "all_threads", "decode_ahead", "read_videos")
+
+
+def benched_decode(video: str | None, reporter: Reporter) -> dict[str, Any]:
+    """Guarded forward decoding on one core, against seeking window by window and, where it is installed, ffmpeg."""
+    if video is not None:
+        return bench_decode(video)
+    with tempfile.TemporaryDirectory() as folder:
+        config = SimulateConfig(
+            output=folder,
+            num_cases=1,
+            videos_per_case=1,
+            case_seconds=60,
+            width_px=1280,
+            height_px=720,
+            frames_per_second=25,
+        )
+        reporter.say("simulating one minute of 720p H.264 at 25 frames/s")
+        simulate(config, reporter)
+        return bench_decode(str(next(Path(folder).rglob("*.mp4"))))
+
+
+def benched_relabel(archive: str | None, reporter: Reporter) -> dict[str, Any]:
+    """`relabel` against plain loops of the same decode and model, and against ray.data.read_videos + map_batches.
+
+    Video seconds per second, start-up excluded: from the first labelled unit (or video) to the last. Each runs in a
+    process of its own, one after the other.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        if archive is None:
+            reporter.say("simulating 12 videos of one minute, 320x240")
+            config = SimulateConfig(output=str(root / "archive"), num_cases=12, videos_per_case=1, case_seconds=60)
+            archive = str(Path(simulate(config, reporter).folder) / "videos")
+        scan_config = ScanConfig(archive=archive, output=str(root / "scan"))
+        scan(scan_config, reporter)
+        manifest = str(root / "scan" / "manifest.parquet")
+        figures: dict[str, dict[str, float]] = {}
+        for name in ("relabel", *LOOPS):
+            figures[name] = _measured(name, manifest, str(root / f"out-{name}"))
+            reporter.say(f"{name}: {figures[name]['video_seconds_per_second']:.2f} video seconds per second")
+    ours = figures["relabel"]["video_seconds_per_second"]
+    unpinned = max(figures[name]["video_seconds_per_second"] for name in ("one_thread", "all_threads", "decode_ahead"))
+    return {
+        "num_cpus": os.cpu_count(),
+        "figures": figures,
+        "ratios": {
+            "relabel / loop pinned to one core": ours / figures["pinned"]["video_seconds_per_second"],
+            "relabel / best unpinned loop": ours / unpinned,
+            "relabel / read_videos + map_batches": ours / figures["read_videos"]["video_seconds_per_second"],
+        },
+    }
+
+
+def benched_plan(num_videos: int = 10_000, hours: float = 1.0) -> dict[str, Any]:
+    """Plan `num_videos` and subtract a half-complete ledger's index, in memory."""
+    manifest = synthetic_manifest(num_videos, round(hours * 3600 * US_PER_SECOND))
+    started = time.perf_counter()
+    plan = plan_units(manifest, Sampling(), Packing())
+    planned = time.perf_counter()
+    index = _half_index(plan.units)
+    indexed = time.perf_counter()
+    todo = missing_units(plan.units, index, retry_failed=False)
+    counts = unit_counts(plan.units, index)
+    ended = time.perf_counter()
+    return {
+        "videos": num_videos,
+        "windows": plan.num_windows,
+        "units": plan.units.num_rows,
+        "units_to_do": todo.num_rows,
+        "counts": counts,
+        "plan_seconds": planned - started,
+        "resume_seconds": ended - indexed,
+        "peak_memory_mib": _peak_memory_mib(),
+    }
+
+
+def synthetic_manifest(num_videos: int, duration_us: int) -> pa.Table:
+    """A manifest of videos that do not exist, for planning."""
+    ids = [f"{number:016x}" for number in range(num_videos)]
+    constant: dict[str, Any] = {
+        "status": "ok",
+        "size_bytes": 1,
+        "modified_us": 1,
+        "start_us": 0,
+        "duration_us": duration_us,
+        "seekable": True,
+    }
+    columns = []
+    for field in VIDEO_SCHEMA:
+        if field.name in constant:
+            columns.append(pa.array([constant[field.name]] * num_videos, field.type))
+        elif field.name in ("video_id", "content_id", "uri", "path"):
+            columns.append(pa.array(ids, field.type))
+        else:
+            columns.append(pa.nulls(num_videos, field.type))
+    return pa.table(columns, schema=VIDEO_SCHEMA)
+
+
+def _half_index(units: pa.Table) -> pa.Table:
+    half = units.slice(0, units.num_rows // 2)
+    values: dict[str, Any] = {"unit_id": half["unit_id"], "video_id": half["video_id"]}
+    rows = half.num_rows
+    values["status"] = pa.array(["ok"] * rows)
+    values["error_kind"] = pa.nulls(rows, pa.string())
+    values["attempts"] = pa.array(np.ones(rows, np.int32))
+    values["finished_us"] = pa.array(np.zeros(rows, np.int64))
+    schema = pa.schema([RESULT_SCHEMA.field(name) for name in INDEX_COLUMNS])
+    return pa.table([values[name] for name in INDEX_COLUMNS], schema=schema)
+
+
+def _peak_memory_mib() -> float:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _measured(name: str, manifest: str, output: str) -> dict[str, float]:
+    module = "nrray.pipelines.bench" if name == "relabel" else "nrray.pipelines.bench_loops"
+    command = [sys.executable, "-m", module, name, manifest, output]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    # A token and a session of its own: nothing is shared with the process that measures.
+    for variable in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE"):
+        environment.pop(variable, None)
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        raise NrrayError(f"measuring {name} failed: {finished.stderr.strip()[-800:]}")
+    figures: dict[str, float] = json.loads(finished.stdout.strip().splitlines()[-1])
+    return figures
+
+
+class TreeMemory:
+    """Peak of the summed proportional memory of this process and all below it, sampled twice a second."""
+
+    def __init__(self) -> None:
+        self.peak_mib = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "TreeMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        me = psutil.Process()
+        while not self._stop.wait(0.5):
+            total = 0
+            for process in [me, *me.children(recursive=True)]:
+                try:
+                    total += process.memory_full_info().pss
+                except (psutil.NoSuchProcess, psutil.AccessDenied):
+                    continue
+            self.peak_mib = max(self.peak_mib, total / 2**20)
+
+
+def _relabel_alone(manifest: str, output: str) -> dict[str, float]:
+    """One undisturbed relabel, its rate taken from the ledger's own times."""
+    config = RelabelConfig(manifest=manifest, output=output)
+    with TreeMemory() as memory:
+        result = relabel(config, RelabelOptions(), Reporter(is_json=True))
+    index = Ledger(Folder(output)).index()
+    finished = np.sort(index["finished_us"].to_numpy()) / US_PER_SECOND
+    rows = Ledger(Folder(output)).results(index["video_id"].combine_chunks().unique(), index)
+    order = np.argsort(rows["finished_us"].to_numpy())
+    seconds = rows["num_windows"].to_numpy()[order] * float(Sampling().stride_seconds)
+    # The units that were under way when the first one ended are not charged to the time after it.
+    warm = min(2, len(finished) - 2)
+    return {
+        "video_seconds_per_second": float(seconds[warm + 1 :].sum() / (finished[-1] - finished[warm])),
+        "wall_seconds": float(result.facts["wall_seconds"]),
+        "peak_memory_mib": memory.peak_mib,
+        "units": float(len(finished)),
+    }
+
+
+def run_bench(target: str, *, video: str | None, reporter: Reporter) -> dict[str, Any]:
+    """Measure and print; returns what was measured."""
+    runs: dict[str, Callable[[], dict[str, Any]]] = {
+        "decode": lambda: benched_decode(video, reporter),
+        "relabel": lambda: benched_relabel(video, reporter),
+        "plan": benched_plan,
+    }
+    figures = runs[target]()
+    flat = [[key, value] for key, value in _flattened(figures)]
+    reporter.table(f"bench {target}", ["figure", "value"], flat)
+    reporter.finish(figures)
+    return figures
+
+
+def _flattened(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            rows += _flattened(value, f"{prefix}{key}: ")
+        else:
+            rows.append((f"{prefix}{key}", f"{value:.3f}" if isinstance(value, float) else str(value)))
+    return rows
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_relabel_alone(sys.argv[2], sys.argv[3])) + "\n")
