@@ -321,3 +321,11 @@ def test_a_version_with_a_damaged_table_is_refused_by_name(archive, tmp_path):
     Path(published.folder.path("labels.parquet")).write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"labels\.parquet"):
         drawn(published, tmp_path)
+
+
+def test_the_order_of_segments_does_not_change_a_picture(archive, tmp_path):
+    archive.settle(range(archive.units.num_rows))
+    published = archive.publish()
+    before = [Path(path).read_bytes() for path in drawn(published, tmp_path)]
+    rewritten(published, "segments.parquet", lambda table: table.take(list(range(table.num_rows))[::-1]))
+    assert [Path(path).read_bytes() for path in drawn(published, tmp_path)] == before

@@ -36,21 +36,23 @@ def draw_version_timelines(
     target.create()
     written: dict[int, str] = {}
     with ExitStack() as stack:
-        coverage, labels, segments = (
+        segments = _rows_by_video(source, "segments.parquet", ["activity", "start_us", "end_us", "source"], set(chosen))
+        coverage, labels = (
             _Videos(stack.enter_context(_parquet(source, name)), name=source.path(name), columns=columns)
             for name, columns in (
                 ("coverage.parquet", ["video_id", "start_us", "end_us", "status"]),
                 ("labels.parquet", ["video_id", "start_us", "end_us", "activity", "score", "source"]),
-                ("segments.parquet", ["video_id", "activity", "start_us", "end_us", "source"]),
             )
         )
         for video_id, rows in coverage:
-            mine = {"labels": labels.rows_of(video_id), "segments": segments.rows_of(video_id)}
+            mine = labels.rows_of(video_id)
+            if mine.num_rows == 0 and "ok" in _texts(rows["status"]):
+                raise DataError(f"{source}: labels.parquet is not in the order of coverage.parquet, or lacks rows")
             if video_id not in chosen:
                 continue
             video = chosen.pop(video_id)
             name = f"{video.number:04d}-{safe_name(video.path)}.png"
-            lanes = [_model_lane(mine["labels"], mine["segments"], activities)]
+            lanes = [_model_lane(mine, segments[video_id], activities)]
             reference = _truth_lane(truth, video_id)
             target.write_bytes(name, _picture(video.path, activities, rows, lanes + reference), durable=False)
             written[video.number] = target.path(name)
@@ -93,7 +95,7 @@ def _first_videos(version: Folder, max_pictures: int) -> dict[str, _Chosen]:
 
 class _Videos:
     """The rows of one table, a video at a time, in the order of the file. Publishing leaves each video's rows together
-    and videos in one order in all tables; a table where that does not hold is refused, never read as silence."""
+    and videos in one order in coverage and labels; where that does not hold it is refused, never read as silence."""
 
     def __init__(self, file: pq.ParquetFile, *, name: str, columns: list[str]) -> None:
         self._name = name
@@ -156,6 +158,23 @@ def _batches(file: pq.ParquetFile, *, name: str, columns: list[str]) -> Iterator
                 yield pa.Table.from_batches([batch])
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{name} is damaged: {error}. Publish the version again.") from None
+
+
+def _rows_by_video(folder: Folder, name: str, columns: list[str], video_ids: set[str]) -> dict[str, pa.Table]:
+    """The rows of some videos, each video's own, in whatever order the table is; for small tables."""
+    wanted = pa.array(sorted(video_ids), pa.string())
+    with _parquet(folder, name) as file:
+        found = [file.schema_arrow.empty_table().select(["video_id", *columns])]
+        for table in _batches(file, name=folder.path(name), columns=["video_id", *columns]):
+            found.append(table.filter(pc.is_in(table["video_id"].cast(pa.string()), value_set=wanted)))
+    rows = pa.concat_tables(found)
+    position = pc.index_in(rows["video_id"].cast(pa.string()), value_set=wanted).to_numpy()
+    order = np.argsort(position, kind="stable")
+    cuts = np.searchsorted(position[order], np.arange(len(wanted) + 1))
+    ordered = rows.take(pa.array(order))
+    return {
+        video_id: ordered.slice(a, b - a) for video_id, (a, b) in zip(wanted.to_pylist(), pairwise(cuts), strict=True)
+    }
 
 
 def _picture(path: str, activities: Sequence[str], coverage: pa.Table, lanes: Sequence[Lane]) -> bytes:
