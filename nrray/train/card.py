@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nrray.labels import LabelSet
-from nrray.models.artefact import Artefact
+from nrray.models.artefact import Artefact, Pooling
 from nrray.train.recipe import RecipeConfig
 from nrray.train.thresholds import HeldOut
+
+_READS = {Pooling.LAST: "the last token", Pooling.MEAN_FRAMES: "the mean of all frame tokens"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +120,7 @@ stored tower features.
 * {facts.training_seconds / 60:.1f} minutes of training; {facts.total_seconds / 60:.1f} with drawing, encoding and \
 decoding the videos, on {facts.machine}.
 
-Prompt: "{artefact.prompt}"; the head reads the {artefact.pooling.value} token.
+Prompt: "{artefact.prompt}"; the head reads {_READS[artefact.pooling]}.
 """
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
@@ -23,10 +25,11 @@ from transformers import (
 
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.artefact import HEAD_FILE, Artefact, write_artefact
+from nrray.models.artefact import HEAD_FILE, Artefact, Pooling, write_artefact
 from nrray.sampling import Sampling
 
 PROMPT = "Which activities are going on?"
+POOLING = Pooling.MEAN_FRAMES  # every frame's tokens get a gradient of their own: learns in fewer windows than `last`
 TOWER = "tf_efficientnet_lite0"
 TOWER_STRIDE_PX = 32
 TOWER_CHANNELS = 1280
@@ -46,11 +49,12 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainableVlm:
-    """A model in parts that are trained together; `head` is float32 and reads the last token."""
+    """A model in parts that are trained together; `head` is float32 and reads what `pooling` names."""
 
     model: Any  # FastVlmForConditionalGeneration
     processor: Any  # LlavaProcessor
     head: torch.nn.Linear
+    pooling: Pooling
 
 
 def embedded_vlm(*, tower_file: Path, label_set: LabelSet, sampling: Sampling, seed: int) -> TrainableVlm:
@@ -61,7 +65,7 @@ def embedded_vlm(*, tower_file: Path, label_set: LabelSet, sampling: Sampling, s
     load_tower(model.model.vision_tower.timm_model, tower_file)
     model.model.vision_tower.requires_grad_(False)
     head = torch.nn.Linear(TEXT_WIDTH, len(label_set.names))
-    return TrainableVlm(model=model, processor=_processor(tokenizer, sampling), head=head)
+    return TrainableVlm(model=model, processor=_processor(tokenizer, sampling), head=head, pooling=POOLING)
 
 
 def load_tower(tower: torch.nn.Module, file: Path) -> None:
@@ -104,6 +108,16 @@ def trained_tokenizer(label_set: LabelSet) -> PreTrainedTokenizerFast:
     )
 
 
+def window_prompt_ids(vlm: TrainableVlm, sampling: Sampling) -> NDArray[np.int64]:
+    """(L,) tokens of one window's whole prompt, laid out by the processor as in every later run."""
+    size = (sampling.frame_height_px, sampling.frame_width_px, 3)
+    images = [np.zeros(size, dtype=np.uint8)] * sampling.frames_per_window
+    content = [*[{"type": "image"}] * len(images), {"type": "text", "text": PROMPT}]
+    text = vlm.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    ids: NDArray[np.int64] = vlm.processor(text=[text], images=[images], return_tensors="np")["input_ids"][0]
+    return ids
+
+
 def save_vlm(vlm: TrainableVlm, folder: Path, *, artefact: Artefact, dtype: torch.dtype) -> None:
     """Write model (in `dtype`), processor, head (float32) and `nrray.json` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,6 +125,8 @@ def save_vlm(vlm: TrainableVlm, folder: Path, *, artefact: Artefact, dtype: torc
     vlm.processor.save_pretrained(folder)
     save_file({name: tensor.float().contiguous() for name, tensor in vlm.head.state_dict().items()}, folder / HEAD_FILE)
     write_artefact(artefact, folder)
+    for file in folder.iterdir():
+        file.chmod(0o644)  # safetensors writes for its owner alone; a package is read by all
 
 
 def tokens_per_frame(sampling: Sampling) -> int:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nrray.config import Section
+from nrray.models.families import HiddenStates
+from nrray.models.head_labeler import pooled
 from nrray.train.embedded import TrainableVlm
 from nrray.train.features import FeatureSet
 
@@ -101,12 +103,13 @@ def window_scores(
 def window_logits(vlm: TrainableVlm, features: torch.Tensor, *, prompt_ids: NDArray[np.int64]) -> torch.Tensor:
     """(B, A) logits of (B, F x T, C) float32 tower features: what the whole model does after its tower."""
     model = vlm.model.model
-    input_ids = torch.from_numpy(prompt_ids)[None]
-    is_frame = (input_ids == vlm.model.config.image_token_id).expand(len(features), -1).unsqueeze(-1)
-    text = model.get_input_embeddings()(input_ids).expand(len(features), -1, -1)
-    embeds = text.masked_scatter(is_frame, model.multi_modal_projector(features))
+    input_ids = torch.from_numpy(prompt_ids)[None].expand(len(features), -1)
+    is_frame = input_ids == vlm.model.config.image_token_id
+    text = model.get_input_embeddings()(input_ids)
+    embeds = text.masked_scatter(is_frame.unsqueeze(-1), model.multi_modal_projector(features))
     hidden = model.language_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
-    logits: torch.Tensor = vlm.head(hidden[:, -1])
+    states = HiddenStates(hidden=hidden, attended=torch.ones_like(is_frame), frame_tokens=is_frame)
+    logits: torch.Tensor = vlm.head(pooled(states, vlm.pooling))
     return logits
 
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 from transformers import FastVlmConfig, FastVlmForConditionalGeneration, LlamaConfig, TimmWrapperConfig
 
+from nrray.models import Pooling
 from nrray.train.embedded import TrainableVlm
 from nrray.train.features import FeatureSet
 from nrray.train.recipe import RecipeConfig, batch_features, one_cycle_share, positive_weights, train_vlm, window_scores
@@ -12,7 +13,7 @@ PROMPT_IDS = np.array([1, *[IMAGE_TOKEN] * (NUM_FRAMES * NUM_TOKENS), 5, 6], dty
 TOY = RecipeConfig(seed=3, num_steps=60, batch_windows=16, peak_learning_rate=3e-3)
 
 
-def tiny_vlm(seed=0):
+def tiny_vlm(seed=0, pooling=Pooling.MEAN_FRAMES):
     torch.manual_seed(seed)
     config = FastVlmConfig(
         vision_config=TimmWrapperConfig(
@@ -25,7 +26,7 @@ def tiny_vlm(seed=0):
     )
     model = FastVlmForConditionalGeneration(config)
     model.model.vision_tower.requires_grad_(False)
-    return TrainableVlm(model=model, processor=None, head=torch.nn.Linear(32, 2))
+    return TrainableVlm(model=model, processor=None, head=torch.nn.Linear(32, 2), pooling=pooling)
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +45,15 @@ def separable_windows():
     )
 
 
-def trained(windows, config=TOY):
-    vlm = tiny_vlm()
+def trained(windows, config=TOY, pooling=Pooling.MEAN_FRAMES):
+    vlm = tiny_vlm(pooling=pooling)
     record = train_vlm(vlm, windows, config, prompt_ids=PROMPT_IDS, report=lambda step, loss: None)
     return vlm, record
 
 
-def test_a_separable_set_is_learned(separable_windows):
-    vlm, record = trained(separable_windows)
+@pytest.mark.parametrize("pooling", list(Pooling))
+def test_a_separable_set_is_learned(separable_windows, pooling):
+    vlm, record = trained(separable_windows, pooling=pooling)
     assert np.mean(record.losses[-5:]) < 0.2 * np.mean(record.losses[:5])
     scores = window_scores(vlm, separable_windows, prompt_ids=PROMPT_IDS)
     assert ((scores > 0.5) == separable_windows.targets).mean() > 0.98
@@ -87,7 +89,7 @@ def test_the_trained_forward_is_that_of_the_class(separable_windows):
             targets=np.zeros((1, 2), dtype=bool),
             cases=np.zeros(1, dtype=np.int64),
         )
-        parts = TrainableVlm(model=vlm, processor=None, head=torch.nn.Linear(32, 2))
+        parts = TrainableVlm(model=vlm, processor=None, head=torch.nn.Linear(32, 2), pooling=Pooling.LAST)
         scores = window_scores(parts, windows, prompt_ids=PROMPT_IDS)
         hidden = vlm.model(input_ids=torch.from_numpy(PROMPT_IDS)[None], pixel_values=pixels).last_hidden_state
         expected = torch.sigmoid(parts.head(hidden[:, -1]))

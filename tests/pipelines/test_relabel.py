@@ -1,0 +1,244 @@
+"""relabel as a whole, on real Ray in this process: tables, resume, growth, failures, refusals."""
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from nrray.config import load_config
+from nrray.errors import ConfigError, IdentityError, ModelError, ResourcesError
+from nrray.models import ModelConfig
+from nrray.pipelines.cluster import Pools, ray_session
+from nrray.pipelines.console import Reporter
+from nrray.pipelines.relabel import RelabelConfig, Relabelled, RelabelOptions, relabel
+from nrray.pipelines.scan import ScanConfig, Scanned, scan
+from nrray.pipelines.status import output_status
+from nrray.plan import Packing
+from nrray.storage import Folder
+from nrray.types import ProbeStatus
+from tests.pipelines.support import run_json, tables
+from tests.videos import write_sound, write_video
+
+QUIET = Reporter(is_json=True)
+ODD_NAME = "a b'c\"d\ne <b>ü€</b> $x$.mp4"
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray():
+    with ray_session():
+        yield
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory) -> Path:
+    """Good videos among every kind of bad one."""
+    root = tmp_path_factory.mktemp("archive")
+    write_video(root / "good.mp4", fps=12.5, num_frames=125)
+    (root / "sub").mkdir()
+    write_video(root / "sub" / "plain.mp4", fps=10, num_frames=40).rename(root / "sub" / ODD_NAME)
+    write_video(root / "one_frame.mkv", num_frames=1)
+    write_video(root / "wrong_suffix.avi", num_frames=50, container="mp4")
+    shutil.copy(root / "good.mp4", root / "copy.mp4")
+    (root / "empty.mp4").touch()
+    (root / "text.mp4").write_text("no video\n" * 50)
+    write_sound(root / "sound.mp4")
+    data = (root / "good.mp4").read_bytes()
+    (root / "no_index.mp4").write_bytes(data[: len(data) // 2])
+    write_video(root / "cut.mkv", fps=25, num_frames=250, size=(320, 192))
+    whole = (root / "cut.mkv").read_bytes()
+    (root / "cut.mkv").write_bytes(whole[: len(whole) // 2])
+    write_video(root / "flipped.mkv", fps=25, num_frames=100)
+    flipped = bytearray((root / "flipped.mkv").read_bytes())
+    for position in range(3000, len(flipped), 997):
+        flipped[position] ^= 0xFF
+    (root / "flipped.mkv").write_bytes(flipped)
+    (root / "notes.txt").write_text("not a video by its name")
+    return root
+
+
+@pytest.fixture(scope="module")
+def scanned(archive, tmp_path_factory) -> Scanned:
+    return scan(ScanConfig(archive=str(archive), output=str(tmp_path_factory.mktemp("scan"))), QUIET)
+
+
+@pytest.fixture(scope="module")
+def output(scanned, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("labels")
+    run(scanned, folder)
+    return folder
+
+
+def settings(scanned: Scanned, folder: Path, **changed) -> RelabelConfig:
+    pools = Pools(decoders=1, labelers=1, stall_timeout_seconds=200)
+    return RelabelConfig(
+        manifest=scanned.manifest,
+        output=str(folder),
+        **{"packing": Packing(max_unit_windows=3), "pools": pools, **changed},
+    )
+
+
+def run(scanned: Scanned, folder: Path, options: RelabelOptions | None = None, **changed) -> Relabelled:
+    return relabel(settings(scanned, folder, **changed), options or RelabelOptions(), QUIET)
+
+
+def test_every_file_is_a_row_of_the_manifest_with_its_reason(scanned):
+    kinds = {video.path: video.error_kind for video in scanned.videos}
+    assert kinds == {
+        "good.mp4": None,
+        "copy.mp4": None,
+        f"sub/{ODD_NAME}": None,
+        "one_frame.mkv": None,
+        "wrong_suffix.avi": None,
+        "cut.mkv": None,
+        "flipped.mkv": kinds["flipped.mkv"],  # where the damage hits decides; it is a row either way
+        "empty.mp4": "empty",
+        "text.mp4": "unreadable",
+        "sound.mp4": "no_video_stream",
+        "no_index.mp4": "unreadable",
+    }
+    assert all(video.reason for video in scanned.videos if video.status is ProbeStatus.BAD)
+    assert scanned.ignored == Counter({".txt": 1})
+
+
+def test_copies_share_content_but_not_their_id(scanned):
+    good, copy = (next(v for v in scanned.videos if v.path == name) for name in ("good.mp4", "copy.mp4"))
+    assert good.content_id == copy.content_id
+    assert good.video_id != copy.video_id
+
+
+def test_a_second_scan_probes_only_what_changed(archive, scanned, tmp_path):
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    shutil.copy(scanned.manifest, folder / "manifest.parquet")
+    again = scan(ScanConfig(archive=str(archive), output=str(folder)), QUIET)
+    assert again.num_probed == 0
+    assert again.videos == scanned.videos
+
+
+def test_statuses_sum_to_the_plan_and_every_file_has_coverage(scanned, output):
+    found = tables(output)
+    counts = run_json(output)["state"]["units"]
+    assert counts["not_run"] == counts["quarantined"] == 0
+    assert {row["path"] for row in found["coverage"].to_pylist()} == {video.path for video in scanned.videos}
+    windows = Counter(found["coverage"]["status"].to_pylist())
+    assert windows["ok"] * 4 == found["labels"].num_rows
+    assert not windows["not_run"]
+
+
+def test_a_window_without_frames_has_a_reason_and_no_label(output):
+    found = tables(output)
+    missing = [row for row in found["coverage"].to_pylist() if row["status"] != "ok"]
+    assert missing
+    assert all(row["error_kind"] and row["reason"] for row in missing)
+    labelled = {(row["path"], row["start_us"]) for row in found["labels"].to_pylist()}
+    assert not labelled & {(row["path"], row["start_us"]) for row in missing}
+
+
+def test_the_cut_file_is_labelled_as_far_as_it_goes(output):
+    rows = [row for row in tables(output)["coverage"].to_pylist() if row["path"] == "cut.mkv"]
+    assert {"ok"} <= {row["status"] for row in rows}
+
+
+def test_copies_get_the_same_scores(output):
+    labels = tables(output)["labels"].to_pylist()
+    scores = {name: [row["score"] for row in labels if row["path"] == name] for name in ("good.mp4", "copy.mp4")}
+    assert scores["good.mp4"] == scores["copy.mp4"]
+
+
+def test_a_finished_output_is_left_as_it_is(scanned, output):
+    before = run_json(output)
+    result = run(scanned, output)
+    assert result.published is None
+    assert run_json(output) == before
+
+
+def test_another_segment_rule_makes_a_new_version_without_a_model(scanned, output):
+    config = load_config(RelabelConfig, None, ["segments.vote_share=0.9", "manifest=x", "output=y"])
+    result = run(scanned, output, segments=config.segments)
+    assert result.published is not None
+    assert result.facts == {}
+    assert len(output_status(Folder(str(output))).versions) == 2
+
+
+def test_other_sampling_on_the_same_output_is_refused(scanned, output):
+    with pytest.raises(IdentityError, match="packing"):
+        run(scanned, output, packing=Packing(max_unit_windows=5))
+
+
+def test_sampling_that_the_model_was_not_trained_with_is_refused(scanned, tmp_path):
+    config = load_config(RelabelConfig, None, ["sampling.frame_width_px=64", "manifest=x", "output=y"])
+    with pytest.raises((ModelError, ConfigError), match="frame_width_px"):
+        run(scanned, tmp_path, sampling=config.sampling)
+
+
+def test_a_missing_model_is_said_before_anything_starts(scanned, tmp_path):
+    with pytest.raises(ModelError):
+        run(scanned, tmp_path / "out", model=ModelConfig(path=str(tmp_path / "none")))
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_workers_than_the_machine_has_are_refused(scanned, tmp_path):
+    with pytest.raises(ResourcesError, match="do not fit"):
+        run(scanned, tmp_path, pools=Pools(decoders=50, labelers=50))
+
+
+def test_an_archive_that_grew_is_completed_and_a_changed_file_is_said(tmp_path):
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    write_video(folder / "a.mp4", fps=10, num_frames=60)
+    config = ScanConfig(archive=str(folder), output=str(tmp_path / "scan"))
+    first = run(scan(config, QUIET), tmp_path / "out")
+    old = tables(tmp_path / "out")["labels"]
+    write_video(folder / "b.mp4", fps=10, num_frames=90)
+    grown = scan(config, QUIET)
+    assert grown.num_probed == 1
+    # b changes after the scan: its units fail by name, a's are not done again.
+    write_video(folder / "b.mp4", fps=10, num_frames=80)
+    second = run(grown, tmp_path / "out")
+    planned = sum(second.counts.values())
+    assert second.counts == {
+        "ok": first.counts["ok"],
+        "failed": planned - first.counts["ok"],
+        "quarantined": 0,
+        "not_run": 0,
+    }
+    kinds = {row["error_kind"] for row in tables(tmp_path / "out")["coverage"].to_pylist() if row["status"] == "failed"}
+    assert kinds == {"changed_since_scan"}
+    assert tables(tmp_path / "out")["labels"].equals(old)
+    # Scanned again, it is another video, and everything is there.
+    third = run(scan(config, QUIET), tmp_path / "out")
+    assert third.counts["failed"] == third.counts["not_run"] == 0
+    assert not third.has_failures
+
+
+def test_limit_and_retry_failed(tmp_path):
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    video = write_video(folder / "a.mp4", fps=10, num_frames=110)
+    facts = os.stat(video)
+    scanned = scan(ScanConfig(archive=str(folder), output=str(tmp_path / "scan")), QUIET)
+    part = run(scanned, tmp_path / "out", RelabelOptions(limit_units=1))
+    assert part.counts["ok"] == 1
+    assert part.counts["not_run"] == 2
+    assert Counter(tables(tmp_path / "out")["coverage"]["status"].to_pylist())["not_run"] > 0
+    video.rename(tmp_path / "away.mp4")
+    failed = run(scanned, tmp_path / "out")
+    assert failed.counts["failed"] == 2
+    (tmp_path / "away.mp4").rename(video)
+    os.utime(video, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert run(scanned, tmp_path / "out").counts["failed"] == 2  # a failure is settled until it is asked for
+    retried = run(scanned, tmp_path / "out", RelabelOptions(retry_failed=True))
+    assert retried.counts == {"ok": 3, "failed": 0, "quarantined": 0, "not_run": 0}
+    attempts = pq.read_table(tmp_path / "out" / "ledger", columns=["attempts"])["attempts"].to_pylist()
+    assert max(attempts) == 2
+
+
+def test_a_dry_run_writes_nothing(scanned, tmp_path):
+    result = run(scanned, tmp_path / "out", RelabelOptions(dry_run=True))
+    assert result.counts["not_run"] == sum(result.counts.values())
+    assert not (tmp_path / "out").exists()
