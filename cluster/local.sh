@@ -35,13 +35,12 @@ start)
     python -c 'import secrets; print(secrets.token_hex(32))' >"$dir/token"
     launch head --head --node-ip-address 127.0.0.1 --port "$gcs_port" --dashboard-host 127.0.0.1 \
         --dashboard-port "$dashboard_port" ${NRRAY_NODE_CPUS:+--num-cpus "$NRRAY_NODE_CPUS"} --disable-usage-stats
+    # Up is a head that takes a job: its agent comes up some seconds after its port.
     for _ in $(seq 120); do
         kill -0 "$(cat "$dir/head.pid")" 2>/dev/null || break
-        if python -c "
-import sys, urllib.request
-request = urllib.request.Request('http://127.0.0.1:$dashboard_port/api/version')
-request.add_header('Authorization', 'Bearer ' + open('$dir/token').read().strip())
-urllib.request.urlopen(request, timeout=2)" 2>/dev/null; then
+        if RAY_ADDRESS= python -c "
+from ray.job_submission import JobSubmissionClient
+JobSubmissionClient('http://127.0.0.1:$dashboard_port').submit_job(entrypoint='true')" >/dev/null 2>&1; then
             for index in $(seq "$workers"); do
                 launch "worker-$index" --address "127.0.0.1:$gcs_port" ${NRRAY_NODE_CPUS:+--num-cpus "$NRRAY_NODE_CPUS"}
             done

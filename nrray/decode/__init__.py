@@ -5,7 +5,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nrray.decode.backends import sample_frames
+    from nrray.decode.backends import check_backend, sample_frames
     from nrray.decode.guard import GuardedDecoder
     from nrray.decode.probe import probe_video
     from nrray.decode.request import DecodeBackend, DecodeConfig, FrameRequest, ProbeResult, SampledFrames
@@ -17,6 +17,7 @@ _MODULE_OF_NAME = {
     "GuardedDecoder": "guard",
     "ProbeResult": "request",
     "SampledFrames": "request",
+    "check_backend": "backends",
     "probe_video": "probe",
     "sample_frames": "backends",
 }
@@ -28,6 +29,7 @@ __all__ = [
     "GuardedDecoder",
     "ProbeResult",
     "SampledFrames",
+    "check_backend",
     "probe_video",
     "sample_frames",
 ]

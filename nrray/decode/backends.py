@@ -1,5 +1,9 @@
-"""`sample_frames` with the backend of the config, in this process."""
+"""`sample_frames` with the backend of the config, in this process, and whether that backend works here at all."""
 
+import tempfile
+from pathlib import Path
+
+import av
 import numpy as np
 
 from nrray.decode.request import DecodeBackend, DecodeConfig, FrameRequest, SampledFrames
@@ -23,3 +27,24 @@ def sample_frames(request: FrameRequest, config: DecodeConfig) -> SampledFrames:
     from nrray.decode.pyav_backend import sample_pyav_frames
 
     return sample_pyav_frames(request, config)
+
+
+def check_backend(config: DecodeConfig) -> None:
+    """Decode a video of our own making: an import alone does not load what a backend needs of the system.
+
+    Raises DecodeError UNSUPPORTED that says what to install.
+    """
+    size_px = 64
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "check.mp4")
+        with av.open(path, "w") as container:
+            stream = container.add_stream("mpeg4", rate=4)
+            stream.width, stream.height, stream.pix_fmt = size_px, size_px, "yuv420p"
+            for _ in range(4):
+                picture = np.full((size_px, size_px, 3), 127, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+        request = FrameRequest(
+            uri=path, sample_us=np.zeros(1, np.int64), width_px=size_px, height_px=size_px, video_end_us=1_000_000
+        )
+        sample_frames(request, config)

@@ -11,7 +11,7 @@ import threading
 from typing import Any, BinaryIO
 
 from nrray.decode import wire
-from nrray.decode.backends import sample_frames
+from nrray.decode.backends import check_backend, sample_frames
 from nrray.decode.probe import probe_video
 from nrray.decode.request import DecodeConfig
 from nrray.errors import DecodeError, ErrorKind
@@ -49,6 +49,10 @@ def _answer(header: dict[str, Any], answers: BinaryIO) -> None:
         config = DecodeConfig.model_validate(header["config"])
         if header["ask"] == "probe":
             _write(answers, wire.packed(wire.facts_header(probe_video(header["uri"], config))))
+            return
+        if header["ask"] == "check":
+            check_backend(config)
+            _write(answers, wire.packed(wire.fine_header()))
             return
         frames = sample_frames(wire.frame_request(header), config)
     except DecodeError as error:

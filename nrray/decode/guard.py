@@ -71,6 +71,11 @@ class GuardedDecoder:
         header, _ = self._ask(wire.probe_header(uri, self._config), uri)
         return wire.probe_result(header)
 
+    def check(self) -> None:
+        """Decode a video of our own making. Raises DecodeError where the backend does not work here at all."""
+        header, _ = self._ask(wire.check_header(self._config), f"decode.backend={self._config.backend.value}")
+        wire.raise_error(header)
+
     def close(self) -> None:
         """End the child. Another request would start a new one."""
         with self._lock:

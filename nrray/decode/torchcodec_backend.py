@@ -23,11 +23,7 @@ def sample_torchcodec_frames(request: FrameRequest, config: DecodeConfig) -> Sam
     try:
         from torchcodec.decoders import VideoDecoder
     except (ImportError, RuntimeError, OSError) as error:
-        raise DecodeError(
-            ErrorKind.UNSUPPORTED,
-            f"torchcodec cannot be used here ({_first_line(error)}): install it with pip install 'nrray[torchcodec]' "
-            f"and FFmpeg 4 to 8 of the system (apt-get install ffmpeg), or use decode.backend=pyav",
-        ) from None
+        raise _unusable(error) from None
     path = local_path(request.uri)
     if path is None:
         raise _refusal(request, "reads local files only here")
@@ -47,6 +43,8 @@ def sample_torchcodec_frames(request: FrameRequest, config: DecodeConfig) -> Sam
             raise _refusal(request, f"counts {decoder.metadata.num_frames} frames instead of {len(index.frame_us)}")
         pixels = _scaled_frames(decoder, used, index.frame_us[used], request)
     except (RuntimeError, ValueError, IndexError) as error:
+        if "libtorchcodec" in str(error):  # loaded with the first decoder, not with the import
+            raise _unusable(error) from None
         raise DecodeError(ErrorKind.DECODE_FAILED, f"{request.uri}: torchcodec: {_first_line(error)}") from None
     frame_of_sample = np.searchsorted(used, service.frame_of_sample).astype(np.int32)
     frame_of_sample[service.frame_of_sample < 0] = -1
@@ -71,6 +69,14 @@ def _scaled_frames(
             full = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             pixels[row] = scaler.scaled_rgb(full, width_px=request.width_px, height_px=request.height_px)
     return pixels
+
+
+def _unusable(error: BaseException) -> DecodeError:
+    return DecodeError(
+        ErrorKind.UNSUPPORTED,
+        f"torchcodec cannot be used here ({_first_line(error)}): install it with pip install 'nrray[torchcodec]' "
+        f"and FFmpeg 4 to 8 of the system (apt-get install ffmpeg), or use decode.backend=pyav",
+    )
 
 
 def _refuse_unsafe(index: StreamIndex, request: FrameRequest) -> None:

@@ -30,6 +30,11 @@ def probe_header(uri: str, config: DecodeConfig) -> dict[str, Any]:
     return {"ask": "probe", "uri": uri, "config": config.model_dump(mode="json")}
 
 
+def check_header(config: DecodeConfig) -> dict[str, Any]:
+    """A request to find out whether the backend works at all."""
+    return {"ask": "check", "config": config.model_dump(mode="json")}
+
+
 def frame_request(header: dict[str, Any]) -> FrameRequest:
     """The request that `sample_header` wrote."""
     fields = dict(header["request"])
@@ -53,6 +58,11 @@ def facts_header(facts: ProbeResult) -> dict[str, Any]:
     return {"answer": "facts", "facts": asdict(facts)}
 
 
+def fine_header() -> dict[str, Any]:
+    """An answer that the backend works."""
+    return {"answer": "fine"}
+
+
 def error_header(kind: ErrorKind, message: str) -> dict[str, Any]:
     """An answer that nothing came of the request."""
     return {"answer": "error", "kind": kind.value, "message": message}
@@ -60,7 +70,7 @@ def error_header(kind: ErrorKind, message: str) -> dict[str, Any]:
 
 def sampled_frames(header: dict[str, Any], pixel_bytes: bytearray) -> SampledFrames:
     """The frames of an answer. Raises the DecodeError that it carries."""
-    _raise_error(header)
+    raise_error(header)
     return SampledFrames(
         pixels=np.frombuffer(pixel_bytes, np.uint8).reshape(header["shape"]),
         pts_us=np.array(header["pts_us"], np.int64),
@@ -71,10 +81,11 @@ def sampled_frames(header: dict[str, Any], pixel_bytes: bytearray) -> SampledFra
 
 def probe_result(header: dict[str, Any]) -> ProbeResult:
     """The facts of an answer. Raises the DecodeError that it carries."""
-    _raise_error(header)
+    raise_error(header)
     return ProbeResult(**header["facts"])
 
 
-def _raise_error(header: dict[str, Any]) -> None:
+def raise_error(header: dict[str, Any]) -> None:
+    """Raises the DecodeError that an answer carries, if it carries one."""
     if header["answer"] == "error":
         raise DecodeError(ErrorKind(header["kind"]), header["message"])

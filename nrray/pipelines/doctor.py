@@ -28,7 +28,7 @@ GIB = 2**30
 LOW_DISK_BYTES, NO_DISK_BYTES = 10 * GIB, GIB
 LOW_SHARED_MEMORY_BYTES = 2 * GIB  # Ray keeps decoded frames there, and on disk where it is too small
 LOW_MEMORY_BYTES = 6 * GIB
-IMPORT_SECONDS = 120
+CHECK_SECONDS = 120
 
 # Codec of a video stream to the software decoders of FFmpeg that will do; FFmpeg's own `av1` needs hardware.
 CODEC_DECODERS: dict[str, tuple[str, ...]] = {
@@ -115,8 +115,8 @@ def report_examination(examination: Examination, reporter: Reporter) -> None:
 
 
 def examined_machine() -> list[Finding]:
-    """Everything that a run depends on. Takes seconds: torch and the other decoders are imported."""
-    importing = {name: _importing(name) for name in ("decord", "torchcodec")}
+    """Everything that a run depends on. Takes seconds: torch is imported, the other decoders are tried."""
+    checking = {name: _checking(name) for name in ("decord", "torchcodec")}
     here, temporary = Path.cwd(), Path(tempfile.gettempdir())
     return [
         python_finding(sys.version_info[:3]),
@@ -126,7 +126,7 @@ def examined_machine() -> list[Finding]:
         *_cuda_findings(),
         package_finding("av"),
         codec_finding(decodable_codecs()),
-        *(backend_finding(name, process) for name, process in importing.items()),
+        *(backend_finding(name, process) for name, process in checking.items()),
         Finding(name="CPUs", value=str(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count())),
         memory_finding(_memory_bytes()),
         *([shared_memory_finding(shutil.disk_usage("/dev/shm").total)] if Path("/dev/shm").is_dir() else []),
@@ -179,14 +179,14 @@ def codec_finding(decodable: Mapping[str, bool]) -> Finding:
 
 
 def backend_finding(name: str, process: "subprocess.Popen[str]") -> Finding:
-    """What became of `import <name>` in a child: a decoder with clashing libraries may take its process with it."""
+    """What became of a decode with `name` in a child: a decoder with clashing libraries may take its process with it."""
     label = f"{name} (by choice)"
     try:
-        output, error = process.communicate(timeout=IMPORT_SECONDS)
+        output, error = process.communicate(timeout=CHECK_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        return Finding(name=label, value=f"its import did not end within {IMPORT_SECONDS} s", verdict=Verdict.WARN)
+        return Finding(name=label, value=f"did not decode within {CHECK_SECONDS} s", verdict=Verdict.WARN)
     if process.returncode == 0:
         return Finding(name=label, value=output.strip())
     lines = [line.strip() for line in error.splitlines() if line.strip()]
@@ -242,8 +242,11 @@ def embedded_finding() -> Finding:
         return Finding(name="embedded model", value=str(error), verdict=Verdict.FAIL, advice=advice)
 
 
-def _importing(name: str) -> "subprocess.Popen[str]":
-    program = f"import {name}; print(getattr({name}, '__version__', 'installed'))"
+def _checking(name: str) -> "subprocess.Popen[str]":
+    program = (
+        f"import importlib.metadata; from nrray.decode import DecodeConfig, check_backend; "
+        f"check_backend(DecodeConfig(backend='{name}')); print(importlib.metadata.version('{name}'))"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -152,6 +153,8 @@ def _resolved(config: RelabelConfig) -> _Job:
     sampling = config.sampling or (artefact.sampling if artefact else None)
     if sampling is None:
         raise ConfigError(f"{model_path} does not say how it samples video: give the config a sampling section")
+    if artefact is not None:
+        _check_sampling(sampling, artefact.sampling, model_path)
     model = config.model
     if config.model.path != "embedded":
         model = config.model.model_copy(update={"path": str(model_path.absolute())})
@@ -173,6 +176,20 @@ def _resolved(config: RelabelConfig) -> _Job:
         identity=identity,
         run_id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}",
     )
+
+
+def _check_sampling(sampling: Sampling, trained: Sampling, model_path: Path) -> None:
+    """A head reads windows as it was trained on them; only how far they are apart is free."""
+    wrong = [
+        f"sampling.{name}: found {getattr(sampling, name)}, expected {getattr(trained, name)}"
+        for name in Sampling.model_fields
+        if name != "stride_seconds" and getattr(sampling, name) != getattr(trained, name)
+    ]
+    if wrong:
+        raise ConfigError(
+            f"the model {model_path} was trained with another sampling ({'; '.join(wrong)}): leave the sampling section "
+            f"out to take the model's own, or give only sampling.stride_seconds beside its values."
+        )
 
 
 def _dry_run(job: _Job, options: RelabelOptions, reporter: Reporter) -> Relabelled:

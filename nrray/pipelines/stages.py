@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder, SampledFrames
-from nrray.errors import DecodeError, ErrorKind, NrrayError
+from nrray.errors import ConfigError, DecodeError, ErrorKind, NrrayError
 from nrray.journal import EntryLimits, Journal, is_exhausted
 from nrray.labels import LabelSet
 from nrray.ledger import RESULT_SCHEMA
@@ -61,6 +61,10 @@ class DecodeStage:
     ) -> None:
         self._journal = Journal(Folder(output), run_id)
         self._decoder = GuardedDecoder(decode)
+        try:
+            self._decoder.check()
+        except DecodeError as error:
+            raise ConfigError(f"no video can be decoded on this node: {error}") from None
         self._sampling = sampling
         self._limits = limits
 

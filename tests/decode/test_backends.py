@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nrray.decode import DecodeBackend, DecodeConfig, FrameRequest, SampledFrames, sample_frames
+from nrray.decode import DecodeBackend, DecodeConfig, FrameRequest, SampledFrames, check_backend, sample_frames
 from nrray.decode.request import PSNR_DB_BETWEEN_BACKENDS
 from nrray.errors import DecodeError, ErrorKind
 from tests.decode.asking import CONFIG, grid_request, numbers, request
@@ -33,14 +33,12 @@ FORMATS = {
 
 @pytest.fixture(params=[DecodeBackend.DECORD, DecodeBackend.TORCHCODEC])
 def config(request):
+    config = DecodeConfig(backend=request.param)
     try:
-        if request.param is DecodeBackend.DECORD:
-            import decord  # noqa: F401
-        else:
-            import torchcodec.decoders  # noqa: F401
-    except (ImportError, RuntimeError, OSError) as error:
-        pytest.skip(f"{request.param.value} cannot be used here: {error}")
-    return DecodeConfig(backend=request.param)
+        check_backend(config)
+    except DecodeError as error:
+        pytest.skip(str(error))
+    return config
 
 
 def frames_or_refusal(asked: FrameRequest, config: DecodeConfig) -> SampledFrames | DecodeError:

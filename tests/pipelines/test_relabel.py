@@ -23,7 +23,7 @@ from tests.pipelines.support import run_json, tables
 from tests.videos import write_sound, write_video
 
 QUIET = Reporter(is_json=True)
-ODD_NAME = "a b'c\"d\ne <b>ü€</b> $x$.mp4"
+ODD_NAME = "a b'c\"d\ne <b>ü€<br> $x$.mp4"
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -172,7 +172,7 @@ def test_other_sampling_on_the_same_output_is_refused(scanned, output):
 
 def test_sampling_that_the_model_was_not_trained_with_is_refused(scanned, tmp_path):
     config = load_config(RelabelConfig, None, ["sampling.frame_width_px=64", "manifest=x", "output=y"])
-    with pytest.raises((ModelError, ConfigError), match="frame_width_px"):
+    with pytest.raises(ConfigError, match="frame_width_px"):
         run(scanned, tmp_path, sampling=config.sampling)
 
 
