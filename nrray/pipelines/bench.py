@@ -6,29 +6,27 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
-import pyarrow as pa
 
 from nrray.decode.bench import bench_decode
 from nrray.errors import NrrayError
-from nrray.ledger import INDEX_COLUMNS, RESULT_SCHEMA, Ledger, missing_units, unit_counts
-from nrray.manifest import VIDEO_SCHEMA
+from nrray.ledger import Ledger
+from nrray.pipelines.bench_plan import benched_plan
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.relabel import RelabelConfig, RelabelOptions, relabel
 from nrray.pipelines.scan import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
-from nrray.plan import Packing, plan_units
 from nrray.sampling import Sampling
 from nrray.simulate import SimulateConfig
 from nrray.storage import Folder
 from nrray.types import US_PER_SECOND
 
+PLAN_VIDEOS, PLAN_HOURS = 10_000, 1.0
 LOOPS = ("pinned", "one_thread", "all_threads", "decode_ahead", "read_videos")
 
 
@@ -81,69 +79,6 @@ def benched_relabel(archive: str | None, reporter: Reporter) -> dict[str, Any]:
             "relabel / read_videos + map_batches": ours / figures["read_videos"]["video_seconds_per_second"],
         },
     }
-
-
-def benched_plan(num_videos: int = 10_000, hours: float = 1.0) -> dict[str, Any]:
-    """Plan `num_videos` and subtract a half-complete ledger's index, in memory."""
-    manifest = synthetic_manifest(num_videos, round(hours * 3600 * US_PER_SECOND))
-    started = time.perf_counter()
-    plan = plan_units(manifest, Sampling(), Packing())
-    planned = time.perf_counter()
-    index = _half_index(plan.units)
-    indexed = time.perf_counter()
-    todo = missing_units(plan.units, index, retry_failed=False)
-    counts = unit_counts(plan.units, index)
-    ended = time.perf_counter()
-    return {
-        "videos": num_videos,
-        "windows": plan.num_windows,
-        "units": plan.units.num_rows,
-        "units_to_do": todo.num_rows,
-        "counts": counts,
-        "plan_seconds": planned - started,
-        "resume_seconds": ended - indexed,
-        "peak_memory_mib": _peak_memory_mib(),
-    }
-
-
-def synthetic_manifest(num_videos: int, duration_us: int) -> pa.Table:
-    """A manifest of videos that do not exist, for planning."""
-    ids = [f"{number:016x}" for number in range(num_videos)]
-    constant: dict[str, Any] = {
-        "status": "ok",
-        "size_bytes": 1,
-        "modified_us": 1,
-        "start_us": 0,
-        "duration_us": duration_us,
-        "seekable": True,
-    }
-    columns = []
-    for field in VIDEO_SCHEMA:
-        if field.name in constant:
-            columns.append(pa.array([constant[field.name]] * num_videos, field.type))
-        elif field.name in ("video_id", "content_id", "uri", "path"):
-            columns.append(pa.array(ids, field.type))
-        else:
-            columns.append(pa.nulls(num_videos, field.type))
-    return pa.table(columns, schema=VIDEO_SCHEMA)
-
-
-def _half_index(units: pa.Table) -> pa.Table:
-    half = units.slice(0, units.num_rows // 2)
-    values: dict[str, Any] = {"unit_id": half["unit_id"], "video_id": half["video_id"]}
-    rows = half.num_rows
-    values["status"] = pa.array(["ok"] * rows)
-    values["error_kind"] = pa.nulls(rows, pa.string())
-    values["attempts"] = pa.array(np.ones(rows, np.int32))
-    values["finished_us"] = pa.array(np.zeros(rows, np.int64))
-    schema = pa.schema([RESULT_SCHEMA.field(name) for name in INDEX_COLUMNS])
-    return pa.table([values[name] for name in INDEX_COLUMNS], schema=schema)
-
-
-def _peak_memory_mib() -> float:
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _measured(name: str, manifest: str, output: str) -> dict[str, float]:
@@ -213,7 +148,7 @@ def run_bench(target: str, *, video: str | None, reporter: Reporter) -> dict[str
     runs: dict[str, Callable[[], dict[str, Any]]] = {
         "decode": lambda: benched_decode(video, reporter),
         "relabel": lambda: benched_relabel(video, reporter),
-        "plan": benched_plan,
+        "plan": lambda: benched_plan(num_videos=PLAN_VIDEOS, hours=PLAN_HOURS),
     }
     figures = runs[target]()
     flat = [[key, value] for key, value in _flattened(figures)]

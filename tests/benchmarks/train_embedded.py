@@ -110,7 +110,7 @@ def main() -> None:
     config = ModelConfig(path=str(arguments.out), num_threads=arguments.threads)
     measured = measure_labeler(config, label_set)
     facts = CardFacts(
-        command="python " + " ".join([Path(sys.argv[0]).as_posix(), *sys.argv[1:]]),
+        command=command_line(arguments),
         tower_source=TOWER_SOURCE,
         data=data_paragraph(simulation, sampling),
         train_cases=len(train_cases),
@@ -152,6 +152,12 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
+
+
+def command_line(arguments: argparse.Namespace) -> str:
+    """What makes the model again; where it was left says nothing."""
+    options = [f"--{name.replace('_', '-')} {value}" for name, value in vars(arguments).items() if name != "out"]
+    return " ".join(["python tests/benchmarks/train_embedded.py --out DIR", *options])
 
 
 def split_cases(num_cases: int) -> tuple[range, range, range]:
@@ -291,7 +297,7 @@ def blank_scores(config: ModelConfig, *, label_set: LabelSet, sampling: Sampling
 def data_paragraph(simulation: SimulateConfig, sampling: Sampling) -> str:
     return (
         f"{simulation.num_cases} cases of `nrray.simulate` (seed {simulation.seed}), {simulation.case_seconds:g} s and "
-        f"{simulation.videos_per_case} cameras each, drawn at {simulation.width_px}x{simulation.height_px} px and "
+        f"one camera each, drawn at {simulation.width_px}x{simulation.height_px} px and "
         f"{simulation.frames_per_second:g} frames/s,\nencoded as H.264 (CRF {simulation.crf}) and read back by the "
         f"decoder of every run at {sampling.frames_per_second:g} frames/s and {sampling.frame_width_px}x"
         f"{sampling.frame_height_px} px. Truth is exact: it is what was drawn."
