@@ -65,7 +65,7 @@ def demo(
 
     reporter = Reporter(is_json=as_json)
     result = run_demo(folder, num_cases=cases, reporter=reporter)
-    reporter.table("Seconds", ["step", "s"], [[name, value] for name, value in result.seconds.items()])
+    reporter.table("Seconds", ["step", "s"], [[name, f"{value:.1f}"] for name, value in result.seconds.items()])
     reporter.say(f"Tables:    {result.folder}/labels/latest/{{labels,segments,coverage}}.parquet")
     if result.pictures:
         reporter.say(f"Timelines: {Path(result.pictures[0]).parent}, first {Path(result.pictures[0]).name}")
