@@ -6,6 +6,7 @@ token in this process's environment only: Ray's own default would write one to t
 
 import os
 import secrets
+import sys
 from pathlib import Path
 
 
@@ -14,7 +15,7 @@ def _has_token() -> bool:
     return bool(named) or (Path.home() / ".ray" / "auth_token").exists()
 
 
-if "RAY_AUTH_MODE" not in os.environ:
+if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:  # else too late: whoever imported Ray has chosen
     if "RAY_ADDRESS" in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token" if _has_token() else "disabled"
     else:

@@ -27,7 +27,8 @@ from nrray.storage import Folder
 from nrray.types import US_PER_SECOND
 
 PLAN_VIDEOS, PLAN_HOURS = 10_000, 1.0
-LOOPS = ("pinned", "one_thread", "all_threads", "decode_ahead", "read_videos")
+LOOPS = ("pinned", "one_thread", "all_threads", "decode_ahead", "read_videos", "read_videos_shared")
+GROWTH = 10
 
 
 def benched_decode(video: str | None, reporter: Reporter) -> dict[str, Any]:
@@ -50,7 +51,8 @@ def benched_decode(video: str | None, reporter: Reporter) -> dict[str, Any]:
 
 
 def benched_relabel(archive: str | None, reporter: Reporter) -> dict[str, Any]:
-    """`relabel` against plain loops of the same decode and model, and against ray.data.read_videos + map_batches.
+    """`relabel` against plain loops of the same decode and model, and against ray.data.read_videos + map_batches;
+    and its memory when the archive is larger.
 
     Video seconds per second, start-up excluded: from the first labelled unit (or video) to the last. Each runs in a
     process of its own, one after the other.
@@ -68,6 +70,11 @@ def benched_relabel(archive: str | None, reporter: Reporter) -> dict[str, Any]:
         for name in ("relabel", *LOOPS):
             figures[name] = _measured(name, manifest, str(root / f"out-{name}"))
             reporter.say(f"{name}: {figures[name]['video_seconds_per_second']:.2f} video seconds per second")
+        grown = str(root / f"archive-{GROWTH}")
+        _grow(archive, grown)
+        scan(ScanConfig(archive=grown, output=str(root / "scan-grown")), reporter)
+        grown_manifest = str(root / "scan-grown" / "manifest.parquet")
+        figures["relabel_grown"] = _measured("relabel", grown_manifest, str(root / "out-grown"))
     ours = figures["relabel"]["video_seconds_per_second"]
     unpinned = max(figures[name]["video_seconds_per_second"] for name in ("one_thread", "all_threads", "decode_ahead"))
     return {
@@ -76,9 +83,23 @@ def benched_relabel(archive: str | None, reporter: Reporter) -> dict[str, Any]:
         "ratios": {
             "relabel / loop pinned to one core": ours / figures["pinned"]["video_seconds_per_second"],
             "relabel / best unpinned loop": ours / unpinned,
-            "relabel / read_videos + map_batches": ours / figures["read_videos"]["video_seconds_per_second"],
+            "relabel / read_videos + map_batches, window by window": ours
+            / figures["read_videos"]["video_seconds_per_second"],
+            "relabel / read_videos + map_batches of our labeler": ours
+            / figures["read_videos_shared"]["video_seconds_per_second"],
+            f"peak memory, archive {GROWTH} times as large": figures["relabel_grown"]["peak_memory_mib"]
+            / figures["relabel"]["peak_memory_mib"],
         },
     }
+
+
+def _grow(archive: str, folder: str) -> None:
+    """`GROWTH` names for every video of a local archive: each is a video of its own, none takes room."""
+    for file in (path for path in Path(archive).rglob("*") if path.is_file()):
+        for copy in range(GROWTH):
+            target = Path(folder) / f"copy-{copy}" / file.relative_to(archive)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(file, target)
 
 
 def _measured(name: str, manifest: str, output: str) -> dict[str, float]:

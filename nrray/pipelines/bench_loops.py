@@ -14,10 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from nrray.decode import DecodeConfig, FrameRequest, sample_frames
 from nrray.labels import read_label_set
-from nrray.models import Device, ModelConfig, load_labeler
+from nrray.models import Device, ModelConfig, load_labeler, read_artefact, resolve_model_path
+from nrray.models.artefact import HEAD_FILE
+from nrray.models.config import EMBEDDED
 from nrray.pipelines.cluster import ray_session
 from nrray.plan import Packing, plan_units
 from nrray.sampling import Sampling, unit_samples_us, unit_window_samples, window_count, window_spans_us
@@ -81,35 +86,77 @@ def _ahead(units: list[dict[str, Any]], sampling: Sampling) -> Iterator[Frames]:
 
 
 class LabelVideo:
-    """What a user would give to map_batches: a video's frames in, its windows labelled."""
+    """What a careful user would give to map_batches: a video's frames in, its windows labelled, shared frames encoded
+    once, which is this package's own labeler."""
 
     def __init__(self) -> None:
         self._labeler = load_labeler(ModelConfig(device=Device.CPU), read_label_set())
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        sampling = Sampling()
-        times_us = np.rint(np.asarray([t[0] for t in batch["frame_timestamp"]]) * US_PER_SECOND).astype(np.int64)
-        duration_us = int(times_us[-1] + np.median(np.diff(times_us)))
-        num_windows = int(window_count(sampling, np.array([duration_us]))[0])
-        samples = unit_samples_us(sampling, start_us=0, first_window=0, num_windows=num_windows)
-        frame_of_sample = np.maximum(np.searchsorted(times_us, samples, side="right") - 1, 0)
-        used, position = np.unique(frame_of_sample, return_inverse=True)
-        starts, ends = window_spans_us(
-            sampling, start_us=0, duration_us=duration_us, first_window=0, num_windows=num_windows
-        )
-        frames = Frames(
-            pixels=np.stack([batch["frame"][index] for index in used]),
-            pts_us=times_us[used],
-            window_frames=position.astype(np.int32)[unit_window_samples(sampling, num_windows)],
-            window_start_us=starts,
-            window_end_us=ends,
-        )
-        labels = self._labeler.label(frames)
-        return {"seconds": np.array([num_windows * sampling.stride_seconds]), "score": labels.scores[:1, 0]}
+        frames = frames_of_rows(batch)
+        scores = self.scores(frames)
+        seconds = len(frames.window_frames) * Sampling().stride_seconds
+        return {"seconds": np.array([seconds]), "score": scores[:1, 0]}
+
+    def scores(self, frames: Frames) -> np.ndarray:
+        """(W, A) scores."""
+        return self._labeler.label(frames).scores
 
 
-def read_videos_pipeline(manifest: pa.Table) -> float:
-    """ray.data.read_videos (one row per frame) and map_batches on a pool of actors, one video a batch."""
+class LabelWindows(LabelVideo):
+    """What the model's documentation teaches: each window's frames through processor and model, then the head."""
+
+    def __init__(self) -> None:
+        torch.set_num_threads(1)
+        folder = resolve_model_path(EMBEDDED)
+        artefact = read_artefact(folder)
+        assert artefact is not None
+        self._model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+        self._processor = AutoProcessor.from_pretrained(folder)
+        head = load_file(folder / HEAD_FILE)
+        self._weight, self._bias = head["weight"], head["bias"]
+        images: list[dict[str, str]] = [{"type": "image"}] * artefact.sampling.frames_per_window
+        content = [*images, {"type": "text", "text": artefact.prompt}]
+        self._text = self._processor.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+
+    def scores(self, frames: Frames) -> np.ndarray:
+        """(W, A) scores."""
+        rows = []
+        for used in frames.window_frames:
+            inputs = self._processor(text=[self._text], images=[list(frames.pixels[used])], return_tensors="pt")
+            with torch.inference_mode():
+                hidden = self._model.model(**inputs).last_hidden_state[0]
+                is_frame = inputs["input_ids"][0] == self._model.config.image_token_id
+                rows.append(torch.sigmoid(self._weight @ hidden[is_frame].mean(dim=0) + self._bias).numpy())
+        return np.stack(rows)
+
+
+def frames_of_rows(batch: dict[str, np.ndarray]) -> Frames:
+    """The windows of a whole video from the rows of `read_videos`, one per decoded frame."""
+    sampling = Sampling()
+    times_us = np.rint(np.asarray([t[0] for t in batch["frame_timestamp"]]) * US_PER_SECOND).astype(np.int64)
+    duration_us = int(times_us[-1] + np.median(np.diff(times_us)))
+    num_windows = int(window_count(sampling, np.array([duration_us]))[0])
+    samples = unit_samples_us(sampling, start_us=0, first_window=0, num_windows=num_windows)
+    frame_of_sample = np.maximum(np.searchsorted(times_us, samples, side="right") - 1, 0)
+    used, position = np.unique(frame_of_sample, return_inverse=True)
+    starts, ends = window_spans_us(
+        sampling, start_us=0, duration_us=duration_us, first_window=0, num_windows=num_windows
+    )
+    return Frames(
+        pixels=np.stack([batch["frame"][index] for index in used]),
+        pts_us=times_us[used],
+        window_frames=position.astype(np.int32)[unit_window_samples(sampling, num_windows)],
+        window_start_us=starts,
+        window_end_us=ends,
+    )
+
+
+def read_videos_pipeline(manifest: pa.Table, labeler: type[LabelVideo]) -> float:
+    """ray.data.read_videos (one row per frame) and map_batches on a pool of actors, one video a batch. One CPU reads,
+    two actors share each of the others (one of them a machine of one CPU has, too)."""
     sampling = Sampling()
     paths = [
         uri for uri, status in zip(*(manifest[c].to_pylist() for c in ("uri", "status")), strict=True) if status == "ok"
@@ -122,7 +169,7 @@ def read_videos_pipeline(manifest: pa.Table) -> float:
         cpus = max(1, int(ray.cluster_resources()["CPU"]) - 1)
         dataset = ray.data.read_videos(
             paths, include_timestamps=True, resize=(sampling.frame_height_px, sampling.frame_width_px)
-        ).map_batches(LabelVideo, batch_size=None, compute=ray.data.ActorPoolStrategy(size=cpus), num_cpus=0.5)
+        ).map_batches(labeler, batch_size=None, compute=ray.data.ActorPoolStrategy(size=2 * cpus), num_cpus=0.5)
         for batch in dataset.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
             done.append((time.perf_counter(), float(batch["seconds"].sum())))
     return sum(seconds for _, seconds in done[1:]) / (done[-1][0] - done[0][0])
@@ -137,7 +184,8 @@ def main(kind: str, manifest_path: str) -> dict[str, float]:
         "one_thread": lambda: plain_loop(manifest, num_threads=1, decodes_ahead=False),
         "all_threads": lambda: plain_loop(manifest, num_threads=os.cpu_count() or 1, decodes_ahead=False),
         "decode_ahead": lambda: plain_loop(manifest, num_threads=os.cpu_count() or 1, decodes_ahead=True),
-        "read_videos": lambda: read_videos_pipeline(manifest),
+        "read_videos": lambda: read_videos_pipeline(manifest, LabelWindows),
+        "read_videos_shared": lambda: read_videos_pipeline(manifest, LabelVideo),
     }
     return {"video_seconds_per_second": rates[kind]()}
 

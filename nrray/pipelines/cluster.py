@@ -207,7 +207,8 @@ def streamed_rows(dataset: ray.data.Dataset, *, stall_timeout_seconds: int) -> I
     """The rows of `dataset`, one at a time, in order of completion. Raises the error of ours that ended it, or one
     that says in a sentence what Ray said in pages."""
     try:
-        for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=8):
+        # No prefetch: Ray fills that window before it hands out the first row, and a killed driver would lose the window.
+        for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for index in range(batch.num_rows):
                 yield batch.slice(index, 1)
     except (RayError, RayDataUserCodeException, SystemException) as error:

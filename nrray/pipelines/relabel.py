@@ -228,7 +228,7 @@ def _run(
     }
     pending = set(video_us)
     store = job.config.ledger
-    with _terminated_as_interrupt(), ray_session():
+    with ray_session(), _terminated_as_interrupt():  # in this order: starting Ray sets a handler of its own
         capacity = cluster_capacity()
         on_gpu = _on_gpu(job.config.model.device, capacity)
         pools = planned_pools(job.config.pools, capacity, num_units=work.num_rows, on_gpu=on_gpu)

@@ -1,0 +1,3 @@
+"""Ray is imported with the settings of nrray in every test of this folder."""
+
+import nrray.pipelines  # noqa: F401
