@@ -29,6 +29,7 @@ from nrray.types import US_PER_SECOND
 PLAN_VIDEOS, PLAN_HOURS = 10_000, 1.0
 LOOPS = ("pinned", "one_thread", "all_threads", "decode_ahead", "read_videos", "read_videos_shared")
 GROWTH = 10
+VIDEO_FORMAT = "720p H.264 at 25 frames/s"
 
 
 def benched_decode(video: str | None, reporter: Reporter) -> dict[str, Any]:
@@ -36,18 +37,21 @@ def benched_decode(video: str | None, reporter: Reporter) -> dict[str, Any]:
     if video is not None:
         return bench_decode(video)
     with tempfile.TemporaryDirectory() as folder:
-        config = SimulateConfig(
-            output=folder,
-            num_cases=1,
-            videos_per_case=1,
-            case_seconds=60,
-            width_px=1280,
-            height_px=720,
-            frames_per_second=25,
-        )
-        reporter.say("simulating one minute of 720p H.264 at 25 frames/s")
-        simulate(config, reporter)
+        reporter.say(f"simulating one minute of {VIDEO_FORMAT}")
+        simulate(_minutes_of_video(folder, num_videos=1), reporter)
         return bench_decode(str(next(Path(folder).rglob("*.mp4"))))
+
+
+def _minutes_of_video(folder: str, *, num_videos: int) -> SimulateConfig:
+    return SimulateConfig(
+        output=folder,
+        num_cases=num_videos,
+        videos_per_case=1,
+        case_seconds=60,
+        width_px=1280,
+        height_px=720,
+        frames_per_second=25,
+    )
 
 
 def benched_relabel(archive: str | None, reporter: Reporter) -> dict[str, Any]:
@@ -60,8 +64,8 @@ def benched_relabel(archive: str | None, reporter: Reporter) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         if archive is None:
-            reporter.say("simulating 12 videos of one minute, 320x240")
-            config = SimulateConfig(output=str(root / "archive"), num_cases=12, videos_per_case=1, case_seconds=60)
+            reporter.say(f"simulating 12 videos of one minute, {VIDEO_FORMAT}")
+            config = _minutes_of_video(str(root / "archive"), num_videos=12)
             archive = str(Path(simulate(config, reporter).folder) / "videos")
         scan_config = ScanConfig(archive=archive, output=str(root / "scan"))
         scan(scan_config, reporter)
@@ -117,7 +121,8 @@ def _measured(name: str, manifest: str, output: str) -> dict[str, float]:
 
 
 class TreeMemory:
-    """Peak of the summed proportional memory of this process and all below it, sampled twice a second."""
+    """Peak of the summed proportional memory of this process and all below it, sampled every two seconds: a look
+    costs a walk through every process's page tables."""
 
     def __init__(self) -> None:
         self.peak_mib = 0.0
@@ -134,7 +139,7 @@ class TreeMemory:
 
     def _watch(self) -> None:
         me = psutil.Process()
-        while not self._stop.wait(0.5):
+        while not self._stop.wait(2.0):
             total = 0
             for process in [me, *me.children(recursive=True)]:
                 try:

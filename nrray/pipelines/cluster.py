@@ -14,7 +14,7 @@ import pyarrow as pa
 import ray
 import ray.data
 from pydantic import Field
-from ray.data import DataContext
+from ray.data import DataContext, ExecutionResources
 from ray.data.exceptions import RayDataUserCodeException, SystemException
 from ray.exceptions import RayError
 
@@ -225,9 +225,10 @@ def streamed_rows(dataset: ray.data.Dataset, *, stall_timeout_seconds: int) -> I
         ) from error
 
 
-def data_context(*, stall_timeout_seconds: int) -> DataContext:
+def data_context(*, stall_timeout_seconds: int, store_bytes: int | None = None) -> DataContext:
     """Ray Data as both stages of a run want it: silent, bounded, every row a block of its own, so that it moves on as
-    soon as it is done."""
+    soon as it is done. `store_bytes` bounds what waits between the stages; Ray's own bound is half the object store.
+    """
     context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -236,6 +237,8 @@ def data_context(*, stall_timeout_seconds: int) -> DataContext:
     context.max_errored_blocks = 0
     context.target_max_block_size = 1
     context.target_min_block_size = 1
+    if store_bytes is not None:
+        context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=store_bytes)
     return context
 
 

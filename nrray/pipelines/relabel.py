@@ -31,6 +31,7 @@ from nrray.labels import LabelSet, read_label_set
 from nrray.ledger import Ledger, LedgerWriter, bind_identity, missing_units, unit_counts
 from nrray.models import Device, ModelConfig, model_digest, read_artefact, resolve_model_path
 from nrray.pipelines.cluster import (
+    MIB,
     Capacity,
     PoolPlan,
     Pools,
@@ -294,7 +295,10 @@ def _results(job: _Job, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) -> Ite
         "limits": config.entries,
     }
     model = config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU})
-    with DataContext.current(data_context(stall_timeout_seconds=config.pools.stall_timeout_seconds)):
+    # Two units wait for each worker: decoders that run further ahead fill memory and gain nothing.
+    store_bytes = 2 * (pools.num_decoders + pools.num_labelers) * config.packing.max_unit_mib * MIB
+    context = data_context(stall_timeout_seconds=config.pools.stall_timeout_seconds, store_bytes=store_bytes)
+    with DataContext.current(context):
         dataset = (
             ray.data.from_arrow(_blocks(work, pools.num_decoders))
             .map_batches(
