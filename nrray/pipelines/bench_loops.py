@@ -60,7 +60,8 @@ def decoded(unit: dict[str, Any], sampling: Sampling) -> Frames:
 
 
 def plain_loop(manifest: pa.Table, *, num_threads: int, decodes_ahead: bool) -> tuple[float, float]:
-    """Video seconds and wall seconds, start-up excluded, of one process: decode a unit, label it, next; or decode the next one meanwhile."""
+    """Video seconds and wall seconds, start-up excluded, of one process: decode a unit, label it, next; or decode the
+    next one meanwhile."""
     sampling = Sampling()
     labeler = load_labeler(ModelConfig(device=Device.CPU, num_threads=num_threads), read_label_set())
     units = units_of(manifest)
@@ -155,8 +156,8 @@ def frames_of_rows(batch: dict[str, np.ndarray]) -> Frames:
 
 
 def read_videos_pipeline(manifest: pa.Table, labeler: type[LabelVideo]) -> tuple[float, float]:
-    """Video seconds and wall seconds, start-up included, of ray.data.read_videos (one row per frame) and map_batches on a pool of actors, one video a batch. One CPU reads,
-    two actors share each of the others (one of them a machine of one CPU has, too)."""
+    """Video seconds and wall seconds, start-up included, of ray.data.read_videos (one row per frame) and map_batches on
+    a pool of actors, one video a batch. One CPU reads, two actors share each of the others."""
     sampling = Sampling()
     paths = [
         uri for uri, status in zip(*(manifest[c].to_pylist() for c in ("uri", "status")), strict=True) if status == "ok"
