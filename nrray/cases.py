@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.core import url_to_fs
 
 from nrray.errors import DataError
+from nrray.storage import located
 from nrray.types import Case
 
 CASE_SCHEMA = pa.schema(
@@ -34,7 +34,7 @@ def read_cases(uri: str) -> list[Case]:
 
     Raises DataError that names the line (CSV) or row (Parquet).
     """
-    fs, path = url_to_fs(uri)
+    fs, path = located(uri)
     try:
         data = fs.cat_file(path)
     except FileNotFoundError:

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import ray
-from fsspec.core import url_to_fs
 from pydantic import Field
 from ray.data import ActorPoolStrategy, DataContext
 
@@ -31,7 +30,7 @@ from nrray.manifest import (
 from nrray.pipelines.cluster import cluster_capacity, data_context, ray_session, streamed_rows
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.progress import Progress
-from nrray.storage import Folder, absolute_uri, is_local, source_facts
+from nrray.storage import Folder, absolute_uri, is_local, located, source_facts
 from nrray.tables import table_from_rows
 from nrray.types import US_PER_SECOND, Case, ProbeStatus, Video
 
@@ -161,7 +160,7 @@ def _local_files(archive: str) -> Iterator[Listed]:
 
 
 def _remote_files(archive: str) -> Iterator[Listed]:
-    fs, root = url_to_fs(archive)
+    fs, root = located(archive)
     fs.invalidate_cache()
     if not fs.isdir(root):
         raise DataError(f"archive not found: {archive}")
@@ -250,7 +249,7 @@ def _settled_facts(file: Listed) -> tuple[int, int]:
 
 def _content_id(uri: str, size_bytes: int) -> str:
     starts = sorted({0, max(size_bytes // 2 - CHUNK_BYTES // 2, 0), max(size_bytes - CHUNK_BYTES, 0)})
-    fs, path = url_to_fs(uri)
+    fs, path = located(uri)
     try:
         with fs.open(path, "rb") as file:
             chunks = []

@@ -23,7 +23,7 @@ from tests.pipelines.support import run_json, tables
 from tests.videos import write_sound, write_video
 
 QUIET = Reporter(is_json=True)
-ODD_NAME = "a b'c\"d\ne <b>ü€<br> $x$.mp4"
+ODD_NAME = "a::b #'c\"d\ne <b>ü€<br> $x$.mp4"
 
 pytestmark = pytest.mark.timeout(300)
 
