@@ -1,0 +1,93 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nrray.annotations import (
+    TruthSegment,
+    millisecond_text,
+    read_millisecond_text,
+    read_truth,
+    truth_with_video_ids,
+    window_targets,
+)
+from nrray.errors import DataError
+from nrray.labels import read_label_set
+
+ACTIVITIES = read_label_set().activities
+NAMES = [activity.name for activity in ACTIVITIES]
+
+
+def segment(activity, start_us, end_us):
+    return TruthSegment(video_path="v.mp4", activity=activity, start_us=start_us, end_us=end_us, source="s")
+
+
+def test_millisecond_text_gives_whole_milliseconds_back(tmp_path):
+    segments = [segment("suction", 1_000, 5_000_000), segment("stimulation", 2_000_000, 2_500_000)]
+    path = tmp_path / "v.txt"
+    path.write_text(millisecond_text(segments))
+    assert path.read_text() == "suction\t1\t5000\t4999\nstimulation\t2000\t2500\t500\n"
+    assert read_millisecond_text(path, video_path="v.mp4", source="s") == segments
+
+
+def test_blanks_may_stand_for_tabs_and_empty_lines_are_skipped(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_text("suction 1 5 4\n\n")
+    assert read_millisecond_text(path, video_path="v.mp4", source="s") == [segment("suction", 1_000, 5_000)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("suction\t1\t5\t4\nsuction\t1\t5\n", "line 2: found 3 fields"),
+        ("suction\t1.5\t5\t4\n", "line 1: times must be whole milliseconds"),
+        ("suction\t1\t5\t5\n", "line 1: start 1, end 5 and duration 5 do not fit together"),
+        ("suction\t5\t1\t-4\n", "line 1: .* do not fit together"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(tmp_path, text, message):
+    path = tmp_path / "v.txt"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_millisecond_text(path, video_path="v.mp4", source="s")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(NAMES), st.integers(0, 12_000), st.integers(1, 6_000)).map(
+            lambda drawn: (drawn[0], drawn[1], drawn[1] + drawn[2])
+        ),
+        max_size=8,
+    )
+)
+def test_targets_are_the_covered_milliseconds_counted_one_by_one(spans_ms):
+    starts = np.arange(0, 10_000, 1_000, dtype=np.int64)
+    table = pa.table(
+        {
+            "activity": pa.array([name for name, _, _ in spans_ms], pa.string()),
+            "start_us": pa.array([start * 1000 for _, start, _ in spans_ms], pa.int64()),
+            "end_us": pa.array([end * 1000 for _, _, end in spans_ms], pa.int64()),
+        }
+    )
+    found = window_targets(table, ACTIVITIES, starts * 1000, (starts + 3_000) * 1000)
+    for column, activity in enumerate(ACTIVITIES):
+        covered = np.zeros(20_000, bool)
+        for name, start, end in spans_ms:
+            if name == activity.name:
+                covered[start:end] = True
+        expected = [covered[start : start + 3_000].sum() > activity.positive_coverage * 3_000 for start in starts]
+        assert found[:, column].tolist() == expected
+
+
+def test_truth_of_videos_that_the_manifest_lacks_is_refused():
+    truth = pa.table({"video_path": ["a.mp4", "b.mp4"]})
+    manifest = pa.table({"path": ["a.mp4"], "video_id": ["id-a"]})
+    assert truth_with_video_ids(truth.slice(0, 1), manifest)["video_id"].to_pylist() == ["id-a"]
+    with pytest.raises(DataError, match=r"1 videos of the truth are not in the manifest: \['b.mp4'\]"):
+        truth_with_video_ids(truth, manifest)
+
+
+def test_a_folder_without_truth_is_said(tmp_path):
+    with pytest.raises(DataError, match=r"no segments\.parquet"):
+        read_truth(tmp_path)
