@@ -39,27 +39,30 @@ def read_cases(uri: str) -> list[Case]:
         data = fs.cat_file(path)
     except FileNotFoundError:
         raise DataError(f"case sidecar not found: {uri}") from None
+    except OSError as error:
+        raise DataError(f"case sidecar {uri} cannot be read: {error}") from None
     rows: list[dict[str, Any]]
     if path.lower().endswith(".parquet"):
         try:
             rows = pq.read_table(pa.BufferReader(data)).to_pylist()
         except pa.ArrowInvalid as error:
             raise DataError(f"{uri} is not a readable Parquet table: {error}") from None
-        first = 1
+        places = [f"row {number}" for number in range(1, len(rows) + 1)]
     else:
         try:
-            rows = list(csv.DictReader(StringIO(data.decode("utf-8-sig"), newline="")))
+            reader = csv.DictReader(StringIO(data.decode("utf-8-sig"), newline=""))
+            numbered = [(f"line {reader.line_num}", row) for row in reader]
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{uri} is not a CSV text in UTF-8: {error}") from None
-        first = 2
-    cases = [_case(row, f"{uri}, line {number}") for number, row in enumerate(rows, start=first)]
-    seen: dict[str, int] = {}
-    for number, case in enumerate(cases, start=first):
+        places, rows = [place for place, _ in numbered], [row for _, row in numbered]
+    cases = [_case(row, f"{uri}, {place}") for place, row in zip(places, rows, strict=True)]
+    seen: dict[str, str] = {}
+    for place, case in zip(places, cases, strict=True):
         if case.video_path in seen:
             raise DataError(
-                f"{uri}, line {number}: {case.video_path!r} is also on line {seen[case.video_path]}; a video shows one case"
+                f"{uri}, {place}: {case.video_path!r} is also on {seen[case.video_path]}; a video shows one case"
             )
-        seen[case.video_path] = number
+        seen[case.video_path] = place
     return cases
 
 
@@ -94,6 +97,8 @@ def _microseconds(value: Any, name: str, where: str) -> int | None:
     if value in (None, ""):
         return None
     try:
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+            raise TypeError
         return int(value)
     except (TypeError, ValueError):
         raise DataError(f"{where}: {name} is {value!r}; expected whole microseconds") from None

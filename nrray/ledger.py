@@ -6,6 +6,7 @@ once: an `ok` row before any other, then the one with more attempts, then the la
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from nrray.errors import DataError, IdentityError
+from nrray.errors import DataError, IdentityError, NrrayError
 from nrray.storage import Folder
 from nrray.types import UnitStatus
 
@@ -59,6 +60,10 @@ class Ledger:
 
     def create(self) -> None:
         self._folder.create()
+
+    def remove_leftovers(self) -> None:
+        """Delete what killed writers did not finish. Only for whoever is the one writer."""
+        self._folder.remove_leftovers()
 
     def append(self, results: pa.Table) -> str:
         """Write `results` (RESULT_SCHEMA) as one file; returns its name. Raises StorageError."""
@@ -143,7 +148,8 @@ def _winners(table: pa.Table) -> pa.Table:
 
 
 class LedgerWriter:
-    """Collects results and writes them `max_units` at a time, or whatever there is after `max_seconds`."""
+    """Collects results and writes them `max_units` at a time, or whatever there is after `max_seconds`, also while no
+    further result comes: a thread minds the clock."""
 
     def __init__(self, ledger: Ledger, *, max_units: int, max_seconds: float) -> None:
         self._ledger = ledger
@@ -151,28 +157,51 @@ class LedgerWriter:
         self._max_seconds = max_seconds
         self._pending: list[pa.Table] = []
         self._oldest = 0.0
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._clock = threading.Thread(target=self._mind_the_clock, daemon=True)
+        self._failure: NrrayError | None = None
 
     def __enter__(self) -> "LedgerWriter":
+        self._clock.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._stop.set()
+        self._clock.join()
         self.flush()
 
     def add(self, result: pa.Table) -> bool:
         """Take one unit's row; returns whether a file was written. Raises StorageError."""
-        if not self._pending:
-            self._oldest = time.monotonic()
-        self._pending.append(result)
-        if len(self._pending) < self._max_units and time.monotonic() - self._oldest < self._max_seconds:
-            return False
+        if self._failure is not None:
+            raise self._failure
+        with self._lock:
+            if not self._pending:
+                self._oldest = time.monotonic()
+            self._pending.append(result)
+            if len(self._pending) < self._max_units and not self._is_late():
+                return False
         self.flush()
         return True
 
     def flush(self) -> None:
-        """Write what is pending."""
-        if self._pending:
-            results, self._pending = pa.concat_tables(self._pending), []
-            self._ledger.append(results)
+        """Write what is pending. Raises StorageError; what could not be written is still pending then."""
+        with self._lock:
+            if self._pending:
+                self._ledger.append(pa.concat_tables(self._pending))
+                self._pending = []
+
+    def _is_late(self) -> bool:
+        return bool(self._pending) and time.monotonic() - self._oldest >= self._max_seconds
+
+    def _mind_the_clock(self) -> None:
+        while not self._stop.wait(min(1.0, self._max_seconds / 2)):
+            if self._is_late():
+                try:
+                    self.flush()
+                except NrrayError as error:
+                    self._failure = error  # told to whoever adds the next result
+                    return
 
 
 def bind_identity(output: Folder, identity: Mapping[str, Any]) -> None:
@@ -180,15 +209,26 @@ def bind_identity(output: Folder, identity: Mapping[str, Any]) -> None:
 
     Raises IdentityError that names what differs.
     """
-    if not output.exists("identity.json"):
+    if bound_identity(output) is None:
         output.write_json("identity.json", dict(identity))
+    check_identity(output, identity)
+
+
+def bound_identity(output: Folder) -> dict[str, Any] | None:
+    """What an output is tied to; None where it is new."""
+    return dict(output.read_json("identity.json")) if output.exists("identity.json") else None
+
+
+def check_identity(output: Folder, identity: Mapping[str, Any]) -> None:
+    """Raises IdentityError where an output is tied to something else than what `identity` names."""
+    before = bound_identity(output)
+    if before is None:
         return
-    before = output.read_json("identity.json")
     identity = json.loads(json.dumps(dict(identity)))  # as it reads back: tuples are lists
     differing = [
-        f"  {key}: this output {before.get(key)!r}, this run {identity.get(key)!r}"
-        for key in sorted({*before, *identity})
-        if before.get(key) != identity.get(key)
+        f"  {key}: this output {before.get(key)!r}, this run {value!r}"
+        for key, value in sorted(identity.items())
+        if before.get(key) != value
     ]
     if differing:
         raise IdentityError(

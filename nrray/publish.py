@@ -29,6 +29,7 @@ from nrray.timeline import (
     COVERAGE_SCHEMA,
     LABEL_SCHEMA,
     SEGMENT_SCHEMA,
+    Restate,
     SegmentRule,
     coverage_rows,
     label_rows,
@@ -82,6 +83,7 @@ def publish_version(
     rule: SegmentRule,
     source: str,
     run: Mapping[str, Any],
+    restated: Restate | None = None,
 ) -> Published:
     """Write the next version from everything that the ledger holds of the planned units. Raises StorageError."""
     known = version_names(output)
@@ -97,7 +99,7 @@ def publish_version(
         files.write("coverage.parquet", unreadable_rows(bad, source=source))
         for video_ids in _groups(units):
             results = ledger.results(video_ids, planned)
-            labels = label_rows(results, paths=paths, activities=activities, source=source, thresholds=rule.thresholds)
+            labels = label_rows(results, paths=paths, activities=activities, source=source, restated=restated)
             coverage = (
                 pa.concat_tables(
                     [
@@ -133,6 +135,20 @@ def publish_version(
         num_segments=counts["segments.parquet"],
         num_windows=window_counts,
     )
+
+
+def point_latest(output: Folder, name: str) -> None:
+    """Make `latest` the version `name`; nothing to do where it is, or where storage has no links."""
+    if not output.is_local:
+        return
+    latest, target = Path(output.path("latest")), Path("versions") / name
+    if latest.is_symlink() and Path(os.readlink(latest)) == target:
+        return
+    link = Path(output.path(".tmp-latest"))
+    with storage_errors(f"cannot link {latest}"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        os.replace(link, latest)
 
 
 class _VersionFiles:
@@ -183,10 +199,7 @@ class _VersionFiles:
                 final.filesystem.put_file(str(self._temporary / table), final.path(table))
             return
         os.rename(self._temporary, self._versions.path(self._name))
-        link = Path(self._output.path(".tmp-latest"))
-        link.unlink(missing_ok=True)
-        link.symlink_to(Path("versions") / self._name)
-        os.replace(link, self._output.path("latest"))
+        point_latest(self._output, self._name)
 
 
 def _groups(units: pa.Table) -> list[pa.Array]:

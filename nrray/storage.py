@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import json
+import math
 import os
 import re
 import secrets
@@ -220,7 +221,9 @@ def source_facts(uri: str) -> tuple[int, int]:
         raise DecodeError(ErrorKind.MISSING, f"{uri} is not there any more") from None
     except OSError as error:
         raise DecodeError(ErrorKind.UNREADABLE, f"{uri} cannot be read: {error}") from None
-    modified = next((info[key] for key in ("LastModified", "mtime", "created", "updated") if info.get(key)), 0)
+    modified = next(
+        (info[key] for key in ("LastModified", "last_modified", "mtime", "updated", "created") if info.get(key)), 0
+    )
     if isinstance(modified, str):  # ISO 8601; Python 3.10 reads no trailing Z
         modified = datetime.fromisoformat(modified.replace("Z", "+00:00"))
     seconds = modified.timestamp() if isinstance(modified, datetime) else float(modified)
@@ -233,7 +236,8 @@ def check_unchanged(uri: str, *, size_bytes: int, modified_us: int) -> None:
     if (size_now, modified_now) != (size_bytes, modified_us):
         raise DecodeError(
             ErrorKind.CHANGED,
-            f"{uri} changed since the scan ({size_bytes} bytes then, {size_now} now): scan again, then relabel again",
+            f"{uri} changed since the scan ({size_bytes} bytes then, {size_now} now): scan again, then relabel again "
+            f"(with --retry-failed where only its time changed)",
         )
 
 
@@ -305,13 +309,15 @@ class WriterLock:
             self._folder.filesystem.pipe_file(path, lease, mode="create")
         except FileExistsError:
             current = self._current_lease()
-            age_seconds = time.time() - json.loads(current or b'{"since_unix": 0}')["since_unix"]
+            age_seconds = _lease_age_seconds(current)
             if age_seconds < self.LEASE_SECONDS:
                 raise OutputBusyError(
                     f"{self._folder} is being written by another run ({(current or b'').decode(errors='replace')}); "
                     f"if that run is dead, its lease ends in {self.LEASE_SECONDS - age_seconds:.0f} s."
                 ) from None
             self._folder.write_bytes("lock", lease)
+            if self._current_lease() != lease:
+                raise OutputBusyError(f"{self._folder} was taken over by another run at the same moment.") from None
         self._lease = lease
 
     def _current_lease(self) -> bytes | None:
@@ -319,6 +325,14 @@ class WriterLock:
             return self._folder.read_bytes("lock")
         except FileNotFoundError:
             return None
+
+
+def _lease_age_seconds(lease: bytes | None) -> float:
+    """Since when a lease stands; one that cannot be read is no lease."""
+    try:
+        return float(time.time() - json.loads(lease or b"")["since_unix"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def _locked_within(descriptor: int, *, seconds: float) -> bool:
@@ -339,8 +353,7 @@ def is_locked(folder: Folder) -> bool:
     if not folder.exists("lock"):
         return False
     if not folder.is_local:
-        age_seconds = time.time() - folder.read_json("lock")["since_unix"]
-        return bool(age_seconds < WriterLock.LEASE_SECONDS)
+        return _lease_age_seconds(folder.read_bytes("lock")) < WriterLock.LEASE_SECONDS
     with storage_errors(f"cannot read {folder.path('lock')}"):
         descriptor = os.open(folder.path("lock"), os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -5,7 +5,7 @@ labelled windows over it say `present`; gaps up to `merge_gap_seconds` are close
 looked at; then what is shorter than `min_length_seconds` is dropped.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +59,10 @@ SEGMENT_SCHEMA = pa.schema(
         pa.field("schema_version", pa.int16(), nullable=False),
     ]
 )
+
+
+Restate = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.uint8]]
+"""(W, A) scores and states to (W, A) states."""
 
 
 class SegmentRule(Section):
@@ -152,23 +156,19 @@ def label_rows(
     paths: Mapping[str, str],
     activities: Sequence[str],
     source: str,
-    thresholds: Mapping[str, float],
+    restated: Restate | None = None,
 ) -> pa.Table:
-    """One row per labelled window and activity of `results` (the ledger's rows), LABEL_SCHEMA."""
+    """One row per labelled window and activity of `results` (the ledger's rows), LABEL_SCHEMA.
+
+    `restated` decides states anew from scores, where other thresholds than the model's are asked for.
+    """
     windows = _windows(results)
     num_activities = len(activities)
     labelled = windows.labelled
     scores = windows.scores.reshape(-1, num_activities)[labelled]
-    states = windows.states.reshape(-1, num_activities)[labelled].copy()
-    for position, activity in enumerate(activities):
-        if activity in thresholds:
-            is_scored = np.isfinite(scores[:, position])
-            decided = np.where(
-                scores[:, position] >= thresholds[activity],
-                STATE_INDEX[LabelState.PRESENT],
-                STATE_INDEX[LabelState.ABSENT],
-            )
-            states[:, position] = np.where(is_scored, decided, states[:, position])
+    states = windows.states.reshape(-1, num_activities)[labelled]
+    if restated is not None:
+        states = restated(scores, states)
     rows = int(labelled.sum()) * num_activities
     flat = scores.reshape(-1)
     answers = windows.answers

@@ -137,6 +137,7 @@ class Frames:
     window_frames: NDArray[np.int32]
     window_start_us: NDArray[np.int64]
     window_end_us: NDArray[np.int64]
+    frames_per_second: float  # of the grid that was sampled, whatever the video's own rate is
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,7 @@ def test_only_case_and_video_are_required(tmp_path):
         ("case_id,video_path\nc1,a.mp4\n,b.mp4\n", "line 3: no case_id"),
         ("case_id,video_path,birth_us\nc1,a.mp4,1.5\n", "line 2: birth_us is '1.5'; expected whole microseconds"),
         ("case_id,video_path\nc1,a.mp4\nc2,a.mp4\n", "line 3: 'a.mp4' is also on line 2"),
+        ("case_id,video_path\n\n\nc1,\n", "line 4: no video_path"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path, text, message):
@@ -67,6 +68,8 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path, text, message):
 def test_no_file_and_no_table_are_said(tmp_path):
     with pytest.raises(DataError, match="not found"):
         read_cases(str(tmp_path / "none.csv"))
+    with pytest.raises(DataError, match="cannot be read"):
+        read_cases(str(tmp_path))
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"PAR1")
     with pytest.raises(DataError, match="not a readable Parquet table"):

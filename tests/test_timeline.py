@@ -158,8 +158,8 @@ def made(*, activities=ACTIVITIES, seconds=(10.0, 7.0), start_us=0, **outcome):
     return results, {item.video_id: item.path for item in videos}
 
 
-def labels_of(results, paths, thresholds=None, activities=ACTIVITIES):
-    return label_rows(results, paths=paths, activities=activities, source="model:x", thresholds=thresholds or {})
+def labels_of(results, paths, restated=None, activities=ACTIVITIES):
+    return label_rows(results, paths=paths, activities=activities, source="model:x", restated=restated)
 
 
 def test_labels_have_one_row_per_labelled_window_and_activity():
@@ -205,20 +205,21 @@ def test_windows_without_labels_have_no_label_row():
     assert labels_of(results, paths).num_rows == 0
 
 
-def test_a_threshold_decides_present_from_absent_where_there_is_a_score():
+def test_states_may_be_decided_anew_from_scores():
     results, paths = made()
-    labels = labels_of(results, paths, thresholds={"suction": 0.25}).to_pylist()
-    for row in labels:
+    suction = list(ACTIVITIES).index("suction")
+
+    def restated(scores, states):
+        assert scores.shape == states.shape == (8 + 5, len(ACTIVITIES))
+        decided = states.copy()
+        decided[:, suction] = np.where(
+            scores[:, suction] >= 0.25, STATE_INDEX[LabelState.PRESENT], STATE_INDEX[LabelState.ABSENT]
+        )
+        return decided
+
+    for row in labels_of(results, paths, restated).to_pylist():
         limit = 0.25 if row["activity"] == "suction" else 0.5
         assert row["state"] == ("present" if row["score"] >= limit else "absent")
-
-
-def test_a_missing_score_keeps_its_state_whatever_the_threshold():
-    results, paths = made(score=math.nan)
-    unsure = [[STATE_INDEX[LabelState.UNSURE]] * len(row) for row in results["states"].to_pylist()]
-    results = results.set_column(results.column_names.index("states"), "states", pa.array(unsure, pa.list_(pa.uint8())))
-    rows = labels_of(results, paths, thresholds={"suction": 0.25}).to_pylist()
-    assert {(row["score"], row["state"]) for row in rows} == {(None, "unsure")}
 
 
 @pytest.mark.parametrize(("status", "expected"), [("ok", "ok"), ("failed", "failed"), ("quarantined", "quarantined")])

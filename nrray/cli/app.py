@@ -178,7 +178,7 @@ def relabel(
     """Label everything that the archive has and the output lacks; run it again to go on where it stopped."""
     from nrray.config import load_config
     from nrray.pipelines.console import Reporter
-    from nrray.pipelines.pictures import draw_pictures
+    from nrray.pipelines.pictures import missing_pictures
     from nrray.pipelines.relabel import RelabelConfig, RelabelOptions, report_relabel
     from nrray.pipelines.relabel import relabel as run_relabel
     from nrray.storage import Folder
@@ -187,7 +187,7 @@ def relabel(
     reporter = Reporter(is_json=as_json)
     options = RelabelOptions(limit_units=limit, dry_run=dry_run, retry_failed=retry_failed)
     result = run_relabel(settings, options, reporter)
-    pictures = draw_pictures(Folder(result.output)) if result.published else []
+    pictures = [] if dry_run else missing_pictures(Folder(result.output))
     command = shlex.join(["nrray", "relabel", *_config_words(config, set_)])
     report_relabel(result, pictures, command, reporter)
     _exit_if(result.has_failures)

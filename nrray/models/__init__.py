@@ -26,7 +26,7 @@ from nrray.models.labeler import (
     ModelKind,
     check_sampling,
 )
-from nrray.models.loading import load_labeler, measure_labeler
+from nrray.models.loading import is_device_lost, load_labeler, measure_labeler
 
 __all__ = [
     "Artefact",
@@ -39,6 +39,7 @@ __all__ = [
     "ModelKind",
     "Pooling",
     "check_sampling",
+    "is_device_lost",
     "load_labeler",
     "measure_labeler",
     "model_digest",

@@ -63,10 +63,11 @@ def resolve_model_path(path: str | Path) -> Path:
 
 
 def model_digest(path: str | Path) -> str:
-    """sha256 over names and contents of all files in the folder, in order of name. Raises ModelError."""
+    """sha256 over names and contents of the folder's files, in order of name, but those that no code reads: hidden
+    files and texts for people (*.md). Raises ModelError."""
     folder = resolve_model_path(path)
     total = hashlib.sha256()
-    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+    for file in sorted(file for file in folder.rglob("*") if file.is_file() and _is_read(file)):
         total.update(file.relative_to(folder).as_posix().encode() + b"\0")
         content = hashlib.sha256()
         with file.open("rb") as stream:
@@ -74,6 +75,10 @@ def model_digest(path: str | Path) -> str:
                 content.update(block)
         total.update(content.digest())
     return total.hexdigest()
+
+
+def _is_read(file: Path) -> bool:
+    return not file.name.startswith(".") and file.suffix.lower() != ".md"
 
 
 def read_artefact(path: str | Path) -> Artefact | None:

@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from nrray.errors import ModelError
 from nrray.models.artefact import model_digest, resolve_model_path
-from nrray.models.config import Device, Dtype, ModelConfig
+from nrray.models.config import Device, Dtype, ModelConfig, resolved_dtype
 from nrray.models.labeler import ModelInfo, ModelKind
 from nrray.sampling import Sampling
 
@@ -117,9 +117,8 @@ def torch_device(device: Device) -> torch.device:
 
 def torch_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
     """The number format to run in."""
-    if dtype is Dtype.AUTO:
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return torch.bfloat16 if dtype is Dtype.BFLOAT16 else torch.float32
+    resolved = resolved_dtype(dtype, on_gpu=device.type == "cuda")
+    return torch.bfloat16 if resolved is Dtype.BFLOAT16 else torch.float32
 
 
 def _check_files(folder: Path) -> None:

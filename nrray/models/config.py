@@ -25,6 +25,13 @@ class Dtype(str, Enum):
     BFLOAT16 = "bfloat16"
 
 
+def resolved_dtype(dtype: Dtype, *, on_gpu: bool) -> Dtype:
+    """What `auto` means on the devices at hand."""
+    if dtype is not Dtype.AUTO:
+        return dtype
+    return Dtype.BFLOAT16 if on_gpu else Dtype.FLOAT32
+
+
 class ModelConfig(Section):
     """Which model labels, and how it is run. Nothing here but `path` and `dtype` changes a score."""
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nrray.errors import ModelError
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import Checkpoint
-from nrray.types import US_PER_SECOND, Frames
+from nrray.types import Frames
 
 # Activations of 16 frames of 128 px still fit a CPU's cache: 1.4 times the frames/s of 128 at once.
 CPU_FRAMES_PER_FORWARD = 16
@@ -58,13 +58,6 @@ def family_of(checkpoint: Checkpoint) -> Family:
         f"model {checkpoint.folder}: found a {type(checkpoint.processor).__name__} without image or video processor, "
         f"expected one of the two. Add the checkpoint's preprocessor_config.json."
     )
-
-
-def frames_per_second_of(frames: Frames) -> float:
-    """The rate at which a unit was sampled, from the median step of its presentation times."""
-    steps = np.diff(frames.pts_us)
-    steps = steps[steps > 0]
-    return 1.0 if steps.size == 0 else US_PER_SECOND / float(np.median(steps))
 
 
 def window_pixels(frames: Frames, rows: slice) -> list[NDArray[np.uint8]]:

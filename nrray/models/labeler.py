@@ -51,16 +51,14 @@ class Labeler(Protocol):
         ...
 
 
-def check_sampling(info: ModelInfo, sampling: Sampling) -> None:
-    """Raise ModelError where a run would sample otherwise than the model was trained; a stride is free."""
-    if info.sampling is None:
-        return
+def check_sampling(sampling: Sampling, *, trained: Sampling, name: str) -> None:
+    """Raise ModelError where a run would sample otherwise than the model `name` was trained; a stride is free."""
     fixed = ("frames_per_second", "window_seconds", "frame_width_px", "frame_height_px")
-    wrong = [name for name in fixed if getattr(info.sampling, name) != getattr(sampling, name)]
+    wrong = [field for field in fixed if getattr(trained, field) != getattr(sampling, field)]
     if wrong:
-        found = ", ".join(f"{name}={getattr(sampling, name):g}" for name in wrong)
-        expected = ", ".join(f"{name}={getattr(info.sampling, name):g}" for name in wrong)
+        found = ", ".join(f"{field}={getattr(sampling, field):g}" for field in wrong)
+        expected = ", ".join(f"{field}={getattr(trained, field):g}" for field in wrong)
         raise ModelError(
-            f"model {info.name} was trained with {expected}; the config samples {found}. "
-            f"Set the sampling section to the model's, or train a model with this sampling."
+            f"model {name} was trained with {expected}; the config samples {found}. "
+            f"Leave the sampling section out to take the model's, or train a model with this sampling."
         )

@@ -25,6 +25,14 @@ def load_labeler(config: ModelConfig, label_set: LabelSet) -> Labeler:
     return HeadLabeler(config, label_set)
 
 
+def is_device_lost(error: BaseException) -> bool:
+    """Whether an accelerator is broken for the rest of this process, as after a device-side assert; running out of
+    memory is no such case."""
+    import torch
+
+    return isinstance(error, torch.AcceleratorError) and not isinstance(error, torch.OutOfMemoryError)
+
+
 def measure_labeler(config: ModelConfig, label_set: LabelSet) -> dict[str, Any]:
     """What `nrray doctor --model` shows: load seconds, size, windows per second, FLOPs of one window."""
     from nrray.models.measure import measured_labeler

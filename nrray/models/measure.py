@@ -59,6 +59,7 @@ def synthetic_frames(sampling: Sampling, *, num_windows: int, seed: int = 0) -> 
         window_frames=window_frames,
         window_start_us=start_us,
         window_end_us=start_us + round(sampling.window_seconds * 1_000_000),
+        frames_per_second=sampling.frames_per_second,
     )
 
 

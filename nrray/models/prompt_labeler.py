@@ -12,7 +12,7 @@ from nrray.models.answers import parse_answer
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import checkpoint_info, load_checkpoint
 from nrray.models.config import ModelConfig
-from nrray.models.families import family_of, frames_per_second_of
+from nrray.models.families import family_of
 from nrray.models.labeler import ModelInfo, ModelKind
 from nrray.types import STATE_INDEX, Frames, WindowLabels
 
@@ -75,8 +75,7 @@ class PromptLabeler:
         )
 
     def _answered(self, frames: Frames, rows: slice, *, question: str) -> Answers:
-        rate = frames_per_second_of(frames)
-        inputs = self._family.window_inputs(frames, rows, question=question, frames_per_second=rate)
+        inputs = self._family.window_inputs(frames, rows, question=question, frames_per_second=frames.frames_per_second)
         with torch.inference_mode():
             generated = self._checkpoint.model.generate(
                 **inputs,

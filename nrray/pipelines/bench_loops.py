@@ -56,6 +56,7 @@ def decoded(unit: dict[str, Any], sampling: Sampling) -> Frames:
         window_frames=sampled.frame_of_sample[unit_window_samples(sampling, unit["num_windows"])],
         window_start_us=starts,
         window_end_us=ends,
+        frames_per_second=sampling.frames_per_second,
     )
 
 
@@ -152,6 +153,7 @@ def frames_of_rows(batch: dict[str, np.ndarray]) -> Frames:
         window_frames=position.astype(np.int32)[unit_window_samples(sampling, num_windows)],
         window_start_us=starts,
         window_end_us=ends,
+        frames_per_second=sampling.frames_per_second,
     )
 
 

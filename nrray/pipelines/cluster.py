@@ -3,9 +3,9 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,9 +20,11 @@ from ray.exceptions import RayError
 
 from nrray import LOCAL_ONLY_ENVIRONMENT
 from nrray.config import Section
-from nrray.errors import NrrayError, ResourcesError
+from nrray.errors import ConfigError, NrrayError, ResourcesError
+from nrray.storage import is_local
 
 MIB = 2**20
+_JOB_FOLDER = "runtime_resources/working_dir_files"  # where Ray unpacks a job's --working-dir
 
 
 class Pools(Section):
@@ -44,6 +46,7 @@ class Capacity:
     num_cpus: float
     num_gpus: float
     memory_bytes: float
+    nodes: tuple["Capacity", ...] = ()  # each alone; none where it is not known
 
     def __str__(self) -> str:
         return f"{self.num_cpus:g} CPUs, {self.num_gpus:g} GPUs, {self.memory_bytes / 2**30:.1f} GiB of memory"
@@ -112,6 +115,8 @@ def _check_fits(plan: PoolPlan, capacity: Capacity) -> None:
     short = [f"{needed:.3g} {what} of {there:.3g}" for what, (needed, there) in asked.items() if needed > there + 1e-6]
     if plan.num_decoders < 1 or plan.num_labelers < 1:
         short.append("at least one decoder and one labeler are needed")
+    if not short and capacity.nodes and not _can_be_placed(plan, capacity.nodes):
+        short.append(f"more than any way of placing them on the {len(capacity.nodes)} nodes alone")
     if short:
         raise ResourcesError(
             f"{plan} do not fit: they ask for {'; '.join(short)}. Lower pools.decoders, pools.labelers or their memory, "
@@ -119,14 +124,46 @@ def _check_fits(plan: PoolPlan, capacity: Capacity) -> None:
         )
 
 
+def _can_be_placed(plan: PoolPlan, nodes: Sequence[Capacity]) -> bool:
+    """Whether every worker finds a node, labelers first, each on the node that then has the most CPUs left."""
+    left = [[node.num_cpus, node.num_gpus, node.memory_bytes] for node in nodes]
+    labeler = (plan.labeler_cpus, plan.labeler_gpus, plan.labeler_memory_bytes)
+    decoder = (plan.decoder_cpus, 0.0, plan.decoder_memory_bytes)
+    for asked in [labeler] * plan.num_labelers + [decoder] * plan.num_decoders:
+        fitting = [node for node in left if all(have + 1e-6 >= want for have, want in zip(node, asked, strict=True))]
+        if not fitting:
+            return False
+        node = max(fitting, key=lambda node: node[0])
+        node[:] = [have - want for have, want in zip(node, asked, strict=True)]
+    return True
+
+
 def cluster_capacity() -> Capacity:
     """What Ray says the cluster has."""
-    resources = ray.cluster_resources()
+    nodes = tuple(_capacity_of(node["Resources"]) for node in ray.nodes() if node["Alive"])
+    return replace(_capacity_of(ray.cluster_resources()), nodes=nodes)
+
+
+def _capacity_of(resources: Mapping[str, float]) -> Capacity:
     return Capacity(
         num_cpus=resources.get("CPU", 0.0),
         num_gpus=resources.get("GPU", 0.0),
         memory_bytes=resources.get("memory", 0.0),
     )
+
+
+def refuse_job_folder(uri: str, setting: str) -> None:
+    """Raises ConfigError for a relative path in a Ray job: there it lies in a copy of the working folder, which has no
+    videos and is deleted afterwards."""
+    if (
+        is_local(uri)
+        and not Path(uri.removeprefix("file://")).expanduser().is_absolute()
+        and _JOB_FOLDER in os.getcwd()
+    ):
+        raise ConfigError(
+            f"{setting}: found the relative path {uri!r} in a Ray job, where it names a folder inside a copy that is "
+            f"deleted afterwards; give an absolute path or a URI that all nodes know, e.g. --set {setting}=/data/{uri}"
+        )
 
 
 @contextmanager

@@ -23,3 +23,11 @@ def draw_pictures(output: Folder, *, truth_folder: str | None = None, manifest: 
         truth = truth_with_video_ids(segments, manifest)
     folder = Path(version.path()) / "timelines"
     return draw_version_timelines(Path(version.path()), folder, truth=truth, max_pictures=MAX_PICTURES)
+
+
+def missing_pictures(output: Folder) -> list[str]:
+    """Draw the newest version's pictures where nobody has; returns their paths, none where there was nothing to do."""
+    names = version_names(output)
+    if not output.is_local or not names or Path(output.path(f"versions/{names[-1]}/timelines")).exists():
+        return []
+    return draw_pictures(output)

@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
@@ -25,11 +26,30 @@ from ray.data import ActorPoolStrategy, DataContext
 from nrray import __version__
 from nrray.config import Section
 from nrray.decode import DecodeConfig
-from nrray.errors import ConfigError, NrrayError
+from nrray.errors import ConfigError, DataError, NrrayError
 from nrray.journal import EntryLimits, Journal
 from nrray.labels import LabelSet, read_label_set
-from nrray.ledger import Ledger, LedgerWriter, bind_identity, missing_units, unit_counts
-from nrray.models import Device, ModelConfig, model_digest, read_artefact, resolve_model_path
+from nrray.ledger import (
+    Ledger,
+    LedgerWriter,
+    bind_identity,
+    bound_identity,
+    check_identity,
+    missing_units,
+    unit_counts,
+)
+from nrray.manifest import VIDEO_SCHEMA
+from nrray.models import (
+    Artefact,
+    Device,
+    ModelConfig,
+    check_sampling,
+    model_digest,
+    read_artefact,
+    resolve_model_path,
+)
+from nrray.models.config import Dtype, resolved_dtype
+from nrray.models.rules import restated_answers, states_from_scores
 from nrray.pipelines.cluster import (
     MIB,
     Capacity,
@@ -39,16 +59,17 @@ from nrray.pipelines.cluster import (
     data_context,
     planned_pools,
     ray_session,
+    refuse_job_folder,
     streamed_rows,
 )
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.progress import Progress
 from nrray.pipelines.stages import WORK_SCHEMA, DecodeStage, LabelStage
 from nrray.plan import Packing, Plan, plan_sentence, plan_units
-from nrray.publish import Published, publish_version, version_names
+from nrray.publish import Published, point_latest, publish_version, version_names
 from nrray.sampling import Sampling
 from nrray.storage import Folder, WriterLock, absolute_uri, read_table
-from nrray.timeline import SegmentRule
+from nrray.timeline import Restate, SegmentRule
 
 
 class LedgerConfig(Section):
@@ -107,7 +128,8 @@ class _Job:
     manifest: pa.Table
     plan: Plan
     output: Folder
-    identity: dict[str, Any]
+    identity: dict[str, Any]  # lacks `dtype` where it is `auto`: which that is, the devices decide
+    artefact: Artefact | None
     run_id: str
 
 
@@ -120,15 +142,16 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
     reporter.say(plan_sentence(job.plan, job.sampling))
     if job.plan.num_bad_videos:
         reporter.say(f"{job.plan.num_bad_videos} files of the manifest are unreadable: coverage rows, no units")
+    check_identity(job.output, job.identity)
     if options.dry_run:
         return _dry_run(job, options, reporter)
     job.output.create()
     ledger, journal = Ledger(job.output), Journal(job.output, job.run_id)
     with WriterLock(job.output) as lock:
-        bind_identity(job.output, job.identity)
         ledger.create()
         journal.create()
         index = ledger.index()
+        _clear_traces(job.output, ledger, journal, index)
         todo = missing_units(job.plan.units, index, retry_failed=options.retry_failed)
         num_todo = todo.num_rows
         if options.limit_units is not None:
@@ -139,12 +162,27 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
             facts = _run(job, _suspects_last(todo, journal.suspects()), ledger, journal, lock, reporter)
             index = ledger.index()
         counts = unit_counts(job.plan.units, index)
+        lock.renew()
         published = _publish(job, index, counts, facts, reporter)
     return Relabelled(output=str(job.output), counts=counts, published=published, facts=facts)
 
 
+def _clear_traces(output: Folder, ledger: Ledger, journal: Journal, index: pa.Table) -> None:
+    """What a killed run left of units that it had settled, and of files that it had not finished."""
+    output.remove_leftovers()
+    ledger.remove_leftovers()
+    settled = journal.suspects() & set(index["unit_id"].to_pylist())
+    if settled:
+        journal.forget(settled)
+    output.remove("progress.json")
+
+
 def _resolved(config: RelabelConfig) -> _Job:
+    for name in ("manifest", "output"):
+        refuse_job_folder(getattr(config, name), name)
     manifest = read_table(config.manifest)
+    if missing := [field.name for field in VIDEO_SCHEMA if field.name not in manifest.column_names]:
+        raise DataError(f"{config.manifest} is no manifest of `nrray scan`: it lacks the columns {missing[:5]}")
     label_set = read_label_set(config.label_set)
     unknown = sorted(set(config.segments.thresholds) - set(label_set.names))
     if unknown:
@@ -155,13 +193,13 @@ def _resolved(config: RelabelConfig) -> _Job:
     if sampling is None:
         raise ConfigError(f"{model_path} does not say how it samples video: give the config a sampling section")
     if artefact is not None:
-        _check_sampling(sampling, artefact.sampling, model_path)
+        check_sampling(sampling, trained=artefact.sampling, name=artefact.name)
     model = config.model
     if config.model.path != "embedded":
         model = config.model.model_copy(update={"path": str(model_path.absolute())})
     identity = {
         "model": model_digest(model_path),
-        "dtype": model.dtype.value,
+        **({} if model.dtype is Dtype.AUTO else {"dtype": model.dtype.value}),
         "label_set": label_set.digest,
         "sampling": sampling.model_dump(mode="json"),
         "packing": config.packing.model_dump(mode="json"),
@@ -175,22 +213,9 @@ def _resolved(config: RelabelConfig) -> _Job:
         plan=plan_units(manifest, sampling, config.packing),
         output=Folder(config.output),
         identity=identity,
+        artefact=artefact,
         run_id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}",
     )
-
-
-def _check_sampling(sampling: Sampling, trained: Sampling, model_path: Path) -> None:
-    """A head reads windows as it was trained on them; only how far they are apart is free."""
-    wrong = [
-        f"sampling.{name}: found {getattr(sampling, name)}, expected {getattr(trained, name)}"
-        for name in Sampling.model_fields
-        if name != "stride_seconds" and getattr(sampling, name) != getattr(trained, name)
-    ]
-    if wrong:
-        raise ConfigError(
-            f"the model {model_path} was trained with another sampling ({'; '.join(wrong)}): leave the sampling section "
-            f"out to take the model's own, or give only sampling.stride_seconds beside its values."
-        )
 
 
 def _dry_run(job: _Job, options: RelabelOptions, reporter: Reporter) -> Relabelled:
@@ -232,6 +257,8 @@ def _run(
     with ray_session(), _terminated_as_interrupt():  # in this order: starting Ray sets a handler of its own
         capacity = cluster_capacity()
         on_gpu = _on_gpu(job.config.model.device, capacity)
+        dtype = {"dtype": resolved_dtype(job.config.model.dtype, on_gpu=on_gpu).value}
+        bind_identity(job.output, {**job.identity, **dtype})
         pools = planned_pools(job.config.pools, capacity, num_units=work.num_rows, on_gpu=on_gpu)
         reporter.say(f"running on {capacity}: {pools}")
         started = time.monotonic()
@@ -312,7 +339,12 @@ def _results(job: _Job, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) -> Ite
             )
             .map_batches(
                 LabelStage,
-                fn_constructor_kwargs={**common, "model": model, "label_set": job.label_set},
+                fn_constructor_kwargs={
+                    **common,
+                    "model": model,
+                    "label_set": job.label_set,
+                    "digest": job.identity["model"],
+                },
                 batch_size=1,
                 batch_format="pyarrow",
                 compute=ActorPoolStrategy(size=pools.num_labelers),
@@ -363,12 +395,13 @@ def _publish(
     versions = version_names(job.output)
     if versions and (job.output / "versions" / versions[-1]).read_json("run.json").get("state") == state:
         reporter.say(f"nothing has changed since {versions[-1]}: it stays the latest version")
+        point_latest(job.output, versions[-1])  # a run that was killed right after its version has not done so
         return None
     run = {
         "run_id": job.run_id,
         "nrray_version": __version__,
         "ray_version": ray.__version__,
-        "identity": job.identity,
+        "identity": bound_identity(job.output) or job.identity,
         "state": state,
         "config": job.config.model_dump(mode="json"),
         "label_set": job.label_set.model_dump(mode="json"),
@@ -384,9 +417,24 @@ def _publish(
         sampling=job.sampling,
         activities=job.label_set.names,
         rule=job.config.segments,
+        restated=_restated(job),
         source=f"model:{job.identity['model'][:12]}",
         run=run,
     )
+
+
+def _restated(job: _Job) -> Restate | None:
+    """How states follow from scores where the config has thresholds of its own: a head's with the label set's rules,
+    as the model itself decides; of a prompted model only plain answers, as it knows no rules."""
+    asked = job.config.segments.thresholds
+    if not asked:
+        return None
+    own = job.artefact.thresholds if job.artefact is not None else {}
+    thresholds = np.array([asked.get(name, own.get(name, np.nan)) for name in job.label_set.names], np.float32)
+
+    if job.artefact is None:
+        return partial(restated_answers, thresholds=thresholds)
+    return lambda scores, states: states_from_scores(scores, thresholds=thresholds, label_set=job.label_set)
 
 
 def report_relabel(result: Relabelled, pictures: list[str], command: str, reporter: Reporter) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import stat
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from nrray.manifest import (
     problem_counts,
     video_id_of,
 )
-from nrray.pipelines.cluster import cluster_capacity, data_context, ray_session, streamed_rows
+from nrray.pipelines.cluster import cluster_capacity, data_context, ray_session, refuse_job_folder, streamed_rows
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.progress import Progress
 from nrray.storage import Folder, absolute_uri, is_local, located, source_facts
@@ -41,6 +42,11 @@ VIDEO_SUFFIXES: tuple[str, ...] = (
 )
 
 STALL_SECONDS = 1800  # without a probed file for so long, the scan ends with an error
+
+PARTIAL_FILE, PARTIAL_SECONDS = "manifest-partial.parquet", 30.0  # of a scan that is not done
+
+# What probing again will not change while the file does not.
+_BAD_FOR_GOOD = frozenset({ErrorKind.EMPTY.value, ErrorKind.NO_VIDEO.value, ErrorKind.ENCRYPTED.value})
 
 SETTLE_SECONDS = 2.0  # a file modified this recently is looked at twice
 
@@ -59,12 +65,14 @@ class ScanConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A file that the walk found."""
+    """A file that the walk found. One whose name is no valid text cannot be named in a table, and is not `nameable`:
+    path and uri then show its bytes escaped."""
 
     path: str  # relative to the archive, with forward slashes
     uri: str
     size_bytes: int
     modified_us: int
+    nameable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +92,19 @@ class Scanned:
 
 
 def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Scanned:
-    """Bring the manifest up to date. Raises DataError, ResourcesError, StorageError."""
+    """Bring the manifest up to date. Raises ConfigError, DataError, ResourcesError, StorageError."""
+    for name in ("archive", "output"):
+        refuse_job_folder(getattr(config, name), name)
     files, ignored = listed_files(config.archive, set(config.suffixes))
     output = Folder(config.output)
     before = _previous(output)
     fresh = [file for file in files if not _is_unchanged(file, before.get(file.path))]
     paths = {file.path for file in files}
+    if before and not files:
+        raise DataError(
+            f"none of the {len(before)} known videos is in {absolute_uri(config.archive)} any more: is it mounted? "
+            f"Nothing was changed; for an archive that is really empty choose another output."
+        )
     removed = [path for path in before if path not in paths]
     reporter.say(
         f"{len(files)} video files in {absolute_uri(config.archive)}: {len(fresh)} new or changed, "
@@ -103,10 +118,12 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
             manifest=manifest_uri, videos=known, num_probed=0, num_removed=len(removed), ignored=ignored, cases=[]
         )
     output.create()
-    probed = {video.path: video for video in _probed(fresh, config.decode, reporter)} if fresh else {}
+    sidecar = read_cases(absolute_uri(config.cases)) if config.cases is not None else None
+    probed = _probed_and_kept(fresh, config.decode, output, reporter)
     videos = [probed.get(file.path) or before[file.path] for file in files]
     output.write_table("manifest.parquet", manifest_table(videos))
-    cases = _joined_cases(config, videos, output, reporter)
+    output.remove(PARTIAL_FILE)
+    cases = _joined_cases(config, sidecar, videos, output, reporter)
     return Scanned(
         manifest=manifest_uri,
         videos=videos,
@@ -123,6 +140,7 @@ def listed_files(archive: str, suffixes: set[str]) -> tuple[list[Listed], Counte
     Hidden files and folders are passed over; folders behind symbolic links are not entered. Raises DataError.
     """
     archive = absolute_uri(archive)
+    suffixes = {suffix.lower() if suffix.startswith(".") else f".{suffix.lower()}" for suffix in suffixes}
     found: list[Listed] = []
     ignored: Counter[str] = Counter()
     for file in _local_files(archive) if is_local(archive) else _remote_files(archive):
@@ -148,14 +166,18 @@ def _local_files(archive: str) -> Iterator[Listed]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             full = os.path.join(folder, name)
-            if name.startswith(".") or not os.path.isfile(full):
-                continue  # sockets, pipes, devices and dangling links are no files
-            facts = os.stat(full)
+            try:
+                facts = os.stat(full)
+            except OSError:
+                continue  # a dangling link, or a file that went away meanwhile
+            if name.startswith(".") or not stat.S_ISREG(facts.st_mode):
+                continue  # sockets, pipes and devices are no files
             yield Listed(
-                path=os.path.relpath(full, root).replace(os.sep, "/"),
-                uri=full,
+                path=_shown(os.path.relpath(full, root).replace(os.sep, "/")),
+                uri=_shown(full),
                 size_bytes=facts.st_size,
                 modified_us=facts.st_mtime_ns // 1000,
+                nameable=_shown(full) == full,
             )
 
 
@@ -169,19 +191,32 @@ def _remote_files(archive: str) -> Iterator[Listed]:
         if any(part.startswith(".") for part in relative.split("/")):
             continue
         uri = fs.unstrip_protocol(full)
-        size_bytes, modified_us = source_facts(uri)
+        try:
+            size_bytes, modified_us = source_facts(uri)
+        except DecodeError:
+            continue  # it went away meanwhile
         yield Listed(path=relative, uri=uri, size_bytes=size_bytes, modified_us=modified_us)
 
 
+def _shown(path: str) -> str:
+    """`path` as text: bytes that are no UTF-8 escaped."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _previous(output: Folder) -> dict[str, Video]:
-    if not output.exists("manifest.parquet"):
-        return {}
-    return {video.path: video for video in manifest_videos(output.read_table("manifest.parquet"))}
+    """What earlier scans found, one that was killed among them."""
+    found: dict[str, Video] = {}
+    for name in ("manifest.parquet", PARTIAL_FILE):
+        if output.exists(name):
+            found |= {video.path: video for video in manifest_videos(output.read_table(name))}
+    return found
 
 
 def _is_unchanged(file: Listed, known: Video | None) -> bool:
-    if known is None or known.error_kind == ErrorKind.STILL_GROWING.value:
+    if known is None:
         return False
+    if known.status is ProbeStatus.BAD and known.error_kind not in _BAD_FOR_GOOD:
+        return False  # a setting, a permission or the network may have been what was wrong
     return (file.uri, file.size_bytes, file.modified_us) == (known.uri, known.size_bytes, known.modified_us)
 
 
@@ -261,12 +296,22 @@ def _content_id(uri: str, size_bytes: int) -> str:
     return content_id_of(size_bytes, chunks)
 
 
+def _probed_and_kept(files: list[Listed], decode: DecodeConfig, output: Folder, reporter: Reporter) -> dict[str, Video]:
+    """Manifest rows by path. What is probed is written now and then, so that a scan that is killed goes on from there."""
+    probed: dict[str, Video] = {}
+    written = time.monotonic()
+    for video in _probed(files, decode, reporter):
+        probed[video.path] = video
+        if time.monotonic() - written > PARTIAL_SECONDS:
+            output.write_table(PARTIAL_FILE, manifest_table(list(probed.values())))
+            written = time.monotonic()
+    return probed
+
+
 def _probed(files: list[Listed], decode: DecodeConfig, reporter: Reporter) -> Iterator[Video]:
     """One manifest row per file."""
-    named = [file for file in files if _is_unicode(file.path)]
-    for file in files:
-        if not _is_unicode(file.path):
-            yield _unnameable(file)
+    named = [file for file in files if file.nameable]
+    yield from (_unnameable(file) for file in files if not file.nameable)
     if not named:
         return
     with ray_session():
@@ -295,22 +340,12 @@ def _probed(files: list[Listed], decode: DecodeConfig, reporter: Reporter) -> It
                 yield video
 
 
-def _is_unicode(path: str) -> bool:
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _unnameable(file: Listed) -> Video:
-    """A file whose name is no valid text cannot be named in a table; its row shows the bytes escaped."""
-    shown = file.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return Video(
-        video_id=video_id_of("", shown),
+        video_id=video_id_of("", file.path),
         content_id="",
-        uri=shown,
-        path=shown,
+        uri=file.uri,
+        path=file.path,
         size_bytes=file.size_bytes,
         modified_us=file.modified_us,
         status=ProbeStatus.BAD,
@@ -319,11 +354,13 @@ def _unnameable(file: Listed) -> Video:
     )
 
 
-def _joined_cases(config: ScanConfig, videos: list[Video], output: Folder, reporter: Reporter) -> list[Case]:
+def _joined_cases(
+    config: ScanConfig, cases: list[Case] | None, videos: list[Video], output: Folder, reporter: Reporter
+) -> list[Case]:
     """Check the sidecar against the manifest and write it beside it. Without one, a video is its own case."""
-    if config.cases is None:
+    if cases is None:
+        output.remove("cases.parquet")
         return []
-    cases = read_cases(absolute_uri(config.cases))
     paths = {video.path for video in videos}
     named = {case.video_path for case in cases}
     if absent := sorted(named - paths):

@@ -1,6 +1,8 @@
 """The two Ray Data stages of relabel, decode and label: one unit in, one row out, and nothing that a video or a model
 does can raise out of them. A unit that failed in the first passes through the second untouched."""
 
+import os
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder, SampledFrames
-from nrray.errors import ConfigError, DecodeError, ErrorKind, NrrayError
+from nrray.errors import ConfigError, DecodeError, ErrorKind, ModelError
 from nrray.journal import EntryLimits, Journal, is_exhausted
 from nrray.labels import LabelSet
 from nrray.ledger import RESULT_SCHEMA
-from nrray.models import Labeler, LabelMemoryError, ModelConfig, load_labeler
+from nrray.models import Labeler, LabelMemoryError, ModelConfig, is_device_lost, load_labeler
 from nrray.plan import UNIT_SCHEMA
 from nrray.sampling import Sampling, unit_samples_us, unit_window_samples, window_spans_us
 from nrray.storage import Folder, check_unchanged
@@ -128,6 +130,7 @@ class LabelStage:
         run_id: str,
         model: ModelConfig,
         label_set: LabelSet,
+        digest: str,
         sampling: Sampling,
         limits: EntryLimits,
     ) -> None:
@@ -137,6 +140,11 @@ class LabelStage:
         self._limits = limits
         self._num_activities = len(label_set.activities)
         self._labeler: Labeler = load_labeler(model, label_set)
+        if self._labeler.info.digest != digest:
+            raise ModelError(
+                f"{model.path} on node {socket.gethostname()} is another model (digest {self._labeler.info.digest[:12]}) "
+                f"than on the node that planned this run ({digest[:12]}): copy the same folder to all nodes."
+            )
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         for index in range(batch.num_rows):
@@ -149,7 +157,7 @@ class LabelStage:
         entries = self._journal.entries(row["unit_id"])
         row["attempts"] = max(row["attempts"], entries.all_runs + 1)
         if is_exhausted(entries, self._limits):
-            row["attempts"] = entries.all_runs
+            row["attempts"] = max(row["attempts"], entries.all_runs)
             row |= {
                 "status": UnitStatus.QUARANTINED.value,
                 "error_kind": ErrorKind.KILLED_LABELER.value,
@@ -164,11 +172,14 @@ class LabelStage:
             labels = self._labeler.label(frames)
         except LabelMemoryError as error:
             _fail(row, ErrorKind.LABEL_MEMORY, str(error))
-        except (NrrayError, RuntimeError, ValueError, ArithmeticError, LookupError, TypeError) as error:
-            # torch raises RuntimeError for nearly everything; one unit's trouble must not end the archive's run.
+        except Exception as error:
+            if is_device_lost(error):
+                # Every later unit of this process would fail too. The entry stays: a unit that does this again and
+                # again is quarantined, and Ray starts a fresh process.
+                os._exit(1)
+            # One unit's trouble must not end the archive's run.
             _fail(row, ErrorKind.LABEL_FAILED, f"{type(error).__name__}: {error}")
-        finally:
-            self._journal.leave(entry)
+        self._journal.leave(entry)
         return self._row(row, labels, len(frames.pixels), time.perf_counter() - started)
 
     def _row(self, row: dict[str, Any], labels: WindowLabels | None, num_frames: int, seconds: float) -> pa.Table:
@@ -258,6 +269,7 @@ def _frames(unit: pa.Table, row: dict[str, Any], sampling: Sampling) -> Frames:
         .reshape(-1, sampling.frames_per_window),
         window_start_us=np.asarray(row["window_start_us"], np.int64)[labelled],
         window_end_us=np.asarray(row["window_end_us"], np.int64)[labelled],
+        frames_per_second=sampling.frames_per_second,
     )
 
 

@@ -266,6 +266,7 @@ def camera_stretch(
             window_frames=window_frames,
             window_start_us=starts,
             window_end_us=starts + window_us,
+            frames_per_second=sampling.frames_per_second,
         ),
         targets=window_targets(truth, label_set.activities, starts, starts + window_us),
     )

@@ -30,6 +30,7 @@ def test_scores_depend_on_the_pictures(labeler):
         window_frames=noise.window_frames,
         window_start_us=noise.window_start_us,
         window_end_us=noise.window_end_us,
+        frames_per_second=noise.frames_per_second,
     )
     assert np.abs(labeler.label(noise).scores - labeler.label(blank).scores).max() > 0.01
 

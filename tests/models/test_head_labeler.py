@@ -49,6 +49,7 @@ def test_a_unit_without_windows_has_no_labels(head_folder, label_set, small_samp
         window_frames=unit.window_frames[:0],
         window_start_us=unit.window_start_us[:0],
         window_end_us=unit.window_end_us[:0],
+        frames_per_second=unit.frames_per_second,
     )
     labels = load_labeler(ModelConfig(path=str(head_folder)), label_set).label(empty)
     assert labels.scores.shape == (0, 4)
@@ -65,7 +66,8 @@ def test_sharing_frames_equals_the_plain_forward_of_the_whole_class():
         inputs = family.window_inputs(unit, slice(0, 4), question="Well?", frames_per_second=4.0)
         plain = checkpoint.model(**inputs, output_hidden_states=True).hidden_states[-1]
     assert torch.std(shared[:, -1], dim=0).max() > 1e-4  # windows differ, so equality says something
-    torch.testing.assert_close(shared, plain, atol=1e-5, rtol=0)
+    # Rounding alone: float32 sums in another order, in units of the largest value.
+    torch.testing.assert_close(shared, plain, atol=1e-4 * float(plain.abs().max()), rtol=0)
 
 
 def test_a_shared_frame_is_encoded_once(image_folder, small_sampling, monkeypatch):
@@ -118,6 +120,8 @@ def test_frames_of_another_sampling_are_refused(head_folder, label_set, small_sa
 
 def test_a_run_may_change_the_stride_and_nothing_else(head_folder, label_set, small_sampling):
     info = load_labeler(ModelConfig(path=str(head_folder)), label_set).info
-    check_sampling(info, small_sampling.model_copy(update={"stride_seconds": 2.0}))
+    check_sampling(small_sampling.model_copy(update={"stride_seconds": 2.0}), trained=small_sampling, name="x")
     with pytest.raises(ModelError, match=r"frames_per_second=2.*frames_per_second=4"):
-        check_sampling(info, Sampling.model_validate({"frame_width_px": 64, "frame_height_px": 64}))
+        check_sampling(
+            Sampling.model_validate({"frame_width_px": 64, "frame_height_px": 64}), trained=info.sampling, name="x"
+        )

@@ -1,7 +1,7 @@
 import numpy as np
 
 from nrray.labels import read_label_set
-from nrray.models.rules import states_from_scores
+from nrray.models.rules import restated_answers, states_from_scores
 from nrray.types import STATE_INDEX, LabelState
 
 LABELS = read_label_set()  # baby_visible, ventilation, stimulation, suction
@@ -36,3 +36,13 @@ def test_stimulation_may_go_on_with_either():
 def test_states_keep_the_shape_of_no_windows():
     empty = np.zeros((0, 4), dtype=np.float32)
     assert states_from_scores(empty, thresholds=HALF, label_set=LABELS).shape == (0, 4)
+
+
+def test_other_thresholds_decide_plain_answers_anew_and_leave_the_rest():
+    present, absent, unparsed = (
+        STATE_INDEX[state] for state in (LabelState.PRESENT, LabelState.ABSENT, LabelState.UNPARSED)
+    )
+    scores = np.array([[0.4, 0.4], [0.2, 0.9], [0.9, np.nan], [0.9, 0.9]], np.float32)
+    states = np.array([[absent, absent], [present, present], [unparsed, present], [absent, absent]], np.uint8)
+    found = restated_answers(scores, states, thresholds=np.array([0.3, np.nan], np.float32))
+    assert found.tolist() == [[present, absent], [absent, present], [unparsed, present], [present, absent]]

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nrray.config import load_config
-from nrray.errors import ConfigError, IdentityError, ModelError, ResourcesError
+from nrray.errors import DataError, IdentityError, ModelError, ResourcesError
 from nrray.models import ModelConfig
 from nrray.pipelines.cluster import Pools, ray_session
 from nrray.pipelines.console import Reporter
@@ -116,8 +116,34 @@ def test_a_second_scan_probes_only_what_changed(archive, scanned, tmp_path):
     folder.mkdir()
     shutil.copy(scanned.manifest, folder / "manifest.parquet")
     again = scan(ScanConfig(archive=str(archive), output=str(folder)), QUIET)
-    assert again.num_probed == 0
+    # What may be mended without a change of the file is looked at again.
+    assert again.num_probed == sum(video.error_kind == "unreadable" for video in scanned.videos)
     assert again.videos == scanned.videos
+
+
+def test_an_archive_that_is_not_mounted_changes_nothing(scanned, tmp_path):
+    folder, empty = tmp_path / "scan", tmp_path / "empty"
+    folder.mkdir()
+    empty.mkdir()
+    shutil.copy(scanned.manifest, folder / "manifest.parquet")
+    before = (folder / "manifest.parquet").read_bytes()
+    with pytest.raises(DataError, match="is it mounted"):
+        scan(ScanConfig(archive=str(empty), output=str(folder)), QUIET)
+    assert (folder / "manifest.parquet").read_bytes() == before
+
+
+def test_a_name_that_is_no_text_is_a_row_and_stays_one(tmp_path):
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    write_video(folder / "good.mp4", num_frames=50)
+    try:
+        (Path(os.fsdecode(os.fsencode(str(folder)) + b"/bad-\xff.mp4"))).write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes only text for names")
+    config = ScanConfig(archive=str(folder), output=str(tmp_path / "scan"))
+    for _ in range(2):
+        found = {video.path: video.error_kind for video in scan(config, QUIET).videos}
+        assert found == {"good.mp4": None, "bad-\\xff.mp4": "unreadable"}
 
 
 def test_statuses_sum_to_the_plan_and_every_file_has_coverage(scanned, output):
@@ -165,6 +191,37 @@ def test_another_segment_rule_makes_a_new_version_without_a_model(scanned, outpu
     assert len(output_status(Folder(str(output))).versions) == 2
 
 
+def test_a_version_whose_run_died_before_its_link_gets_it(scanned, output):
+    versions = output_status(Folder(str(output))).versions
+    latest = output / "latest"
+    latest.unlink()
+    latest.symlink_to(Path("versions") / "v0000")
+    config = load_config(RelabelConfig, None, ["segments.vote_share=0.9", "manifest=x", "output=y"])
+    assert run(scanned, output, segments=config.segments).published is None
+    assert os.readlink(latest) == f"versions/{versions[-1]}"
+
+
+def test_thresholds_of_one_s_own_keep_the_rules(scanned, output, tmp_path):
+    shutil.copytree(output, tmp_path / "out", symlinks=True)
+    low = dict.fromkeys(("ventilation", "stimulation", "suction"), 0.0)
+    overrides = [f"segments.thresholds={low}".replace("'", ""), "manifest=x", "output=y"]
+    run(scanned, tmp_path / "out", segments=load_config(RelabelConfig, None, overrides).segments)
+    windows: dict[tuple[str, int], set[str]] = {}
+    for row in tables(tmp_path / "out")["labels"].to_pylist():
+        present = windows.setdefault((row["path"], row["start_us"]), set())
+        if row["state"] == "present":
+            present.add(row["activity"])
+    assert any("stimulation" in present for present in windows.values())
+    for present in windows.values():
+        assert not present or "baby_visible" in present
+        assert not {"ventilation", "suction"} <= present
+
+
+def test_labels_of_two_number_formats_are_never_mixed(scanned, output):
+    with pytest.raises(IdentityError, match="dtype"):
+        run(scanned, output, model=ModelConfig(dtype="bfloat16"))
+
+
 def test_other_sampling_on_the_same_output_is_refused(scanned, output):
     with pytest.raises(IdentityError, match="packing"):
         run(scanned, output, packing=Packing(max_unit_windows=5))
@@ -172,7 +229,7 @@ def test_other_sampling_on_the_same_output_is_refused(scanned, output):
 
 def test_sampling_that_the_model_was_not_trained_with_is_refused(scanned, tmp_path):
     config = load_config(RelabelConfig, None, ["sampling.frame_width_px=64", "manifest=x", "output=y"])
-    with pytest.raises(ConfigError, match="frame_width_px"):
+    with pytest.raises(ModelError, match="frame_width_px"):
         run(scanned, tmp_path, sampling=config.sampling)
 
 

@@ -15,6 +15,7 @@ def stretch(case, *, num_frames, fill):
         window_frames=np.stack([starts, starts + 1], axis=1).astype(np.int32),
         window_start_us=starts * 250_000,
         window_end_us=(starts + 2) * 250_000,
+        frames_per_second=4.0,
     )
     targets = np.stack([starts % 2 == 0, np.full(num_frames - 1, bool(case))], axis=1)
     return LabelledFrames(case=case, frames=frames, targets=targets)
