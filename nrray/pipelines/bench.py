@@ -55,7 +55,7 @@ def _minutes_of_video(folder: str, num_videos: int) -> SimulateConfig:
 
 def benched_relabel(archive: str | None, reporter: Reporter) -> dict[str, Any]:
     """`relabel` against plain loops of the same decode and model, and against ray.data.read_videos + map_batches; and
-    its memory when the archive is ten times as large. About 20 minutes on two cores.
+    its memory when the archive is ten times as large. About 25 minutes on two cores.
 
     Video seconds per second, start-up excluded. What runs on Ray reads ahead while models load, so that its first
     results say too much: its rate is that of the difference between a large and a small archive. Each runs in a

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from nrray.decode import DecodeConfig, FrameRequest, sample_frames
+from nrray.errors import DataError
 from nrray.labels import read_label_set
 from nrray.models import Device, ModelConfig, load_labeler, read_artefact, resolve_model_path
 from nrray.models.artefact import HEAD_FILE
@@ -136,7 +137,10 @@ class LabelWindows(LabelVideo):
 
 
 def frames_of_rows(batch: dict[str, np.ndarray]) -> Frames:
-    """The windows of a whole video from the rows of `read_videos`, one per decoded frame."""
+    """The windows of a whole video from the rows of `read_videos`, one per decoded frame. Raises DataError for a part
+    of a video or for several."""
+    if not np.array_equal(batch["frame_index"], np.arange(len(batch["frame_index"]))):
+        raise DataError("a batch of read_videos is not one whole video: the comparison would be wrong")
     sampling = Sampling()
     times_us = np.rint(np.asarray([t[0] for t in batch["frame_timestamp"]]) * US_PER_SECOND).astype(np.int64)
     duration_us = int(times_us[-1] + np.median(np.diff(times_us)))
@@ -172,7 +176,10 @@ def read_videos_pipeline(manifest: pa.Table, labeler: type[LabelVideo]) -> tuple
         context.target_max_block_size = 2**31  # a video stays in one block
         cpus = max(1, int(ray.cluster_resources()["CPU"]) - 1)
         dataset = ray.data.read_videos(
-            paths, include_timestamps=True, resize=(sampling.frame_height_px, sampling.frame_width_px)
+            paths,
+            include_timestamps=True,
+            resize=(sampling.frame_height_px, sampling.frame_width_px),
+            override_num_blocks=len(paths),  # with more, Ray cuts videos into pieces
         ).map_batches(labeler, batch_size=None, compute=ray.data.ActorPoolStrategy(size=2 * cpus), num_cpus=0.5)
         for batch in dataset.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
             video_seconds += float(batch["seconds"].sum())
