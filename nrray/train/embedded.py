@@ -33,7 +33,6 @@ POOLING = Pooling.MEAN_FRAMES  # every frame's tokens get a gradient of their ow
 TOWER = "tf_efficientnet_lite0"
 TOWER_STRIDE_PX = 32
 TOWER_CHANNELS = 1280
-TRUNK_BLOCKS = 5  # to stride 16: general edges and shapes; what follows knows ImageNet's classes, and learns ours
 VOCABULARY_SIZE = 1024
 TEXT_WIDTH = 192
 TEXT_LAYERS = 4
@@ -50,17 +49,12 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainableVlm:
-    """A model in parts that are trained together; `head` is float32 and reads what `pooling` names.
-
-    The tower is `trunk`, which stays frozen, then `tail`, which is trained; both are the model's own modules.
-    """
+    """A model in parts that are trained together; `head` is float32 and reads what `pooling` names."""
 
     model: Any  # FastVlmForConditionalGeneration
     processor: Any  # LlavaProcessor
     head: torch.nn.Linear
     pooling: Pooling
-    trunk: torch.nn.Module
-    tail: torch.nn.Module
 
 
 def embedded_vlm(*, tower_file: Path, label_set: LabelSet, sampling: Sampling, seed: int) -> TrainableVlm:
@@ -70,16 +64,8 @@ def embedded_vlm(*, tower_file: Path, label_set: LabelSet, sampling: Sampling, s
     model = FastVlmForConditionalGeneration(_model_config(tokenizer, sampling))
     load_tower(model.model.vision_tower.timm_model, tower_file)
     model.model.vision_tower.requires_grad_(False)
-    tower = model.model.vision_tower.timm_model
-    tail = torch.nn.Sequential(*tower.blocks[TRUNK_BLOCKS:], tower.conv_head, tower.bn2)
-    return TrainableVlm(
-        model=model,
-        processor=_processor(tokenizer, sampling),
-        head=torch.nn.Linear(TEXT_WIDTH, len(label_set.names)),
-        pooling=POOLING,
-        trunk=torch.nn.Sequential(tower.conv_stem, tower.bn1, *tower.blocks[:TRUNK_BLOCKS]),
-        tail=tail.requires_grad_(True),
-    )
+    head = torch.nn.Linear(TEXT_WIDTH, len(label_set.names))
+    return TrainableVlm(model=model, processor=_processor(tokenizer, sampling), head=head, pooling=POOLING)
 
 
 def load_tower(tower: torch.nn.Module, file: Path) -> None:

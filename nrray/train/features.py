@@ -83,18 +83,19 @@ def open_features(folder: Path) -> FeatureSet:
         )
 
 
-def trunk_encoder(vlm: TrainableVlm) -> Encode:
-    """A function from (N, H, W, 3) uint8 frames to the frozen trunk's features, as the tail will get them.
+def tower_encoder(vlm: TrainableVlm) -> Encode:
+    """A function from (N, H, W, 3) uint8 frames to the frozen tower's features, as the projector will get them.
 
-    The trunk is traced and its normalization folded away: twice the frames per second on a CPU, and features equal
-    within 1e-4.
+    The tower is traced and its normalization folded away: 247 instead of 125 frames/s of 128 px on two cores, and
+    features equal within 1e-4.
     """
-    trunk = copy.deepcopy(vlm.trunk).eval().to(memory_format=torch.channels_last)
+    tower = copy.deepcopy(vlm.model.model.vision_tower.timm_model).eval().to(memory_format=torch.channels_last)
+    tower.reset_classifier(0, global_pool="")  # its forward then ends with the last feature map
     processor = vlm.processor.image_processor
     size = processor.size
     example = torch.zeros(1, 3, size["height"], size["width"]).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        traced = torch.jit.freeze(torch.jit.trace(trunk, example))
+        traced = torch.jit.freeze(torch.jit.trace(tower, example))
 
     def encode(pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
         blocks = []

@@ -27,12 +27,10 @@ class RecipeConfig(Section):
     num_steps: int = Field(default=1000, ge=1, description="optimizer steps")
     batch_windows: int = Field(default=64, ge=1, description="windows per step")
     peak_learning_rate: float = Field(default=1.0e-3, gt=0, description="top of the one-cycle schedule")
-    tail_share: float = Field(default=0.3, ge=0, le=1, description="the tower's tail learns at this share of the rate")
     warmup_fraction: float = Field(default=0.1, gt=0, lt=1, description="share of the steps that rise to the peak")
     weight_decay: float = Field(default=0.05, ge=0)
     gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
     max_positive_weight: float = Field(default=4.0, ge=1, description="bound of negatives / positives in the loss")
-    uses_bfloat16: bool = Field(default=True, description="autocast of the training's forward pass")
     flip_fraction: float = Field(default=0.5, ge=0, le=1, description="share of windows that are mirrored")
 
 
@@ -66,12 +64,7 @@ def train_vlm(
     vlm.model.train()
     vlm.model.model.vision_tower.eval()
     optimizer = torch.optim.AdamW(
-        _parameter_groups(
-            vlm,
-            weight_decay=config.weight_decay,
-            tail_learning_rate=config.tail_share * config.peak_learning_rate,
-        ),
-        lr=config.peak_learning_rate,
+        _parameter_groups(vlm, weight_decay=config.weight_decay), lr=config.peak_learning_rate
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle_share(step, config))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -79,9 +72,8 @@ def train_vlm(
     started = time.perf_counter()
     for step, rows in enumerate(_batches(rng, num_windows=len(windows.targets), config=config)):
         features = batch_features(windows, rows, mirrored=rng.random(len(rows)) < config.flip_fraction)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.uses_bfloat16):
-            logits = window_logits(vlm, features, prompt_ids=prompt_ids)
-        loss = loss_of(logits.float(), torch.from_numpy(windows.targets[rows].astype(np.float32)))
+        logits = window_logits(vlm, features, prompt_ids=prompt_ids)
+        loss = loss_of(logits, torch.from_numpy(windows.targets[rows].astype(np.float32)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, config.gradient_norm)
@@ -99,7 +91,6 @@ def window_scores(
 ) -> NDArray[np.float32]:
     """(W, A) scores of all windows, in order."""
     batches = []
-    vlm.model.eval()
     with torch.inference_mode():
         for start in range(0, len(windows.targets), batch_windows):
             rows = np.arange(start, min(start + batch_windows, len(windows.targets)))
@@ -110,14 +101,12 @@ def window_scores(
 
 
 def window_logits(vlm: TrainableVlm, features: torch.Tensor, *, prompt_ids: NDArray[np.int64]) -> torch.Tensor:
-    """(B, A) float32 logits of (B, F, h, w, C) float32 trunk features: what the whole model does after its trunk."""
+    """(B, A) logits of (B, F x T, C) float32 tower features: what the whole model does after its tower."""
     model = vlm.model.model
     input_ids = torch.from_numpy(prompt_ids)[None].expand(len(features), -1)
     is_frame = input_ids == vlm.model.config.image_token_id
     text = model.get_input_embeddings()(input_ids)
-    grid = vlm.tail(features.flatten(0, 1).permute(0, 3, 1, 2))  # (B x F, C', h', w'), channels last in memory
-    tokens = grid.flatten(2).permute(0, 2, 1).reshape(len(features), -1, grid.shape[1])
-    embeds = text.masked_scatter(is_frame.unsqueeze(-1), model.multi_modal_projector(tokens).to(text.dtype))
+    embeds = text.masked_scatter(is_frame.unsqueeze(-1), model.multi_modal_projector(features))
     hidden = model.language_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
     states = HiddenStates(hidden=hidden, attended=torch.ones_like(is_frame), frame_tokens=is_frame)
     logits: torch.Tensor = vlm.head(pooled(states, vlm.pooling))
@@ -125,16 +114,16 @@ def window_logits(vlm: TrainableVlm, features: torch.Tensor, *, prompt_ids: NDAr
 
 
 def batch_features(windows: FeatureSet, rows: NDArray[np.int64], *, mirrored: NDArray[np.bool_]) -> torch.Tensor:
-    """(B, F, h, w, C) float32 features of windows `rows`, left and right exchanged where `mirrored`.
+    """(B, F x T, C) float32 features of windows `rows`, left and right exchanged where `mirrored`.
 
-    Mirroring the grid stands in for encoding mirrored frames: a convolutional trunk does nearly the same.
+    Mirroring the grid of tokens stands in for encoding mirrored frames: a convolutional tower does nearly the same.
     """
     picked = windows.features[windows.window_frames[rows]]  # (B, F, T, C)
     batch, num_frames, num_tokens, channels = picked.shape
     side = round(num_tokens**0.5)
     grid = picked.reshape(batch, num_frames, side, side, channels)
     grid = np.where(mirrored[:, None, None, None, None], grid[:, :, :, ::-1], grid)
-    return torch.from_numpy(grid.astype(np.float32))
+    return torch.from_numpy(grid.reshape(batch, num_frames * num_tokens, channels).astype(np.float32))
 
 
 def one_cycle_share(step: int, config: RecipeConfig) -> float:
@@ -166,13 +155,11 @@ def _start_head_at_prior(head: torch.nn.Linear, targets: NDArray[np.bool_]) -> N
         head.bias.copy_(torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32)))
 
 
-def _parameter_groups(vlm: TrainableVlm, *, weight_decay: float, tail_learning_rate: float) -> list[dict[str, object]]:
-    tail = {id(parameter) for parameter in vlm.tail.parameters()}
-    trained = [p for p in vlm.model.parameters() if p.requires_grad and id(p) not in tail]
+def _parameter_groups(vlm: TrainableVlm, *, weight_decay: float) -> list[dict[str, object]]:
+    trained = [parameter for parameter in vlm.model.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in trained if parameter.ndim > 1]
     others = [parameter for parameter in trained if parameter.ndim <= 1]
     return [
         {"params": matrices, "weight_decay": weight_decay},
         {"params": [*others, *vlm.head.parameters()], "weight_decay": 0.0},
-        {"params": list(vlm.tail.parameters()), "weight_decay": 0.0, "lr": tail_learning_rate},
     ]

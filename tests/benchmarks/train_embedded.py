@@ -34,7 +34,6 @@ from nrray.models.measure import synthetic_frames
 from nrray.models.rules import apply_rules
 from nrray.sampling import Sampling, unit_samples_us
 from nrray.simulate import Camera, SimulateConfig, SimulatedCase, camera_spans, render_case, simulated_case
-from nrray.simulate.appearance import FAMILIES
 from nrray.train.card import CardFacts, write_card
 from nrray.train.embedded import PROMPT, TrainableVlm, embedded_vlm, save_vlm, window_prompt_ids
 from nrray.train.features import (
@@ -42,7 +41,7 @@ from nrray.train.features import (
     LabelledFrames,
     case_subset,
     open_features,
-    trunk_encoder,
+    tower_encoder,
     write_features,
 )
 from nrray.train.recipe import RecipeConfig, train_vlm, window_scores
@@ -57,8 +56,6 @@ TOWER_SOURCE = (
     "converted there from Google's published checkpoint."
 )
 MODEL_NAME = "nrray-embedded"
-VALIDATION_FAMILIES = ("maple",)
-TEST_FAMILIES = ("oak", "pine")
 
 
 def main() -> None:
@@ -75,7 +72,6 @@ def main() -> None:
             "case_seconds": arguments.case_seconds,
             "videos_per_case": 1,  # one more case teaches more than one more camera
             "frames_per_second": 4,  # as sampled: drawing is what costs
-            "appearance": FAMILIES,
         }
     )
     recipe = RecipeConfig(seed=arguments.seed, num_steps=arguments.steps, batch_windows=arguments.batch_windows)
@@ -84,7 +80,7 @@ def main() -> None:
     windows = stored_features(work / "features", vlm, simulation=simulation, sampling=sampling, label_set=label_set)
     data_seconds = read_or_write_seconds(work / "features" / "seconds.json", time.perf_counter() - started)
 
-    train_cases, validation_cases, test_cases = split_cases(simulation)
+    train_cases, validation_cases, test_cases = split_cases(arguments.cases)
     train = case_subset(windows, train_cases)
     prompt_ids = window_prompt_ids(vlm, sampling)
     record = train_vlm(vlm, train, recipe, prompt_ids=prompt_ids, report=print_loss(recipe.num_steps))
@@ -164,15 +160,11 @@ def command_line(arguments: argparse.Namespace) -> str:
     return " ".join(["python tests/benchmarks/train_embedded.py --out DIR", *options])
 
 
-def split_cases(simulation: SimulateConfig) -> tuple[list[int], list[int], list[int]]:
-    """Train, validation and test cases, by family of appearance: the parts share no colour, angle, light or noise."""
-    families = [simulation.appearance[i % len(simulation.appearance)] for i in range(simulation.num_cases)]
-    held_out = {*VALIDATION_FAMILIES, *TEST_FAMILIES}
-    return (
-        [i for i, family in enumerate(families) if family not in held_out],
-        [i for i, family in enumerate(families) if family in VALIDATION_FAMILIES],
-        [i for i, family in enumerate(families) if family in TEST_FAMILIES],
-    )
+def split_cases(num_cases: int) -> tuple[range, range, range]:
+    """Train, validation and test cases. Every case has a course, looks and cameras of its own."""
+    first_test = round(0.88 * num_cases)
+    first_validation = round(0.80 * num_cases)
+    return range(first_validation), range(first_validation, first_test), range(first_test, num_cases)
 
 
 def tower_file(work: Path) -> Path:
@@ -206,7 +198,7 @@ def stored_features(
         return open_features(folder)
     shutil.rmtree(folder, ignore_errors=True)
     windows = write_features(
-        rendered_stretches(simulation, sampling=sampling, label_set=label_set), folder, encode=trunk_encoder(vlm)
+        rendered_stretches(simulation, sampling=sampling, label_set=label_set), folder, encode=tower_encoder(vlm)
     )
     note.write_text(settings, encoding="utf-8")
     return windows
