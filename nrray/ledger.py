@@ -8,7 +8,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -211,7 +211,7 @@ def bind_identity(output: Folder, identity: Mapping[str, Any]) -> None:
     """
     if bound_identity(output) is None:
         output.write_json("identity.json", dict(identity))
-    check_identity(output, identity)
+    check_identity(output, identity, undecided=())
 
 
 def bound_identity(output: Folder) -> dict[str, Any] | None:
@@ -219,16 +219,17 @@ def bound_identity(output: Folder) -> dict[str, Any] | None:
     return dict(output.read_json("identity.json")) if output.exists("identity.json") else None
 
 
-def check_identity(output: Folder, identity: Mapping[str, Any]) -> None:
-    """Raises IdentityError where an output is tied to something else than what `identity` names."""
+def check_identity(output: Folder, identity: Mapping[str, Any], *, undecided: Collection[str]) -> None:
+    """Raises IdentityError where an output is tied to something else than `identity`; keys that are `undecided` are not
+    compared yet."""
     before = bound_identity(output)
     if before is None:
         return
     identity = json.loads(json.dumps(dict(identity)))  # as it reads back: tuples are lists
     differing = [
-        f"  {key}: this output {before.get(key)!r}, this run {value!r}"
-        for key, value in sorted(identity.items())
-        if before.get(key) != value
+        f"  {key}: this output {before.get(key)!r}, this run {identity.get(key)!r}"
+        for key in sorted({*before, *identity} - set(undecided))
+        if before.get(key) != identity.get(key)
     ]
     if differing:
         raise IdentityError(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nrray.errors import DataError, IdentityError
-from nrray.ledger import RESULT_SCHEMA, Ledger, LedgerWriter, bind_identity, missing_units, unit_counts
+from nrray.ledger import RESULT_SCHEMA, Ledger, LedgerWriter, bind_identity, check_identity, missing_units, unit_counts
 from nrray.plan import Packing, plan_units
 from nrray.sampling import Sampling
 from nrray.storage import Folder
@@ -228,3 +228,13 @@ def test_a_damaged_identity_is_named(tmp_path):
     (tmp_path / "identity.json").write_text("{")
     with pytest.raises(DataError, match=r"identity\.json"):
         bind_identity(Folder(str(tmp_path)), {"model": "abc"})
+
+
+def test_a_key_that_a_run_lacks_is_another_identity_unless_it_is_undecided(tmp_path):
+    output = Folder(str(tmp_path))
+    bind_identity(output, {"model": "m", "dtype": "float32", "decoder": "pyav"})
+    check_identity(output, {"model": "m", "decoder": "pyav"}, undecided={"dtype"})
+    with pytest.raises(IdentityError, match="dtype"):
+        bind_identity(output, {"model": "m", "decoder": "pyav"})
+    with pytest.raises(IdentityError, match="decoder"):
+        check_identity(output, {"model": "m"}, undecided={"dtype"})
