@@ -17,8 +17,10 @@ from nrray.decode.bench import bench_decode
 from nrray.errors import NrrayError
 from nrray.pipelines.bench_plan import benched_plan
 from nrray.pipelines.console import Reporter
-from nrray.pipelines.relabel import RelabelConfig, RelabelOptions, relabel
-from nrray.pipelines.scan import VIDEO_SUFFIXES, ScanConfig, scan
+from nrray.pipelines.listing import VIDEO_SUFFIXES
+from nrray.pipelines.relabel import RelabelOptions, relabel
+from nrray.pipelines.relabel_job import RelabelConfig
+from nrray.pipelines.scan import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
 from nrray.sampling import Sampling
 from nrray.simulate import SimulateConfig

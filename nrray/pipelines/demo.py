@@ -14,7 +14,8 @@ from nrray.pipelines.cluster import ray_session
 from nrray.pipelines.compare_truth import TruthComparison, compared_with_truth, report_agreement
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.pictures import draw_pictures
-from nrray.pipelines.relabel import RelabelConfig, Relabelled, RelabelOptions, relabel
+from nrray.pipelines.relabel import Relabelled, RelabelOptions, relabel
+from nrray.pipelines.relabel_job import RelabelConfig
 from nrray.pipelines.scan import ScanConfig, Scanned, report_scan, scan
 from nrray.pipelines.simulate import simulate
 from nrray.simulate import SimulateConfig

@@ -5,30 +5,23 @@ cluster, a lost worker can leave no half-written or late file, and no write task
 """
 
 import hashlib
-import secrets
 import shlex
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
-from pydantic import Field
 from ray.data import ActorPoolStrategy, DataContext
 
 from nrray import __version__
-from nrray.config import Section
-from nrray.decode import DecodeConfig
-from nrray.errors import ConfigError, DataError, NrrayError
-from nrray.journal import EntryLimits, Journal
-from nrray.labels import LabelSet, read_label_set
+from nrray.errors import NrrayError
+from nrray.journal import Journal
 from nrray.ledger import (
     Ledger,
     LedgerWriter,
@@ -38,61 +31,27 @@ from nrray.ledger import (
     missing_units,
     unit_counts,
 )
-from nrray.manifest import VIDEO_SCHEMA
 from nrray.models import (
-    Artefact,
     Device,
-    ModelConfig,
-    check_sampling,
-    model_digest,
-    read_artefact,
-    resolve_model_path,
 )
-from nrray.models.config import Dtype, resolved_dtype
-from nrray.models.rules import restated_answers, states_from_scores
+from nrray.models.config import resolved_dtype
 from nrray.pipelines.cluster import (
     MIB,
     Capacity,
     PoolPlan,
-    Pools,
     cluster_capacity,
     data_context,
     planned_pools,
     ray_session,
-    refuse_job_folder,
     streamed_rows,
 )
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.progress import Progress
+from nrray.pipelines.relabel_job import RelabelConfig, RelabelJob, resolved_job, restating
 from nrray.pipelines.stages import WORK_SCHEMA, DecodeStage, LabelStage
-from nrray.plan import Packing, Plan, plan_sentence, plan_units
+from nrray.plan import Plan, plan_sentence
 from nrray.publish import Published, point_latest, publish_version, version_names
-from nrray.sampling import Sampling
-from nrray.storage import Folder, WriterLock, absolute_uri, read_table
-from nrray.timeline import Restate, SegmentRule
-
-
-class LedgerConfig(Section):
-    """How often results reach storage: what a kill can cost is at most this much work, never a result."""
-
-    file_units: int = Field(32, ge=1, le=64, description="units of one ledger file")
-    flush_seconds: float = Field(30.0, gt=0, description="results wait no longer than this")
-
-
-class RelabelConfig(Section):
-    """Everything that `nrray relabel` computes and where it leaves it."""
-
-    manifest: str = Field(description="manifest.parquet of `nrray scan`")
-    output: str = Field(description="folder or URI of ledger and label versions")
-    label_set: str | None = Field(None, description="label set file; the newborn-resuscitation set where none is given")
-    model: ModelConfig = ModelConfig()
-    sampling: Sampling | None = Field(None, description="the model's own where none is given")
-    packing: Packing = Packing()
-    decode: DecodeConfig = DecodeConfig()
-    segments: SegmentRule = SegmentRule()
-    entries: EntryLimits = EntryLimits()
-    ledger: LedgerConfig = LedgerConfig()
-    pools: Pools = Pools()
+from nrray.storage import Folder, WriterLock, absolute_uri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,27 +77,12 @@ class Relabelled:
         return self.counts["failed"] + self.counts["quarantined"] > 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """A config resolved against the manifest and the model."""
-
-    config: RelabelConfig
-    label_set: LabelSet
-    sampling: Sampling
-    manifest: pa.Table
-    plan: Plan
-    output: Folder
-    identity: dict[str, Any]  # lacks `dtype` where it is `auto`: which that is, the devices decide
-    artefact: Artefact | None
-    run_id: str
-
-
 def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) -> Relabelled:
     """Label everything that the plan has and the ledger lacks, then publish.
 
     Raises ConfigError, DataError, IdentityError, ModelError, OutputBusyError, ResourcesError, StorageError.
     """
-    job = _resolved(config)
+    job = resolved_job(config)
     reporter.say(plan_sentence(job.plan, job.sampling))
     if job.plan.num_bad_videos:
         reporter.say(f"{job.plan.num_bad_videos} files of the manifest are unreadable: coverage rows, no units")
@@ -177,48 +121,7 @@ def _clear_traces(output: Folder, ledger: Ledger, journal: Journal, index: pa.Ta
     output.remove("progress.json")
 
 
-def _resolved(config: RelabelConfig) -> _Job:
-    for name in ("manifest", "output"):
-        refuse_job_folder(getattr(config, name), name)
-    manifest = read_table(config.manifest)
-    if missing := [field.name for field in VIDEO_SCHEMA if field.name not in manifest.column_names]:
-        raise DataError(f"{config.manifest} is no manifest of `nrray scan`: it lacks the columns {missing[:5]}")
-    label_set = read_label_set(config.label_set)
-    unknown = sorted(set(config.segments.thresholds) - set(label_set.names))
-    if unknown:
-        raise ConfigError(f"segments.thresholds names unknown activities {unknown}; known: {list(label_set.names)}")
-    model_path = resolve_model_path(config.model.path)
-    artefact = read_artefact(model_path)
-    sampling = config.sampling or (artefact.sampling if artefact else None)
-    if sampling is None:
-        raise ConfigError(f"{model_path} does not say how it samples video: give the config a sampling section")
-    if artefact is not None:
-        check_sampling(sampling, trained=artefact.sampling, name=artefact.name)
-    model = config.model
-    if config.model.path != "embedded":
-        model = config.model.model_copy(update={"path": str(model_path.absolute())})
-    identity = {
-        "model": model_digest(model_path),
-        **({} if model.dtype is Dtype.AUTO else {"dtype": model.dtype.value}),
-        "label_set": label_set.digest,
-        "sampling": sampling.model_dump(mode="json"),
-        "packing": config.packing.model_dump(mode="json"),
-        "decoder": config.decode.backend.value,
-    }
-    return _Job(
-        config=config.model_copy(update={"model": model}),
-        label_set=label_set,
-        sampling=sampling,
-        manifest=manifest,
-        plan=plan_units(manifest, sampling, config.packing),
-        output=Folder(config.output),
-        identity=identity,
-        artefact=artefact,
-        run_id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}",
-    )
-
-
-def _dry_run(job: _Job, options: RelabelOptions, reporter: Reporter) -> Relabelled:
+def _dry_run(job: RelabelJob, options: RelabelOptions, reporter: Reporter) -> Relabelled:
     index = Ledger(job.output).index()
     todo = missing_units(job.plan.units, index, retry_failed=options.retry_failed)
     counts = unit_counts(job.plan.units, index)
@@ -243,7 +146,7 @@ def _suspects_last(todo: pa.Table, suspects: set[str]) -> pa.Table:
 
 
 def _run(
-    job: _Job, todo: pa.Table, ledger: Ledger, journal: Journal, lock: WriterLock, reporter: Reporter
+    job: RelabelJob, todo: pa.Table, ledger: Ledger, journal: Journal, lock: WriterLock, reporter: Reporter
 ) -> dict[str, Any]:
     """Try every unit of `todo`; returns what this run measured."""
     work = _work_table(todo, job.manifest)
@@ -312,7 +215,7 @@ def _on_gpu(device: Device, capacity: Capacity) -> bool:
     return device is Device.CUDA or (device is Device.AUTO and capacity.num_gpus >= 1)
 
 
-def _results(job: _Job, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) -> Iterator[pa.Table]:
+def _results(job: RelabelJob, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) -> Iterator[pa.Table]:
     """One-row RESULT_SCHEMA tables in order of completion."""
     config = job.config
     common = {
@@ -382,7 +285,7 @@ def _terminated_as_interrupt() -> Iterator[None]:
 
 
 def _publish(
-    job: _Job, index: pa.Table, counts: dict[str, int], facts: dict[str, Any], reporter: Reporter
+    job: RelabelJob, index: pa.Table, counts: dict[str, int], facts: dict[str, Any], reporter: Reporter
 ) -> Published | None:
     """The next label version, or none where the last one already says all that the ledger does."""
     state = {
@@ -417,24 +320,10 @@ def _publish(
         sampling=job.sampling,
         activities=job.label_set.names,
         rule=job.config.segments,
-        restated=_restated(job),
+        restated=restating(job),
         source=f"model:{job.identity['model'][:12]}",
         run=run,
     )
-
-
-def _restated(job: _Job) -> Restate | None:
-    """How states follow from scores where the config has thresholds of its own: a head's with the label set's rules,
-    as the model itself decides; of a prompted model only plain answers, as it knows no rules."""
-    asked = job.config.segments.thresholds
-    if not asked:
-        return None
-    own = job.artefact.thresholds if job.artefact is not None else {}
-    thresholds = np.array([asked.get(name, own.get(name, np.nan)) for name in job.label_set.names], np.float32)
-
-    if job.artefact is None:
-        return partial(restated_answers, thresholds=thresholds)
-    return lambda scores, states: states_from_scores(scores, thresholds=thresholds, label_set=job.label_set)
 
 
 def report_relabel(result: Relabelled, pictures: list[str], command: str, reporter: Reporter) -> None:

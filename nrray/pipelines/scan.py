@@ -1,13 +1,9 @@
 """`nrray scan`: walk an archive, probe what is new or changed in parallel, write the manifest and join the cases."""
 
-import os
-import posixpath
-import stat
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import ray
@@ -30,16 +26,11 @@ from nrray.manifest import (
 )
 from nrray.pipelines.cluster import cluster_capacity, data_context, ray_session, refuse_job_folder, streamed_rows
 from nrray.pipelines.console import Reporter
+from nrray.pipelines.listing import VIDEO_SUFFIXES, Listed, listed_files
 from nrray.pipelines.progress import Progress
-from nrray.storage import Folder, absolute_uri, is_local, located, source_facts
+from nrray.storage import Folder, absolute_uri, located, source_facts
 from nrray.tables import table_from_rows
 from nrray.types import US_PER_SECOND, Case, ProbeStatus, Video
-
-VIDEO_SUFFIXES: tuple[str, ...] = (
-    *(".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".h265", ".hevc", ".ivf", ".m2ts", ".m2v"),
-    *(".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt"),
-    *(".ts", ".vob", ".webm", ".wmv", ".y4m"),
-)
 
 STALL_SECONDS = 1800  # without a probed file for so long, the scan ends with an error
 
@@ -61,18 +52,6 @@ class ScanConfig(Section):
         VIDEO_SUFFIXES, description="what counts as a video by its name; files without a suffix count too"
     )
     decode: DecodeConfig = DecodeConfig()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listed:
-    """A file that the walk found. One whose name is no valid text cannot be named in a table, and is not `nameable`:
-    path and uri then show its bytes escaped."""
-
-    path: str  # relative to the archive, with forward slashes
-    uri: str
-    size_bytes: int
-    modified_us: int
-    nameable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,75 +111,6 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
         ignored=ignored,
         cases=cases,
     )
-
-
-def listed_files(archive: str, suffixes: set[str]) -> tuple[list[Listed], Counter[str]]:
-    """All video files below `archive`, sorted by path, and a count of the rest by suffix.
-
-    Hidden files and folders are passed over; folders behind symbolic links are not entered. Raises DataError.
-    """
-    archive = absolute_uri(archive)
-    suffixes = {suffix.lower() if suffix.startswith(".") else f".{suffix.lower()}" for suffix in suffixes}
-    found: list[Listed] = []
-    ignored: Counter[str] = Counter()
-    for file in _local_files(archive) if is_local(archive) else _remote_files(archive):
-        suffix = PurePosixPath(file.path).suffix.lower()
-        if suffix and suffix not in suffixes:
-            ignored[suffix] += 1
-            continue
-        found.append(file)
-    return sorted(found, key=lambda file: file.path), ignored
-
-
-def _local_files(archive: str) -> Iterator[Listed]:
-    root = Path(archive)
-    if root.is_file():
-        raise DataError(f"{archive} is a file; expected the folder that holds the videos.")
-    if not root.is_dir():
-        raise DataError(f"archive folder not found: {archive}")
-
-    def refuse(error: OSError) -> None:
-        raise DataError(f"cannot list {error.filename}: {error.strerror}") from error
-
-    for folder, folders, names in os.walk(root, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            full = os.path.join(folder, name)
-            try:
-                facts = os.stat(full)
-            except OSError:
-                continue  # a dangling link, or a file that went away meanwhile
-            if name.startswith(".") or not stat.S_ISREG(facts.st_mode):
-                continue  # sockets, pipes and devices are no files
-            yield Listed(
-                path=_shown(os.path.relpath(full, root).replace(os.sep, "/")),
-                uri=_shown(full),
-                size_bytes=facts.st_size,
-                modified_us=facts.st_mtime_ns // 1000,
-                nameable=_shown(full) == full,
-            )
-
-
-def _remote_files(archive: str) -> Iterator[Listed]:
-    fs, root = located(archive)
-    fs.invalidate_cache()
-    if not fs.isdir(root):
-        raise DataError(f"archive not found: {archive}")
-    for full in fs.find(root):
-        relative = posixpath.relpath(full, root)
-        if any(part.startswith(".") for part in relative.split("/")):
-            continue
-        uri = fs.unstrip_protocol(full)
-        try:
-            size_bytes, modified_us = source_facts(uri)
-        except DecodeError:
-            continue  # it went away meanwhile
-        yield Listed(path=relative, uri=uri, size_bytes=size_bytes, modified_us=modified_us)
-
-
-def _shown(path: str) -> str:
-    """`path` as text: bytes that are no UTF-8 escaped."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _previous(output: Folder) -> dict[str, Video]:

@@ -8,7 +8,8 @@ import pytest
 
 from nrray.pipelines.cluster import ray_session
 from nrray.pipelines.console import Reporter
-from nrray.pipelines.relabel import RelabelConfig, Relabelled, RelabelOptions, relabel
+from nrray.pipelines.relabel import Relabelled, RelabelOptions, relabel
+from nrray.pipelines.relabel_job import RelabelConfig
 from nrray.pipelines.scan import ScanConfig, Scanned, scan
 from nrray.types import ProbeStatus
 from tests.pipelines.support import tables

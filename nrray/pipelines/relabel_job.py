@@ -1,0 +1,119 @@
+"""The config of `nrray relabel`, and what it comes to with a manifest and a model: plan, identity, rules. Starts no Ray."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from nrray.config import Section
+from nrray.decode import DecodeConfig
+from nrray.errors import ConfigError, DataError
+from nrray.journal import EntryLimits
+from nrray.labels import LabelSet, read_label_set
+from nrray.manifest import VIDEO_SCHEMA
+from nrray.models import Artefact, ModelConfig, check_sampling, model_digest, read_artefact, resolve_model_path
+from nrray.models.config import Dtype
+from nrray.models.rules import restated_answers, states_from_scores
+from nrray.pipelines.cluster import Pools, refuse_job_folder
+from nrray.plan import Packing, Plan, plan_units
+from nrray.sampling import Sampling
+from nrray.storage import Folder, read_table
+from nrray.timeline import Restate, SegmentRule
+
+
+class LedgerConfig(Section):
+    """How often results reach storage: what a kill can cost is at most this much work, never a result."""
+
+    file_units: int = Field(32, ge=1, le=64, description="units of one ledger file")
+    flush_seconds: float = Field(30.0, gt=0, description="results wait no longer than this")
+
+
+class RelabelConfig(Section):
+    """Everything that `nrray relabel` computes and where it leaves it."""
+
+    manifest: str = Field(description="manifest.parquet of `nrray scan`")
+    output: str = Field(description="folder or URI of ledger and label versions")
+    label_set: str | None = Field(None, description="label set file; the newborn-resuscitation set where none is given")
+    model: ModelConfig = ModelConfig()
+    sampling: Sampling | None = Field(None, description="the model's own where none is given")
+    packing: Packing = Packing()
+    decode: DecodeConfig = DecodeConfig()
+    segments: SegmentRule = SegmentRule()
+    entries: EntryLimits = EntryLimits()
+    ledger: LedgerConfig = LedgerConfig()
+    pools: Pools = Pools()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelabelJob:
+    """A config resolved against the manifest and the model."""
+
+    config: RelabelConfig
+    label_set: LabelSet
+    sampling: Sampling
+    manifest: pa.Table
+    plan: Plan
+    output: Folder
+    identity: dict[str, Any]  # lacks `dtype` where it is `auto`: which that is, the devices decide
+    artefact: Artefact | None
+    run_id: str
+
+
+def resolved_job(config: RelabelConfig) -> RelabelJob:
+    for name in ("manifest", "output"):
+        refuse_job_folder(getattr(config, name), name)
+    manifest = read_table(config.manifest)
+    if missing := [field.name for field in VIDEO_SCHEMA if field.name not in manifest.column_names]:
+        raise DataError(f"{config.manifest} is no manifest of `nrray scan`: it lacks the columns {missing[:5]}")
+    label_set = read_label_set(config.label_set)
+    unknown = sorted(set(config.segments.thresholds) - set(label_set.names))
+    if unknown:
+        raise ConfigError(f"segments.thresholds names unknown activities {unknown}; known: {list(label_set.names)}")
+    model_path = resolve_model_path(config.model.path)
+    artefact = read_artefact(model_path)
+    sampling = config.sampling or (artefact.sampling if artefact else None)
+    if sampling is None:
+        raise ConfigError(f"{model_path} does not say how it samples video: give the config a sampling section")
+    if artefact is not None:
+        check_sampling(sampling, trained=artefact.sampling, name=artefact.name)
+    model = config.model
+    if config.model.path != "embedded":
+        model = config.model.model_copy(update={"path": str(model_path.absolute())})
+    identity = {
+        "model": model_digest(model_path),
+        **({} if model.dtype is Dtype.AUTO else {"dtype": model.dtype.value}),
+        "label_set": label_set.digest,
+        "sampling": sampling.model_dump(mode="json"),
+        "packing": config.packing.model_dump(mode="json"),
+        "decoder": config.decode.backend.value,
+    }
+    return RelabelJob(
+        config=config.model_copy(update={"model": model}),
+        label_set=label_set,
+        sampling=sampling,
+        manifest=manifest,
+        plan=plan_units(manifest, sampling, config.packing),
+        output=Folder(config.output),
+        identity=identity,
+        artefact=artefact,
+        run_id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}",
+    )
+
+
+def restating(job: RelabelJob) -> Restate | None:
+    """How states follow from scores where the config has thresholds of its own: a head's with the label set's rules,
+    as the model itself decides; of a prompted model only plain answers, as it knows no rules."""
+    asked = job.config.segments.thresholds
+    if not asked:
+        return None
+    own = job.artefact.thresholds if job.artefact is not None else {}
+    thresholds = np.array([asked.get(name, own.get(name, np.nan)) for name in job.label_set.names], np.float32)
+
+    if job.artefact is None:
+        return partial(restated_answers, thresholds=thresholds)
+    return lambda scores, states: states_from_scores(scores, thresholds=thresholds, label_set=job.label_set)
