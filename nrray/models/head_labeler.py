@@ -30,7 +30,6 @@ class HeadLabeler:
         self._label_set = label_set
         self._micro_batch_windows = config.micro_batch_windows
         self._checkpoint = load_checkpoint(config)
-        self._family = family_of(self._checkpoint)
         hidden_size = int(self._checkpoint.model.config.get_text_config().hidden_size)
         self._head = load_head(folder, hidden_size=hidden_size, num_activities=len(label_set.names))
         self._head.to(self._checkpoint.device)
@@ -42,6 +41,7 @@ class HeadLabeler:
             sampling=self._artefact.sampling,
             kind=ModelKind.HEAD,
         )
+        self._family = family_of(self._checkpoint)  # last: it may lay weights out anew
 
     @property
     def info(self) -> ModelInfo:

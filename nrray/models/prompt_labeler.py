@@ -35,7 +35,6 @@ class PromptLabeler:
         self._label_set = label_set
         self._micro_batch_windows = config.micro_batch_windows
         self._checkpoint = load_checkpoint(config)
-        self._family = family_of(self._checkpoint)
         tokenizer = self._checkpoint.processor.tokenizer
         self._yes_ids = single_token_ids(tokenizer, ("yes", "Yes", "YES", " yes", " Yes"))
         self._no_ids = single_token_ids(tokenizer, ("no", "No", "NO", " no", " No"))
@@ -46,6 +45,7 @@ class PromptLabeler:
             sampling=None,
             kind=ModelKind.PROMPTED,
         )
+        self._family = family_of(self._checkpoint)  # last: it may lay weights out anew
 
     @property
     def info(self) -> ModelInfo:

@@ -1,0 +1,48 @@
+import torch
+
+from nrray.models.folding import folded
+
+
+class Block(torch.nn.Module):
+    """A convolution that two layers read, and one that only its normalization reads."""
+
+    def __init__(self, *, is_shared: bool) -> None:
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(3, 4, 3, bias=False)
+        self.normalization = torch.nn.BatchNorm2d(4)
+        self.is_shared = is_shared
+        torch.nn.init.uniform_(self.normalization.running_mean, -1, 1)
+        torch.nn.init.uniform_(self.normalization.running_var, 0.5, 2)
+        torch.nn.init.uniform_(self.normalization.weight, 0.5, 2)
+        self.eval()
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        convolved = self.convolution(pixels)
+        normalized = self.normalization(convolved)
+        return normalized + convolved if self.is_shared else normalized
+
+
+def num_normalizations(module: torch.nn.Module) -> int:
+    return sum(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules())
+
+
+def test_a_folded_module_returns_the_same_without_normalization() -> None:
+    torch.manual_seed(0)
+    block, pixels = Block(is_shared=False), torch.rand(2, 3, 9, 9)
+    with torch.no_grad():
+        expected = block(pixels)
+        found = folded(block, lambda module: module(pixels))
+    assert num_normalizations(found) == 0
+    assert num_normalizations(block) == 1
+    torch.testing.assert_close(found(pixels), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_convolution_that_something_else_reads_too_is_left_alone() -> None:
+    torch.manual_seed(0)
+    block, pixels = Block(is_shared=True), torch.rand(2, 3, 9, 9)
+    assert folded(block, lambda module: module(pixels)) is block
+
+
+def test_a_module_without_normalization_comes_back_itself() -> None:
+    module = torch.nn.Conv2d(3, 4, 3)
+    assert folded(module, lambda _: torch.zeros(1)) is module
