@@ -17,7 +17,7 @@ def average_precision(scores: FloatArray, targets: NDArray[np.bool_]) -> float:
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True) if len(order) else np.zeros(0, bool)
     hits = np.cumsum(targets[order])[last].astype(np.float64)
-    claims = np.flatnonzero(last) + 1.0
+    claims = (np.flatnonzero(last) + 1).astype(np.float64)
     return float(precision_gain(hits[None], claims[None])[0])
 
 

@@ -1,0 +1,170 @@
+"""Clinical indicators over cases, from each source, and how the two sources agree on them (Bland and Altman 1986)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nrray.evaluate.source import Source
+from nrray.indicators import CaseIndicators, CaseTimeline, case_indicators
+from nrray.metrics.spans import Spans, intersection, spans_of, united
+from nrray.types import US_PER_SECOND, Case
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndicatorSummary:
+    """One indicator over cases, from one source: of `num_cases` cases it can be said of `num_known`."""
+
+    name: str
+    unit: str
+    num_cases: int
+    num_known: int
+    median: float | None
+    lower_quartile: float | None
+    upper_quartile: float | None
+    mean: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndicatorAgreement:
+    """Candidate minus reference over the cases where both are known; limits are bias -+ 1.96 standard deviations, None
+    below three cases. For yes/no indicators `bias` is the difference of the shares and `num_equal` counts agreement."""
+
+    name: str
+    unit: str
+    num_pairs: int
+    num_equal: int
+    bias: float | None
+    lower_limit: float | None
+    upper_limit: float | None
+    pairs: tuple[tuple[str, float, float], ...]  # case, candidate, reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clinical:
+    """Indicators of both sources."""
+
+    merge_gap_seconds: float
+    candidate: list[CaseIndicators]
+    reference: list[CaseIndicators]
+    candidate_summary: list[IndicatorSummary]
+    reference_summary: list[IndicatorSummary]
+    agreement: list[IndicatorAgreement]
+
+
+def clinical(
+    candidate: Source,
+    reference: Source,
+    *,
+    case_of_path: Mapping[str, str],
+    sidecar: Mapping[str, Case],
+    cases: Sequence[str],
+    merge_gap_seconds: float,
+) -> Clinical:
+    """Indicators of `cases` from each source, on what that source looked at; activities of several cameras are joined."""
+    gap_us = round(merge_gap_seconds * US_PER_SECOND)
+    ours, theirs = (
+        [
+            case_indicators(timeline, merge_gap_us=gap_us)
+            for timeline in case_timelines(source, case_of_path=case_of_path, sidecar=sidecar, cases=cases)
+        ]
+        for source in (candidate, reference)
+    )
+    return Clinical(
+        merge_gap_seconds=merge_gap_seconds,
+        candidate=ours,
+        reference=theirs,
+        candidate_summary=summaries(ours),
+        reference_summary=summaries(theirs),
+        agreement=agreements(ours, theirs),
+    )
+
+
+def case_timelines(
+    source: Source, *, case_of_path: Mapping[str, str], sidecar: Mapping[str, Case], cases: Sequence[str]
+) -> list[CaseTimeline]:
+    """Every case on its own clock. A video without a sidecar row stands at 0."""
+    place = {name: index for index, name in enumerate(cases)}
+    moved = np.array([place.get(case_of_path.get(path, path), -1) for path in source.paths], np.int64)
+    shift = np.array([sidecar[path].video_start_us if path in sidecar else 0 for path in source.paths], np.int64)
+
+    def on_case_clock(spans: Spans) -> Spans:
+        case = moved[spans.video]
+        kept = case >= 0
+        offset = shift[spans.video][kept]
+        return united(spans_of(case[kept], spans.start_us[kept] + offset, spans.end_us[kept] + offset))
+
+    looked_at = on_case_clock(source.looked_at)
+    by_activity = {
+        name: _lists(intersection(on_case_clock(spans), looked_at), len(cases))
+        for name, spans in source.segments.items()
+    }
+    looked_lists = _lists(looked_at, len(cases))
+    first_row = {case_of_path.get(path, path): row for path, row in sorted(sidecar.items(), reverse=True)}
+    return [
+        CaseTimeline(
+            case_id=name,
+            spans={activity: lists[i] for activity, lists in by_activity.items()},
+            looked_at=looked_lists[i],
+            birth_us=first_row[name].birth_us if name in first_row else None,
+            table_arrival_us=first_row[name].table_arrival_us if name in first_row else None,
+        )
+        for i, name in enumerate(cases)
+    ]
+
+
+def summaries(cases: Sequence[CaseIndicators]) -> list[IndicatorSummary]:
+    """Each indicator over all cases, in the order of the cases' own."""
+    found = []
+    for column in range(len(cases[0].indicators)) if cases else ():
+        mine = [case.indicators[column] for case in cases]
+        known = np.array([indicator.value for indicator in mine if indicator.value is not None], np.float64)
+        lower, middle, upper = np.percentile(known, [25, 50, 75]).tolist() if len(known) else (None, None, None)
+        found.append(
+            IndicatorSummary(
+                name=mine[0].name,
+                unit=mine[0].unit,
+                num_cases=len(mine),
+                num_known=len(known),
+                median=middle,
+                lower_quartile=lower,
+                upper_quartile=upper,
+                mean=float(known.mean()) if len(known) else None,
+            )
+        )
+    return found
+
+
+def agreements(candidate: Sequence[CaseIndicators], reference: Sequence[CaseIndicators]) -> list[IndicatorAgreement]:
+    """Bias and limits of agreement of every indicator."""
+    found = []
+    for column in range(len(candidate[0].indicators)) if candidate else ():
+        pairs = []
+        for ours, theirs in zip(candidate, reference, strict=True):
+            left, right = ours.indicators[column].value, theirs.indicators[column].value
+            if left is not None and right is not None:
+                pairs.append((ours.case_id, left, right))
+        differences = np.array([left - right for _, left, right in pairs])
+        enough = len(pairs) >= 3
+        spread = 1.96 * float(differences.std(ddof=1)) if enough else None
+        bias = float(differences.mean()) if pairs else None
+        found.append(
+            IndicatorAgreement(
+                name=candidate[0].indicators[column].name,
+                unit=candidate[0].indicators[column].unit,
+                num_pairs=len(pairs),
+                num_equal=sum(left == right for _, left, right in pairs),
+                bias=bias,
+                lower_limit=None if spread is None or bias is None else bias - spread,
+                upper_limit=None if spread is None or bias is None else bias + spread,
+                pairs=tuple(pairs),
+            )
+        )
+    return found
+
+
+def _lists(spans: Spans, num_cases: int) -> list[list[tuple[int, int]]]:
+    found: list[list[tuple[int, int]]] = [[] for _ in range(num_cases)]
+    for case, start, end in zip(spans.video.tolist(), spans.start_us.tolist(), spans.end_us.tolist(), strict=True):
+        found[case].append((start, end))
+    return found

@@ -1,0 +1,74 @@
+"""The settings of `nrray evaluate`, `nrray compare` and `nrray split`."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from nrray.config import Section
+
+
+class EvaluateConfig(Section):
+    """What is measured against what."""
+
+    candidate: str = Field(description="label version, relabel output or annotation folder that is measured")
+    reference: str = Field(description="annotation folder or label version that it is measured against")
+    output: str = Field("runs/evaluation", description="folder for evaluation.json and report.html")
+    cases: str | None = Field(None, description="case sidecar (CSV or Parquet); without one a video is its own case")
+    label_set: str | None = Field(None, description="label set file; the one in the package where none is given")
+    split: str | None = Field(None, description="split file; with it only the cases of `part` are measured")
+    part: str = Field("test", description="part of the split")
+    merge_gap_seconds: float = Field(
+        2.0, ge=0, description="gaps up to this are closed before clinical indicators; there is no agreed value"
+    )
+    balanced_windows: int = Field(
+        0,
+        ge=0,
+        description="also measure a class-balanced subset of at most so many windows, as the study did; 0: none",
+    )
+    num_resamples: int = Field(2000, ge=100, le=100_000, description="resamples of cases for intervals")
+    seed: int = Field(0, ge=0, description="of resamples and of the balanced subset")
+    worst_cases: int = Field(10, ge=0, le=200, description="timelines in the report, worst first")
+
+
+class CompareConfig(Section):
+    """Sources that are compared on the same cases."""
+
+    candidates: tuple[str, ...] = Field(description="folders of two or more sources")
+    names: tuple[str, ...] = Field((), description="what to call them; their own names where none are given")
+    reference: str = Field(description="what all of them are measured against")
+    output: str = Field("runs/comparison", description="folder for comparison.json")
+    cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
+    label_set: str | None = None
+    split: str | None = None
+    part: str = "test"
+    metric: str = Field("time f1", description="what is compared; windows differ between sources, time does not")
+    num_resamples: int = Field(2000, ge=100, le=100_000)
+    seed: int = Field(0, ge=0)
+
+    @field_validator("candidates")
+    @classmethod
+    def _several(cls, candidates: tuple[str, ...]) -> tuple[str, ...]:
+        if len(candidates) < 2:
+            raise ValueError("expected two or more sources")
+        return candidates
+
+
+class SplitConfig(Section):
+    """How cases are dealt to parts."""
+
+    manifest: str = Field(description="manifest.parquet of `nrray scan`")
+    cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
+    annotations: str | None = Field(None, description="annotation folder: activities are then spread evenly")
+    output: str = Field("runs/split.json", description="the split file")
+    fractions: dict[Literal["train", "validation", "test"], float] = Field(
+        default_factory=lambda: {"train": 0.7, "validation": 0.15, "test": 0.15}
+    )
+    seed: int = Field(0, ge=0)
+    label_set: str | None = None
+
+    @field_validator("fractions")
+    @classmethod
+    def _whole(cls, fractions: dict[str, float]) -> dict[str, float]:
+        if abs(sum(fractions.values()) - 1) > 1e-6 or min(fractions.values(), default=-1) < 0:
+            raise ValueError(f"expected shares that sum to 1, found {fractions}")
+        return fractions

@@ -1,0 +1,76 @@
+"""Average precision of windows and of segments: what needs the order of scores, not only sums."""
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrray.evaluate.alignment import Alignment
+from nrray.evaluate.resampling import Resamples
+from nrray.metrics.scored import average_precision, interpolated_precision, precision_gain
+from nrray.metrics.timelines import Detections, detections
+
+IOUS = (Fraction(1, 10), Fraction(1, 4), Fraction(1, 2))
+SCORE_LEVELS = (
+    1024  # intervals of average precision take scores to this many steps; the estimate takes them as they are
+)
+
+
+def ranked_metrics(
+    alignment: Alignment, resamples: Resamples
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Average precision of windows and of segments, which need the order of scores: (A,) and (B, A)."""
+    windows, cases = alignment.windows, len(alignment.cases)
+    found: dict[str, tuple[list[float], list[NDArray[np.float64]]]] = {}
+
+    def add(metric: str, estimate: float, spread: NDArray[np.float64]) -> None:
+        estimates, spreads = found.setdefault(metric, ([], []))
+        estimates.append(estimate)
+        spreads.append(spread)
+
+    for i, name in enumerate(alignment.activities):
+        at = np.isfinite(windows.scores[:, i]) & windows.decided[:, i]
+        scores, targets, case = windows.scores[at, i], windows.reference[at, i], windows.case[at]
+        add("windows average precision", *_window_precision(scores, targets, case, cases, resamples))
+        for iou in IOUS:
+            ranked = detections(alignment.lines[name], iou)
+            case = alignment.case_of_video[ranked.video]
+            positives = np.bincount(alignment.case_of_video, weights=ranked.num_reference, minlength=cases)
+            add(
+                f"segments average precision at tIoU {float(iou):g}",
+                float(_detection_precision(ranked, case, positives, np.ones((1, cases)))[0]),
+                _detection_precision(ranked, case, positives, resamples.weights),
+            )
+    return {metric: (np.array(estimates), np.stack(spreads, axis=1)) for metric, (estimates, spreads) in found.items()}
+
+
+def _window_precision(
+    scores: NDArray[np.float64],
+    targets: NDArray[np.bool_],
+    case: NDArray[np.int64],
+    num_cases: int,
+    resamples: Resamples,
+) -> tuple[float, NDArray[np.float64]]:
+    level = np.minimum((scores * SCORE_LEVELS).astype(np.int64), SCORE_LEVELS - 1)
+    sums = np.zeros((2, num_cases, SCORE_LEVELS), np.float32)
+    np.add.at(sums[0], (case[targets], level[targets]), 1)
+    np.add.at(sums[1], (case, level), 1)
+    weights = resamples.weights.astype(np.float32)
+    hits, claims = (np.cumsum((weights @ part)[:, ::-1], axis=1, dtype=np.float64) for part in sums)
+    return average_precision(scores, targets), precision_gain(hits, claims)
+
+
+def _detection_precision(
+    ranked: Detections, case: NDArray[np.int64], positives: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    total = weights @ positives
+    if len(case) == 0:
+        return np.where(total > 0, 0.0, np.nan)
+    parts = []
+    rows_at_once = max(1, 20_000_000 // len(case))  # 160 MB
+    for start in range(0, len(weights), rows_at_once):
+        some = weights[start : start + rows_at_once]
+        drawn = some[:, case]
+        hits, claims = np.cumsum(drawn * ranked.is_hit, axis=1), np.cumsum(drawn, axis=1)
+        parts.append(interpolated_precision(hits, claims, total[start : start + rows_at_once]))
+    return np.concatenate(parts)

@@ -1,0 +1,66 @@
+"""Intervals: the 2.5 and 97.5 percentiles over resamples of whole cases. Windows of one birth resemble each other, and
+resampling windows alone would make intervals too narrow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NUM_RESAMPLES = 2000
+
+Sums = dict[str, NDArray[np.float64]]
+"""Name to (..., A, k) sums: of all cases, of one, or of B resamples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """An estimate with its 95 % interval; None where it is not defined."""
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resamples:
+    """weights: (B, C) how often each case counts in each resample."""
+
+    weights: NDArray[np.float64]
+
+    def sums(self, sums: Sums) -> Sums:
+        """(B, A, k) of (C, A, k)."""
+        return {
+            name: (self.weights @ part.reshape(len(part), -1)).reshape(len(self.weights), *part.shape[1:])
+            for name, part in sums.items()
+        }
+
+
+def resamples_of(num_cases: int, *, num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> Resamples:
+    """Cases drawn with replacement. The same seed gives the same resamples: differences between sources are paired."""
+    random = np.random.default_rng(seed)
+    weights = random.multinomial(num_cases, np.full(num_cases, 1 / num_cases), size=num_resamples)
+    return Resamples(weights=weights.astype(np.float64))
+
+
+def value_of(estimate: float, resampled: NDArray[np.float64], *, coverage: float = 0.95) -> Value:
+    """With the percentile interval; no interval where fewer than half of the resamples define the metric."""
+    known = resampled[np.isfinite(resampled)]
+    if not np.isfinite(estimate):
+        return Value(estimate=None, low=None, high=None)
+    if 2 * len(known) < len(resampled):
+        return Value(estimate=estimate, low=None, high=None)
+    tail = 100 * (1 - coverage) / 2
+    low, high = np.percentile(known, [tail, 100 - tail])
+    return Value(estimate=estimate, low=float(low), high=float(high))
+
+
+def weighted_quantile(values: NDArray[np.float64], weights: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """(B,) the smallest value with at least `share` of the weight at or below it."""
+    if len(values) == 0:
+        return np.full(len(weights), np.nan)
+    order = np.argsort(values)
+    cumulative = np.cumsum(weights[:, order], axis=1)
+    total = cumulative[:, -1]
+    at = (cumulative >= share * total[:, None] - 1e-9).argmax(axis=1)
+    result: NDArray[np.float64] = np.where(total > 0, values[order][at], np.nan)
+    return result

@@ -1,0 +1,169 @@
+"""What one source says of an archive: its segments, what it looked at and, where it labelled windows, their scores.
+
+In: the folder of a label version, an output of `nrray relabel`, or a folder of annotations. Videos go by their path in
+the archive, which every source has.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from nrray.annotations import read_truth
+from nrray.errors import DataError
+from nrray.metrics.spans import Spans, spans_of, united
+from nrray.storage import Folder
+from nrray.types import STATE_INDEX, CoverageStatus, LabelState
+
+LABELS, SEGMENTS, COVERAGE, EXTENTS = "labels.parquet", "segments.parquet", "coverage.parquet", "extents.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """W labelled windows of A activities. video, start_us, end_us: (W,); scores: (W, A), NaN for none; states: (W, A)
+    index into LabelState."""
+
+    video: NDArray[np.int64]
+    start_us: NDArray[np.int64]
+    end_us: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    states: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """`paths[i]` is video i. Spans are sorted; `looked_at` is disjoint; windows are None where there are none."""
+
+    name: str
+    paths: list[str]
+    activities: tuple[str, ...]
+    segments: dict[str, Spans]
+    looked_at: Spans
+    failed_us: int  # of windows that were to be labelled and were not
+    windows: Windows | None
+
+
+def read_source(uri: str, *, activities: tuple[str, ...], name: str | None = None) -> Source:
+    """The source in `uri`, for the named activities. Raises DataError where it is none, or names others."""
+    folder = Folder(uri)
+    if not folder.exists(SEGMENTS) and (folder / "latest").exists(SEGMENTS):
+        folder = folder / "latest"
+    if folder.exists(LABELS) and folder.exists(COVERAGE):
+        source = _label_version(folder, activities)
+    elif folder.exists(SEGMENTS) and folder.exists(EXTENTS):
+        source = _annotations(folder, uri, activities)
+    else:
+        raise DataError(
+            f"{uri}: found neither {LABELS} with {COVERAGE} (a label version) nor {SEGMENTS} with {EXTENTS} "
+            f"(annotations). Give an output of `nrray relabel` or `nrray import`, or the truth of a simulation."
+        )
+    return source if name is None else Source(**{**vars(source), "name": name})
+
+
+def _label_version(folder: Folder, activities: tuple[str, ...]) -> Source:
+    labels = folder.read_table(LABELS)
+    coverage = folder.read_table(COVERAGE)
+    segments = folder.read_table(SEGMENTS)
+    _check_names(segments, activities, where=folder.path(SEGMENTS))
+    _check_names(labels, activities, where=folder.path(LABELS))
+    paths, index = _path_index(coverage["path"], labels["path"], segments["path"])
+    timed = coverage.filter(pc.is_valid(coverage["start_us"]))
+    is_ok = pc.equal(timed["status"].cast(pa.string()), CoverageStatus.OK.value)
+    seen = timed.filter(is_ok)
+    looked_at = united(_spans(seen, index(seen["path"])))
+    every = united(_spans(timed, index(timed["path"])))
+    names = pc.unique(labels["source"].cast(pa.string())).to_pylist()
+    return Source(
+        name=names[0] if len(names) == 1 else folder.path(""),
+        paths=paths,
+        activities=activities,
+        segments=_segments(segments, index(segments["path"]), activities),
+        looked_at=looked_at,
+        failed_us=int(every.length_us.sum() - looked_at.length_us.sum()),
+        windows=_windows(labels, index(labels["path"]), activities),
+    )
+
+
+def _annotations(folder: Folder, uri: str, activities: tuple[str, ...]) -> Source:
+    segments, extents = read_truth(folder.path(""))
+    sources = pc.unique(extents["source"]).to_pylist()
+    if len(sources) > 1:
+        raise DataError(
+            f"{uri}: found annotations of {len(sources)} sources ({', '.join(sources[:4])}), expected one. Import them "
+            f"into folders of their own, so that each can be compared."
+        )
+    _check_names(segments, activities, where=folder.path(SEGMENTS))
+    paths, index = _path_index(extents["video_path"], segments["video_path"])
+    return Source(
+        name=sources[0] if sources else uri,
+        paths=paths,
+        activities=activities,
+        segments=_segments(segments, index(segments["video_path"]), activities),
+        looked_at=united(_spans(extents, index(extents["video_path"]))),
+        failed_us=0,
+        windows=None,
+    )
+
+
+def _check_names(table: pa.Table, activities: tuple[str, ...], *, where: str) -> None:
+    others = sorted(set(pc.unique(table["activity"].cast(pa.string())).to_pylist()) - set(activities))
+    if others:
+        raise DataError(
+            f"{where}: found activities {others[:4]}, expected those of the label set: {', '.join(activities)}. Give "
+            f"its label set with label_set=FILE, or rename them with `nrray import`."
+        )
+
+
+def _path_index(*columns: pa.ChunkedArray) -> "tuple[list[str], _Index]":
+    paths = sorted({path for column in columns for path in pc.unique(column.cast(pa.string())).to_pylist()})
+    return paths, _Index(paths)
+
+
+class _Index:
+    """Paths to their places in a list."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self._paths = pa.array(paths, pa.string())
+
+    def __call__(self, column: pa.ChunkedArray) -> NDArray[np.int64]:
+        place: NDArray[np.int64] = (
+            pc.index_in(column.cast(pa.string()), value_set=self._paths).to_numpy().astype(np.int64)
+        )
+        return place
+
+
+def _spans(table: pa.Table, video: NDArray[np.int64]) -> Spans:
+    return spans_of(video, table["start_us"].to_numpy(), table["end_us"].to_numpy())
+
+
+def _segments(table: pa.Table, video: NDArray[np.int64], activities: tuple[str, ...]) -> dict[str, Spans]:
+    names = np.asarray(table["activity"].cast(pa.string()).to_pylist(), dtype=object)
+    starts, ends = table["start_us"].to_numpy(), table["end_us"].to_numpy()
+    scores = np.full(len(names), np.nan)
+    if "score" in table.column_names:
+        scores = table["score"].to_numpy(zero_copy_only=False).astype(np.float64)
+    found = {}
+    for activity in activities:
+        mine = names == activity
+        found[activity] = spans_of(video[mine], starts[mine], ends[mine], scores[mine])
+    return found
+
+
+def _windows(labels: pa.Table, video: NDArray[np.int64], activities: tuple[str, ...]) -> Windows:
+    encoded = labels["activity"].combine_chunks()
+    if not isinstance(encoded, pa.DictionaryArray):
+        encoded = encoded.dictionary_encode()
+    place = {activity: column for column, activity in enumerate(activities)}
+    column = np.asarray([place[name] for name in encoded.dictionary.to_pylist()], np.int64)[np.asarray(encoded.indices)]
+    starts, ends = labels["start_us"].to_numpy(), labels["end_us"].to_numpy()
+    low = starts.min(initial=0)
+    keys = video * (ends.max(initial=0) - low + 1) + (starts - low)  # a video has one window at a start
+    _, first, row = np.unique(keys, return_index=True, return_inverse=True)
+    scores = np.full((len(first), len(activities)), np.nan)
+    scores[row, column] = labels["score"].to_numpy(zero_copy_only=False)
+    states = np.full((len(first), len(activities)), STATE_INDEX[LabelState.NOT_ASSESSABLE], np.uint8)
+    order = pa.array([state.value for state in LabelState])
+    states[row, column] = pc.index_in(labels["state"].cast(pa.string()), value_set=order).to_numpy()
+    return Windows(video=video[first], start_us=starts[first], end_us=ends[first], scores=scores, states=states)

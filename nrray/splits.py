@@ -1,0 +1,124 @@
+"""Which cases train, validate and test: a plain JSON file that people may write, and what must hold of it.
+
+A split is by case, never by video or window: what was filmed at one birth resembles itself. Reads of a part are noted in
+a file beside it, so that nobody tunes on the test part without it being seen.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrray.errors import DataError
+from nrray.storage import Folder
+
+PARTS = ("train", "validation", "test")
+READS_SUFFIX = ".reads.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Part to its cases, sorted."""
+
+    parts: dict[str, tuple[str, ...]]
+
+
+def stratified_split(
+    cases: Sequence[str],
+    labels: NDArray[np.bool_],
+    *,
+    fractions: Mapping[str, float],
+    seed: int,
+) -> Split:
+    """Cases over parts so that every label is spread as the fractions say: iterative stratification (Sechidis,
+    Tsoumakas, Vlahavas 2011), rarest label first. labels: (C, L), what each case has: activities, site."""
+    random = np.random.default_rng(seed)
+    names = list(fractions)
+    share = np.array([fractions[name] for name in names])
+    wanted = share * len(cases)
+    wanted_by_label = share[:, None] * labels.sum(axis=0)[None, :]
+    part_of = np.full(len(cases), -1)
+    while (open_cases := np.flatnonzero(part_of < 0)).size:
+        remaining = labels[open_cases].sum(axis=0)
+        if remaining.any():
+            label = int(np.where(remaining > 0, remaining, np.iinfo(np.int64).max).argmin())
+            chosen = open_cases[labels[open_cases, label]]
+        else:
+            label, chosen = -1, open_cases
+        for case in random.permutation(chosen):
+            need = wanted_by_label[:, label] if label >= 0 else wanted
+            best = np.flatnonzero(need == need.max())
+            if len(best) > 1:  # of equal needs, that of the part with most room
+                best = best[wanted[best] == wanted[best].max()]
+            part = int(random.choice(best))
+            part_of[case] = part
+            wanted[part] -= 1
+            wanted_by_label[part] -= labels[case]
+    return Split(
+        parts={name: tuple(sorted(cases[i] for i in np.flatnonzero(part_of == n))) for n, name in enumerate(names)}
+    )
+
+
+def split_document(split: Split, *, seed: int | None) -> str:
+    """The split as JSON text."""
+    return json.dumps({"schema_version": 1, "seed": seed, "parts": split.parts}, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_split(uri: str) -> Split:
+    """The split in a file. Raises DataError where it is no split, or a case is in two parts."""
+    folder, name = _place(uri)
+    try:
+        document = folder.read_json(name)
+    except FileNotFoundError:
+        raise DataError(f"split {uri}: not found. Make one with `nrray split`, or write it by hand.") from None
+    parts = document.get("parts") if isinstance(document, dict) else None
+    if not isinstance(parts, dict) or not all(
+        isinstance(cases, list) and all(isinstance(case, str) for case in cases) for cases in parts.values()
+    ):
+        raise DataError(f'split {uri}: expected {{"parts": {{"train": ["case", ...], "test": [...]}}}}.')
+    where: dict[str, str] = {}
+    for part, cases in parts.items():
+        for case in cases:
+            if case in where:
+                raise DataError(f"split {uri}: case {case!r} is in {where[case]} and in {part}, expected in one part.")
+            where[case] = part
+    return Split(parts={part: tuple(cases) for part, cases in parts.items()})
+
+
+def check_contents(split: Split, content_of_case: Mapping[str, frozenset[str]]) -> None:
+    """Raise DataError where one video's content is in cases of two parts: copies under two names."""
+    seen: dict[str, tuple[str, str]] = {}
+    for part, cases in split.parts.items():
+        for case in cases:
+            for content in sorted(content_of_case.get(case, frozenset())):
+                other_part, other_case = seen.setdefault(content, (part, case))
+                if other_part != part:
+                    raise DataError(
+                        f"split: the same video content {content} is in {other_case!r} ({other_part}) and in {case!r} "
+                        f"({part}). Put both cases into one part, or take the copy out."
+                    )
+
+
+def part_cases(split: Split, part: str) -> frozenset[str]:
+    """The cases of one part. Raises DataError where there is no such part."""
+    if part not in split.parts:
+        raise DataError(f"split: found parts {', '.join(split.parts)}, expected one named {part!r}.")
+    return frozenset(split.parts[part])
+
+
+def noted_read(uri: str, part: str, *, what: str) -> int:
+    """Note that `part` was read for `what`; returns how often it has been read, this time included."""
+    folder, name = _place(uri)
+    notes = name + READS_SUFFIX
+    old = folder.read_bytes(notes) if folder.exists(notes) else b""
+    line = json.dumps({"part": part, "time": round(time.time()), "what": what}, ensure_ascii=False)
+    folder.write_bytes(notes, old + line.encode() + b"\n")
+    return sum(json.loads(text)["part"] == part for text in (old.decode() + line).splitlines() if text)
+
+
+def _place(uri: str) -> tuple[Folder, str]:
+    parent, _, name = uri.rpartition("/")
+    return Folder(parent or "."), name
