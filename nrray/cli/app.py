@@ -15,6 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from nrray import __version__
+from nrray.cli import measuring
+from nrray.cli.measuring import ConfigArgument, JsonOption, SetOption
 from nrray.errors import ConfigError, NrrayError
 
 EXIT_ERROR = 1
@@ -30,11 +32,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ConfigArgument = Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Settings; see configs/.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="key.path=value", help="Override one setting; may be repeated.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of sentences.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 
 
@@ -221,6 +218,11 @@ def bench(
     from nrray.pipelines.console import Reporter
 
     run_bench(target.value, video=video, reporter=Reporter(is_json=as_json))
+
+
+app.command()(measuring.evaluate)
+app.command()(measuring.compare)
+app.command()(measuring.split)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,197 @@
+"""The verbs `evaluate`, `compare` and `split`: settings in, files and sentences out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nrray.annotations import read_truth
+from nrray.cases import read_cases
+from nrray.errors import DataError
+from nrray.evaluate.alignment import aligned
+from nrray.evaluate.clinical import clinical
+from nrray.evaluate.comparison import Comparison, compared
+from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
+from nrray.evaluate.document import Document, balanced_document, evaluation_document, few_cases_note
+from nrray.evaluate.measures import measured
+from nrray.evaluate.resampling import resamples_of
+from nrray.evaluate.source import read_source
+from nrray.indicators import VENTILATION
+from nrray.labels import LabelSet, read_label_set
+from nrray.report.evaluation_page import evaluation_page
+from nrray.splits import Split, check_contents, noted_read, part_cases, read_split, split_document, stratified_split
+from nrray.storage import Folder, read_table
+from nrray.types import Case
+
+DOCUMENT, PAGE = "evaluation.json", "report.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """What was written where."""
+
+    folder: str
+    document: Document
+
+
+def evaluate(config: EvaluateConfig) -> Evaluated:
+    """Measure and write evaluation.json and report.html. Raises DataError, StorageError."""
+    label_set = read_label_set(config.label_set)
+    candidate = read_source(config.candidate, activities=label_set.names)
+    reference = read_source(config.reference, activities=label_set.names)
+    sidecar = _sidecar(config.cases)
+    case_of_path = {path: case.case_id for path, case in sidecar.items()}
+    notes = []
+    only_cases = None
+    if config.split is not None:
+        only_cases = part_cases(read_split(config.split), config.part)
+    without = _left_out(label_set)
+    alignment = aligned(
+        candidate, reference, activities=label_set.activities, case_of_path=case_of_path, only_cases=only_cases
+    )
+    if config.split is not None:
+        number = noted_read(config.split, config.part, what=f"evaluate {candidate.name} against {reference.name}")
+        notes.append(f"The {config.part} part of {config.split} has been read {number} times, this one included.")
+    if not sidecar:
+        notes.append("Without a case sidecar every video counts as a case: cameras of one birth count as several.")
+    if (note := few_cases_note(len(alignment.cases))) is not None:
+        notes.append(note)
+    resamples = resamples_of(len(alignment.cases), num_resamples=config.num_resamples, seed=config.seed)
+    found = measured(alignment, resamples)
+    indicators = None
+    if VENTILATION in label_set.names:
+        indicators = clinical(
+            candidate,
+            reference,
+            case_of_path=case_of_path,
+            sidecar=sidecar,
+            cases=alignment.cases,
+            merge_gap_seconds=config.merge_gap_seconds,
+        )
+    balanced = None
+    if config.balanced_windows:
+        balanced = balanced_document(alignment, num_windows=config.balanced_windows, seed=config.seed)
+    document = evaluation_document(
+        alignment,
+        found,
+        resamples,
+        clinical=indicators,
+        without=without,
+        settings=config.model_dump(mode="json"),
+        balanced=balanced,
+        notes=notes,
+        num_worst=config.worst_cases,
+    )
+    folder = Folder(config.output)
+    folder.create()
+    folder.write_json(DOCUMENT, document)
+    folder.write_bytes(PAGE, evaluation_page(document).encode())
+    return Evaluated(folder=str(folder), document=document)
+
+
+def compare(config: CompareConfig) -> Comparison:
+    """Compare sources and write comparison.json. Raises DataError, StorageError."""
+    label_set = read_label_set(config.label_set)
+    if config.names and len(config.names) != len(config.candidates):
+        raise DataError(f"compare: found {len(config.names)} names, expected one for each of {len(config.candidates)}.")
+    names: Sequence[str | None] = config.names or [None] * len(config.candidates)
+    sources = [
+        read_source(uri, activities=label_set.names, name=name)
+        for uri, name in zip(config.candidates, names, strict=True)
+    ]
+    only_cases = None
+    if config.split is not None:
+        only_cases = part_cases(read_split(config.split), config.part)
+        noted_read(config.split, config.part, what=f"compare {', '.join(source.name for source in sources)}")
+    found = compared(
+        sources,
+        read_source(config.reference, activities=label_set.names),
+        activities=label_set.activities,
+        case_of_path={path: case.case_id for path, case in _sidecar(config.cases).items()},
+        only_cases=only_cases,
+        without=_left_out(label_set),
+        metric=config.metric,
+        num_resamples=config.num_resamples,
+        seed=config.seed,
+    )
+    folder = Folder(config.output)
+    folder.create()
+    folder.write_json(
+        "comparison.json", {"schema_version": 1, "settings": config.model_dump(mode="json")} | asdict(found)
+    )
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dealt:
+    """A written split; share: part to activity or site to its share of cases that have it."""
+
+    path: str
+    split: Split
+    shares: dict[str, dict[str, float]]
+
+
+def split(config: SplitConfig) -> Dealt:
+    """Deal the cases of a manifest to parts and write the file. Raises DataError, StorageError."""
+    label_set = read_label_set(config.label_set)
+    manifest = read_table(config.manifest)
+    sidecar = _sidecar(config.cases)
+    content_of_case: dict[str, set[str]] = {}
+    site_of_case: dict[str, str] = {}
+    for path, content in zip(manifest["path"].to_pylist(), manifest["content_id"].to_pylist(), strict=True):
+        row = sidecar.get(path)
+        case = row.case_id if row is not None else path
+        content_of_case.setdefault(case, set()).add(content)
+        if row is not None and row.site:
+            site_of_case[case] = row.site
+    cases = sorted(content_of_case)
+    has = _activities_of_cases(config.annotations, label_set, sidecar, cases)
+    sites = sorted(set(site_of_case.values()))
+    columns = {name: has[:, i] for i, name in enumerate(label_set.names)} if config.annotations else {}
+    columns |= {f"site {site}": np.array([site_of_case.get(case) == site for case in cases]) for site in sites}
+    labels = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(cases), 0), bool)
+    dealt = stratified_split(cases, labels, fractions=dict(config.fractions), seed=config.seed)
+    check_contents(dealt, {case: frozenset(contents) for case, contents in content_of_case.items()})
+    parent, _, name = config.output.rpartition("/")
+    folder = Folder(parent or ".")
+    folder.create()
+    folder.write_bytes(name, split_document(dealt, seed=config.seed).encode())
+    place = {case: i for i, case in enumerate(cases)}
+    shares = {
+        part: {
+            column: float(values[[place[case] for case in mine]].mean()) if mine else 0.0
+            for column, values in columns.items()
+        }
+        for part, mine in dealt.parts.items()
+    }
+    return Dealt(path=config.output, split=dealt, shares=shares)
+
+
+def _sidecar(uri: str | None) -> dict[str, Case]:
+    return {} if uri is None else {case.video_path: case for case in read_cases(uri)}
+
+
+def _left_out(label_set: LabelSet) -> list[str]:
+    """What a macro average leaves out: an activity that is nearly always there flatters."""
+    return [label_set.rules.requires_visible] if label_set.rules.requires_visible else []
+
+
+def _activities_of_cases(
+    annotations: str | None, label_set: LabelSet, sidecar: Mapping[str, Case], cases: Sequence[str]
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    has = np.zeros((len(cases), len(label_set.names)), bool)
+    if annotations is None:
+        return has
+    segments, _ = read_truth(annotations)
+    place = {case: i for i, case in enumerate(cases)}
+    pairs: pa.Table = segments.group_by(["video_path", "activity"]).aggregate([])
+    for path, activity in zip(
+        pc.cast(pairs["video_path"], pa.string()).to_pylist(), pairs["activity"].to_pylist(), strict=True
+    ):
+        case = sidecar[path].case_id if path in sidecar else path
+        if case in place and activity in label_set.names:
+            has[place[case], label_set.names.index(activity)] = True
+    return has
