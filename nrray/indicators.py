@@ -138,26 +138,7 @@ def _begin(case: CaseTimeline, visible: Sequence[Interval]) -> tuple[int | None,
 def _ventilation(spans: Mapping[str, list[Interval]], view: _View, zero_us: int) -> list[Indicator]:
     ventilation = spans[VENTILATION]
     if not ventilation:
-        reason = view.whole() or "no ventilation was seen"
-        names = [("time to first ventilation", "s"), ("ventilated within 60 s", "yes")]
-        late = view.whole() is None  # looked at as a whole and never ventilated: that is a no
-        found = [
-            Indicator(
-                name=name,
-                unit=unit,
-                value=0.0 if late and unit == "yes" else None,
-                reason=None if late and unit == "yes" else reason,
-            )
-            for name, unit in names
-        ]
-        found += [_unknown(f"ventilation fraction, first {n} s", "share", reason) for n in FRACTION_SECONDS]
-        found += [_unknown("interruption in the first 60 s of ventilation", "s", reason)]
-        found += [_unknown(f"interruption during {name}", "share", reason) for name in (STIMULATION, SUCTION)]
-        count = 0.0 if late else None
-        found.append(
-            Indicator(name="ventilation sequences", unit="count", value=count, reason=None if late else reason)
-        )
-        return [*found, _unknown("median ventilation sequence", "s", reason)]
+        return _never_ventilated(view)
     first_us = ventilation[0][0]
     reason = view.before(first_us)
     delay_us = first_us - zero_us
@@ -183,6 +164,21 @@ def _ventilation(spans: Mapping[str, list[Interval]], view: _View, zero_us: int)
     found.append(_indicator("ventilation sequences", "count", float(len(lengths)), view.whole()))
     found.append(_indicator("median ventilation sequence", "s", median(lengths), view.whole()))
     return found
+
+
+def _never_ventilated(view: _View) -> list[Indicator]:
+    """A case that was looked at as a whole and never ventilated was not ventilated within 60 s, in 0 sequences."""
+    hole = view.whole()
+    reason = hole or "no ventilation was seen"
+    return [
+        _unknown("time to first ventilation", "s", reason),
+        _indicator("ventilated within 60 s", "yes", 0.0, hole),
+        *(_unknown(f"ventilation fraction, first {seconds} s", "share", reason) for seconds in FRACTION_SECONDS),
+        _unknown("interruption in the first 60 s of ventilation", "s", reason),
+        *(_unknown(f"interruption during {name}", "share", reason) for name in (STIMULATION, SUCTION)),
+        _indicator("ventilation sequences", "count", 0.0, hole),
+        _unknown("median ventilation sequence", "s", reason),
+    ]
 
 
 def _episodes(name: str, spans: Sequence[Interval], view: _View, zero_us: int) -> list[Indicator]:

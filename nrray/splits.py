@@ -58,7 +58,9 @@ def stratified_split(
             wanted[part] -= 1
             wanted_by_label[part] -= labels[case]
     return Split(
-        parts={name: tuple(sorted(cases[i] for i in np.flatnonzero(part_of == n))) for n, name in enumerate(names)}
+        parts={
+            name: tuple(sorted(cases[i] for i in np.flatnonzero(part_of == n).tolist())) for n, name in enumerate(names)
+        }
     )
 
 

@@ -1,10 +1,9 @@
 """The settings of `nrray evaluate`, `nrray compare` and `nrray split`."""
 
-from typing import Literal
-
 from pydantic import Field, field_validator
 
 from nrray.config import Section
+from nrray.splits import PARTS
 
 
 class EvaluateConfig(Section):
@@ -60,15 +59,15 @@ class SplitConfig(Section):
     cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
     annotations: str | None = Field(None, description="annotation folder: activities are then spread evenly")
     output: str = Field("runs/split.json", description="the split file")
-    fractions: dict[Literal["train", "validation", "test"], float] = Field(
-        default_factory=lambda: {"train": 0.7, "validation": 0.15, "test": 0.15}
-    )
+    fractions: dict[str, float] = Field(default_factory=lambda: {"train": 0.7, "validation": 0.15, "test": 0.15})
     seed: int = Field(0, ge=0)
     label_set: str | None = None
 
     @field_validator("fractions")
     @classmethod
     def _whole(cls, fractions: dict[str, float]) -> dict[str, float]:
+        if unknown := sorted(set(fractions) - set(PARTS)):
+            raise ValueError(f"found parts {unknown}, expected some of {', '.join(PARTS)}")
         if abs(sum(fractions.values()) - 1) > 1e-6 or min(fractions.values(), default=-1) < 0:
             raise ValueError(f"expected shares that sum to 1, found {fractions}")
         return fractions

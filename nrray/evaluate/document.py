@@ -140,7 +140,7 @@ def case_rows(alignment: Alignment, found: Measured, kept: Sequence[int], *, num
     """Every case by rising F1 of time; the first `num_worst` with both sources' segments."""
     f1 = ratios_of(found.sums["time"]).f1  # (C, A)
     macro = mean_defined(f1[:, list(kept)])
-    order = np.lexsort((alignment.cases, np.where(np.isfinite(macro), macro, np.inf)))
+    order = np.lexsort((np.array(alignment.cases), np.where(np.isfinite(macro), macro, np.inf)))
     videos_of = {case: np.flatnonzero(alignment.case_of_video == case).tolist() for case in order[:num_worst].tolist()}
     return [
         {

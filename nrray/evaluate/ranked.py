@@ -35,7 +35,9 @@ def ranked_metrics(
         for iou in IOUS:
             ranked = detections(alignment.lines[name], iou)
             case = alignment.case_of_video[ranked.video]
-            positives = np.bincount(alignment.case_of_video, weights=ranked.num_reference, minlength=cases)
+            positives = np.bincount(alignment.case_of_video, weights=ranked.num_reference, minlength=cases).astype(
+                np.float64
+            )
             add(
                 f"segments average precision at tIoU {float(iou):g}",
                 float(_detection_precision(ranked, case, positives, np.ones((1, cases)))[0]),

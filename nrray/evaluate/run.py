@@ -153,7 +153,7 @@ def split(config: SplitConfig) -> Dealt:
     columns = {name: has[:, i] for i, name in enumerate(label_set.names)} if config.annotations else {}
     columns |= {f"site {site}": np.array([site_of_case.get(case) == site for case in cases]) for site in sites}
     labels = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(cases), 0), bool)
-    dealt = stratified_split(cases, labels, fractions=dict(config.fractions), seed=config.seed)
+    dealt = stratified_split(cases, labels, fractions=config.fractions, seed=config.seed)
     check_contents(dealt, {case: frozenset(contents) for case, contents in content_of_case.items()})
     parent, _, name = config.output.rpartition("/")
     folder = Folder(parent or ".")

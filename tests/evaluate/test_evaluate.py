@@ -1,0 +1,176 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from nrray.errors import DataError
+from nrray.evaluate.config import CompareConfig, EvaluateConfig
+from nrray.evaluate.run import compare, evaluate
+from tests.evaluate.archives import LABELS, scores_of, write_annotations, write_labels
+
+TRUTH = {
+    "baby_visible": [(5, 60)],
+    "ventilation": [(10, 20), (30, 40)],
+    "stimulation": [(12, 18)],
+    "suction": [(22, 28)],
+}
+PATHS = [f"case{n}/video.mp4" for n in range(8)]
+
+
+def archive(tmp_path, *, right=0.9, extents=(0, 60), name="labels", seed=0, failed=(), states=None):
+    random = np.random.default_rng(seed)
+    reference = tmp_path / "truth"
+    if not reference.exists():
+        write_annotations(reference, dict.fromkeys(PATHS, TRUTH), {key: [extents] for key in PATHS})
+    scores = {path: scores_of(TRUTH, 60, right=right, random=random) for path in PATHS}
+    labels = write_labels(tmp_path / name, scores, source=name, failed=failed, states=states)
+    return labels, str(reference)
+
+
+def evaluated(tmp_path, labels, reference, **more):
+    config = EvaluateConfig(
+        candidate=labels, reference=reference, output=str(tmp_path / "out"), num_resamples=200, **more
+    )
+    return evaluate(config).document
+
+
+def row_of(document, name):
+    return next(row for row in document["rows"] if row["name"] == name)
+
+
+def estimate(document, name, metric):
+    return row_of(document, name)["values"][metric]["estimate"]
+
+
+def test_a_perfect_labelling_scores_one_everywhere(tmp_path):
+    document = evaluated(tmp_path, *archive(tmp_path, right=1.0))
+    for name in (*LABELS.names, "macro", "micro"):
+        values = row_of(document, name)["values"]
+        for metric in ("windows f1", "time f1", "segments f1 at tIoU 0.5", "segments edit score"):
+            assert values[metric]["estimate"] == pytest.approx(1.0), (name, metric)
+        assert values["false alarms per hour"]["estimate"] == 0
+    assert document["num_cases"] == 8
+    assert document["num_windows"] == 8 * 60
+
+
+def test_intervals_hold_their_estimate_and_shrink_with_cases(tmp_path):
+    document = evaluated(tmp_path, *archive(tmp_path))
+    value = row_of(document, "ventilation")["values"]["windows f1"]
+    assert value["low"] < value["estimate"] < value["high"]
+
+
+def test_time_that_failed_or_that_nobody_annotated_is_left_out_and_counted(tmp_path):
+    failed = {(PATHS[0], window) for window in range(30, 40)}
+    document = evaluated(tmp_path, *archive(tmp_path, right=1.0, extents=(0, 50), failed=failed))
+    assert document["num_windows"] == 8 * 50 - 10
+    assert document["hours"] == pytest.approx((8 * 50 - 10) / 3600)
+    assert document["left_out"]["failed_us"] == 10_000_000
+    assert document["left_out"]["candidate_alone_us"] == 8 * 10 * 1_000_000
+    assert document["left_out"]["windows_across_borders"] == 8 * 10
+    assert estimate(document, "ventilation", "windows f1") == 1.0
+
+
+def test_undecided_windows_do_not_count_and_unparsed_ones_count_as_no(tmp_path):
+    states = {PATHS[0]: {(12, "ventilation"): "unsure", (13, "ventilation"): "unparsed"}}
+    document = evaluated(tmp_path, *archive(tmp_path, right=1.0, states=states))
+    assert document["left_out"]["undecided"] == 1
+    assert document["unparsed"]["ventilation"] == 1
+    assert row_of(document, "ventilation")["support_windows"] == 8 * 20 - 1
+    recall = estimate(document, "ventilation", "windows recall")
+    assert recall == pytest.approx((8 * 20 - 2) / (8 * 20 - 1))
+
+
+def test_what_no_model_would_get_stands_beside(tmp_path):
+    document = evaluated(tmp_path, *archive(tmp_path))
+    share = 8 * 20 / (8 * 60)
+    base = document["baselines"]["ventilation"]
+    assert base["always yes"]["precision"] == pytest.approx(share)
+    assert base["always yes"]["recall"] == 1.0
+    assert base["always no"] == {"precision": None, "recall": 0.0, "f1": 0.0, "balanced_accuracy": 0.5}
+    assert base["at random by prevalence"]["f1"] == pytest.approx(share)
+
+
+def test_an_activity_that_never_occurs_has_no_recall(tmp_path):
+    truth = {path: {"baby_visible": [(0, 60)]} for path in PATHS}
+    reference = write_annotations(tmp_path / "truth", truth, {key: [(0, 60)] for key in PATHS})
+    labels = write_labels(tmp_path / "labels", {path: scores_of(truth[path], 60, right=1.0) for path in PATHS})
+    document = evaluated(tmp_path, labels, reference)
+    values = row_of(document, "suction")["values"]
+    assert values["windows recall"] == {"estimate": None, "low": None, "high": None}
+    assert values["windows f1"]["estimate"] is None
+
+
+def test_one_case_is_measured_and_said_to_be_one(tmp_path):
+    reference = write_annotations(tmp_path / "truth", {PATHS[0]: TRUTH}, {PATHS[0]: [(0, 60)]})
+    labels = write_labels(tmp_path / "labels", {PATHS[0]: scores_of(TRUTH, 60)})
+    document = evaluated(tmp_path, labels, reference)
+    assert document["num_cases"] == 1
+    assert any("1 cases" in note for note in document["notes"])
+
+
+def test_sources_of_different_archives_are_refused(tmp_path):
+    reference = write_annotations(tmp_path / "truth", {"other.mp4": TRUTH}, {"other.mp4": [(0, 60)]})
+    labels = write_labels(tmp_path / "labels", {PATHS[0]: scores_of(TRUTH, 60)})
+    with pytest.raises(DataError, match="no time that both looked at"):
+        evaluated(tmp_path, labels, reference)
+
+
+def test_disjoint_extents_are_refused(tmp_path):
+    labels, reference = archive(tmp_path, extents=(100, 120))
+    with pytest.raises(DataError, match="no time that both looked at"):
+        evaluated(tmp_path, labels, reference)
+
+
+def test_annotations_can_be_measured_against_annotations(tmp_path):
+    shifted = {name: [(start + 1, end + 1) for start, end in spans] for name, spans in TRUTH.items()}
+    first = write_annotations(
+        tmp_path / "a", dict.fromkeys(PATHS, TRUTH), {key: [(0, 60)] for key in PATHS}, source="a"
+    )
+    second = write_annotations(
+        tmp_path / "b", dict.fromkeys(PATHS, shifted), {key: [(0, 60)] for key in PATHS}, source="b"
+    )
+    document = evaluated(tmp_path, second, first)
+    assert document["precision_recall"] == {}
+    assert document["onset_errors"]["ventilation"]["values"]["median"]["estimate"] == 1.0
+    assert 0.85 < estimate(document, "ventilation", "time f1") < 0.95
+
+
+def test_the_page_loads_and_runs_nothing_and_escapes_names(tmp_path):
+    evil = '<script>alert(1)</script>"&.mp4'
+    reference = write_annotations(tmp_path / "truth", {evil: TRUTH}, {evil: [(0, 60)]}, source="<b>me</b>")
+    labels = write_labels(tmp_path / "labels", {evil: scores_of(TRUTH, 60)}, source="<i>model</i>")
+    evaluated(tmp_path, labels, reference)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "<b>me" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+    assert not re.search(r'(?:src|href)\s*=\s*"', page)
+    assert " style=" not in page
+    numbers = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert f"{numbers['rows'][1]['values']['windows f1']['estimate']:.3f}" in page
+
+
+def test_a_better_source_may_be_claimed_and_an_equal_one_may_not(tmp_path):
+    good, reference = archive(tmp_path, right=0.97, name="good", seed=1)
+    bad, _ = archive(tmp_path, right=0.7, name="bad", seed=2)
+    twin, _ = archive(tmp_path, right=0.7, name="twin", seed=3)
+    config = CompareConfig(
+        candidates=(good, bad, twin), reference=reference, output=str(tmp_path / "out"), num_resamples=500
+    )
+    found = compare(config)
+    assert found.num_cases == 8
+    assert [difference.num_adjusted_for for difference in found.differences[:3]] == [3, 3, 3]
+    said = "\n".join(found.sentences)
+    assert "good has a higher time f1 than bad" in said
+    assert "No difference in time f1 between bad and twin may be claimed" in said
+
+
+def test_a_difference_is_paired(tmp_path):
+    """Two sources that err in the same windows differ by nothing, however wide each interval is."""
+    first, reference = archive(tmp_path, right=0.8, name="first", seed=1)
+    second, _ = archive(tmp_path, right=0.8, name="second", seed=1)
+    config = CompareConfig(candidates=(first, second), reference=reference, output=str(tmp_path / "out"))
+    difference = compare(config).differences[0].value
+    assert (difference.estimate, difference.low, difference.high) == (0, 0, 0)
