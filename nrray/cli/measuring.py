@@ -1,6 +1,7 @@
 """The verbs that measure labels: evaluate, compare, split."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,13 @@ SetOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of sentences.")]
 
-_PRINTED = ("windows precision", "windows recall", "windows f1", "time f1", "segments f1 at tIoU 0.5")
+_PRINTED = {
+    "precision": "windows precision",
+    "recall": "windows recall",
+    "F1": "windows f1",
+    "time F1": "time f1",
+    "segment F1@0.5": "segments f1 at tIoU 0.5",
+}
 
 
 def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
@@ -23,7 +30,6 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
     from nrray.evaluate.run import DOCUMENT, PAGE
     from nrray.evaluate.run import evaluate as run_evaluate
     from nrray.pipelines.console import Reporter
-    from nrray.report.evaluation_page import interval
 
     settings = load_config(EvaluateConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
@@ -36,10 +42,10 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
     for note in document["notes"]:
         reporter.say(note)
     reporter.table(
-        "Estimate (95 % interval over cases), natural prevalence",
+        "Windows at natural prevalence, time, segments: estimate and 95 % interval over cases",
         ["activity", "cases", *_PRINTED],
         [
-            [row["name"], row["num_cases_with"], *(interval(row["values"].get(metric)) for metric in _PRINTED)]
+            [row["name"], row["num_cases_with"], *(_short(row["values"].get(metric)) for metric in _PRINTED.values())]
             for row in document["rows"]
         ],
     )
@@ -101,3 +107,11 @@ def split(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOp
     reporter.say(f"Split: {dealt.path}. It is a plain file: edit it if you know better.")
     reporter.next_command(f"nrray evaluate --set split={shlex.quote(dealt.path)} --set part=test ...")
     reporter.finish({"path": dealt.path, "parts": dealt.split.parts, "shares": dealt.shares})
+
+
+def _short(value: Mapping[str, float | None] | None) -> str:
+    if value is None or value["estimate"] is None:
+        return "-"
+    if value["low"] is None or value["high"] is None:
+        return f"{value['estimate']:.2f}"
+    return f"{value['estimate']:.2f} ({value['low']:.2f}-{value['high']:.2f})"
