@@ -35,15 +35,17 @@ def read_boris(data: bytes, *, file: str, options: ReadOptions, videos: KnownVid
     types = {str(item.get("code")): str(item.get("type")) for item in project.get("behaviors_conf", {}).values()}
     looks: list[Look] = []
     notes: list[str] = []
+    live: list[int] = []
+    parallel: list[str] = []
     num_points = num_modified = 0
     for name, observation in project["observations"].items():
         where = f"{file}, observation {name!r}"
         media = _media(observation, where=where)
         if not media:
-            notes.append(f"Observation {name!r} is live, it has no video: {_num_events(observation)} left out.")
+            live.append(len(observation.get("events", [])))
             continue
-        if len(players := [n for n, files in observation["file"].items() if files]) > 1:
-            notes.append(f"Observation {name!r} shows {len(players)} videos at a time: segments went to player 1's.")
+        if sum(bool(files) for files in observation["file"].values()) > 1:
+            parallel.append(name)
         toggles: dict[tuple[str, str, str], list[int]] = {}
         offset_us = _offset_us(observation, where=where)
         for event in observation.get("events", []):
@@ -59,6 +61,10 @@ def read_boris(data: bytes, *, file: str, options: ReadOptions, videos: KnownVid
             time_us = seconds_us(event[0], where=f"{where}, {behaviour!r}") - offset_us
             toggles.setdefault((subject, behaviour, modifiers), []).append(time_us)
         looks += _looks(name, toggles, media, observation, mode=options.open_states, where=where)
+    if live:
+        notes.append(f"{counted(len(live), 'observation')} without video with {counted(sum(live), 'event')} left out.")
+    if parallel:
+        notes.append(f"Where several videos ran at a time, segments went to player 1's: {parallel}.")
     if num_points:
         notes.append(f"{counted(num_points, 'point event')} left out: an instant is no stretch of time.")
     if num_modified:
@@ -205,7 +211,3 @@ def _looks(
             Look(name=name, video_name=item.name, annotator=None, stretches=stretches[item.name], seen_us=seen)
         )
     return looks
-
-
-def _num_events(observation: Mapping[str, Any]) -> str:
-    return counted(len(observation.get("events", [])), "event")

@@ -56,7 +56,7 @@ def format_of(file: str, data: bytes, config: ImportConfig) -> Format:
     if suffix == ".json":
         return _json_format(data, file=file)
     if suffix in (".txt", ".tsv", ".csv"):
-        return _text_format(data, suffix, config)
+        return _text_format(data, suffix, config, file=file)
     raise DataError(f"{file}: nothing known reads {suffix or 'a file without suffix'}; {_choices()}")
 
 
@@ -83,11 +83,16 @@ def _json_format(data: bytes, *, file: str) -> Format:
     raise DataError(f"{file}: neither a BORIS project nor Label Studio's list of tasks; {_choices()}")
 
 
-def _text_format(data: bytes, suffix: str, config: ImportConfig) -> Format:
+def _text_format(data: bytes, suffix: str, config: ImportConfig, *, file: str) -> Format:
     """BORIS and ELAN write their own headers; a map of columns, or a suffix of tables, means delimited."""
     first = data.lstrip(b"\xef\xbb\xbf").split(b"\n", 1)[0]
     if b"Observation id" in first and b"Behavior type" in first:
         return Format.BORIS_AGGREGATED
+    if first.startswith(b"Observation id"):
+        raise DataError(
+            f"{file}: tabular events of BORIS, with starts and stops on lines of their own. Import the BORIS project, or "
+            f"export with Observations > Export events > Aggregated events."
+        )
     if first.startswith(b"Tier\t") or b"\tBegin Time - " in first:
         return Format.ELAN_TAB
     if config.columns is not None or config.time_unit is not None or suffix in (".csv", ".tsv"):

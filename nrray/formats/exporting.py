@@ -172,12 +172,13 @@ def _representable(
     segments: Sequence[TruthSegment], config: ExportConfig, *, fps: float | None, tally: Counter[str]
 ) -> list[TruthSegment]:
     """`segments` on the format's grid of time, sorted, and united where it holds one of a kind at a time."""
-    step_us = US_PER_SECOND / fps if fps is not None else 1000.0
+    rate = fps if fps is not None else 1000.0  # steps of the grid per second
     if config.format is Format.DELIMITED:
-        step_us = float(_STEP_US[config.time_unit])
+        rate = US_PER_SECOND / _STEP_US[config.time_unit]
     kept = []
     for segment in sorted(segments, key=lambda item: (item.start_us, item.activity, item.source, item.end_us)):
-        start_us, end_us = (round(round(time_us / step_us) * step_us) for time_us in (segment.start_us, segment.end_us))
+        steps = (round(time_us * rate / US_PER_SECOND) for time_us in (segment.start_us, segment.end_us))
+        start_us, end_us = (round(step * US_PER_SECOND / rate) for step in steps)
         tally["rounded"] += (start_us, end_us) != (segment.start_us, segment.end_us)
         if start_us == end_us:
             tally["vanished"] += 1

@@ -36,7 +36,11 @@ def read_label_studio(data: bytes, *, file: str, options: ReadOptions, videos: K
         skipped["task without annotations"] += not annotations
         if not annotations:
             continue
-        name = _video_name(task["data"], where=task_place) if videos.only is None else None
+        name = _video_name(task["data"])
+        if name is None and videos.only is None:
+            raise DataError(
+                f"{task_place}: its data names no video under {list(_VIDEO_KEYS)}: {task['data']!r}. Set video=PATH."
+            )
         for item in annotations:
             where = f"{task_place}, annotation {item.get('id')}"
             stretches: list[Stretch] = []
@@ -125,13 +129,13 @@ def _frame_times(item: Any, fps: float, *, where: str) -> tuple[int, int]:
     return round((first - 1) * US_PER_SECOND / fps), round(last * US_PER_SECOND / fps)
 
 
-def _video_name(data: Any, *, where: str) -> str:
+def _video_name(data: Any) -> str | None:
     if isinstance(data, dict):
         texts = [value for value in data.values() if isinstance(value, str)]
         found = next((data[key] for key in _VIDEO_KEYS if isinstance(data.get(key), str)), None)
         if found is not None or len(texts) == 1:
             return str(found if found is not None else texts[0])
-    raise DataError(f"{where}: its data names no video under {list(_VIDEO_KEYS)}: {data!r}. Set video=PATH.")
+    return None
 
 
 def _annotator(completed_by: Any) -> str | None:

@@ -29,8 +29,10 @@ class ActivityNames:
         if name in self._ours:
             return name
         folded = "_".join(stretch.name.lower().split())
-        close = difflib.get_close_matches(folded, self._ours, n=1, cutoff=0.0)[0]
+        close = difflib.get_close_matches(folded, self._ours, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"none is close, known are {list(self._ours)}."
+        example = close[0] if close else self._ours[0]
         raise DataError(
-            f"{stretch.where}: unknown activity {stretch.name!r}; the closest known one is {close!r}. Say what it is with "
-            f"names={{{stretch.name!r}: {close}}}, or leave it out with ignore=[{stretch.name!r}]."
+            f"{stretch.where}: unknown activity {stretch.name!r}; {hint} Say which it is, such as "
+            f"names={{{stretch.name!r}: {example}}}, or leave it out with ignore=[{stretch.name!r}]."
         )

@@ -45,9 +45,11 @@ class KnownVideos:
 
     def named(self, name: str, *, where: str) -> Video:
         """By exact relative path, else by base name. Raises DataError."""
-        for candidate in _candidates(name):
+        candidates = _candidates(name)
+        for candidate in candidates:
             if candidate in self._by_path:
                 return self._by_path[candidate]
+        for candidate in candidates:
             found = self._by_base.get(PurePosixPath(candidate).name, [])
             if found:
                 return _the_one(found, name, where)
