@@ -123,7 +123,7 @@ def _found(folder: Folder) -> _Source:
     unseen = coverage.filter(pc.not_equal(coverage["status"].cast(pa.string()), CoverageStatus.OK.value))
     if len(unseen):
         notes.append(
-            f"{counted(len(unseen), 'window')} were not looked at (failed or not run). The files do not show it: "
+            f"Not looked at (failed or not run): {counted(len(unseen), 'window')}. The files do not show it, and "
             f"silence there is not absence."
         )
     return _Source(segments=segments, extents=extents, notes=notes)

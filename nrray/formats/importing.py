@@ -141,7 +141,7 @@ def checked_annotations(
         notes.append(f"{counted(num_zero, 'segment')} of zero length left out.")
     notes += [f"{name!r} ignored, {counted(count, 'time')}." for name, count in sorted(tally.items())]
     if late:
-        notes.append(f"{counted(len(late), 'segment')} end up to {seconds_text(max(late))} after the video does.")
+        notes.append(f"{counted(len(late), 'end')} of segments up to {seconds_text(max(late))} after the video's.")
     notes += _clock_notes(videos, {video.path: video for _, video in placed})
     if config.extent is ExtentFrom.NONE:
         notes.append("No extents: nothing is known to have been looked at, so no comparison counts these segments.")

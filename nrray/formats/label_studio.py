@@ -33,7 +33,7 @@ def read_label_studio(data: bytes, *, file: str, options: ReadOptions, videos: K
         skipped["prediction"] += len(task.get("predictions") or [])
         annotations = [item for item in task.get("annotations") or [] if not item.get("was_cancelled")]
         skipped["skipped annotation"] += len(task.get("annotations") or []) - len(annotations)
-        skipped["task without annotations"] += not annotations
+        skipped["unannotated task"] += not annotations
         if not annotations:
             continue
         name = _video_name(task["data"])
@@ -46,7 +46,7 @@ def read_label_studio(data: bytes, *, file: str, options: ReadOptions, videos: K
             stretches: list[Stretch] = []
             for region in item.get("result") or []:
                 found = _stretches(region, name, videos=videos, file=file, where=where)
-                skipped["region without a label and a time"] += found is None
+                skipped["other region"] += found is None
                 stretches += found or []
             looks.append(
                 Look(
