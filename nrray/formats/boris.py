@@ -3,6 +3,7 @@
 Event times count from the start of the observation over all files of player 1, plus the observation's time offset.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -11,7 +12,7 @@ from typing import Any
 from nrray.annotations import TruthExtent, TruthSegment
 from nrray.errors import DataError
 from nrray.formats.options import OpenStates, ReadOptions
-from nrray.formats.reading import Look, Reading, Stretch, counted, json_value, seconds_us
+from nrray.formats.reading import Look, Reading, Stretch, counted, json_value, list_of, mapping_of, seconds_us
 from nrray.formats.videos import KnownVideos, seconds_text
 
 _FIELDS = 3  # an event is [time, subject, behaviour, modifiers, comment, ...]
@@ -32,46 +33,61 @@ def read_boris(data: bytes, *, file: str, options: ReadOptions, videos: KnownVid
     project = json_value(data, file=file)
     if not isinstance(project, dict) or not isinstance(project.get("observations"), dict):
         raise DataError(f"{file} is no BORIS project: expected a mapping with `observations`")
-    types = {str(item.get("code")): str(item.get("type")) for item in project.get("behaviors_conf", {}).values()}
+    ethogram = mapping_of(project.get("behaviors_conf"), where=f"{file}, behaviors_conf").values()
+    behaviours = [mapping_of(item, where=f"{file}, behaviors_conf") for item in ethogram]
+    types = {str(item.get("code")): str(item.get("type")) for item in behaviours}
     looks: list[Look] = []
-    notes: list[str] = []
     live: list[int] = []
     parallel: list[str] = []
-    num_points = num_modified = 0
-    for name, observation in project["observations"].items():
+    left_out: Counter[str] = Counter()
+    for name, value in project["observations"].items():
         where = f"{file}, observation {name!r}"
+        observation = mapping_of(value, where=where)
+        events = list_of(observation.get("events"), where=f"{where}, events")
         media = _media(observation, where=where)
         if not media:
-            live.append(len(observation.get("events", [])))
+            live.append(len(events))
             continue
         if sum(bool(files) for files in observation["file"].values()) > 1:
             parallel.append(name)
-        toggles: dict[tuple[str, str, str], list[int]] = {}
-        offset_us = _offset_us(observation, where=where)
-        for event in observation.get("events", []):
-            if not isinstance(event, list) or len(event) < _FIELDS:
-                raise DataError(f"{where}: found the event {event!r}, expected [time, subject, behaviour, ...]")
-            subject, behaviour, modifiers = str(event[1]), str(event[2]), str(event[3]) if len(event) > _FIELDS else ""
-            if behaviour not in types:
-                raise DataError(f"{where}: behaviour {behaviour!r} at {event[0]} s is not in the project's ethogram")
-            if "point" in types[behaviour].lower():
-                num_points += 1
-                continue
-            num_modified += modifiers not in ("", "None")
-            time_us = seconds_us(event[0], where=f"{where}, {behaviour!r}") - offset_us
-            toggles.setdefault((subject, behaviour, modifiers), []).append(time_us)
+        toggles = _toggles(
+            events, types, offset_us=_offset_us(observation, where=where), left_out=left_out, where=where
+        )
         looks += _looks(name, toggles, media, observation, mode=options.open_states, where=where)
+    notes = []
     if live:
         notes.append(f"{counted(len(live), 'observation')} without video with {counted(sum(live), 'event')} left out.")
     if parallel:
         notes.append(f"Where several videos ran at a time, segments went to player 1's: {parallel}.")
-    if num_points:
-        notes.append(f"{counted(num_points, 'point event')} left out: an instant is no stretch of time.")
-    if num_modified:
-        notes.append(f"Modifiers of {counted(num_modified, 'state event')} not kept.")
-    if any(event[1] for item in project["observations"].values() for event in item.get("events", [])):
-        notes.append("Subjects not kept.")
+    if left_out["points"]:
+        notes.append(f"{counted(left_out['points'], 'point event')} left out: an instant is no stretch of time.")
+    if left_out["modifiers"]:
+        notes.append(f"Modifiers of {counted(left_out['modifiers'], 'state event')} not kept.")
+    if left_out["subjects"]:
+        notes.append(f"Subjects of {counted(left_out['subjects'], 'state event')} not kept.")
     return Reading(looks=looks, notes=notes)
+
+
+def _toggles(
+    events: Sequence[Any], types: Mapping[str, str], *, offset_us: int, left_out: Counter[str], where: str
+) -> dict[tuple[str, str, str], list[int]]:
+    """Media times of state events by (subject, behaviour, modifiers), which is how BORIS itself pairs them."""
+    toggles: dict[tuple[str, str, str], list[int]] = {}
+    for event in events:
+        if not isinstance(event, list) or len(event) < _FIELDS:
+            raise DataError(f"{where}: found the event {event!r}, expected [time, subject, behaviour, ...]")
+        subject, behaviour, modifiers = str(event[1]), str(event[2]), str(event[3]) if len(event) > _FIELDS else ""
+        if behaviour not in types:
+            raise DataError(f"{where}: behaviour {behaviour!r} at {event[0]} s is not in the project's ethogram")
+        if "point" in types[behaviour].lower():
+            left_out["points"] += 1
+            continue
+        modifiers = "" if modifiers == "None" else modifiers
+        left_out["modifiers"] += modifiers != ""
+        left_out["subjects"] += subject != ""
+        time_us = seconds_us(event[0], where=f"{where}, {behaviour!r}") - offset_us
+        toggles.setdefault((subject, behaviour, modifiers), []).append(time_us)
+    return toggles
 
 
 def split_over_media(
@@ -144,10 +160,15 @@ def boris_project(
 def _media(observation: Mapping[str, Any], *, where: str) -> list[MediaFile]:
     """The files of player 1 one after the other. Raises DataError where a length is missing that is needed."""
     players = observation.get("file")
-    files = players.get("1") if isinstance(players, dict) else None
-    if observation.get("type") != "MEDIA" or not files:
+    if observation.get("type") != "MEDIA" or not isinstance(players, dict):
         return []
-    lengths = observation.get("media_info", {}).get("length", {})
+    files = list_of(players.get("1"), where=f"{where}, file of player 1")
+    if not all(isinstance(name, str) for name in files) or len(set(files)) < len(files):
+        raise DataError(f"{where}: found the files {files}, expected names, each once")
+    if not files:
+        return []
+    info = mapping_of(observation.get("media_info"), where=f"{where}, media_info")
+    lengths = mapping_of(info.get("length"), where=f"{where}, media_info, length")
     missing = [name for name in files if not lengths.get(name)]
     if missing and len(files) > 1:
         raise DataError(
@@ -180,9 +201,10 @@ def _looks(
     where: str,
 ) -> list[Look]:
     stretches: dict[str, list[Stretch]] = {item.name: [] for item in media}
-    for (subject, behaviour, _), times in toggles.items():
-        times = sorted(times)
+    for (subject, behaviour, modifiers), unsorted in toggles.items():
+        times = sorted(unsorted)
         who = f"{where}, behaviour {behaviour!r}" + (f", subject {subject!r}" if subject else "")
+        who += f", modifiers {modifiers!r}" if modifiers else ""
         if len(times) % 2:
             end_us = media[-1].end_us
             if mode is not OpenStates.TO_END or end_us is None:
@@ -195,8 +217,10 @@ def _looks(
             place = f"{who}, {seconds_text(start_us)}"
             for video, first, stop in split_over_media(start_us, end_us, media, where=place):
                 stretches[video].append(Stretch(name=behaviour, start_us=first, end_us=stop, where=place))
-    interval = observation.get("observation time interval") or [0, 0]
-    first_us, last_us = (seconds_us(value, where=f"{where}, observation time interval") for value in interval)
+    interval = list_of(observation.get("observation time interval"), where=f"{where}, observation time interval")
+    if len(interval) not in (0, 2):
+        raise DataError(f"{where}: found the observation time interval {interval}, expected [start, end]")
+    first_us, last_us = (seconds_us(value, where=f"{where}, observation time interval") for value in interval or [0, 0])
     looks = []
     for item in media:
         seen = None
@@ -205,8 +229,10 @@ def _looks(
             seen = (max(item.start_us, first_us) - item.start_us, until - item.start_us)
         elif last_us:
             seen = (first_us, last_us)
-        if seen is not None and seen[1] <= seen[0] and not stretches[item.name]:
-            continue
+        if seen is not None and seen[1] <= seen[0]:  # the interval leaves this file out
+            if not stretches[item.name]:
+                continue
+            seen = None
         looks.append(
             Look(name=name, video_name=item.name, annotator=None, stretches=stretches[item.name], seen_us=seen)
         )

@@ -11,7 +11,7 @@ from typing import Any
 from nrray.annotations import TruthExtent, TruthSegment
 from nrray.errors import DataError
 from nrray.formats.options import ReadOptions
-from nrray.formats.reading import Look, Reading, Stretch, counted, json_value, seconds_us
+from nrray.formats.reading import Look, Reading, Stretch, counted, json_value, list_of, mapping_of, seconds_us
 from nrray.formats.videos import KnownVideos
 from nrray.types import US_PER_SECOND
 
@@ -30,9 +30,13 @@ def read_label_studio(data: bytes, *, file: str, options: ReadOptions, videos: K
     skipped: Counter[str] = Counter()
     for index, task in enumerate(tasks, start=1):
         task_place = f"{file}, task {index} (id {task.get('id')})"
-        skipped["prediction"] += len(task.get("predictions") or [])
-        annotations = [item for item in task.get("annotations") or [] if not item.get("was_cancelled")]
-        skipped["skipped annotation"] += len(task.get("annotations") or []) - len(annotations)
+        skipped["prediction"] += len(list_of(task.get("predictions"), where=f"{task_place}, predictions"))
+        given = [
+            mapping_of(item, where=f"{task_place}, annotations")
+            for item in list_of(task.get("annotations"), where=f"{task_place}, annotations")
+        ]
+        annotations = [item for item in given if not item.get("was_cancelled")]
+        skipped["skipped annotation"] += len(given) - len(annotations)
         skipped["unannotated task"] += not annotations
         if not annotations:
             continue
@@ -44,8 +48,8 @@ def read_label_studio(data: bytes, *, file: str, options: ReadOptions, videos: K
         for item in annotations:
             where = f"{task_place}, annotation {item.get('id')}"
             stretches: list[Stretch] = []
-            for region in item.get("result") or []:
-                found = _stretches(region, name, videos=videos, file=file, where=where)
+            for region in list_of(item.get("result"), where=where):
+                found = _stretches(mapping_of(region, where=where), name, videos=videos, file=file, where=where)
                 skipped["other region"] += found is None
                 stretches += found or []
             looks.append(

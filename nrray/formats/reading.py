@@ -120,3 +120,21 @@ def seconds_us(value: Any, *, where: str) -> int:
 def counted(count: int, noun: str) -> str:
     """`1 cue`, `2 cues`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def mapping_of(value: Any, *, where: str) -> dict[str, Any]:
+    """A JSON object, empty where there is none. Raises DataError where it is something else."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: found {str(value)[:60]!r}, expected a mapping")
+    return value
+
+
+def list_of(value: Any, *, where: str) -> list[Any]:
+    """A JSON array, empty where there is none. Raises DataError where it is something else."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise DataError(f"{where}: found {str(value)[:60]!r}, expected a list")
+    return value

@@ -45,7 +45,7 @@ def test_states_are_paired_per_subject_behaviour_and_modifiers(tmp_path):
         ("alone.mp4", "suction", 2500, 3500),
     ]
     assert "Modifiers of 2 state events not kept" in notes(result)
-    assert "Subjects not kept" in notes(result)
+    assert "Subjects of 2 state events not kept" in notes(result)
 
 
 def test_the_length_is_the_extent_and_an_interval_narrows_it(tmp_path):
@@ -117,6 +117,9 @@ def test_live_observations_are_counted_and_parallel_videos_said(tmp_path):
         (project(one=observation([(1, "", "dance", "")])), "'dance' at 1 s is not in the project's ethogram"),
         (project(one=observation([("x", "", "suction", "")])), "'suction': found 'x'"),
         (project(one=observation([]) | {"events": [[1]]}), r"found the event \[1\]"),
+        (project(one=[]), "observation 'one': found .*, expected a mapping"),
+        (project(one=observation([], files=("a", "a"))), "expected names, each once"),
+        (project(one=observation([]) | {"events": 1}), "events: found '1', expected a list"),
         (project(one=observation(state(1, 500))), "ends at 500.000 s, the media end at 100.000 s"),
     ],
 )
