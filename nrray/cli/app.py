@@ -207,6 +207,64 @@ def status(
     reporter.finish(asdict(found))
 
 
+@app.command("import")
+def import_(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
+    """Read annotations of ELAN, BORIS, Label Studio, WebVTT or plain text into truth tables."""
+    from nrray.config import load_config
+    from nrray.formats import ImportConfig, import_annotations
+    from nrray.pipelines.console import Reporter
+
+    reporter = Reporter(is_json=as_json)
+    result = import_annotations(load_config(ImportConfig, config, set_ or ()))
+    rows = [
+        [
+            Path(item.file).name,
+            item.format.value,
+            len(item.annotations.segments),
+            ", ".join(f"{name} {seconds:.1f}" for name, seconds in item.seconds_by_activity.items()),
+            " ".join(item.annotations.notes),
+        ]
+        for item in result.files
+    ]
+    reporter.table("Imported", ["file", "format", "segments", "seconds per activity", "notes"], rows)
+    reporter.say(f"{result.num_segments} segments, {result.num_extents} extents in {result.folder}")
+    reporter.next_command(f"nrray export --set input={shlex.quote(result.folder)} --set format=webvtt")
+    reporter.finish(
+        {
+            "folder": result.folder,
+            "segments": result.num_segments,
+            "extents": result.num_extents,
+            "files": [
+                {
+                    "file": item.file,
+                    "format": item.format.value,
+                    "segments": len(item.annotations.segments),
+                    "seconds_by_activity": item.seconds_by_activity,
+                    "notes": item.annotations.notes,
+                }
+                for item in result.files
+            ],
+        }
+    )
+
+
+@app.command()
+def export(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
+    """Write truth, imported annotations or a label version as one file per video that another tool reads."""
+    from nrray.config import load_config
+    from nrray.formats import ExportConfig, export_annotations
+    from nrray.pipelines.console import Reporter
+
+    reporter = Reporter(is_json=as_json)
+    result = export_annotations(load_config(ExportConfig, config, set_ or ()))
+    for note in result.notes:
+        reporter.say(note)
+    reporter.say(
+        f"{result.num_segments} segments in {len(result.files)} {result.format.value} files in {result.folder}"
+    )
+    reporter.finish(asdict(result))
+
+
 @app.command()
 def bench(
     target: Annotated[BenchTarget, typer.Argument(help="What to measure.")],

@@ -1,0 +1,239 @@
+"""BORIS project files (JSON, format 7.0): states are unpaired toggles per subject and behaviour, written as such.
+
+Event times count from the start of the observation over all files of player 1, plus the observation's time offset.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from nrray.annotations import TruthExtent, TruthSegment
+from nrray.errors import DataError
+from nrray.formats.options import OpenStates, ReadOptions
+from nrray.formats.reading import Look, Reading, Stretch, counted, json_value, list_of, mapping_of, seconds_us
+from nrray.formats.videos import KnownVideos, seconds_text
+
+_FIELDS = 3  # an event is [time, subject, behaviour, modifiers, comment, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaFile:
+    """A file of an observation and where it stands on the observation's time; `end_us` None: its length is not known."""
+
+    name: str
+    start_us: int
+    end_us: int | None
+
+
+def read_boris(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> Reading:
+    """Raises DataError that names observation, behaviour and time."""
+    del videos  # the same for every reader; BORIS states its lengths itself
+    project = json_value(data, file=file)
+    if not isinstance(project, dict) or not isinstance(project.get("observations"), dict):
+        raise DataError(f"{file} is no BORIS project: expected a mapping with `observations`")
+    ethogram = mapping_of(project.get("behaviors_conf"), where=f"{file}, behaviors_conf").values()
+    behaviours = [mapping_of(item, where=f"{file}, behaviors_conf") for item in ethogram]
+    types = {str(item.get("code")): str(item.get("type")) for item in behaviours}
+    looks: list[Look] = []
+    live: list[int] = []
+    parallel: list[str] = []
+    left_out: Counter[str] = Counter()
+    for name, value in project["observations"].items():
+        where = f"{file}, observation {name!r}"
+        observation = mapping_of(value, where=where)
+        events = list_of(observation.get("events"), where=f"{where}, events")
+        media = _media(observation, where=where)
+        if not media:
+            live.append(len(events))
+            continue
+        if sum(bool(files) for files in observation["file"].values()) > 1:
+            parallel.append(name)
+        toggles = _toggles(
+            events, types, offset_us=_offset_us(observation, where=where), left_out=left_out, where=where
+        )
+        looks += _looks(name, toggles, media, observation, mode=options.open_states, where=where)
+    notes = []
+    if live:
+        notes.append(f"{counted(len(live), 'observation')} without video with {counted(sum(live), 'event')} left out.")
+    if parallel:
+        notes.append(f"Where several videos ran at a time, segments went to player 1's: {parallel}.")
+    if left_out["points"]:
+        notes.append(f"{counted(left_out['points'], 'point event')} left out: an instant is no stretch of time.")
+    if left_out["modifiers"]:
+        notes.append(f"Modifiers of {counted(left_out['modifiers'], 'state event')} not kept.")
+    if left_out["subjects"]:
+        notes.append(f"Subjects of {counted(left_out['subjects'], 'state event')} not kept.")
+    return Reading(looks=looks, notes=notes)
+
+
+def _toggles(
+    events: Sequence[Any], types: Mapping[str, str], *, offset_us: int, left_out: Counter[str], where: str
+) -> dict[tuple[str, str, str], list[int]]:
+    """Media times of state events by (subject, behaviour, modifiers), which is how BORIS itself pairs them."""
+    toggles: dict[tuple[str, str, str], list[int]] = {}
+    for event in events:
+        if not isinstance(event, list) or len(event) < _FIELDS:
+            raise DataError(f"{where}: found the event {event!r}, expected [time, subject, behaviour, ...]")
+        subject, behaviour, modifiers = str(event[1]), str(event[2]), str(event[3]) if len(event) > _FIELDS else ""
+        if behaviour not in types:
+            raise DataError(f"{where}: behaviour {behaviour!r} at {event[0]} s is not in the project's ethogram")
+        if "point" in types[behaviour].lower():
+            left_out["points"] += 1
+            continue
+        modifiers = "" if modifiers == "None" else modifiers
+        left_out["modifiers"] += modifiers != ""
+        left_out["subjects"] += subject != ""
+        time_us = seconds_us(event[0], where=f"{where}, {behaviour!r}") - offset_us
+        toggles.setdefault((subject, behaviour, modifiers), []).append(time_us)
+    return toggles
+
+
+def split_over_media(
+    start_us: int, end_us: int, media: Sequence[MediaFile], *, where: str
+) -> list[tuple[str, int, int]]:
+    """(file, start, end) in each file's own time of a stretch on the observation's time, cut at borders of files."""
+    last = media[-1]
+    if last.end_us is not None and end_us > last.end_us + 1_000_000:
+        raise DataError(f"{where}: ends at {seconds_text(end_us)}, the media end at {seconds_text(last.end_us)}")
+    parts = []
+    for item in media:
+        item_end_us = end_us if item is last or item.end_us is None else item.end_us
+        first, stop = max(start_us, item.start_us if item is not media[0] else start_us), min(end_us, item_end_us)
+        if first < stop or (first == stop == start_us == end_us):
+            parts.append((item.name, first - item.start_us, stop - item.start_us))
+            if start_us == end_us:
+                break
+    return parts or [(last.name, start_us - last.start_us, end_us - last.start_us)]
+
+
+def boris_project(
+    video_path: str, segments: Sequence[TruthSegment], extents: Sequence[TruthExtent], *, length_us: int
+) -> dict[str, Any]:
+    """A project with one observation per source; the segments of one activity and source do not overlap.
+
+    Where a source has one extent it is the observation's time interval.
+    """
+    names = sorted({segment.activity for segment in segments})
+    observations = {}
+    for source in sorted({item.source for item in segments} | {item.source for item in extents}):
+        mine = [segment for segment in segments if segment.source == source]
+        seen = [extent for extent in extents if extent.source == source]
+        interval = [seen[0].start_us / 1e6, seen[0].end_us / 1e6] if len(seen) == 1 else [0, 0]
+        times = [(time, item.activity) for item in mine for time in (item.start_us, item.end_us)]
+        observations[source] = {
+            "file": {"1": [video_path]},
+            "type": "MEDIA",
+            "date": "1970-01-01T00:00:00",  # required; the same input gives the same file
+            "description": "",
+            "time offset": 0.0,
+            "events": [[time_us / 1e6, "", activity, "", ""] for time_us, activity in sorted(times)],
+            "observation time interval": interval,
+            "independent_variables": {},
+            "close_behaviors_between_videos": False,
+            "media_info": {
+                "length": {video_path: length_us / 1e6},
+                "fps": {},
+                "hasVideo": {video_path: True},
+                "hasAudio": {},
+                "offset": {"1": 0.0},
+            },
+        }
+    behaviour = {"type": "State event", "key": "", "description": "", "category": "", "modifiers": {}, "excluded": ""}
+    return {
+        "time_format": "hh:mm:ss",
+        "project_date": "1970-01-01T00:00:00",
+        "project_name": video_path,
+        "project_description": "",
+        "project_format_version": "7.0",
+        "subjects_conf": {},
+        "behaviors_conf": {str(n): {**behaviour, "code": name, "coding map": ""} for n, name in enumerate(names)},
+        "behavioral_categories": [],
+        "independent_variables": {},
+        "coding_map": {},
+        "converters": {},
+        "observations": observations,
+    }
+
+
+def _media(observation: Mapping[str, Any], *, where: str) -> list[MediaFile]:
+    """The files of player 1 one after the other. Raises DataError where a length is missing that is needed."""
+    players = observation.get("file")
+    if observation.get("type") != "MEDIA" or not isinstance(players, dict):
+        return []
+    files = list_of(players.get("1"), where=f"{where}, file of player 1")
+    if not all(isinstance(name, str) for name in files) or len(set(files)) < len(files):
+        raise DataError(f"{where}: found the files {files}, expected names, each once")
+    if not files:
+        return []
+    info = mapping_of(observation.get("media_info"), where=f"{where}, media_info")
+    lengths = mapping_of(info.get("length"), where=f"{where}, media_info, length")
+    missing = [name for name in files if not lengths.get(name)]
+    if missing and len(files) > 1:
+        raise DataError(
+            f"{where}: has {len(files)} videos one after the other, and media_info has no length of {missing}: it is "
+            f"not known where each starts. Open the observation once in BORIS, which measures them, and save."
+        )
+    if missing:
+        return [MediaFile(name=files[0], start_us=0, end_us=None)]
+    lengths_us = [seconds_us(lengths[name], where=f"{where}, length of {name!r}") for name in files]
+    ends = list(accumulate(lengths_us))
+    return [
+        MediaFile(name=name, start_us=end - length, end_us=end)
+        for name, length, end in zip(files, lengths_us, ends, strict=True)
+    ]
+
+
+def _offset_us(observation: Mapping[str, Any], *, where: str) -> int:
+    if observation.get("media_creation_date_as_offset"):
+        raise DataError(f"{where}: counts from the media's creation date. Untick that in BORIS and save.")
+    return seconds_us(observation.get("time offset", 0), where=f"{where}, time offset")
+
+
+def _looks(
+    name: str,
+    toggles: Mapping[tuple[str, str, str], list[int]],
+    media: Sequence[MediaFile],
+    observation: Mapping[str, Any],
+    *,
+    mode: OpenStates,
+    where: str,
+) -> list[Look]:
+    stretches: dict[str, list[Stretch]] = {item.name: [] for item in media}
+    for (subject, behaviour, modifiers), unsorted in toggles.items():
+        times = sorted(unsorted)
+        who = f"{where}, behaviour {behaviour!r}" + (f", subject {subject!r}" if subject else "")
+        who += f", modifiers {modifiers!r}" if modifiers else ""
+        if len(times) % 2:
+            end_us = media[-1].end_us
+            if mode is not OpenStates.TO_END or end_us is None:
+                advice = "set open_states=to_end" if end_us is not None else "the media's length is not known"
+                raise DataError(
+                    f"{who}: started at {seconds_text(times[-1])} and not stopped. Stop it in BORIS, or {advice}."
+                )
+            times.append(end_us)
+        for start_us, end_us in zip(times[::2], times[1::2], strict=True):
+            place = f"{who}, {seconds_text(start_us)}"
+            for video, first, stop in split_over_media(start_us, end_us, media, where=place):
+                stretches[video].append(Stretch(name=behaviour, start_us=first, end_us=stop, where=place))
+    interval = list_of(observation.get("observation time interval"), where=f"{where}, observation time interval")
+    if len(interval) not in (0, 2):
+        raise DataError(f"{where}: found the observation time interval {interval}, expected [start, end]")
+    first_us, last_us = (seconds_us(value, where=f"{where}, observation time interval") for value in interval or [0, 0])
+    looks = []
+    for item in media:
+        seen = None
+        if item.end_us is not None:
+            until = min(item.end_us, last_us) if last_us else item.end_us
+            seen = (max(item.start_us, first_us) - item.start_us, until - item.start_us)
+        elif last_us:
+            seen = (first_us, last_us)
+        if seen is not None and seen[1] <= seen[0]:  # the interval leaves this file out
+            if not stretches[item.name]:
+                continue
+            seen = None
+        looks.append(
+            Look(name=name, video_name=item.name, annotator=None, stretches=stretches[item.name], seen_us=seen)
+        )
+    return looks

@@ -1,0 +1,283 @@
+"""Truth folders, imports and published label versions to one file per video, in a format that another tool reads."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nrray.annotations import TruthExtent, TruthSegment, read_truth
+from nrray.errors import ConfigError, DataError
+from nrray.formats.boris import boris_project
+from nrray.formats.boris_aggregated import boris_aggregated_text
+from nrray.formats.delimited import delimited_text, elan_tab_text
+from nrray.formats.elan_writing import elan_text
+from nrray.formats.label_studio import label_studio_tasks
+from nrray.formats.millisecond_text import millisecond_file
+from nrray.formats.options import ExportConfig, Format, TimeUnit
+from nrray.formats.reading import counted
+from nrray.formats.videos import KnownVideos
+from nrray.formats.webvtt import webvtt_text
+from nrray.manifest import manifest_videos
+from nrray.storage import Folder, read_table
+from nrray.types import US_PER_SECOND, CoverageStatus
+
+_SUFFIXES = {
+    Format.MILLISECOND_TEXT: ".txt",
+    Format.DELIMITED: ".csv",
+    Format.ELAN: ".eaf",
+    Format.ELAN_TAB: ".tsv",
+    Format.BORIS: ".boris",
+    Format.BORIS_AGGREGATED: ".tsv",
+    Format.LABEL_STUDIO: ".json",
+    Format.WEBVTT: ".vtt",
+}
+_KEEPS_SOURCE = (Format.DELIMITED, Format.ELAN, Format.ELAN_TAB, Format.LABEL_STUDIO)
+_ONE_AT_A_TIME = (Format.BORIS,)
+_NEEDS_LENGTH = (Format.BORIS, Format.BORIS_AGGREGATED)
+_STEP_US = {TimeUnit.MICROSECONDS: 1, TimeUnit.MILLISECONDS: 1000, TimeUnit.SECONDS: 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportResult:
+    """The files written, one per video, and sentences on what the format could not hold."""
+
+    folder: str
+    format: Format
+    files: list[str]
+    num_segments: int
+    notes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    segments: list[TruthSegment]
+    extents: list[TruthExtent]
+    notes: list[str]
+
+
+def export_annotations(config: ExportConfig) -> ExportResult:
+    """Write one file per video that `input` has segments or extents of. Raises NrrayError."""
+    if config.time_unit not in _STEP_US:
+        raise ConfigError(f"time_unit is {config.time_unit.value}; an export is in us, ms or s")
+    if config.time_unit is not TimeUnit.MILLISECONDS and config.format is not Format.DELIMITED:
+        raise ConfigError(f"time_unit has no effect: it concerns delimited text, and format is {config.format.value}")
+    if config.fps is not None and config.format is not Format.LABEL_STUDIO:
+        raise ConfigError(f"fps has no effect: it concerns label_studio, and format is {config.format.value}")
+    found = _found(Folder(config.input))
+    rows = manifest_videos(read_table(config.manifest)) if config.manifest is not None else []
+    videos = KnownVideos(rows, fps=config.fps)
+    tally: Counter[str] = Counter()
+    paths = sorted({item.video_path for item in found.segments} | {item.video_path for item in found.extents})
+    _check_names(found)
+    texts: dict[str, str] = {}
+    num_written = 0
+    for path in paths:
+        mine = [item for item in found.segments if item.video_path == path]
+        seen = [item for item in found.extents if item.video_path == path]
+        fps = _frame_rate(path, config, videos) if config.format is Format.LABEL_STUDIO else None
+        segments = _representable(mine, config, fps=fps, tally=tally)
+        num_written += len(segments)
+        texts[f"{path}{_SUFFIXES[config.format]}"] = _text(path, segments, seen, config, videos=videos, fps=fps)
+    output = Folder(config.output)
+    for name, text in texts.items():
+        parent = PurePosixPath(name).parent
+        folder = output if str(parent) == "." else output / str(parent)
+        folder.create()
+        folder.write_bytes(PurePosixPath(name).name, text.encode("utf-8"), durable=False)
+    return ExportResult(
+        folder=output.uri,
+        format=config.format,
+        files=sorted(texts),
+        num_segments=num_written,
+        notes=[*found.notes, *_notes(found, config, tally), *_rate_notes(videos)],
+    )
+
+
+def _found(folder: Folder) -> _Source:
+    """The tables of a truth folder, or of a version, whose coverage is what its model looked at."""
+    if not folder.exists("coverage.parquet"):
+        tables = read_truth(folder.uri)
+        return _Source(
+            segments=[TruthSegment(**row) for row in tables[0].to_pylist()],
+            extents=[TruthExtent(**row) for row in tables[1].to_pylist()],
+            notes=[],
+        )
+    table = _columns(folder, "segments.parquet", ["path", "activity", "start_us", "end_us", "score", "source"])
+    segments = [
+        TruthSegment(video_path=path, **row)
+        for path, row in zip(
+            table["path"].cast(pa.string()).to_pylist(),
+            table.select(["activity", "start_us", "end_us", "source"]).to_pylist(),
+            strict=True,
+        )
+    ]
+    coverage = _columns(folder, "coverage.parquet", ["path", "start_us", "end_us", "status", "source"])
+    extents = _united_extents(coverage)
+    notes = []
+    if num_scores := len(table) - table["score"].null_count:
+        notes.append(f"{counted(num_scores, 'score')} left out: they are in {folder}/segments.parquet.")
+    unseen = coverage.filter(pc.not_equal(coverage["status"].cast(pa.string()), CoverageStatus.OK.value))
+    if len(unseen):
+        notes.append(
+            f"Not looked at (failed or not run): {counted(len(unseen), 'window')}. The files do not show it, and "
+            f"silence there is not absence."
+        )
+    return _Source(segments=segments, extents=extents, notes=notes)
+
+
+def _columns(folder: Folder, name: str, columns: Sequence[str]) -> pa.Table:
+    table = folder.read_table(name)
+    if missing := [column for column in columns if column not in table.column_names]:
+        raise DataError(f"{folder}/{name} lacks columns {missing}: is it a version of `nrray relabel`?")
+    return table.select(list(columns))
+
+
+def _united_extents(coverage: pa.Table) -> list[TruthExtent]:
+    """Windows that were looked at, joined where they touch or overlap."""
+    seen = coverage.filter(pc.equal(coverage["status"].cast(pa.string()), CoverageStatus.OK.value))
+    rows = seen.select(["path", "source", "start_us", "end_us"]).to_pylist()
+    united: list[TruthExtent] = []
+    for row in sorted(rows, key=lambda row: (row["path"], row["source"], row["start_us"])):
+        extent = TruthExtent(
+            video_path=row["path"], start_us=row["start_us"], end_us=row["end_us"], source=row["source"]
+        )
+        last = united[-1] if united else None
+        is_same = last is not None and (last.video_path, last.source) == (extent.video_path, extent.source)
+        if last is not None and is_same and extent.start_us <= last.end_us:
+            united[-1] = replace(last, end_us=max(last.end_us, extent.end_us))
+        else:
+            united.append(extent)
+    return united
+
+
+def _check_names(found: _Source) -> None:
+    """Raises DataError for a name that would break a line, a column or an XML document, or that is not Unicode."""
+    rows: list[TruthSegment | TruthExtent] = [*found.segments, *found.extents]
+    for item in rows:
+        activity = item.activity if isinstance(item, TruthSegment) else ""
+        for text in (item.video_path, activity, item.source):
+            if any(ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 for character in text):
+                raise DataError(f"the name {text!r} holds control characters or is not Unicode: rename it first")
+        if activity != activity.strip() or "  " in activity:
+            raise DataError(f"the activity {activity!r} holds blanks that formats do not keep: rename it first")
+        if ".." in PurePosixPath(item.video_path).parts or item.video_path.startswith("/"):
+            raise DataError(f"the video path {item.video_path!r} leads out of the archive")
+
+
+def _representable(
+    segments: Sequence[TruthSegment], config: ExportConfig, *, fps: float | None, tally: Counter[str]
+) -> list[TruthSegment]:
+    """`segments` on the format's grid of time, sorted, and united where it holds one of a kind at a time."""
+    rate = fps if fps is not None else 1000.0  # steps of the grid per second
+    if config.format is Format.DELIMITED:
+        rate = US_PER_SECOND / _STEP_US[config.time_unit]
+    kept = []
+    for segment in sorted(segments, key=lambda item: (item.start_us, item.activity, item.source, item.end_us)):
+        steps = (round(time_us * rate / US_PER_SECOND) for time_us in (segment.start_us, segment.end_us))
+        start_us, end_us = (round(step * US_PER_SECOND / rate) for step in steps)
+        tally["rounded"] += (start_us, end_us) != (segment.start_us, segment.end_us)
+        if start_us == end_us:
+            tally["vanished"] += 1
+            continue
+        kept.append(replace(segment, start_us=start_us, end_us=end_us))
+    return _united(kept, tally) if config.format in _ONE_AT_A_TIME else kept
+
+
+def _united(segments: Sequence[TruthSegment], tally: Counter[str]) -> list[TruthSegment]:
+    last: dict[tuple[str, str], int] = {}
+    united: list[TruthSegment] = []
+    for segment in segments:
+        key = (segment.activity, segment.source)
+        if key in last and segment.start_us < united[last[key]].end_us:
+            tally["united"] += 1
+            united[last[key]] = replace(united[last[key]], end_us=max(united[last[key]].end_us, segment.end_us))
+            continue
+        last[key] = len(united)
+        united.append(segment)
+    return united
+
+
+def _text(
+    path: str,
+    segments: Sequence[TruthSegment],
+    extents: Sequence[TruthExtent],
+    config: ExportConfig,
+    *,
+    videos: KnownVideos,
+    fps: float | None,
+) -> str:
+    length_us = _length_us(path, config, videos) if config.format in _NEEDS_LENGTH else 0
+    match config.format:
+        case Format.MILLISECOND_TEXT:
+            return millisecond_file(segments)
+        case Format.DELIMITED:
+            return delimited_text(path, segments, unit=config.time_unit)
+        case Format.ELAN:
+            return elan_text(path, segments)
+        case Format.ELAN_TAB:
+            return elan_tab_text(segments)
+        case Format.BORIS:
+            return _json(boris_project(path, segments, extents, length_us=length_us))
+        case Format.BORIS_AGGREGATED:
+            return boris_aggregated_text(path, segments, length_us=length_us)
+        case Format.LABEL_STUDIO:
+            return _json(label_studio_tasks(path, segments, extents, fps=fps or 0.0))
+        case Format.WEBVTT:
+            return webvtt_text(segments)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+def _length_us(path: str, config: ExportConfig, videos: KnownVideos) -> int:
+    if config.manifest is None:
+        raise ConfigError(f"{config.format.value} states the length of each video: set manifest")
+    return videos.span_us(videos.named(path, where=config.input), where=config.input)[1]
+
+
+def _frame_rate(path: str, config: ExportConfig, videos: KnownVideos) -> float:
+    if config.manifest is not None:
+        return videos.frame_rate(videos.named(path, where=config.input), where=config.input)
+    if config.fps is None:
+        raise ConfigError("label_studio counts frames: set manifest, or fps where all videos have the same")
+    return config.fps
+
+
+def _notes(found: _Source, config: ExportConfig, tally: Mapping[str, int]) -> list[str]:
+    kind = config.format.value
+    notes = []
+    sources = sorted({item.source for item in found.segments} | {item.source for item in found.extents})
+    if config.format not in _KEEPS_SOURCE and config.format not in _NEEDS_LENGTH:
+        notes.append(f"{kind} holds no source: segments of {sources[:3]} stand in one file without it.")
+    elif config.format in _NEEDS_LENGTH:
+        notes.append(f"{kind} holds no source: there is one observation for each of {sources[:3]}.")
+    if config.format is not Format.BORIS and found.extents:
+        notes.append(f"{kind} does not hold which part of a video was looked at.")
+    if config.format is Format.BORIS:
+        parts = Counter((item.video_path, item.source) for item in found.extents)
+        if num_parted := sum(count > 1 for count in parts.values()):
+            notes.append(
+                f"{counted(num_parted, 'observation')} of several parts: BORIS holds one interval, none is set."
+            )
+    if tally["rounded"]:
+        grid = "frames" if config.format is Format.LABEL_STUDIO else "milliseconds"
+        notes.append(f"{counted(tally['rounded'], 'segment')} rounded to whole {grid}.")
+    if tally["vanished"]:
+        notes.append(f"{counted(tally['vanished'], 'segment')} of zero length after rounding left out.")
+    if tally["united"]:
+        notes.append(f"{counted(tally['united'], 'segment')} joined with one of the same activity that it overlaps.")
+    return notes
+
+
+def _rate_notes(videos: KnownVideos) -> list[str]:
+    if not videos.variable_rate_paths:
+        return []
+    paths = sorted(videos.variable_rate_paths)
+    return [
+        f"{counted(len(paths), 'video')} with a variable frame rate, so frame numbers are approximate: {paths[:3]}."
+    ]

@@ -1,0 +1,51 @@
+"""The field's millisecond text: label, start, end, duration, and in one variant the original event's name.
+
+Times are whole milliseconds; columns stand between tabs, or blanks in the four-column variant.
+"""
+
+import re
+from collections.abc import Sequence
+
+from nrray.annotations import TruthSegment, millisecond_text
+from nrray.errors import DataError
+from nrray.formats.options import ReadOptions
+from nrray.formats.reading import Look, Reading, Stretch, counted, utf8_text
+from nrray.formats.videos import KnownVideos
+
+_WHOLE = re.compile(r"-?\d+")
+
+
+def read_millisecond_file(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> Reading:
+    """Raises DataError that names the line."""
+    del options, videos  # the same for every reader; this format needs neither
+    stretches = []
+    num_originals = 0
+    for number, line in enumerate(utf8_text(data, file=file).splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{file}, line {number}"
+        parts = [part.strip() for part in line.split("\t")] if "\t" in line else line.split()
+        if number == 1 and len(parts) in (4, 5) and [part.lower() for part in parts[1:3]] == ["start", "end"]:
+            continue
+        if len(parts) not in (4, 5) or (len(parts) == 5 and "\t" not in line):
+            raise DataError(
+                f"{where}: found {counted(len(parts), 'field')}, expected label, start, end, duration (and, between "
+                f"tabs, the original event): {line!r}. For other columns set format=delimited, columns and time_unit: "
+                f"the file does not say in which unit its times are."
+            )
+        if not all(_WHOLE.fullmatch(part) for part in parts[1:4]):
+            raise DataError(f"{where}: times must be whole milliseconds, found {parts[1:4]}")
+        start_ms, end_ms, length_ms = (int(part) for part in parts[1:4])
+        if end_ms - start_ms != length_ms:
+            raise DataError(f"{where}: start {start_ms}, end {end_ms} and duration {length_ms} do not fit together")
+        num_originals += len(parts) == 5 and parts[4] not in ("", parts[0])
+        stretches.append(Stretch(name=parts[0], start_us=start_ms * 1000, end_us=end_ms * 1000, where=where))
+    notes = []
+    if num_originals:
+        notes.append(f"{counted(num_originals, 'original event name')} in the fifth column not kept.")
+    return Reading(looks=[Look(name=file, video_name=None, annotator=None, stretches=stretches)], notes=notes)
+
+
+def millisecond_file(segments: Sequence[TruthSegment]) -> str:
+    """The text of one video's segments, which lie on whole milliseconds."""
+    return millisecond_text(segments)

@@ -1,0 +1,154 @@
+"""The settings of `nrray import` and `nrray export`, and the choices in them. Knows no format's details."""
+
+from enum import Enum
+
+from pydantic import Field, model_validator
+
+from nrray.config import Section
+
+
+class Format(str, Enum):
+    """A format that annotations are read from and written to."""
+
+    MILLISECOND_TEXT = "millisecond_text"
+    DELIMITED = "delimited"
+    ELAN = "elan"
+    ELAN_TAB = "elan_tab"
+    BORIS = "boris"
+    BORIS_AGGREGATED = "boris_aggregated"
+    LABEL_STUDIO = "label_studio"
+    WEBVTT = "webvtt"
+
+
+class ImportFormat(str, Enum):
+    """A format, or to find it by the file's suffix and first lines."""
+
+    AUTO = "auto"
+    MILLISECOND_TEXT = "millisecond_text"
+    DELIMITED = "delimited"
+    ELAN = "elan"
+    ELAN_TAB = "elan_tab"
+    BORIS = "boris"
+    BORIS_AGGREGATED = "boris_aggregated"
+    LABEL_STUDIO = "label_studio"
+    WEBVTT = "webvtt"
+
+
+class TimeUnit(str, Enum):
+    """What the numbers in a time column count."""
+
+    MICROSECONDS = "us"
+    MILLISECONDS = "ms"
+    SECONDS = "s"
+    FRAMES = "frames"  # counted from 0; needs a frame rate
+    CLOCK = "hh:mm:ss.mmm"
+
+
+class Delimiter(str, Enum):
+    """What stands between the columns."""
+
+    AUTO = "auto"  # a tab where the first line has one, else `;` or `,`, else blanks
+    TAB = "tab"
+    COMMA = "comma"
+    SEMICOLON = "semicolon"
+    BLANKS = "blanks"
+
+
+class ActivityFrom(str, Enum):
+    """Where an ELAN file says which activity an annotation is."""
+
+    AUTO = "auto"  # the tier's id where it is a known activity name, else the annotation's value
+    TIER = "tier"
+    VALUE = "value"
+
+
+class UnsetTimeSlots(str, Enum):
+    """What to do with an ELAN time slot that has no time."""
+
+    REFUSE = "refuse"
+    INTERPOLATE = "interpolate"
+
+
+class OpenStates(str, Enum):
+    """What to do with a BORIS state that was started and not stopped."""
+
+    REFUSE = "refuse"
+    TO_END = "to_end"
+
+
+class ExtentFrom(str, Enum):
+    """Where it is known from what an annotator has looked at. Outside an extent, silence means nothing."""
+
+    STATED = "stated"  # the file says it (BORIS); a file that does not is refused
+    WHOLE = "whole"  # every video from start to end, as long as the manifest measured it
+    NONE = "none"  # not known: segments only, which no comparison counts
+
+
+Column = int | str
+
+
+class ColumnMap(Section):
+    """Which column is what: all by the name in the header line, or all by number from 1 where there is no header."""
+
+    activity: Column
+    start: Column
+    end: Column | None = None
+    duration: Column | None = Field(None, description="in place of end, or checked against it")
+    video: Column | None = None
+    source: Column | None = Field(None, description="who annotated")
+
+    @property
+    def given(self) -> dict[str, Column]:
+        return {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "ColumnMap":
+        if self.end is None and self.duration is None:
+            raise ValueError("give `end`, or `duration` in its place")
+        if len({type(value) for value in self.given.values()}) > 1:
+            raise ValueError(f"give all columns by name or all by number, found {self.given}")
+        if any(isinstance(value, int) and value < 1 for value in self.given.values()):
+            raise ValueError(f"columns are counted from 1, found {self.given}")
+        return self
+
+
+class ReadOptions(Section):
+    """What single formats need to be told. Each is an error where no file is in a format that it concerns."""
+
+    columns: ColumnMap | None = None
+    time_unit: TimeUnit | None = None
+    delimiter: Delimiter = Delimiter.AUTO
+    skip_rows: int = Field(0, ge=0, description="lines before the header or the first row")
+    fps: float | None = Field(None, gt=0, description="of frame numbers; else the manifest's measured rate")
+    activity_from: ActivityFrom = ActivityFrom.AUTO
+    unset_time_slots: UnsetTimeSlots = UnsetTimeSlots.REFUSE
+    open_states: OpenStates = OpenStates.REFUSE
+
+
+class ImportConfig(ReadOptions):
+    """Which files, what they mean, where the tables go."""
+
+    files: list[str] = Field(min_length=1, description="paths or glob patterns")
+    format: ImportFormat = ImportFormat.AUTO
+    manifest: str = Field(description="manifest.parquet of `nrray scan`")
+    output: str = Field("runs/annotations", description="folder for segments.parquet and extents.parquet")
+    label_set: str | None = Field(None, description="label set file; the shipped set where none is given")
+    source: str | None = Field(
+        None, description="who annotated, where the files do not say; {folder} and {stem} are the file's"
+    )
+    video: str | None = Field(None, description="the one video that all files are of, whatever they say")
+    names: dict[str, str] = Field(default_factory=dict, description="their activity names to ours")
+    ignore: list[str] = Field(default_factory=list, description="activity names that are left out, and counted")
+    offset_seconds: float = Field(0.0, allow_inf_nan=False, description="added to all times")
+    extent: ExtentFrom = ExtentFrom.STATED
+
+
+class ExportConfig(Section):
+    """Which tables, in which format, where the files go."""
+
+    input: str = Field(description="truth folder, folder of `nrray import`, or published version, such as .../latest")
+    format: Format
+    output: str = Field("runs/exported", description="folder for one file per video")
+    manifest: str | None = Field(None, description="manifest.parquet: lengths (BORIS) and frame rates (Label Studio)")
+    fps: float | None = Field(None, gt=0, description="of Label Studio frame numbers, in place of the manifest's rate")
+    time_unit: TimeUnit = Field(TimeUnit.MILLISECONDS, description="of delimited text: us, ms or s")

@@ -1,0 +1,75 @@
+import json
+
+import pyarrow as pa
+import pytest
+
+from nrray.cli.app import main
+from nrray.config import validate_mapping
+from nrray.errors import DataError
+from nrray.formats import ExportConfig, export_annotations
+from nrray.storage import Folder
+from nrray.tables import table_from_rows
+from nrray.timeline import COVERAGE_SCHEMA, SEGMENT_SCHEMA
+from tests.formats.support import write_manifest
+
+
+class Row:
+    def __init__(self, **values):
+        self.__dict__.update(values)
+
+
+def write_version(folder):
+    """A published version: three windows, of which the last failed, and a segment with a score."""
+    version = Folder(str(folder))
+    version.create()
+    fact = {"video_id": "id", "path": "alone.mp4", "source": "model"}
+    segment = Row(**fact, activity="suction", start_us=1_000_000, end_us=3_000_000, score=0.9, origin="model")
+    windows = [
+        Row(**fact, start_us=start, end_us=start + 3_000_000, status=status, error_kind=kind, reason=kind)
+        for start, status, kind in ((0, "ok", None), (2_000_000, "ok", None), (9_000_000, "failed", "decode_failed"))
+    ]
+    version.write_table("segments.parquet", table_from_rows([segment], SEGMENT_SCHEMA))
+    version.write_table("coverage.parquet", table_from_rows(windows, COVERAGE_SCHEMA))
+    return version.uri
+
+
+def test_a_label_version_is_exported_and_what_is_lost_is_said(tmp_path):
+    settings = {
+        "input": write_version(tmp_path / "v0001"),
+        "format": "boris",
+        "output": str(tmp_path / "out"),
+        "manifest": write_manifest(tmp_path),
+    }
+    result = export_annotations(validate_mapping(ExportConfig, settings, where="a test"))
+    said = " ".join(result.notes)
+    assert "1 score left out" in said
+    assert "Not looked at (failed or not run): 1 window." in said
+    project = json.loads((tmp_path / "out/alone.mp4.boris").read_text())
+    assert project["observations"]["model"]["observation time interval"] == [0.0, 5.0]
+
+
+def test_a_folder_that_is_no_truth_and_no_version_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no segments\.parquet"):
+        export_annotations(ExportConfig(input=str(tmp_path), format="webvtt", output=str(tmp_path / "out")))
+    write_version(tmp_path / "v")
+    Folder(str(tmp_path / "v")).write_table("coverage.parquet", pa.table({"path": ["a"]}))
+    with pytest.raises(DataError, match="lacks columns"):
+        export_annotations(ExportConfig(input=str(tmp_path / "v"), format="webvtt", output=str(tmp_path / "out")))
+
+
+def test_the_verbs_import_export_and_name_the_next_command(tmp_path, capsys):
+    (tmp_path / "alone.txt").write_text("suction\t1000\t2500\t1500\n")
+    manifest = write_manifest(tmp_path)
+    words = [f"files=[{tmp_path}/alone.txt]", f"manifest={manifest}", f"output={tmp_path}/in", "extent=whole"]
+    arguments = [word for setting in words for word in ("--set", setting)]
+    assert main(["import", *arguments]) == 0
+    said = capsys.readouterr().out
+    assert "suction 1.5" in said
+    assert f"Next: nrray export --set input={tmp_path}/in" in said
+    assert main(["import", *arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"][0]["seconds_by_activity"] == {"suction": 1.5}
+    out = ["--set", f"input={tmp_path}/in", "--set", "format=webvtt", "--set", f"output={tmp_path}/vtt"]
+    assert main(["export", *out]) == 0
+    assert "00:00:01.000 --> 00:00:02.500" in (tmp_path / "vtt/alone.mp4.vtt").read_text()
+    assert main(["import", *arguments, "--set", "fromat=elan"]) == 2
+    assert "did you mean 'format'?" in capsys.readouterr().err
