@@ -56,30 +56,6 @@ def millisecond_text(segments: Sequence[TruthSegment]) -> str:
     return "".join(lines)
 
 
-def read_millisecond_text(path: str | Path, *, video_path: str, source: str) -> list[TruthSegment]:
-    """The segments in a millisecond text. Raises DataError that names the line."""
-    segments = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig").splitlines(), start=1):
-        if not line.strip():
-            continue
-        parts = line.strip().split("\t") if "\t" in line else line.split()
-        where = f"{path}, line {number}"
-        if len(parts) != 4:
-            raise DataError(f"{where}: found {len(parts)} fields, expected label, start, end, duration: {line!r}")
-        try:
-            start_ms, end_ms, length_ms = (int(part) for part in parts[1:])
-        except ValueError:
-            raise DataError(f"{where}: times must be whole milliseconds, found {parts[1:]}") from None
-        if end_ms < start_ms or end_ms - start_ms != length_ms:
-            raise DataError(f"{where}: start {start_ms}, end {end_ms} and duration {length_ms} do not fit together")
-        segments.append(
-            TruthSegment(
-                video_path=video_path, activity=parts[0], start_us=start_ms * 1000, end_us=end_ms * 1000, source=source
-            )
-        )
-    return segments
-
-
 def read_truth(folder: str | Path) -> tuple[pa.Table, pa.Table]:
     """(segments, extents) of a truth folder. Raises DataError where a table is missing or lacks columns."""
     tables = []
