@@ -60,23 +60,37 @@ def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
     from nrray.evaluate.config import CompareConfig
     from nrray.evaluate.run import compare as run_compare
     from nrray.pipelines.console import Reporter
-    from nrray.report.evaluation_page import interval
+    from nrray.report.evaluation_page import interval, number
 
     settings = load_config(CompareConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
     found = run_compare(settings)
     reporter.say(f"{found.num_cases} cases, {found.hours:.2f} h that all sources and the reference looked at")
     whats = list(next(iter(found.values.values())))
+    headers = ["macro", *whats[1:]]
     reporter.table(
-        f"{found.metric} (95 % interval over cases)",
-        ["source", *whats],
-        [[name, *(interval(asdict(mine[what])) for what in whats)] for name, mine in found.values.items()],
+        f"{found.metric}, 95 % interval over cases; {whats[0]}",
+        ["source", *headers],
+        [
+            *([name, *(_short(asdict(mine[what])) for what in whats)] for name, mine in found.values.items()),
+            *([name, *(number(mine[what], 2) for what in whats)] for name, mine in found.baselines.items()),
+        ],
+    )
+    reporter.table(
+        "Krippendorff's alpha of all sources and the reference, over time",
+        ["activity", "alpha"],
+        [[name, alpha] for name, alpha in found.alpha.items()],
     )
     reporter.table(
         "Differences on the same cases, intervals adjusted for their number",
         ["first - second", "of", "difference", "adjusted for"],
         [
-            [f"{row.first} - {row.second}", row.what, interval(asdict(row.value)), row.num_adjusted_for]
+            [
+                f"{row.first} - {row.second}",
+                "macro" if row.what == whats[0] else row.what,
+                interval(asdict(row.value)),
+                row.num_adjusted_for,
+            ]
             for row in found.differences
         ],
     )

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.errors import DataError
-from nrray.evaluate.alignment import aligned, common_paths, restricted
-from nrray.evaluate.measures import Measured, macro_values, measured
+from nrray.evaluate.alignment import Alignment, aligned, common_paths, restricted
+from nrray.evaluate.measures import RATIOS, Measured, baseline_rows, macro_values, measured
 from nrray.evaluate.resampling import Value, resamples_of, value_of
 from nrray.evaluate.source import Source
 from nrray.labels import Activity
+from nrray.metrics.agreement import krippendorff_alpha
 from nrray.metrics.spans import intersection, united
 
 ERROR_RATE = 0.05
@@ -40,6 +41,8 @@ class Comparison:
     values: dict[str, dict[str, Value]]
     differences: list[Difference]
     sentences: list[str]
+    baselines: dict[str, dict[str, float | None]]  # what no model would get; empty for metrics of segments
+    alpha: dict[str, float | None]  # Krippendorff's, of all sources and the reference, per activity
 
 
 def compared(
@@ -87,6 +90,8 @@ def compared(
             for difference in differences
             if difference.what == macro
         ],
+        baselines=_baselines(found[0], metric, kept, macro),
+        alpha={activity.name: _alpha(alignments, activity.name) for activity in activities},
     )
 
 
@@ -101,6 +106,27 @@ def sentence(difference: Difference, *, metric: str, num_cases: int) -> str:
         better, worse = (first, second) if value.low > 0 else (second, first)
         return f"{better} has a higher {metric} than {worse} on these cases: {first} - {second} = {figures}."
     return f"No difference in {metric} between {first} and {second} may be claimed: {first} - {second} = {figures}."
+
+
+def _baselines(found: Measured, metric: str, kept: Sequence[int], macro: str) -> dict[str, dict[str, float | None]]:
+    """Guess to macro and activities, on the first source's windows or on time, which all share."""
+    level, _, ratio = metric.partition(" ")
+    if level not in ("windows", "time") or ratio not in RATIOS:
+        return {}
+    by_activity = baseline_rows(found, level)
+    rows: dict[str, dict[str, float | None]] = {}
+    for guess in next(iter(by_activity.values())):
+        values = {name: by_activity[name][guess][ratio] for name in found.activities}
+        known = [value for i in kept if (value := values[found.activities[i]]) is not None]
+        rows[guess] = {macro: sum(known) / len(known) if known else None, **values}
+    return rows
+
+
+def _alpha(alignments: Sequence[Alignment], activity: str) -> float | None:
+    lines = [alignment.lines[activity] for alignment in alignments]
+    evaluated = lines[0].evaluated
+    alpha = krippendorff_alpha([*((part.candidate, evaluated) for part in lines), (lines[0].reference, evaluated)])
+    return alpha if np.isfinite(alpha) else None
 
 
 def _spreads(

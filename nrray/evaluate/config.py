@@ -14,6 +14,9 @@ class EvaluateConfig(Section):
     output: str = Field("runs/evaluation", description="folder for evaluation.json and report.html")
     cases: str | None = Field(None, description="case sidecar (CSV or Parquet); without one a video is its own case")
     label_set: str | None = Field(None, description="label set file; the one in the package where none is given")
+    manifest: str | None = Field(
+        None, description="manifest.parquet: with it, one content in two parts of the split is an error"
+    )
     split: str | None = Field(None, description="split file; with it only the cases of `part` are measured")
     part: str = Field("test", description="part of the split")
     merge_gap_seconds: float = Field(

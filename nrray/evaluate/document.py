@@ -18,6 +18,7 @@ from nrray.evaluate.measures import (
     rows_of,
 )
 from nrray.evaluate.resampling import Resamples
+from nrray.metrics.agreement import krippendorff_alpha
 from nrray.metrics.counts import counts_of, mean_defined, ratios_of
 from nrray.metrics.scored import NUM_BINS, reliability_of
 from nrray.metrics.spans import Spans
@@ -56,7 +57,8 @@ def evaluation_document(
         "activities": list(alignment.activities),
         "macro_leaves_out": list(without),
         "rows": [row_document(row) for row in rows],
-        "baselines": baseline_rows(found),
+        "baselines": {level: baseline_rows(found, level) for level in ("windows", "time")},
+        "alpha": alphas(alignment),
         "onset_errors": {name: row_document(row) for name, row in onset_summary(alignment, resamples).items()},
         "precision_recall": precision_recall_curves(alignment) if alignment.has_scores else {},
         "reliability": reliability_bins(found) if alignment.has_scores else {},
@@ -67,6 +69,14 @@ def evaluation_document(
         "cases": case_rows(alignment, found, kept, num_worst=num_worst),
         "left_out": asdict(alignment.left_out),
         "notes": list(notes),
+    }
+
+
+def alphas(alignment: Alignment) -> dict[str, float | None]:
+    """Krippendorff's alpha of both sources, per activity, over the time that both looked at."""
+    return {
+        name: _number(krippendorff_alpha([(lines.candidate, lines.evaluated), (lines.reference, lines.evaluated)]))
+        for name, lines in alignment.lines.items()
     }
 
 

@@ -28,6 +28,7 @@ SCORE_LEVELS = (
 )
 NUM_RESAMPLES = 2000
 HOUR_US = 3600 * US_PER_SECOND
+RATIOS = ("precision", "recall", "f1", "specificity", "balanced_accuracy", "kappa")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ def metrics_of(sums: Sums) -> dict[str, NDArray[np.float64]]:
     values: dict[str, NDArray[np.float64]] = {}
     for level in ("windows", "time"):
         ratios = ratios_of(sums[level])
-        for name in ("precision", "recall", "f1", "specificity", "balanced_accuracy", "kappa"):
+        for name in RATIOS:
             values[f"{level} {name}"] = getattr(ratios, name)
     values["windows brier"] = divided(sums["brier"][..., 0], sums["brier"][..., 1])
     bins = sums["bins"].reshape(*sums["bins"].shape[:-1], -1, 3)
@@ -153,10 +154,10 @@ def macro_values(found: Measured, metric: str, kept: Sequence[int]) -> tuple[flo
     return float(estimate), mean_defined(found.resampled[metric][:, list(kept)])
 
 
-def baseline_rows(found: Measured) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Activity to what no model at all would get on the same windows: always yes, always no, and yes at random as often
-    as the activity is there (expected counts)."""
-    total = found.sums["windows"].sum(axis=0)
+def baseline_rows(found: Measured, level: str) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Activity to what no model at all would get on the same windows or time (`level`): always yes, always no, and yes at
+    random as often as the activity is there (expected counts)."""
+    total = found.sums[level].sum(axis=0)
     positive, negative = total[:, 0] + total[:, 2], total[:, 1] + total[:, 3]
     share = divided(positive, positive + negative)
     zero = np.zeros_like(positive)
@@ -172,7 +173,7 @@ def baseline_rows(found: Measured) -> dict[str, dict[str, dict[str, float | None
         rows[activity] = {}
         for name, counts in guesses.items():
             ratios = ratios_of(counts[i])
-            picked = {key: float(getattr(ratios, key)) for key in ("precision", "recall", "f1", "balanced_accuracy")}
+            picked = {key: float(getattr(ratios, key)) for key in RATIOS}
             rows[activity][name] = {key: value if np.isfinite(value) else None for key, value in picked.items()}
     return rows
 

@@ -47,7 +47,12 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
     notes = []
     only_cases = None
     if config.split is not None:
-        only_cases = part_cases(read_split(config.split), config.part)
+        dealt = read_split(config.split)
+        only_cases = part_cases(dealt, config.part)
+        if config.manifest is not None:
+            check_contents(dealt, _contents(read_table(config.manifest), sidecar))
+        else:
+            notes.append("Whether one video is in two parts of the split was not checked: give manifest=... for that.")
     without = _left_out(label_set)
     alignment = aligned(
         candidate, reference, activities=label_set.activities, case_of_path=case_of_path, only_cases=only_cases
@@ -139,22 +144,16 @@ def split(config: SplitConfig) -> Dealt:
     label_set = read_label_set(config.label_set)
     manifest = read_table(config.manifest)
     sidecar = _sidecar(config.cases)
-    content_of_case: dict[str, set[str]] = {}
-    site_of_case: dict[str, str] = {}
-    for path, content in zip(manifest["path"].to_pylist(), manifest["content_id"].to_pylist(), strict=True):
-        row = sidecar.get(path)
-        case = row.case_id if row is not None else path
-        content_of_case.setdefault(case, set()).add(content)
-        if row is not None and row.site:
-            site_of_case[case] = row.site
-    cases = sorted(content_of_case)
+    contents = _contents(manifest, sidecar)
+    cases = sorted(contents)
+    site_of_case = {row.case_id: row.site for row in sidecar.values() if row.site}
     has = _activities_of_cases(config.annotations, label_set, sidecar, cases)
     sites = sorted(set(site_of_case.values()))
     columns = {name: has[:, i] for i, name in enumerate(label_set.names)} if config.annotations else {}
     columns |= {f"site {site}": np.array([site_of_case.get(case) == site for case in cases]) for site in sites}
     labels = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(cases), 0), bool)
     dealt = stratified_split(cases, labels, fractions=config.fractions, seed=config.seed)
-    check_contents(dealt, {case: frozenset(contents) for case, contents in content_of_case.items()})
+    check_contents(dealt, contents)
     parent, _, name = config.output.rpartition("/")
     folder = Folder(parent or ".")
     folder.create()
@@ -168,6 +167,14 @@ def split(config: SplitConfig) -> Dealt:
         for part, mine in dealt.parts.items()
     }
     return Dealt(path=config.output, split=dealt, shares=shares)
+
+
+def _contents(manifest: pa.Table, sidecar: Mapping[str, Case]) -> dict[str, frozenset[str]]:
+    """Case to the contents of its videos."""
+    found: dict[str, set[str]] = {}
+    for path, content in zip(manifest["path"].to_pylist(), manifest["content_id"].to_pylist(), strict=True):
+        found.setdefault(sidecar[path].case_id if path in sidecar else path, set()).add(content)
+    return {case: frozenset(contents) for case, contents in found.items()}
 
 
 def _sidecar(uri: str | None) -> dict[str, Case]:

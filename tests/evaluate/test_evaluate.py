@@ -84,10 +84,11 @@ def test_undecided_windows_do_not_count_and_unparsed_ones_count_as_no(tmp_path):
 def test_what_no_model_would_get_stands_beside(tmp_path):
     document = evaluated(tmp_path, *archive(tmp_path))
     share = 8 * 20 / (8 * 60)
-    base = document["baselines"]["ventilation"]
+    base = document["baselines"]["windows"]["ventilation"]
     assert base["always yes"]["precision"] == pytest.approx(share)
     assert base["always yes"]["recall"] == 1.0
-    assert base["always no"] == {"precision": None, "recall": 0.0, "f1": 0.0, "balanced_accuracy": 0.5}
+    assert base["always no"]["precision"] is None
+    assert (base["always no"]["f1"], base["always no"]["balanced_accuracy"]) == (0.0, 0.5)
     assert base["at random by prevalence"]["f1"] == pytest.approx(share)
 
 
