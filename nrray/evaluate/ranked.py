@@ -11,9 +11,8 @@ from nrray.metrics.scored import average_precision, interpolated_precision, prec
 from nrray.metrics.timelines import Detections, detections
 
 IOUS = (Fraction(1, 10), Fraction(1, 4), Fraction(1, 2))
-SCORE_LEVELS = (
-    1024  # intervals of average precision take scores to this many steps; the estimate takes them as they are
-)
+SCORE_LEVELS = RANK_LEVELS = 256
+"""Intervals of average precision take scores or ranks to this many steps; estimates take them as they are."""
 
 
 def ranked_metrics(
@@ -40,7 +39,7 @@ def ranked_metrics(
             )
             add(
                 f"segments average precision at tIoU {float(iou):g}",
-                float(_detection_precision(ranked, case, positives, np.ones((1, cases)))[0]),
+                _exact_precision(ranked),
                 _detection_precision(ranked, case, positives, resamples.weights),
             )
     return {metric: (np.array(estimates), np.stack(spreads, axis=1)) for metric, (estimates, spreads) in found.items()}
@@ -65,14 +64,24 @@ def _window_precision(
 def _detection_precision(
     ranked: Detections, case: NDArray[np.int64], positives: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    """(B,) for (B, C) weights, over at most RANK_LEVELS steps of the ranking."""
     total = weights @ positives
-    if len(case) == 0:
+    num_levels = min(len(case), RANK_LEVELS)
+    if num_levels == 0:
         return np.where(total > 0, 0.0, np.nan)
-    parts = []
-    rows_at_once = max(1, 20_000_000 // len(case))  # 160 MB
-    for start in range(0, len(weights), rows_at_once):
-        some = weights[start : start + rows_at_once]
-        drawn = some[:, case]
-        hits, claims = np.cumsum(drawn * ranked.is_hit, axis=1), np.cumsum(drawn, axis=1)
-        parts.append(interpolated_precision(hits, claims, total[start : start + rows_at_once]))
-    return np.concatenate(parts)
+    level = np.arange(len(case)) * num_levels // len(case)
+    sums = np.zeros((2, weights.shape[1], num_levels), np.float32)
+    np.add.at(sums[0], (case[ranked.is_hit], level[ranked.is_hit]), 1)
+    np.add.at(sums[1], (case, level), 1)
+    drawn = weights.astype(np.float32)
+    hits, claims = (np.cumsum(drawn @ part, axis=1, dtype=np.float64) for part in sums)
+    return interpolated_precision(hits, claims, total)
+
+
+def _exact_precision(ranked: Detections) -> float:
+    positives = np.array([float(ranked.num_reference.sum())])
+    if len(ranked.is_hit) == 0:
+        return 0.0 if positives[0] else float("nan")
+    hits = np.cumsum(ranked.is_hit, dtype=np.float64)[None]
+    claims = np.arange(1, len(ranked.is_hit) + 1, dtype=np.float64)[None]
+    return float(interpolated_precision(hits, claims, positives)[0])

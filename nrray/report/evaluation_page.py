@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from nrray.report.svg import difference_plot, lanes, unit_plot
 
-MIN_PAIRS_DRAWN = 3
+MIN_PAIRS_DRAWN, MAX_PAIRS_DRAWN = 3, 300
 UNIT_FORMATS = {"s": "{:.1f} s", "share": "{:.0%}", "count": "{:.0f}", "yes": "{:.0%} yes"}
 
 
@@ -109,7 +109,7 @@ def _differences(document: Mapping[str, Any]) -> dict[str, Markup]:
         return {}
     return {
         row["name"]: difference_plot(
-            [(left, right) for _, left, right in row["pairs"]],
+            [(left, right) for _, left, right in _some(row["pairs"])],
             bias=row["bias"],
             lower=row["lower_limit"],
             upper=row["upper_limit"],
@@ -118,3 +118,9 @@ def _differences(document: Mapping[str, Any]) -> dict[str, Markup]:
         for row in document["clinical"]["agreement"]
         if row["unit"] == "s" and row["num_pairs"] >= MIN_PAIRS_DRAWN
     }
+
+
+def _some(pairs: Sequence[tuple[str, float, float]]) -> Sequence[tuple[str, float, float]]:
+    """At most MAX_PAIRS_DRAWN of them, evenly taken: more dots than that say nothing more."""
+    step = -(-len(pairs) // MAX_PAIRS_DRAWN)
+    return pairs[:: max(step, 1)]
