@@ -100,10 +100,6 @@ def doctor(
 @app.command()
 def simulate(
     config: ConfigArgument = None,
-    appearance: Annotated[
-        list[str] | None,
-        typer.Option(help="Family of appearance, case by case in turn; may be repeated. Families share nothing."),
-    ] = None,
     set_: SetOption = None,
     as_json: JsonOption = False,
     dry_run: DryRunOption = False,
@@ -114,8 +110,7 @@ def simulate(
     from nrray.pipelines.simulate import simulate as run_simulate
     from nrray.simulate import SimulateConfig
 
-    families = [f"appearance=[{', '.join(appearance)}]"] if appearance else []
-    settings = load_config(SimulateConfig, config, [*(set_ or ()), *families])
+    settings = load_config(SimulateConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
     if dry_run:
         reporter.say(f"{settings.num_cases} cases would be rendered into {settings.output}")
