@@ -1,0 +1,58 @@
+"""A resample of cases gives what the same cases, each as often as it was drawn, would give if they were measured."""
+
+import numpy as np
+import pytest
+
+from nrray.evaluate.alignment import aligned
+from nrray.evaluate.measures import measured
+from nrray.evaluate.resampling import Resamples, resamples_of, value_of
+from nrray.evaluate.source import read_source
+from tests.evaluate.archives import LABELS, scores_of, write_annotations, write_labels
+
+TRUTH = {
+    "baby_visible": [(5, 60)],
+    "ventilation": [(10, 20), (30, 40)],
+    "stimulation": [(12, 18)],
+    "suction": [(22, 28)],
+}
+NUM_CASES = 5
+
+
+def measured_archive(folder, cases, weights):
+    """Videos of `cases`, a case may stand there several times; figures for one row of weights over them."""
+    random = [np.random.default_rng(case) for case in range(NUM_CASES)]
+    scores = [scores_of(TRUTH, 60, right=0.7 + 0.05 * case, random=random[case]) for case in range(NUM_CASES)]
+    paths = [f"{number}-of-{case}.mp4" for number, case in enumerate(cases)]
+    truth = dict.fromkeys(paths, TRUTH)
+    write_annotations(folder / "truth", truth, {path: [(0, 60)] for path in paths})
+    write_labels(folder / "labels", {path: scores[case] for path, case in zip(paths, cases, strict=True)})
+    sources = [read_source(str(folder / name), activities=LABELS.names) for name in ("labels", "truth")]
+    alignment = aligned(*sources, activities=LABELS.activities, case_of_path={})
+    return measured(alignment, Resamples(weights=np.array([weights], float)))
+
+
+def test_a_resample_is_the_archive_with_its_cases_as_often_as_drawn(tmp_path):
+    drawn = [0, 0, 2, 3, 3]
+    weights = np.bincount(drawn, minlength=NUM_CASES)
+    resampled = measured_archive(tmp_path / "all", range(NUM_CASES), weights).resampled
+    repeated = measured_archive(tmp_path / "drawn", drawn, np.ones(len(drawn))).estimates
+    for metric, values in repeated.items():
+        # Average precision is resampled over steps of the ranking; everything else is exact.
+        tolerance = 0.02 if "average precision" in metric else 1e-12
+        np.testing.assert_allclose(resampled[metric][0], values, atol=tolerance, err_msg=metric)
+
+
+def test_resamples_draw_as_many_cases_as_there_are_and_are_seeded():
+    weights = resamples_of(7, num_resamples=50, seed=1).weights
+    assert (weights.sum(axis=1) == 7).all()
+    assert np.array_equal(weights, resamples_of(7, num_resamples=50, seed=1).weights)
+    assert not np.array_equal(weights, resamples_of(7, num_resamples=50, seed=2).weights)
+
+
+def test_an_interval_is_the_percentiles_of_what_is_defined():
+    spread = np.append(np.arange(1001.0), np.nan)
+    value = value_of(500.0, spread)
+    assert (value.low, value.high) == (pytest.approx(25), pytest.approx(975))
+    assert value_of(float("nan"), spread).estimate is None
+    undefined = value_of(1.0, np.full(10, np.nan))
+    assert (undefined.low, undefined.high) == (None, None)
