@@ -228,7 +228,7 @@ def import_(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
     ]
     reporter.table("Imported", ["file", "format", "segments", "seconds per activity", "notes"], rows)
     reporter.say(f"{result.num_segments} segments, {result.num_extents} extents in {result.folder}")
-    reporter.next_command(f"nrray export --set input={shlex.quote(result.folder)} --set format=webvtt")
+    reporter.next_command(f"nrray evaluate --set candidate=LABELS --set reference={shlex.quote(result.folder)}")
     reporter.finish(
         {
             "folder": result.folder,

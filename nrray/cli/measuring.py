@@ -118,6 +118,9 @@ def split(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOp
             for part, row in dealt.shares.items()
         ],
     )
+    for part, cases in dealt.split.parts.items():
+        if not cases and settings.fractions[part]:
+            reporter.say(f"{part} has no case: there are too few for {settings.fractions[part]:.0%} of them")
     reporter.say(f"Split: {dealt.path}. It is a plain file: edit it if you know better.")
     reporter.next_command(f"nrray evaluate --set split={shlex.quote(dealt.path)} --set part=test ...")
     reporter.finish({"path": dealt.path, "parts": dealt.split.parts, "shares": dealt.shares})

@@ -98,7 +98,9 @@ def export_annotations(config: ExportConfig) -> ExportResult:
 
 
 def _found(folder: Folder) -> _Source:
-    """The tables of a truth folder, or of a version, whose coverage is what its model looked at."""
+    """The tables of a truth folder, or of a version (the newest of an output), whose coverage its model looked at."""
+    if not folder.exists("segments.parquet") and (folder / "latest").exists("segments.parquet"):
+        folder = folder / "latest"
     if not folder.exists("coverage.parquet"):
         tables = read_truth(folder.uri)
         return _Source(

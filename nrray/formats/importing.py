@@ -19,6 +19,7 @@ from nrray.tables import table_from_rows
 from nrray.types import US_PER_SECOND, Video
 
 DEFAULT_SOURCE = "imported"
+ROUNDING_US = 1000  # of a millisecond format: not worth a word
 END_SLACK_US = US_PER_SECOND  # tools disagree on the length of a video by some frames; more is a wrong unit or video
 RECORD = "import.json"
 
@@ -131,7 +132,7 @@ def checked_annotations(
             if start_us == end_us:
                 tally[""] += 1
                 continue
-            if (beyond_us := _beyond_us(video, start_us, end_us, where=stretch.where)) > 0:
+            if (beyond_us := _beyond_us(video, start_us, end_us, where=stretch.where)) >= ROUNDING_US:
                 late.append(beyond_us)
             segments.append(
                 TruthSegment(video_path=video.path, activity=activity, start_us=start_us, end_us=end_us, source=source)

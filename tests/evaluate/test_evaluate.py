@@ -107,7 +107,7 @@ def test_one_case_is_measured_and_said_to_be_one(tmp_path):
     labels = write_labels(tmp_path / "labels", {PATHS[0]: scores_of(TRUTH, 60)})
     document = evaluated(tmp_path, labels, reference)
     assert document["num_cases"] == 1
-    assert any("1 cases" in note for note in document["notes"])
+    assert any("1 case:" in note for note in document["notes"])
 
 
 def test_sources_of_different_archives_are_refused(tmp_path):

@@ -65,7 +65,7 @@ def test_the_verbs_import_export_and_name_the_next_command(tmp_path, capsys):
     assert main(["import", *arguments]) == 0
     said = capsys.readouterr().out
     assert "suction 1.5" in said
-    assert f"Next: nrray export --set input={tmp_path}/in" in said
+    assert f"Next: nrray evaluate --set candidate=LABELS --set reference={tmp_path}/in" in said
     assert main(["import", *arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["files"][0]["seconds_by_activity"] == {"suction": 1.5}
     out = ["--set", f"input={tmp_path}/in", "--set", "format=webvtt", "--set", f"output={tmp_path}/vtt"]
