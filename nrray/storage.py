@@ -1,20 +1,15 @@
-"""Folders on any storage: private, whole files, a writer lock. Knows bytes and tables, not what they mean."""
+"""Folders on any storage: private, whole files. Knows bytes and tables, not what they mean."""
 
 import errno
-import fcntl
 import json
-import math
 import os
 import re
 import secrets
 import shutil
-import socket
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import fsspec
@@ -22,13 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
-from nrray.errors import DataError, DecodeError, ErrorKind, OutputBusyError, StorageError
+from nrray.errors import DataError, DecodeError, ErrorKind, StorageError
 from nrray.types import US_PER_SECOND
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
-
-FLOCK_PATIENCE_SECONDS = 0.2
 
 
 _PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
@@ -239,127 +232,3 @@ def check_unchanged(uri: str, *, size_bytes: int, modified_us: int) -> None:
             f"{uri} changed since the scan ({size_bytes} bytes then, {size_now} now): scan again, then relabel again "
             f"(with --retry-failed where only its time changed)",
         )
-
-
-def owner_text() -> str:
-    """Who holds a lock, for the message that others get; no two are equal."""
-    owner = {"host": socket.gethostname(), "pid": os.getpid(), "since_unix": int(time.time())}
-    return json.dumps({**owner, "token": secrets.token_hex(8)})
-
-
-class WriterLock:
-    """One writer per output. On a file system a flock, which the kernel drops when its process dies.
-
-    On an object store a lease object, created only if absent and renewed by `renew`; a lease that was not renewed for
-    LEASE_SECONDS is taken over. A writer that lost its lease finds out at the next `renew` and stops; what it wrote
-    until then is harmless, because ledger files are whole and carry their units' ids.
-    """
-
-    LEASE_SECONDS = 600
-
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
-        self._descriptor: int | None = None
-        self._lease: bytes | None = None
-
-    def __enter__(self) -> "WriterLock":
-        if self._folder.is_local:
-            self._flock()
-        else:
-            self._take_lease()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-        if self._lease is not None and self._current_lease() == self._lease:
-            self._folder.remove("lock")
-        self._lease = None
-
-    def renew(self) -> None:
-        """Show that this writer lives. Raises OutputBusyError where another took over."""
-        if self._lease is None:
-            return
-        if self._current_lease() != self._lease:
-            raise OutputBusyError(f"{self._folder}: another run took this output over; this one stops.")
-        self._lease = owner_text().encode()
-        self._folder.write_bytes("lock", self._lease)
-
-    def _flock(self) -> None:
-        path = self._folder.path("lock")
-        with storage_errors(f"cannot lock {path}"), ExitStack() as on_failure:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
-            on_failure.callback(os.close, descriptor)
-            if not _locked_within(descriptor, seconds=FLOCK_PATIENCE_SECONDS):
-                owner = os.pread(descriptor, 4096, 0).decode(errors="replace")
-                raise OutputBusyError(
-                    f"{self._folder} is being written by another run ({owner or 'unknown'}). "
-                    f"Wait for it, watch it with `nrray status {self._folder}`, or choose another output."
-                )
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, owner_text().encode(), 0)
-            on_failure.pop_all()
-        self._descriptor = descriptor
-
-    def _take_lease(self) -> None:
-        lease = owner_text().encode()
-        path = self._folder.path("lock")
-        try:
-            self._folder.filesystem.pipe_file(path, lease, mode="create")
-        except FileExistsError:
-            current = self._current_lease()
-            age_seconds = _lease_age_seconds(current)
-            if age_seconds < self.LEASE_SECONDS:
-                raise OutputBusyError(
-                    f"{self._folder} is being written by another run ({(current or b'').decode(errors='replace')}); "
-                    f"if that run is dead, its lease ends in {self.LEASE_SECONDS - age_seconds:.0f} s."
-                ) from None
-            self._folder.write_bytes("lock", lease)
-            if self._current_lease() != lease:
-                raise OutputBusyError(f"{self._folder} was taken over by another run at the same moment.") from None
-        self._lease = lease
-
-    def _current_lease(self) -> bytes | None:
-        try:
-            return self._folder.read_bytes("lock")
-        except FileNotFoundError:
-            return None
-
-
-def _lease_age_seconds(lease: bytes | None) -> float:
-    """Since when a lease stands; one that cannot be read is no lease."""
-    try:
-        return float(time.time() - json.loads(lease or b"")["since_unix"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf
-
-
-def _locked_within(descriptor: int, *, seconds: float) -> bool:
-    """Take the flock. `is_locked` holds a shared one for an instant, which is no reason to refuse a run."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(0.02)
-
-
-def is_locked(folder: Folder) -> bool:
-    """Whether a run is writing `folder` right now (on a file system; on an object store, whether a lease stands)."""
-    if not folder.exists("lock"):
-        return False
-    if not folder.is_local:
-        return _lease_age_seconds(folder.read_bytes("lock")) < WriterLock.LEASE_SECONDS
-    with storage_errors(f"cannot read {folder.path('lock')}"):
-        descriptor = os.open(folder.path("lock"), os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -15,14 +15,13 @@ import pytest
 from nrray.errors import DataError, DecodeError, ErrorKind, OutputBusyError, StorageError
 from nrray.storage import (
     Folder,
-    WriterLock,
     absolute_uri,
     check_unchanged,
     is_local,
-    is_locked,
     read_table,
     source_facts,
 )
+from nrray.writer_lock import WriterLock, is_locked
 
 TABLE = pa.table({"a": [1, 2, 3]})
 
@@ -233,7 +232,7 @@ def test_a_changed_or_missing_source_file_has_its_own_kind(tmp_path):
 
 
 HOLDER = (
-    "import sys; from nrray.storage import Folder, WriterLock\n"
+    "import sys; from nrray.storage import Folder; from nrray.writer_lock import WriterLock\n"
     "with WriterLock(Folder(sys.argv[1])):\n"
     "    print('held', flush=True); sys.stdin.read()"
 )

@@ -58,25 +58,25 @@ def demo(
 ) -> None:
     """Simulate cases, scan, relabel and compare with the truth: the whole main job, with no download."""
     from nrray.pipelines.console import Reporter
+    from nrray.pipelines.demo import activity_figures
     from nrray.pipelines.demo import demo as run_demo
 
     reporter = Reporter(is_json=as_json)
     result = run_demo(folder, num_cases=cases, reporter=reporter)
+    figures = activity_figures(result.evaluation)
     reporter.table("Seconds", ["step", "s"], [[name, f"{value:.1f}"] for name, value in result.seconds.items()])
     reporter.say(f"Tables:    {result.folder}/labels/latest/{{labels,segments,coverage}}.parquet")
     if result.pictures:
         reporter.say(f"Timelines: {Path(result.pictures[0]).parent}, first {Path(result.pictures[0]).name}")
+    reporter.say(f"Report:    {result.evaluation.folder}/report.html")
     reporter.say(f"Configs:   {result.folder}/scan.yaml, {result.folder}/relabel.yaml")
     reporter.next_command(f"nrray status {shlex.quote(result.folder + '/labels')}")
     reporter.finish(
         {
             "folder": result.folder,
             "units": result.relabelled.counts,
-            "macro_f1": result.macro_f1,
-            "activities": [
-                {**asdict(row), "precision": row.precision, "recall": row.recall, "f1": row.f1}
-                for row in result.comparison.agreements
-            ],
+            "macro_f1": figures[-1]["f1"],
+            "activities": figures[:-1],
             "pictures": result.pictures,
             "seconds": result.seconds,
         }

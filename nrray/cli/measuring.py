@@ -1,7 +1,6 @@
 """The verbs that measure labels: evaluate, compare, split."""
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +29,7 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
     from nrray.evaluate.run import DOCUMENT, PAGE
     from nrray.evaluate.run import evaluate as run_evaluate
     from nrray.pipelines.console import Reporter
+    from nrray.report.evaluation_page import interval
 
     settings = load_config(EvaluateConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
@@ -45,7 +45,11 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
         "Windows at natural prevalence, time, segments: estimate and 95 % interval over cases",
         ["activity", "cases", *_PRINTED],
         [
-            [row["name"], row["num_cases_with"], *(_short(row["values"].get(metric)) for metric in _PRINTED.values())]
+            [
+                row["name"],
+                row["num_cases_with"],
+                *(interval(row["values"].get(metric), 2, "-") for metric in _PRINTED.values()),
+            ]
             for row in document["rows"]
         ],
     )
@@ -72,7 +76,7 @@ def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
         f"{found.metric}, 95 % interval over cases; {whats[0]}",
         ["source", *headers],
         [
-            *([name, *(_short(asdict(mine[what])) for what in whats)] for name, mine in found.values.items()),
+            *([name, *(interval(asdict(mine[what]), 2, "-") for what in whats)] for name, mine in found.values.items()),
             *([name, *(number(mine[what], 2) for what in whats)] for name, mine in found.baselines.items()),
         ],
     )
@@ -124,11 +128,3 @@ def split(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOp
     reporter.say(f"Split: {dealt.path}. It is a plain file: edit it if you know better.")
     reporter.next_command(f"nrray evaluate --set split={shlex.quote(dealt.path)} --set part=test ...")
     reporter.finish({"path": dealt.path, "parts": dealt.split.parts, "shares": dealt.shares})
-
-
-def _short(value: Mapping[str, float | None] | None) -> str:
-    if value is None or value["estimate"] is None:
-        return "-"
-    if value["low"] is None or value["high"] is None:
-        return f"{value['estimate']:.2f}"
-    return f"{value['estimate']:.2f} ({value['low']:.2f}-{value['high']:.2f})"

@@ -12,7 +12,7 @@ from nrray.formats.delimited import read_delimited, read_elan_tab
 from nrray.formats.elan import read_elan
 from nrray.formats.label_studio import read_label_studio
 from nrray.formats.millisecond_text import read_millisecond_file
-from nrray.formats.options import Format, ImportConfig, ImportFormat, ReadOptions
+from nrray.formats.options import Format, ImportConfig, ReadOptions
 from nrray.formats.reading import Reading
 from nrray.formats.webvtt import read_webvtt
 
@@ -48,8 +48,8 @@ def reader_of(kind: Format, *, known_names: frozenset[str]) -> Reader:
 
 def format_of(file: str, data: bytes, config: ImportConfig) -> Format:
     """The format that is set, or else the one that the file's suffix and beginning show. Raises DataError."""
-    if config.format is not ImportFormat.AUTO:
-        return Format(config.format.value)
+    if config.format != "auto":
+        return config.format
     suffix = PurePosixPath(file.lower()).suffix
     if fixed := {".eaf": Format.ELAN, ".boris": Format.BORIS, ".vtt": Format.WEBVTT}.get(suffix):
         return fixed

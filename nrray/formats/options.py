@@ -1,6 +1,7 @@
 """The settings of `nrray import` and `nrray export`, and the choices in them. Knows no format's details."""
 
 from enum import Enum
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -10,20 +11,6 @@ from nrray.config import Section
 class Format(str, Enum):
     """A format that annotations are read from and written to."""
 
-    MILLISECOND_TEXT = "millisecond_text"
-    DELIMITED = "delimited"
-    ELAN = "elan"
-    ELAN_TAB = "elan_tab"
-    BORIS = "boris"
-    BORIS_AGGREGATED = "boris_aggregated"
-    LABEL_STUDIO = "label_studio"
-    WEBVTT = "webvtt"
-
-
-class ImportFormat(str, Enum):
-    """A format, or to find it by the file's suffix and first lines."""
-
-    AUTO = "auto"
     MILLISECOND_TEXT = "millisecond_text"
     DELIMITED = "delimited"
     ELAN = "elan"
@@ -129,7 +116,7 @@ class ImportConfig(ReadOptions):
     """Which files, what they mean, where the tables go."""
 
     files: list[str] = Field(min_length=1, description="paths or glob patterns")
-    format: ImportFormat = ImportFormat.AUTO
+    format: Format | Literal["auto"] = Field("auto", description="auto: by the file's suffix and first lines")
     manifest: str = Field(description="manifest.parquet of `nrray scan`")
     output: str = Field("runs/annotations", description="folder for segments.parquet and extents.parquet")
     label_set: str | None = Field(None, description="label set file; the shipped set where none is given")

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from nrray.labels import read_label_set
-from nrray.metrics import macro_f1
+from nrray.evaluate.config import EvaluateConfig
+from nrray.evaluate.run import Evaluated, evaluate
 from nrray.pipelines.cluster import ray_session
-from nrray.pipelines.compare_truth import TruthComparison, compared_with_truth, report_agreement
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.pictures import draw_pictures
 from nrray.pipelines.relabel import Relabelled, RelabelOptions, relabel
@@ -29,8 +29,7 @@ class DemoResult:
     folder: str
     scanned: Scanned
     relabelled: Relabelled
-    comparison: TruthComparison
-    macro_f1: float | None
+    evaluation: Evaluated
     pictures: list[str]
     seconds: dict[str, float]
 
@@ -60,13 +59,19 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
         with _timed("relabel", seconds):
             reporter.say("3/5 relabel")
             relabelled = relabel(relabel_config, RelabelOptions(), reporter)
-    latest = Folder(str(root / "labels")) / "latest"
     with _timed("compare", seconds):
         reporter.say("4/5 compare with the simulation's truth")
         manifest = Folder(str(root / "scan")).read_table("manifest.parquet")
         truth = str(root / "archive" / "truth")
-        comparison = compared_with_truth(latest, truth, manifest, read_label_set().activities)
-        report_agreement(comparison, reporter)
+        evaluation = evaluate(
+            EvaluateConfig(
+                candidate=str(root / "labels"),
+                reference=truth,
+                output=str(root / "evaluation"),
+                cases=str(root / "archive" / "cases.csv"),
+            )
+        )
+        _report_agreement(evaluation, reporter)
     with _timed("draw", seconds):
         reporter.say("5/5 draw timelines")
         pictures = draw_pictures(Folder(str(root / "labels")), truth_folder=truth, manifest=manifest)
@@ -75,10 +80,31 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
         folder=str(root),
         scanned=scanned,
         relabelled=relabelled,
-        comparison=comparison,
-        macro_f1=macro_f1(comparison.agreements),
+        evaluation=evaluation,
         pictures=pictures,
         seconds={name: round(value, 1) for name, value in seconds.items()},
+    )
+
+
+def activity_figures(evaluation: Evaluated) -> list[dict[str, Any]]:
+    """Of every activity: windows that have it, precision, recall, F1; and the macro average as a last row."""
+    document = evaluation.document
+    return [
+        {
+            "activity": row["name"],
+            "support": row["support_windows"],
+            **{name: row["values"][f"windows {name}"]["estimate"] for name in ("precision", "recall", "f1")},
+        }
+        for row in document["rows"]
+        if row["name"] in (*document["activities"], "macro")
+    ]
+
+
+def _report_agreement(evaluation: Evaluated, reporter: Reporter) -> None:
+    reporter.table(
+        f"Against the truth, {evaluation.document['num_windows']} windows at natural prevalence",
+        ["activity", "windows with it", "precision", "recall", "F1"],
+        [list(row.values()) for row in activity_figures(evaluation)[:-1]],
     )
 
 

@@ -51,7 +51,8 @@ from nrray.pipelines.relabel_job import RelabelConfig, RelabelJob, resolved_job,
 from nrray.pipelines.stages import WORK_SCHEMA, DecodeStage, LabelStage
 from nrray.plan import Plan, plan_sentence
 from nrray.publish import Published, point_latest, publish_version, version_names
-from nrray.storage import Folder, WriterLock, absolute_uri
+from nrray.storage import Folder, absolute_uri
+from nrray.writer_lock import WriterLock
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,9 @@ from nrray.journal import Journal
 from nrray.ledger import Ledger
 from nrray.pipelines.console import Reporter
 from nrray.publish import version_names
-from nrray.storage import Folder, is_locked
+from nrray.storage import Folder
 from nrray.types import UnitStatus
+from nrray.writer_lock import is_locked
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,13 +45,13 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def interval(value: Mapping[str, float | None] | None) -> str:
+def interval(value: Mapping[str, float | None] | None, digits: int = 3, to: str = " to ") -> str:
     """Estimate with its interval."""
     if value is None or value["estimate"] is None:
         return "-"
     if value["low"] is None or value["high"] is None:
-        return f"{value['estimate']:.3f} (no interval)"
-    return f"{value['estimate']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+        return f"{number(value['estimate'], digits)} (no interval)"
+    return f"{number(value['estimate'], digits)} ({number(value['low'], digits)}{to}{number(value['high'], digits)})"
 
 
 def in_unit(value: float | None, unit: str) -> str:
