@@ -99,6 +99,11 @@ def sentence(difference: Difference, *, metric: str, num_cases: int) -> str:
     """What may be claimed of two sources, and no more."""
     first, second, value = difference.first, difference.second, difference.value
     adjusted = f"adjusted for {difference.num_adjusted_for} comparisons" if difference.num_adjusted_for > 1 else "95 %"
+    if value.estimate is not None and (value.low is None or value.high is None):
+        return (
+            f"Nothing may be claimed of {first} and {second}: {num_cases} cases give no interval of their difference in "
+            f"{metric}, {value.estimate:+.3f}."
+        )
     if value.estimate is None or value.low is None or value.high is None:
         return f"{first} and {second} cannot be compared on {metric}: it is not defined on these {num_cases} cases."
     figures = f"{value.estimate:+.3f} ({value.low:+.3f} to {value.high:+.3f}, {adjusted}), {num_cases} cases"

@@ -221,8 +221,9 @@ def few_cases_note(num_cases: int) -> str | None:
     """What a reader must know of intervals from few cases."""
     if num_cases >= FEW_CASES:
         return None
-    cases = "1 case" if num_cases == 1 else f"{num_cases} cases"
-    return f"{cases}: below about {FEW_CASES}, intervals over cases are too narrow more often than they say."
+    if num_cases == 1:
+        return "1 case: there are no intervals over cases, and nothing here says how another case would come out."
+    return f"{num_cases} cases: below about {FEW_CASES}, intervals over cases are too narrow more often than they say."
 
 
 def _video_document(alignment: Alignment, video: int) -> Document:

@@ -11,7 +11,7 @@ from nrray.evaluate.alignment import Alignment
 from nrray.evaluate.ranked import IOUS, ranked_metrics
 from nrray.evaluate.resampling import Resamples, Sums, Value, value_of, weighted_quantile
 from nrray.metrics.counts import counts_of, divided, matching_f1, mean_defined, ratios_of
-from nrray.metrics.scored import expected_calibration_error, reliability_sums
+from nrray.metrics.scored import NUM_BINS, expected_calibration_error, reliability_sums
 from nrray.metrics.timelines import (
     edit_sums,
     event_counts,
@@ -81,7 +81,7 @@ def metrics_of(sums: Sums) -> dict[str, NDArray[np.float64]]:
         for name in RATIOS:
             values[f"{level} {name}"] = getattr(ratios, name)
     values["windows brier"] = divided(sums["brier"][..., 0], sums["brier"][..., 1])
-    bins = sums["bins"].reshape(*sums["bins"].shape[:-1], -1, 3)
+    bins = sums["bins"].reshape(*sums["bins"].shape[:-1], NUM_BINS, 3)
     values["windows ece"] = expected_calibration_error(bins)
     for iou in IOUS:
         values[f"segments f1 at tIoU {float(iou):g}"] = matching_f1(sums[f"segments {float(iou):g}"])

@@ -36,7 +36,12 @@ class Resamples:
 
 
 def resamples_of(num_cases: int, *, num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> Resamples:
-    """Cases drawn with replacement. The same seed gives the same resamples: differences between sources are paired."""
+    """Cases drawn with replacement. The same seed gives the same resamples: differences between sources are paired.
+
+    Of a single case there are none: every draw would be that case, and an interval would say that it is certain.
+    """
+    if num_cases < 2:
+        return Resamples(weights=np.zeros((0, num_cases)))
     random = np.random.default_rng(seed)
     weights = random.multinomial(num_cases, np.full(num_cases, 1 / num_cases), size=num_resamples)
     return Resamples(weights=weights.astype(np.float64))
@@ -47,7 +52,7 @@ def value_of(estimate: float, resampled: NDArray[np.float64], *, coverage: float
     known = resampled[np.isfinite(resampled)]
     if not np.isfinite(estimate):
         return Value(estimate=None, low=None, high=None)
-    if 2 * len(known) < len(resampled):
+    if len(known) == 0 or 2 * len(known) < len(resampled):
         return Value(estimate=estimate, low=None, high=None)
     tail = 100 * (1 - coverage) / 2
     low, high = np.percentile(known, [tail, 100 - tail])

@@ -50,7 +50,7 @@ def interval(value: Mapping[str, float | None] | None, digits: int = 3, to: str 
     if value is None or value["estimate"] is None:
         return "-"
     if value["low"] is None or value["high"] is None:
-        return f"{number(value['estimate'], digits)} (no interval)"
+        return f"{number(value['estimate'], digits)} (-)"
     return f"{number(value['estimate'], digits)} ({number(value['low'], digits)}{to}{number(value['high'], digits)})"
 
 

@@ -108,6 +108,10 @@ def test_one_case_is_measured_and_said_to_be_one(tmp_path):
     document = evaluated(tmp_path, labels, reference)
     assert document["num_cases"] == 1
     assert any("1 case:" in note for note in document["notes"])
+    for row in (*document["rows"], *document["onset_errors"].values()):
+        for metric, value in row["values"].items():
+            assert (value["low"], value["high"]) == (None, None), metric
+    assert estimate(document, "ventilation", "windows f1") > 0.5
 
 
 def test_sources_of_different_archives_are_refused(tmp_path):
@@ -175,3 +179,15 @@ def test_a_difference_is_paired(tmp_path):
     config = CompareConfig(candidates=(first, second), reference=reference, output=str(tmp_path / "out"))
     difference = compare(config).differences[0].value
     assert (difference.estimate, difference.low, difference.high) == (0, 0, 0)
+
+
+def test_of_one_case_nothing_may_be_claimed(tmp_path):
+    reference = write_annotations(tmp_path / "truth", {PATHS[0]: TRUTH}, {PATHS[0]: [(0, 60)]})
+    sources = tuple(
+        write_labels(tmp_path / name, {PATHS[0]: scores_of(TRUTH, 60, right=right)}, source=name)
+        for name, right in (("good", 1.0), ("bad", 0.6))
+    )
+    found = compare(CompareConfig(candidates=sources, reference=reference, output=str(tmp_path / "out")))
+    assert found.differences[0].value.estimate > 0
+    assert found.differences[0].value.low is None
+    assert "Nothing may be claimed of good and bad" in found.sentences[0]
