@@ -100,6 +100,10 @@ def doctor(
 @app.command()
 def simulate(
     config: ConfigArgument = None,
+    appearance: Annotated[
+        list[str] | None,
+        typer.Option(help="Family of appearance, case by case in turn; may be repeated. Families share nothing."),
+    ] = None,
     set_: SetOption = None,
     as_json: JsonOption = False,
     dry_run: DryRunOption = False,
@@ -110,7 +114,8 @@ def simulate(
     from nrray.pipelines.simulate import simulate as run_simulate
     from nrray.simulate import SimulateConfig
 
-    settings = load_config(SimulateConfig, config, set_ or ())
+    families = [f"appearance=[{', '.join(appearance)}]"] if appearance else []
+    settings = load_config(SimulateConfig, config, [*(set_ or ()), *families])
     reporter = Reporter(is_json=as_json)
     if dry_run:
         reporter.say(f"{settings.num_cases} cases would be rendered into {settings.output}")

@@ -4,7 +4,7 @@ from nrray.simulate.appearance import Appearance
 from nrray.simulate.case import Camera, SimulatedCase, camera_spans, case_rows, simulated_case
 from nrray.simulate.config import SimulateConfig
 from nrray.simulate.course import Course, Episode
-from nrray.simulate.render import FrameRenderer, frame_at, render_case, write_truth
+from nrray.simulate.render import FrameRenderer, frame_at, render_case, render_part, write_truth
 
 __all__ = [
     "Appearance",
@@ -18,6 +18,7 @@ __all__ = [
     "case_rows",
     "frame_at",
     "render_case",
+    "render_part",
     "simulated_case",
     "write_truth",
 ]

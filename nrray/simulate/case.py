@@ -39,7 +39,8 @@ def simulated_case(config: SimulateConfig, index: int) -> SimulatedCase:
     """Case `index` of a seed; the same whatever `config.num_cases` is."""
     random = np.random.default_rng([config.seed, index])
     course = drawn_course(random, config.case_seconds)
-    appearance = drawn_appearance(random)
+    family = config.appearance[index % len(config.appearance)]
+    appearance = drawn_appearance(family, [config.seed, index])
     case_id = f"case-{config.seed}-{index:05d}"
     rate = config.frames_per_second
     cameras = []
@@ -54,7 +55,7 @@ def simulated_case(config: SimulateConfig, index: int) -> SimulatedCase:
                 start_us=round(late_s * US_PER_SECOND),
                 num_frames=num_frames,
                 duration_us=num_frames * US_PER_SECOND // rate,
-                view=drawn_view(random),
+                view=drawn_view(family, [config.seed, index, number]),
             )
         )
     before_arrival_s = random.uniform(20, 90)

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.simulate.appearance import Appearance, Colour
-from nrray.simulate.pose import BagMask, Hand, Newborn, Point, Pose, Tube
+from nrray.simulate.pose import BagMask, Hand, Newborn, Passer, Point, Pose, Tube
 
 Picture = NDArray[np.uint8]
 
 Matrix = NDArray[np.float64]
 
+_FAINT = 0.04  # a shadow that nobody would see
 _SHIFT = 4  # fractional bits of cv2's subpixel coordinates
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * pi, 25)[:-1]), np.sin(np.linspace(0, 2 * pi, 25)[:-1])], axis=1)
 
@@ -42,6 +43,21 @@ class Brush:
         thickness = max(1, round(width * self._scale))
         cv2.polylines(self._picture, [fixed], False, colour, thickness, cv2.LINE_AA, _SHIFT)
 
+    def darken(self, bars: list[tuple[Point, Point, float]], offset: Point, factor: float) -> None:
+        """A soft shadow of bars (from, to, width), thrown by `offset`."""
+        if not bars:
+            return
+        height, width = self._picture.shape[:2]
+        # At half the size: a shadow has no edges to lose.
+        mask = np.full((height // 2, width // 2), 255, np.uint8)
+        level = round(255 * factor)
+        for start, end, bar_width in bars:
+            ends = (np.array([start, end]) + offset) @ self._matrix[:, :2].T + self._matrix[:, 2]
+            fixed = np.rint(ends / 2 * (1 << _SHIFT)).astype(np.int32)
+            cv2.polylines(mask, [fixed], False, level, max(1, round(bar_width * self._scale / 2)), cv2.LINE_8, _SHIFT)
+        soft = cv2.resize(cv2.blur(mask, (7, 7)), (width, height), interpolation=cv2.INTER_LINEAR)
+        cv2.multiply(self._picture, cv2.merge([soft, soft, soft]), dst=self._picture, scale=1 / 255)
+
     def capsule(self, a: Point, b: Point, width_a: float, width_b: float, colour: Colour) -> None:
         """A limb: a tapering bar with round ends."""
         length = hypot(b[0] - a[0], b[1] - a[1]) or 1.0
@@ -64,11 +80,40 @@ def draw_pose(brush: Brush, pose: Pose, look: Appearance) -> None:
     """Everything that moves, from the table upwards."""
     if pose.newborn is not None:
         draw_newborn(brush, pose.newborn, look)
+    if look.shadow > _FAINT:
+        brush.darken(_shadow_shapes(pose, look), (look.shadow_x, look.shadow_y), 1 - look.shadow)
     if pose.newborn is not None or not pose.helper:
         _tube_and_hand(brush, pose.tube, look)
     if pose.helper is not None:
-        draw_hand(brush, pose.helper, look.helper_glove, look.helper_sleeve)
+        draw_hand(brush, pose.helper, look.helper_glove, look.helper_sleeve, size=look.hand_size)
     draw_bag_mask(brush, pose.bag_mask, look)
+    for passer in pose.passers:
+        draw_passer(brush, passer, look)
+
+
+def _shadow_shapes(pose: Pose, look: Appearance) -> list[tuple[Point, Point, float]]:
+    """Bars (from, to, width) of what stands above the table."""
+    shapes: list[tuple[Point, Point, float]] = []
+    if pose.helper is not None:
+        shapes.append((pose.helper.elbow, pose.helper.at, 26 * look.hand_size))
+    if pose.tube.held:
+        shapes.append((pose.tube.grip, (pose.tube.grip[0] - 60, 270), 24 * look.hand_size))
+    if pose.bag_mask.held:
+        shapes.append((pose.bag_mask.bag, pose.bag_mask.mask, 22))
+    for passer in pose.passers:
+        shapes.append((passer.at, passer.at, 70))
+    return shapes
+
+
+def draw_passer(brush: Brush, passer: Passer, look: Appearance) -> None:
+    """Shoulders, an arm where one reaches over the table, and a capped head on top."""
+    x, y = passer.at
+    c, s = cos(passer.facing + pi / 2), sin(passer.facing + pi / 2)
+    if passer.arm is not None:
+        brush.capsule((x + 24 * c, y + 24 * s), passer.arm, 24, 16, shaded(look.passer, 0.9))
+        brush.ellipse(passer.arm, (9, 8), look.helper_glove)
+    brush.capsule((x - 34 * c, y - 34 * s), (x + 34 * c, y + 34 * s), 34, 34, look.passer)
+    brush.ellipse((x, y), (17, 20), shaded(look.passer, 1.25), turn=passer.facing)
 
 
 def draw_newborn(brush: Brush, newborn: Newborn, look: Appearance) -> None:
@@ -87,8 +132,7 @@ def draw_newborn(brush: Brush, newborn: Newborn, look: Appearance) -> None:
     brush.ellipse((x + 54 * s, y - 2 * s), (26 * s * chest, 17 * s * chest), skin)
     brush.ellipse((x + 98 * s, y), (15 * s, 21 * s), (236, 238, 240))  # nappy
     if look.wrapped:
-        cloth = shaded(look.cloth, 0.88)
-        brush.polygon(np.array([(88, -32), (150, -27), (154, 26), (90, 33)]) * s + (x, y), cloth)
+        brush.polygon(np.array([(88, -32), (150, -27), (154, 26), (90, 33)]) * s + (x, y), look.wrap)
     brush.ellipse((x, y), (25 * s, 21 * s), skin)
     brush.ellipse((x - 7 * s, y), (19 * s, 18 * s), shaded(skin, 0.97))
     for side in (-1, 1):
@@ -107,13 +151,14 @@ def draw_bag_mask(brush: Brush, device: BagMask, look: Appearance) -> None:
         wrist = (bag[0] - 18 * cos(turn) - 6, bag[1] - 18 * sin(turn) - 14)
         brush.capsule((bag[0] - 70, bag[1] - 70), wrist, 26, 19, look.sleeve)
     brush.capsule(neck, mask, 7, 9, (205, 208, 212))
-    across = 19 * (1 - 0.52 * device.squeeze)
-    along = 32 * (1 + 0.10 * device.squeeze)
+    across = 19 * look.bag_width * (1 - 0.52 * device.squeeze)
+    along = 32 * look.bag_length * (1 + 0.10 * device.squeeze)
     brush.ellipse(bag, (along, across), shaded(look.bag, 0.9), turn=turn)
     brush.ellipse(bag, (along * 0.7, across * 0.55), shaded(look.bag, 1.18), turn=turn)
-    brush.ellipse(mask, (14, 13), (222, 226, 230))
-    brush.ellipse(mask, (10.5, 9.5), (188, 196, 204))
-    brush.ellipse(mask, (4.5, 4.5), (235, 238, 240))
+    long = look.mask_length
+    brush.ellipse(mask, (14 * long, 13), look.mask)
+    brush.ellipse(mask, (10.5 * long, 9.5), shaded(look.mask, 0.84))
+    brush.ellipse(mask, (4.5, 4.5), shaded(look.mask, 1.06))
     if device.held:
         _fingers(brush, bag, turn, spread=across + 3.5, colour=look.glove)
         thumb = (mask[0] - 15, mask[1] - 16)
@@ -143,26 +188,32 @@ def _fingers(brush: Brush, bag: Point, turn: float, *, spread: float, colour: Co
 def _tube_and_hand(brush: Brush, tube: Tube, look: Appearance) -> None:
     bend = ((tube.tip[0] + tube.grip[0]) / 2 + 3, (tube.tip[1] + tube.grip[1]) / 2)
     tail = (tube.grip[0] - 40, tube.grip[1] + 46)
-    brush.stroke([tube.tip, bend, tube.grip, (tube.grip[0] - 12, tube.grip[1] + 22), tail], 3.4, shaded(look.tube, 0.8))
-    brush.stroke([tube.tip, bend, tube.grip], 2.0, look.tube)
+    brush.stroke(
+        [tube.tip, bend, tube.grip, (tube.grip[0] - 12, tube.grip[1] + 22), tail],
+        look.tube_width,
+        shaded(look.tube, 0.8),
+    )
+    brush.stroke([tube.tip, bend, tube.grip], 0.6 * look.tube_width, look.tube)
     if tube.held:
         hand = Hand(at=(tube.grip[0] - 3, tube.grip[1] + 4), elbow=(tube.grip[0] - 70, 275.0), bend=-0.5)
-        draw_hand(brush, hand, look.glove, look.sleeve)
+        draw_hand(brush, hand, look.glove, look.sleeve, size=look.hand_size)
 
 
-def draw_hand(brush: Brush, hand: Hand, glove: Colour, sleeve: Colour) -> None:
+def draw_hand(brush: Brush, hand: Hand, glove: Colour, sleeve: Colour, *, size: float) -> None:
     """Forearm, palm, four fingers and a thumb, pointing away from the elbow."""
-    turn = atan2(hand.at[1] - hand.elbow[1], hand.at[0] - hand.elbow[0]) + hand.bend
-    wrist = (hand.at[0] - 19 * cos(turn), hand.at[1] - 19 * sin(turn))
-    brush.capsule(hand.elbow, wrist, 34, 21, sleeve)
-    brush.capsule(wrist, hand.at, 17, 21, glove)
+    x, y = hand.at
+    turn = atan2(y - hand.elbow[1], x - hand.elbow[0]) + hand.bend
+    wrist = (x - 19 * size * cos(turn), y - 19 * size * sin(turn))
+    brush.capsule(hand.elbow, wrist, 34 * size, 21 * size, sleeve)
+    brush.capsule(wrist, hand.at, 17 * size, 21 * size, glove)
     for number in range(4):
         angle = turn + (number - 1.5) * 0.22
-        base = (hand.at[0] + 7 * cos(angle), hand.at[1] + 7 * sin(angle))
-        tip = (hand.at[0] + 22 * cos(angle), hand.at[1] + 22 * sin(angle))
-        brush.capsule(base, tip, 6.4, 5.2, shaded(glove, 0.93 + 0.05 * (number % 2)))
+        base = (x + 7 * size * cos(angle), y + 7 * size * sin(angle))
+        tip = (x + 22 * size * cos(angle), y + 22 * size * sin(angle))
+        brush.stroke([base, tip], 5.8 * size, shaded(glove, 0.93 + 0.05 * (number % 2)))
     side = turn + 1.1
-    brush.capsule(hand.at, (hand.at[0] + 17 * cos(side), hand.at[1] + 17 * sin(side)), 7.5, 6, shaded(glove, 0.9))
+    thumb = (x + 17 * size * cos(side), y + 17 * size * sin(side))
+    brush.stroke([hand.at, thumb], 6.6 * size, shaded(glove, 0.9))
 
 
 def shaded(colour: Colour, factor: float) -> Colour:

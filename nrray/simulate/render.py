@@ -1,6 +1,7 @@
 """Pictures of a case and the files of a simulation: H.264 MP4, truth tables, case sidecar, millisecond text."""
 
-from math import sin
+from fractions import Fraction
+from math import pi, sin
 from pathlib import Path
 
 import av
@@ -20,6 +21,8 @@ from nrray.types import US_PER_SECOND
 
 CANVAS = (320, 240)
 _NOISE_BANK = 8
+_LIGHT_UNIT = 160  # light is stored in bytes: up to 1.59
+_SHORT_EXPOSURE_SECONDS, _SHARP_BLUR_PX = 0.02, 0.35  # below, nothing would be seen of it
 TRUTH_SOURCE = "simulation"
 
 
@@ -38,9 +41,9 @@ class FrameRenderer:
             cv2.warpAffine(ground, self._matrix, self._size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
             np.uint8,
         )
-        self._light = _light(look, self._camera.view, self._size)
+        self._light = _light(self._camera.view, self._size)
         shape = (self._size[1], self._size[0], 3)
-        bank = random.normal(0, look.noise, (_NOISE_BANK, *shape)).astype(np.float32)
+        bank = random.normal(0, self._camera.view.noise, (_NOISE_BANK, *shape)).astype(np.float32)
         self._brighter = np.clip(bank, 0, 255).astype(np.uint8)
         self._darker = np.clip(-bank, 0, 255).astype(np.uint8)
 
@@ -48,17 +51,26 @@ class FrameRenderer:
         """(H, W, 3) uint8 RGB at `t_seconds` of this camera's video."""
         view = self._camera.view
         case_s = t_seconds + self._camera.start_us / US_PER_SECOND
+        picture = self._drawn(case_s)
+        if view.exposure_seconds > _SHORT_EXPOSURE_SECONDS:
+            picture = np.asarray(cv2.addWeighted(picture, 0.5, self._drawn(case_s - view.exposure_seconds), 0.5, 0))
+        if view.blur_px > _SHARP_BLUR_PX:
+            picture = np.asarray(cv2.GaussianBlur(picture, (5, 5), view.blur_px))
+        flicker = 1 + view.flicker * sin(2 * pi * view.flicker_hz * case_s)
+        lit = cv2.multiply(picture, self._light, scale=flicker / _LIGHT_UNIT, dtype=cv2.CV_8U)
+        noise = round(case_s * 1000) * 2654435761 % 2**32 % _NOISE_BANK
+        noisy = cv2.subtract(cv2.add(lit, self._brighter[noise]), self._darker[noise])
+        return np.asarray(noisy, np.uint8)
+
+    def _drawn(self, case_s: float) -> Picture:
+        view = self._camera.view
         matrix = self._matrix.copy()
         matrix[0, 2] += view.shake_px * sin(2.1 * case_s + view.shake_phase) * sin(0.6 * case_s)
         matrix[1, 2] += view.shake_px * sin(1.7 * case_s + 2 * view.shake_phase)
         picture: Picture = self._ground.copy()
-        draw_pose(
-            Brush(picture, matrix), pose_at(self._case.course, self._case.appearance, case_s), self._case.appearance
-        )
-        lit = cv2.multiply(picture, self._light, scale=1 / 200, dtype=cv2.CV_8U)
-        noise = round(case_s * 1000) * 2654435761 % 2**32 % _NOISE_BANK
-        noisy = cv2.subtract(cv2.add(lit, self._brighter[noise]), self._darker[noise])
-        return np.asarray(noisy, np.uint8)
+        look = self._case.appearance
+        draw_pose(Brush(picture, matrix), pose_at(self._case.course, look, case_s), look)
+        return picture
 
 
 def frame_at(case: SimulatedCase, camera_index: int, t_seconds: float) -> NDArray[np.uint8]:
@@ -71,7 +83,7 @@ def view_matrix(view: View, size: tuple[int, int]) -> Matrix:
     width, height = size
     scale = min(width / CANVAS[0], height / CANVAS[1]) * view.zoom
     angle = np.deg2rad(view.turn_degrees)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ [[1, view.shear], [0, 1]]
     linear = np.diag([-scale if view.mirrored else scale, scale * view.squash]) @ turn
     centre = np.array([CANVAS[0] / 2, CANVAS[1] / 2])
     target = np.array([width / 2 + view.shift_x, height / 2 + view.shift_y])
@@ -79,12 +91,13 @@ def view_matrix(view: View, size: tuple[int, int]) -> Matrix:
 
 
 def _ground(look: Appearance, random: np.random.Generator) -> Picture:
-    """Floor, table and cloth, with some texture."""
+    """Floor, table and cloth, with a pattern, folds and grain."""
     picture = np.empty((CANVAS[1], CANVAS[0], 3), np.uint8)
     picture[:] = look.floor
     brush = Brush(picture, np.array([[1.0, 0, 0], [0, 1.0, 0]]))
-    brush.polygon(np.array([(14.0, 20), (306, 20), (306, 224), (14, 224)]), shaded(look.cloth, 0.7))
-    brush.polygon(np.array([(22.0, 28), (298, 28), (298, 216), (22, 216)]), look.cloth)
+    brush.polygon(_plate(look.table_margin, look.table_corner), shaded(look.cloth, 0.7))
+    brush.polygon(_plate(look.table_margin + 8, look.table_corner), look.cloth)
+    _pattern(brush, look)
     for _ in range(7):  # folds
         x, y = random.uniform(30, 290), random.uniform(36, 208)
         brush.stroke(
@@ -97,14 +110,37 @@ def _ground(look: Appearance, random: np.random.Generator) -> Picture:
     return ground
 
 
-def _light(look: Appearance, view: View, size: tuple[int, int]) -> Picture:
-    """Brightness per pixel and channel, in 1/200: a lamp to one side, its colour, the camera's exposure."""
+def _plate(margin: float, corner: float) -> NDArray[np.float64]:
+    """The table's outline, with cut corners."""
+    left, top, right, bottom, cut = margin, margin + 4, 320 - margin, 236 - margin, 26 * corner
+    points = [(left + cut, top), (right - cut, top), (right, top + cut), (right, bottom - cut)]
+    points += [(right - cut, bottom), (left + cut, bottom), (left, bottom - cut), (left, top + cut)]
+    return np.array(points, np.float64)
+
+
+def _pattern(brush: Brush, look: Appearance) -> None:
+    left, top, right, bottom = 46.0, 50.0, 274.0, 190.0
+    steps_x = np.arange(left, right, look.cloth_step)
+    steps_y = np.arange(top, bottom, look.cloth_step)
+    if look.cloth_pattern in (1, 2):
+        for x in steps_x:
+            brush.stroke([(x, top), (x, bottom)], 2.0, look.cloth_mark)
+    if look.cloth_pattern == 2:
+        for y in steps_y:
+            brush.stroke([(left, y), (right, y)], 2.0, look.cloth_mark)
+    if look.cloth_pattern == 3:
+        for x in steps_x:
+            for y in steps_y:
+                brush.ellipse((x, y), (2.4, 2.4), look.cloth_mark)
+
+
+def _light(view: View, size: tuple[int, int]) -> Picture:
+    """Brightness per pixel and channel, in 1/_LIGHT_UNIT: a lamp to one side, its colour, the camera's exposure."""
     width, height = size
-    x = np.linspace(-1, 1, width)[None, :] * np.cos(view.shake_phase)
-    y = np.linspace(-1, 1, height)[:, None] * np.sin(view.shake_phase)
-    lamp = 1 + 0.12 * (x + y)
-    colour = np.array([1 + look.warmth, 1.0, 1 - look.warmth])
-    light: Picture = np.clip(200 * look.brightness * lamp[..., None] * colour, 0, 255).astype(np.uint8)
+    x = np.linspace(-1, 1, width)[None, :] * view.lamp_x
+    y = np.linspace(-1, 1, height)[:, None] * view.lamp_y
+    colour = np.array([1 + view.warmth, 1.0, 1 - view.warmth])
+    light: Picture = np.clip(_LIGHT_UNIT * view.brightness * (1 + x + y)[..., None] * colour, 0, 255).astype(np.uint8)
     return light
 
 
@@ -114,25 +150,46 @@ def render_case(case: SimulatedCase, folder: str | Path) -> list[Path]:
 
 
 def _render_camera(case: SimulatedCase, index: int, folder: Path) -> Path:
-    camera, config = case.cameras[index], case.config
+    camera = case.cameras[index]
     path = folder / "videos" / camera.video_path
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{path.name}")
+    render_part(case, index, temporary, first_frame=0, num_frames=camera.num_frames)
+    temporary.replace(path)
+    return path
+
+
+def render_part(case: SimulatedCase, index: int, path: Path, *, first_frame: int, num_frames: int) -> None:
+    """Write some frames of a camera's video as a video of their own, which starts at 0."""
+    camera, config = case.cameras[index], case.config
     renderer = FrameRenderer(case, index)
-    with av.open(str(temporary), "w", format="mp4") as container:
+    crf = min(config.crf + camera.view.crf_more, 51)
+    with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=config.frames_per_second)
         stream.width, stream.height, stream.pix_fmt = config.width_px, config.height_px, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, config.frames_per_second)
         stream.codec_context.gop_size = 2 * config.frames_per_second
         stream.codec_context.thread_count = 1
-        stream.options = {"crf": str(config.crf), "preset": "veryfast", "flags": "+cgop"}
-        for number in range(camera.num_frames):
-            picture = renderer.frame(number / config.frames_per_second)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+        stream.options = {"crf": str(crf), "preset": "superfast", "flags": "+cgop"}
+        for number in kept_frames(camera, num_frames):
+            seconds = (first_frame + number) / config.frames_per_second
+            frame = av.VideoFrame.from_ndarray(renderer.frame(seconds), format="rgb24")
+            frame.pts = number
+            for packet in stream.encode(frame):
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
-    temporary.replace(path)
-    return path
+
+
+def kept_frames(camera: Camera, num_frames: int) -> list[int]:
+    """Which of `num_frames` frames the camera delivers: all, or a variable rate where it drops some. The first and the
+    last are always there, so that the video has its length."""
+    if not camera.view.drop_fraction:
+        return list(range(num_frames))
+    random = np.random.default_rng([num_frames, round(1e6 * camera.view.drop_fraction)])
+    kept = random.random(num_frames) >= camera.view.drop_fraction
+    kept[[0, -1]] = True
+    return np.flatnonzero(kept).tolist()
 
 
 def write_truth(cases: list[SimulatedCase], folder: str | Path) -> None:

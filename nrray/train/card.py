@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nrray.labels import LabelSet
 from nrray.models.artefact import Artefact, Pooling
@@ -37,7 +38,7 @@ class CardFacts:
     windows_per_second: float
     validation: HeldOut
     test: HeldOut
-    blank_scores: dict[str, float]  # of a window of uniform grey
+    needs: dict[str, Any]  # as tests/benchmarks/train_embedded.py measures it: F1 and captions on changed frames
 
 
 def write_card(
@@ -50,6 +51,7 @@ def write_card(
         _data(facts, label_set),
         _recipe(artefact, recipe, facts),
         _results(artefact, facts),
+        _needs(facts),
         _licence(facts),
     ]
     file = folder / "model_card.md"
@@ -76,7 +78,7 @@ checkpoint of billions of parameters. Written by `{facts.command}`; no figure be
 | activities | {", ".join(artefact.labels.activities)} |
 | input | {sampling.frames_per_window} frames of {sampling.frame_width_px}x{sampling.frame_height_px} px at \
 {sampling.frames_per_second:g} Hz ({sampling.window_seconds:g} s) |
-| parameters | {facts.parameter_count:,} ({facts.trained_parameter_count:,} trained here, the tower is frozen) |
+| parameters | {facts.parameter_count:,} ({facts.trained_parameter_count:,} trained here) |
 | size on disk | {facts.folder_bytes / 1e6:.1f} MB |
 | arithmetic | {facts.flops_per_window / 1e9:.2f} GFLOP for a window alone, \
 {facts.flops_per_shared_window / 1e9:.2f} where overlapping windows share frames |
@@ -108,11 +110,15 @@ Label set `{label_set.name}`; prevalence in the held-out windows: {prevalence}.
 
 def _recipe(artefact: Artefact, recipe: RecipeConfig, facts: CardFacts) -> str:
     return f"""## Training
-The tower is frozen and holds its ImageNet weights; projector, language model and head are trained from nothing on
-stored tower features.
+The first part of the tower (to stride 16) keeps its ImageNet weights; its last part, the projector, the language model
+and the head are trained together on stored features of the first. One sequence holds frames, question and answer: the
+head reads the frames and learns the activities, the language model learns to caption the window (half of the questions)
+or to say yes or no to one activity's question.
 
 * Loss: binary cross-entropy with positive weights, bounded by {recipe.max_positive_weight:g}.
-* AdamW, peak learning rate {recipe.peak_learning_rate:g}, weight decay {recipe.weight_decay:g}; linear rise over \
+* The answers' cross-entropy counts {recipe.answer_weight:g} beside it.
+* AdamW, peak learning rate {recipe.peak_learning_rate:g} (tower {recipe.tail_share * recipe.peak_learning_rate:g}), \
+weight decay {recipe.weight_decay:g}; linear rise over \
 {recipe.warmup_fraction:.0%} of the steps, then half a cosine.
 * {recipe.num_steps} steps of {recipe.batch_windows} windows = {facts.windows_seen:,} windows seen, \
 {recipe.flip_fraction:.0%} of them mirrored; seed {recipe.seed}.
@@ -141,11 +147,43 @@ def _results(artefact: Artefact, facts: CardFacts) -> str:
             f"{_ratio(agreement.f1)} | {_ratio(measured.f1_low)} to {_ratio(measured.f1_high)} | {agreement.support} | "
             f"{artefact.thresholds[agreement.activity]:.3f} |"
         )
-    blank = ", ".join(f"{name} {score:.2f}" for name, score in facts.blank_scores.items())
     return "\n".join(lines) + (
         f"\n\nMacro F1 over {', '.join(facts.test.macro_activities)}: **{_ratio(facts.test.macro_f1)}** "
         f"({_ratio(facts.test.macro_f1_low)} to {_ratio(facts.test.macro_f1_high)}); on the validation cases "
-        f"{_ratio(facts.validation.macro_f1)}.\nScores of uniform grey frames: {blank}.\n"
+        f"{_ratio(facts.validation.macro_f1)}.\n"
+    )
+
+
+def _needs(facts: CardFacts) -> str:
+    """What the figures become when the frames, the words or the head change."""
+    names = [*facts.needs["activities"]["as filmed"]]
+    rows = {
+        **{f"frames {name}": found for name, found in facts.needs["activities"].items()},
+        "trained and measured on the middle frame alone": facts.needs["one frame, trained so"],
+        "answers in words (yes or no), no rules": facts.needs["answers in words"],
+        **{f"head trained again, seed {seed}": found for seed, found in enumerate(facts.needs["heads of other seeds"])},
+    }
+    table = [f"| F1 on the held-out windows | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    table += [f"| {row} | {' | '.join(_ratio(found[name]) for name in names)} |" for row, found in rows.items()]
+    conditions = [*facts.needs["captions"]]
+    captions = [
+        f"| captions: right about | by chance | {' | '.join(f'frames {name}' for name in conditions)} |",
+        "|---" * (len(conditions) + 2) + "|",
+    ]
+    for slot, filmed in facts.needs["captions"]["as filmed"].items():
+        right = [f"{facts.needs['captions'][name][slot]['right']:.2f}" for name in conditions]
+        captions.append(f"| {slot} | {filmed['chance']:.2f} | {' | '.join(right)} |")
+    return "\n".join(
+        [
+            "## What it needs to see",
+            *table,
+            "",
+            "Captions are greedy and are taken at their word, sentence by sentence, against what was drawn; by chance is",
+            "the agreement of the same captions dealt out at random.",
+            "",
+            *captions,
+            "",
+        ]
     )
 
 

@@ -1,6 +1,7 @@
-"""The seeded recipe: projector, language model and head learn from stored tower features; the tower stays frozen.
+"""The seeded recipe: the tower's tail, projector, language model and head learn from stored features of its trunk.
 
-The same seed, data and number of threads give the same weights. Knows no simulator and no Ray.
+The head learns the activities, the language model to answer questions about the same windows. The same seed, data and
+number of threads give the same weights. Knows no simulator and no Ray.
 """
 
 import math
@@ -16,6 +17,7 @@ from pydantic import Field
 from nrray.config import Section
 from nrray.models.families import HiddenStates
 from nrray.models.head_labeler import pooled
+from nrray.train.dialogue import Dialogues, Spoken
 from nrray.train.embedded import TrainableVlm
 from nrray.train.features import FeatureSet
 
@@ -27,10 +29,12 @@ class RecipeConfig(Section):
     num_steps: int = Field(default=1000, ge=1, description="optimizer steps")
     batch_windows: int = Field(default=64, ge=1, description="windows per step")
     peak_learning_rate: float = Field(default=1.0e-3, gt=0, description="top of the one-cycle schedule")
+    tail_share: float = Field(default=0.3, ge=0, le=1, description="the tower's tail learns at this share of the rate")
     warmup_fraction: float = Field(default=0.1, gt=0, lt=1, description="share of the steps that rise to the peak")
     weight_decay: float = Field(default=0.05, ge=0)
     gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
     max_positive_weight: float = Field(default=4.0, ge=1, description="bound of negatives / positives in the loss")
+    answer_weight: float = Field(default=0.3, ge=0, description="of the answers' loss, beside 1 for the activities'")
     flip_fraction: float = Field(default=0.5, ge=0, le=1, description="share of windows that are mirrored")
 
 
@@ -48,13 +52,13 @@ def train_vlm(
     windows: FeatureSet,
     config: RecipeConfig,
     *,
-    prompt_ids: NDArray[np.int64],
+    dialogues: Dialogues,
     report: Callable[[int, float], None],
 ) -> TrainingRecord:
     """Train `vlm` in place on `windows`; `report(step, loss)` is called after each step.
 
-    prompt_ids: (L,) tokens of a whole window's prompt, image tokens included. Binary cross-entropy with positive
-    weights negatives / positives, bounded on both sides.
+    The loss is binary cross-entropy of the head, with positive weights negatives / positives bounded on both sides, and
+    `answer_weight` times the cross-entropy of the answers' tokens, a mean over each answer and then over answers.
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
@@ -64,7 +68,12 @@ def train_vlm(
     vlm.model.train()
     vlm.model.model.vision_tower.eval()
     optimizer = torch.optim.AdamW(
-        _parameter_groups(vlm, weight_decay=config.weight_decay), lr=config.peak_learning_rate
+        _parameter_groups(
+            vlm,
+            weight_decay=config.weight_decay,
+            tail_learning_rate=config.tail_share * config.peak_learning_rate,
+        ),
+        lr=config.peak_learning_rate,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle_share(step, config))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -72,8 +81,16 @@ def train_vlm(
     started = time.perf_counter()
     for step, rows in enumerate(_batches(rng, num_windows=len(windows.targets), config=config)):
         features = batch_features(windows, rows, mirrored=rng.random(len(rows)) < config.flip_fraction)
-        logits = window_logits(vlm, features, prompt_ids=prompt_ids)
-        loss = loss_of(logits, torch.from_numpy(windows.targets[rows].astype(np.float32)))
+        spoken = dialogues.drawn(windows, rows, rng)
+        states = window_states(
+            vlm,
+            features,
+            token_ids=torch.from_numpy(spoken.token_ids),
+            readable=torch.from_numpy(spoken.is_prompt),
+        )
+        loss = loss_of(head_logits(vlm, states), torch.from_numpy(windows.targets[rows].astype(np.float32)))
+        if config.answer_weight:
+            loss = loss + config.answer_weight * answer_loss(vlm, states, spoken)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, config.gradient_norm)
@@ -89,41 +106,70 @@ def train_vlm(
 def window_scores(
     vlm: TrainableVlm, windows: FeatureSet, *, prompt_ids: NDArray[np.int64], batch_windows: int = 64
 ) -> NDArray[np.float32]:
-    """(W, A) scores of all windows, in order."""
+    """(W, A) scores of all windows, in order. prompt_ids: (L,) tokens of a window's prompt, image tokens included."""
     batches = []
+    vlm.model.eval()
     with torch.inference_mode():
         for start in range(0, len(windows.targets), batch_windows):
             rows = np.arange(start, min(start + batch_windows, len(windows.targets)))
             features = batch_features(windows, rows, mirrored=np.zeros(len(rows), dtype=bool))
-            batches.append(torch.sigmoid(window_logits(vlm, features, prompt_ids=prompt_ids)).numpy())
+            states = window_states(vlm, features, token_ids=torch.from_numpy(prompt_ids).expand(len(rows), -1))
+            batches.append(torch.sigmoid(head_logits(vlm, states)).numpy())
     scores: NDArray[np.float32] = np.concatenate(batches)
     return scores
 
 
-def window_logits(vlm: TrainableVlm, features: torch.Tensor, *, prompt_ids: NDArray[np.int64]) -> torch.Tensor:
-    """(B, A) logits of (B, F x T, C) float32 tower features: what the whole model does after its tower."""
+def window_states(
+    vlm: TrainableVlm, features: torch.Tensor, *, token_ids: torch.Tensor, readable: torch.Tensor | None = None
+) -> HiddenStates:
+    """What the whole model does after its trunk: (B, F, h, w, C) float32 trunk features and (B, L) tokens to the last
+    layer's states. `readable` (B, L) is what a head may read, everything where it is None. Padding stands on the
+    right, where no token that counts can see it."""
+    is_frame = token_ids == vlm.model.config.image_token_id
+    hidden = vlm.model.model.language_model(inputs_embeds=window_embeds(vlm, features, token_ids), use_cache=False)
+    attended = torch.ones_like(is_frame) if readable is None else readable
+    return HiddenStates(hidden=hidden.last_hidden_state, attended=attended, frame_tokens=is_frame)
+
+
+def window_embeds(vlm: TrainableVlm, features: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
+    """(B, L, D) embeddings of tokens, frames in their places."""
     model = vlm.model.model
-    input_ids = torch.from_numpy(prompt_ids)[None].expand(len(features), -1)
-    is_frame = input_ids == vlm.model.config.image_token_id
-    text = model.get_input_embeddings()(input_ids)
-    embeds = text.masked_scatter(is_frame.unsqueeze(-1), model.multi_modal_projector(features))
-    hidden = model.language_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
-    states = HiddenStates(hidden=hidden, attended=torch.ones_like(is_frame), frame_tokens=is_frame)
+    is_frame = token_ids == vlm.model.config.image_token_id
+    grid = vlm.tail(features.flatten(0, 1).permute(0, 3, 1, 2))  # (B x F, C', h', w'), channels last in memory
+    tokens = grid.flatten(2).permute(0, 2, 1).reshape(len(features), -1, grid.shape[1])
+    text = model.get_input_embeddings()(token_ids)
+    embeds: torch.Tensor = text.masked_scatter(is_frame.unsqueeze(-1), model.multi_modal_projector(tokens))
+    return embeds
+
+
+def head_logits(vlm: TrainableVlm, states: HiddenStates) -> torch.Tensor:
+    """(B, A) logits of the head."""
     logits: torch.Tensor = vlm.head(pooled(states, vlm.pooling))
     return logits
 
 
-def batch_features(windows: FeatureSet, rows: NDArray[np.int64], *, mirrored: NDArray[np.bool_]) -> torch.Tensor:
-    """(B, F x T, C) float32 features of windows `rows`, left and right exchanged where `mirrored`.
+def answer_loss(vlm: TrainableVlm, states: HiddenStates, spoken: Spoken) -> torch.Tensor:
+    """Cross-entropy of the answers' tokens, each told by the state before it; every answer counts the same."""
+    is_told = torch.from_numpy(spoken.is_answer[:, 1:])
+    logits = vlm.model.lm_head(states.hidden[:, :-1][is_told])
+    losses = torch.nn.functional.cross_entropy(
+        logits, torch.from_numpy(spoken.token_ids[:, 1:])[is_told], reduction="none"
+    )
+    share = 1 / is_told.sum(dim=1, keepdim=True).expand_as(is_told)[is_told]
+    return (losses * share).sum() / len(is_told)
 
-    Mirroring the grid of tokens stands in for encoding mirrored frames: a convolutional tower does nearly the same.
+
+def batch_features(windows: FeatureSet, rows: NDArray[np.int64], *, mirrored: NDArray[np.bool_]) -> torch.Tensor:
+    """(B, F, h, w, C) float32 features of windows `rows`, left and right exchanged where `mirrored`.
+
+    Mirroring the grid stands in for encoding mirrored frames: a convolutional trunk does nearly the same.
     """
     picked = windows.features[windows.window_frames[rows]]  # (B, F, T, C)
     batch, num_frames, num_tokens, channels = picked.shape
     side = round(num_tokens**0.5)
     grid = picked.reshape(batch, num_frames, side, side, channels)
     grid = np.where(mirrored[:, None, None, None, None], grid[:, :, :, ::-1], grid)
-    return torch.from_numpy(grid.reshape(batch, num_frames * num_tokens, channels).astype(np.float32))
+    return torch.from_numpy(grid.astype(np.float32))
 
 
 def one_cycle_share(step: int, config: RecipeConfig) -> float:
@@ -155,11 +201,14 @@ def _start_head_at_prior(head: torch.nn.Linear, targets: NDArray[np.bool_]) -> N
         head.bias.copy_(torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32)))
 
 
-def _parameter_groups(vlm: TrainableVlm, *, weight_decay: float) -> list[dict[str, object]]:
-    trained = [parameter for parameter in vlm.model.parameters() if parameter.requires_grad]
+def _parameter_groups(vlm: TrainableVlm, *, weight_decay: float, tail_learning_rate: float) -> list[dict[str, object]]:
+    tail = [parameter for parameter in vlm.tail.parameters() if parameter.requires_grad]
+    in_tail = {id(parameter) for parameter in tail}
+    trained = [p for p in vlm.model.parameters() if p.requires_grad and id(p) not in in_tail]
     matrices = [parameter for parameter in trained if parameter.ndim > 1]
     others = [parameter for parameter in trained if parameter.ndim <= 1]
     return [
         {"params": matrices, "weight_decay": weight_decay},
         {"params": [*others, *vlm.head.parameters()], "weight_decay": 0.0},
+        {"params": tail, "weight_decay": 0.0, "lr": tail_learning_rate},
     ]

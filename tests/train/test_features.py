@@ -18,7 +18,7 @@ def stretch(case, *, num_frames, fill):
         frames_per_second=4.0,
     )
     targets = np.stack([starts % 2 == 0, np.full(num_frames - 1, bool(case))], axis=1)
-    return LabelledFrames(case=case, frames=frames, targets=targets)
+    return LabelledFrames(case=case, frames=frames, targets=targets, captions=[f"case {case}"] * len(targets))
 
 
 def mean_colour(pixels):

@@ -4,13 +4,34 @@ import torch
 from transformers import FastVlmConfig, FastVlmForConditionalGeneration, LlamaConfig, TimmWrapperConfig
 
 from nrray.models import Pooling
+from nrray.train.dialogue import Spoken
 from nrray.train.embedded import TrainableVlm
 from nrray.train.features import FeatureSet
-from nrray.train.recipe import RecipeConfig, batch_features, one_cycle_share, positive_weights, train_vlm, window_scores
+from nrray.train.recipe import (
+    RecipeConfig,
+    batch_features,
+    one_cycle_share,
+    positive_weights,
+    train_vlm,
+    window_scores,
+    window_states,
+)
 
 NUM_FRAMES, NUM_TOKENS, CHANNELS, IMAGE_TOKEN = 3, 4, 1280, 3
 PROMPT_IDS = np.array([1, *[IMAGE_TOKEN] * (NUM_FRAMES * NUM_TOKENS), 5, 6], dtype=np.int64)
+ANSWERS = {False: 7, True: 8}
 TOY = RecipeConfig(seed=3, num_steps=60, batch_windows=16, peak_learning_rate=3e-3)
+
+
+class OneQuestion:
+    """Asks of the first activity alone; the answer is one token, and padding follows half of them."""
+
+    def drawn(self, windows, rows, rng):
+        answers = np.array([[ANSWERS[bool(windows.targets[row, 0])], 0] for row in rows])
+        return Spoken(
+            token_ids=np.concatenate([np.tile(PROMPT_IDS, (len(rows), 1)), answers], axis=1),
+            is_answer=np.tile([False] * len(PROMPT_IDS) + [True, False], (len(rows), 1)),
+        )
 
 
 def tiny_vlm(seed=0, pooling=Pooling.MEAN_FRAMES):
@@ -26,7 +47,19 @@ def tiny_vlm(seed=0, pooling=Pooling.MEAN_FRAMES):
     )
     model = FastVlmForConditionalGeneration(config)
     model.model.vision_tower.requires_grad_(False)
-    return TrainableVlm(model=model, processor=None, head=torch.nn.Linear(32, 2), pooling=pooling)
+    return vlm_of(model, pooling)
+
+
+def vlm_of(model, pooling):
+    """A whole tower that is frozen: nothing of it is trained."""
+    return TrainableVlm(
+        model=model,
+        processor=None,
+        head=torch.nn.Linear(32, 2),
+        pooling=pooling,
+        trunk=model.model.vision_tower.timm_model,
+        tail=torch.nn.Identity(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +75,13 @@ def separable_windows():
         window_frames=np.arange(120 * NUM_FRAMES).reshape(120, NUM_FRAMES),
         targets=targets,
         cases=np.zeros(120, dtype=np.int64),
+        captions=np.full(120, "A scene."),
     )
 
 
 def trained(windows, config=TOY, pooling=Pooling.MEAN_FRAMES):
     vlm = tiny_vlm(pooling=pooling)
-    record = train_vlm(vlm, windows, config, prompt_ids=PROMPT_IDS, report=lambda step, loss: None)
+    record = train_vlm(vlm, windows, config, dialogues=OneQuestion(), report=lambda step, loss: None)
     return vlm, record
 
 
@@ -58,6 +92,16 @@ def test_a_separable_set_is_learned(separable_windows, pooling):
     scores = window_scores(vlm, separable_windows, prompt_ids=PROMPT_IDS)
     assert ((scores > 0.5) == separable_windows.targets).mean() > 0.98
     assert record.windows_seen == 60 * 16
+
+
+def test_answers_are_learned_beside_the_activities(separable_windows):
+    vlm, _ = trained(separable_windows)
+    features = batch_features(separable_windows, np.arange(120), mirrored=np.zeros(120, dtype=bool))
+    with torch.inference_mode():
+        states = window_states(vlm, features, token_ids=torch.from_numpy(PROMPT_IDS).expand(120, -1))
+        told = vlm.model.lm_head(states.hidden[:, -1]).argmax(dim=1)
+    expected = np.where(separable_windows.targets[:, 0], ANSWERS[True], ANSWERS[False])
+    assert (told.numpy() == expected).mean() > 0.95
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(separable_windows):
@@ -73,7 +117,7 @@ def test_the_tower_stays_as_it_was(separable_windows):
     vlm = tiny_vlm()
     before = {name: tensor.clone() for name, tensor in vlm.model.model.vision_tower.state_dict().items()}
     short = TOY.model_copy(update={"num_steps": 3})
-    train_vlm(vlm, separable_windows, short, prompt_ids=PROMPT_IDS, report=lambda step, loss: None)
+    train_vlm(vlm, separable_windows, short, dialogues=OneQuestion(), report=lambda step, loss: None)
     after = vlm.model.model.vision_tower.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -88,8 +132,9 @@ def test_the_trained_forward_is_that_of_the_class(separable_windows):
             window_frames=np.arange(NUM_FRAMES)[None],
             targets=np.zeros((1, 2), dtype=bool),
             cases=np.zeros(1, dtype=np.int64),
+            captions=np.array(["A scene."]),
         )
-        parts = TrainableVlm(model=vlm, processor=None, head=torch.nn.Linear(32, 2), pooling=Pooling.LAST)
+        parts = vlm_of(vlm, Pooling.LAST)
         scores = window_scores(parts, windows, prompt_ids=PROMPT_IDS)
         hidden = vlm.model(input_ids=torch.from_numpy(PROMPT_IDS)[None], pixel_values=pixels).last_hidden_state
         expected = torch.sigmoid(parts.head(hidden[:, -1]))
@@ -103,9 +148,10 @@ def test_mirroring_exchanges_left_and_right_of_every_frame():
         window_frames=np.zeros((2, 1), dtype=np.int64),
         targets=np.zeros((2, 1), dtype=bool),
         cases=np.zeros(2, dtype=np.int64),
+        captions=np.array(["A scene.", "A scene."]),
     )
     both = batch_features(windows, np.arange(2), mirrored=np.array([False, True]))
-    assert both[:, :, 0].tolist() == [[0, 1, 2, 3], [1, 0, 3, 2]]
+    assert both[:, 0, :, :, 0].flatten(1).tolist() == [[0, 1, 2, 3], [1, 0, 3, 2]]
 
 
 def test_positive_weights_are_bounded_on_both_sides():
