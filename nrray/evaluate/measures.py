@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nrray.evaluate.alignment import Alignment
 from nrray.evaluate.ranked import IOUS, ranked_metrics
-from nrray.evaluate.resampling import Resamples, Sums, Value, value_of, weighted_quantile
+from nrray.evaluate.resampling import Resamples, Sums, Value, resampled_quantiles, value_of
 from nrray.metrics.counts import counts_of, divided, matching_f1, mean_defined, ratios_of
 from nrray.metrics.scored import NUM_BINS, expected_calibration_error, reliability_sums
 from nrray.metrics.timelines import (
@@ -23,10 +23,7 @@ from nrray.metrics.timelines import (
 from nrray.types import US_PER_SECOND
 
 COLLAR_SECONDS = (0.5, 1.0, 2.0, 5.0)
-SCORE_LEVELS = (
-    1024  # intervals of average precision take scores to this many steps; the estimate takes them as they are
-)
-NUM_RESAMPLES = 2000
+ONSET_QUANTILES = {"median": 0.5, "lower quartile": 0.25, "upper quartile": 0.75}
 HOUR_US = 3600 * US_PER_SECOND
 RATIOS = ("precision", "recall", "f1", "specificity", "balanced_accuracy", "kappa")
 
@@ -185,14 +182,10 @@ def onset_summary(alignment: Alignment, resamples: Resamples, *, collar_seconds:
     for name in alignment.activities:
         found = onset_errors(alignment.lines[name], round(collar_seconds * US_PER_SECOND))
         error_s = found.error_us / US_PER_SECOND
-        weights = resamples.weights[:, alignment.case_of_video[found.video]] if len(error_s) else np.zeros((1, 0))
-        values = {
-            label: value_of(
-                weighted_quantile(error_s, np.ones((1, len(error_s))), share)[0],
-                weighted_quantile(error_s, weights, share),
-            )
-            for label, share in (("median", 0.5), ("lower quartile", 0.25), ("upper quartile", 0.75))
-        }
+        shares = list(ONSET_QUANTILES.values())
+        exact = np.quantile(error_s, shares, method="inverted_cdf") if len(error_s) else np.full(len(shares), np.nan)
+        spread = resampled_quantiles(error_s, alignment.case_of_video[found.video], resamples.weights, shares)
+        values = {label: value_of(float(exact[i]), spread[:, i]) for i, label in enumerate(ONSET_QUANTILES)}
         rows[name] = _plain_row(name, values, num_segments=len(error_s))
     return rows
 

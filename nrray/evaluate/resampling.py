@@ -1,12 +1,14 @@
 """Intervals: the 2.5 and 97.5 percentiles over resamples of whole cases. Windows of one birth resemble each other, and
 resampling windows alone would make intervals too narrow."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 NUM_RESAMPLES = 2000
+RANK_LEVELS = 1024
 
 Sums = dict[str, NDArray[np.float64]]
 """Name to (..., A, k) sums: of all cases, of one, or of B resamples."""
@@ -59,13 +61,20 @@ def value_of(estimate: float, resampled: NDArray[np.float64], *, coverage: float
     return Value(estimate=estimate, low=float(low), high=float(high))
 
 
-def weighted_quantile(values: NDArray[np.float64], weights: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """(B,) the smallest value with at least `share` of the weight at or below it."""
+def resampled_quantiles(
+    values: NDArray[np.float64], case: NDArray[np.int64], weights: NDArray[np.float64], shares: Sequence[float]
+) -> NDArray[np.float64]:
+    """(B, len(shares)) the smallest value with at least that share of the (B, C) weight at or below it; values belong to
+    cases. Of more than `RANK_LEVELS` values, that many ranks are told apart."""
     if len(values) == 0:
-        return np.full(len(weights), np.nan)
+        return np.full((len(weights), len(shares)), np.nan)
     order = np.argsort(values)
-    cumulative = np.cumsum(weights[:, order], axis=1)
-    total = cumulative[:, -1]
-    at = (cumulative >= share * total[:, None] - 1e-9).argmax(axis=1)
-    result: NDArray[np.float64] = np.where(total > 0, values[order][at], np.nan)
-    return result
+    num_levels = min(len(values), RANK_LEVELS)
+    level = np.arange(len(values)) * num_levels // len(values)
+    sums = np.zeros((weights.shape[1], num_levels), np.float32)
+    np.add.at(sums, (case[order], level), 1)
+    cumulative = np.cumsum(weights.astype(np.float32) @ sums, axis=1, dtype=np.float64)
+    total = cumulative[:, -1:]
+    of_level = values[order][np.searchsorted(level, np.arange(num_levels), side="right") - 1]
+    picked = [of_level[(cumulative >= share * total - 1e-9).argmax(axis=1)] for share in shares]
+    return np.where(total > 0, np.stack(picked, axis=1), np.nan)

@@ -31,7 +31,8 @@ class HeadLabeler:
         self._micro_batch_windows = config.micro_batch_windows
         self._checkpoint = load_checkpoint(config)
         hidden_size = int(self._checkpoint.model.config.get_text_config().hidden_size)
-        self._head = load_head(folder, hidden_size=hidden_size, num_activities=len(label_set.names))
+        num_inputs = hidden_size * self._artefact.pooling.width
+        self._head = load_head(folder, num_inputs=num_inputs, num_activities=len(label_set.names))
         self._head.to(self._checkpoint.device)
         self._thresholds = np.array([self._artefact.thresholds[name] for name in label_set.names], dtype=np.float32)
         self._info = checkpoint_info(
@@ -74,8 +75,11 @@ class HeadLabeler:
 
 
 def pooled(states: HiddenStates, pooling: Pooling) -> torch.Tensor:
-    """(B, D) float32: what the head reads of each window."""
+    """(B, D) float32, or (B, 3 D) for `Pooling.MOTION`: what the head reads of each window. Raises ModelError where a
+    window's frame tokens do not come in equal blocks."""
     hidden = states.hidden.float()
+    if pooling is Pooling.MOTION:
+        return _motion(states, hidden)
     if pooling is Pooling.MEAN_FRAMES:
         weights = states.frame_tokens.float().unsqueeze(-1)
         return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1)
@@ -84,7 +88,20 @@ def pooled(states: HiddenStates, pooling: Pooling) -> torch.Tensor:
     return hidden[torch.arange(hidden.shape[0], device=hidden.device), last]
 
 
-def load_head(folder: Path, *, hidden_size: int, num_activities: int) -> torch.nn.Linear:
+def _motion(states: HiddenStates, hidden: torch.Tensor) -> torch.Tensor:
+    batch, num_steps = len(hidden), states.num_steps
+    counts = states.frame_tokens.sum(dim=1)
+    if bool((counts != counts[0]).any()) or int(counts[0]) % num_steps:
+        raise ModelError(
+            f"pooling: found windows of {sorted(set(counts.tolist()))} frame tokens in {num_steps} steps of time, expected "
+            f"as many in each step. This model's frames cannot be compared place by place; use another pooling."
+        )
+    steps = hidden[states.frame_tokens].view(batch, num_steps, -1, hidden.shape[-1])  # (B, T, places, D)
+    change = (steps[:, 1:] - steps[:, :-1]).abs().sum(dim=1) / max(1, num_steps - 1)
+    return torch.cat([steps.mean(dim=(1, 2)), change.mean(dim=1), change.amax(dim=1)], dim=1)
+
+
+def load_head(folder: Path, *, num_inputs: int, num_activities: int) -> torch.nn.Linear:
     """The float32 head in `folder`. Raises ModelError where it does not fit the model or the label set."""
     file = folder / HEAD_FILE
     try:
@@ -93,14 +110,14 @@ def load_head(folder: Path, *, hidden_size: int, num_activities: int) -> torch.n
         raise ModelError(
             f"{file} cannot be read: {error}. A folder with nrray.json needs its head; copy the model again."
         ) from None
-    expected = {"weight": (num_activities, hidden_size), "bias": (num_activities,)}
+    expected = {"weight": (num_activities, num_inputs), "bias": (num_activities,)}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if found != expected:
         raise ModelError(
-            f"{file}: found {found}, expected {expected} (activities, hidden size). Train the model again for this "
+            f"{file}: found {found}, expected {expected} (activities, inputs). Train the model again for this "
             f"label set, or restore the file."
         )
-    head = torch.nn.Linear(hidden_size, num_activities)
+    head = torch.nn.Linear(num_inputs, num_activities)
     head.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return head.requires_grad_(False)
 

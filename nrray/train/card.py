@@ -9,7 +9,11 @@ from nrray.models.artefact import Artefact, Pooling
 from nrray.train.recipe import RecipeConfig
 from nrray.train.thresholds import HeldOut
 
-_READS = {Pooling.LAST: "the last token", Pooling.MEAN_FRAMES: "the mean of all frame tokens"}
+_READS = {
+    Pooling.LAST: "the last token",
+    Pooling.MEAN_FRAMES: "the mean of all frame tokens",
+    Pooling.MOTION: "the mean of all frame tokens, and how far each place's states change from frame to frame",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +21,7 @@ class CardFacts:
     """All that the card says and that is not in the artefact or the recipe."""
 
     command: str
+    start: str | None  # the command of the run that it went on from
     tower_source: str
     data: str  # one paragraph: what the scenes are and how they became frames
     train_cases: int
@@ -29,7 +34,8 @@ class CardFacts:
     last_loss: float
     training_seconds: float
     total_seconds: float
-    machine: str
+    machine: str  # that trained it
+    processor: str  # that the speed is of
     parameter_count: int
     trained_parameter_count: int
     folder_bytes: int
@@ -72,7 +78,7 @@ tags: [video-classification, multi-label, simulated-data, nrray]
 A small vision-language model that ships inside `nrray`, so that every command runs on a fresh machine with no download.
 It is a standard `FastVlmForConditionalGeneration` of transformers with a linear head, loaded by the same code as a
 checkpoint of billions of parameters. Written by `{facts.command}`; no figure below was typed by hand.
-
+{_start(facts)}
 | | |
 |---|---|
 | activities | {", ".join(artefact.labels.activities)} |
@@ -82,7 +88,15 @@ checkpoint of billions of parameters. Written by `{facts.command}`; no figure be
 | size on disk | {facts.folder_bytes / 1e6:.1f} MB |
 | arithmetic | {facts.flops_per_window / 1e9:.2f} GFLOP for a window alone, \
 {facts.flops_per_shared_window / 1e9:.2f} where overlapping windows share frames |
-| speed | {facts.windows_per_second:.1f} windows/s on {facts.machine} |
+| speed | {facts.windows_per_second:.1f} windows/s on {facts.processor} |
+"""
+
+
+def _start(facts: CardFacts) -> str:
+    if facts.start is None:
+        return ""
+    return f"""It went on from the model, START, that `{facts.start}` writes, but for the head; what is said below of
+training is of the second run.
 """
 
 
@@ -109,19 +123,23 @@ Label set `{label_set.name}`; prevalence in the held-out windows: {prevalence}.
 
 
 def _recipe(artefact: Artefact, recipe: RecipeConfig, facts: CardFacts) -> str:
+    augment = recipe.augment
     return f"""## Training
 The first part of the tower (to stride 16) keeps its ImageNet weights; its last part, the projector, the language model
-and the head are trained together on stored features of the first. One sequence holds frames, question and answer: the
-head reads the frames and learns the activities, the language model learns to caption the window (half of the questions)
-or to say yes or no to one activity's question.
+and the head are trained together. One sequence holds frames, question and answer: the head reads the frames and learns
+the activities, the language model learns to caption the window (half of the questions) or to say yes or no to one
+activity's question.
 
 * Loss: binary cross-entropy with positive weights, bounded by {recipe.max_positive_weight:g}.
 * The answers' cross-entropy counts {recipe.answer_weight:g} beside it.
 * AdamW, peak learning rate {recipe.peak_learning_rate:g} (tower {recipe.tail_share * recipe.peak_learning_rate:g}), \
 weight decay {recipe.weight_decay:g}; linear rise over \
 {recipe.warmup_fraction:.0%} of the steps, then half a cosine.
-* {recipe.num_steps} steps of {recipe.batch_windows} windows = {facts.windows_seen:,} windows seen, \
-{recipe.flip_fraction:.0%} of them mirrored; seed {recipe.seed}.
+* {recipe.num_steps} steps of {recipe.batch_windows} windows = {facts.windows_seen:,} windows seen; seed {recipe.seed}.
+* Every window is changed as a whole before it is seen: {augment.flip_fraction:.0%} are mirrored, all are turned (up to \
+{augment.max_turn_degrees:g} degrees),
+  zoomed and shifted, and get another hue (up to {augment.max_hue_degrees:g} degrees), saturation, contrast, light, \
+sharpness and noise.
 * Loss {facts.first_loss:.3f} to {facts.last_loss:.3f} (means of the first and last 5 % of steps).
 * {facts.training_seconds / 60:.1f} minutes of training; {facts.total_seconds / 60:.1f} with drawing, encoding and \
 decoding the videos, on {facts.machine}.

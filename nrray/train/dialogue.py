@@ -12,7 +12,7 @@ from nrray.labels import LabelSet
 from nrray.models.prompt_labeler import INSTRUCTION
 from nrray.sampling import Sampling
 from nrray.train.embedded import CAPTION_PROMPT, TrainableVlm, window_prompt_ids
-from nrray.train.features import FeatureSet
+from nrray.train.window_store import WindowSet
 
 _CAPTION_SHARE = 0.5
 
@@ -40,7 +40,7 @@ class Dialogues:
         self._prompts = [window_prompt_ids(vlm, sampling, num_frames=num_frames, question=text) for text in questions]
         self._answers: dict[str, NDArray[np.int64]] = {}
 
-    def drawn(self, windows: FeatureSet, rows: NDArray[np.int64], rng: np.random.Generator) -> Spoken:
+    def drawn(self, windows: WindowSet, rows: NDArray[np.int64], rng: np.random.Generator) -> Spoken:
         """One question and answer for each of windows `rows`."""
         num_activities = len(self._prompts) - 1
         asked = np.where(rng.random(len(rows)) < _CAPTION_SHARE, 0, rng.integers(1, num_activities + 1, len(rows)))

@@ -26,16 +26,18 @@ from transformers import (
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.artefact import HEAD_FILE, Artefact, Pooling, write_artefact
+from nrray.models.folding import folded
 from nrray.models.prompt_labeler import INSTRUCTION
 from nrray.sampling import Sampling
 
 PROMPT = "Which activities are going on?"
 CAPTION_PROMPT = "Describe what is seen."
-POOLING = Pooling.MEAN_FRAMES  # every frame's tokens get a gradient of their own: learns in fewer windows than `last`
+POOLING = Pooling.MOTION  # a language model this small learns to compare frames too slowly; the head does it
 TOWER = "tf_efficientnet_lite0"
 TOWER_STRIDE_PX = 32
 TOWER_CHANNELS = 1280
 TRUNK_BLOCKS = 5  # to stride 16: general edges and shapes; what follows knows ImageNet's classes, and learns ours
+PIXEL_MEAN, PIXEL_STD = 127 / 255, 128 / 255  # EfficientNet-Lite: (x - 127) / 128
 VOCABULARY_SIZE = 1024
 TEXT_WIDTH = 192
 TEXT_LAYERS = 4
@@ -54,8 +56,8 @@ CHAT_TEMPLATE = (
 class TrainableVlm:
     """A model in parts that are trained together; `head` is float32 and reads what `pooling` names.
 
-    The tower is `trunk`, which stays frozen, then `tail`, which is trained but for its depthwise kernels; both are the
-    model's own modules.
+    The tower is its trunk, which stays frozen, then its tail, which is trained but for its depthwise kernels. `tail` is the
+    model's own module; `trunk` is a copy with its normalization folded away, which is faster.
     """
 
     model: Any  # FastVlmForConditionalGeneration
@@ -65,9 +67,25 @@ class TrainableVlm:
     trunk: torch.nn.Module
     tail: torch.nn.Module
 
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
+
+    def to(self, device: torch.device) -> "TrainableVlm":
+        """Moves all parts in place."""
+        for part in (self.model, self.head, self.trunk):
+            part.to(device)
+        return self
+
 
 def embedded_vlm(
-    *, tower_file: Path, label_set: LabelSet, captions: Sequence[str], sampling: Sampling, seed: int
+    *,
+    tower_file: Path,
+    label_set: LabelSet,
+    captions: Sequence[str],
+    sampling: Sampling,
+    seed: int,
+    pooling: Pooling = POOLING,
 ) -> TrainableVlm:
     """The embedded model before its training; the tower holds the weights in `tower_file`, the tokenizer knows the
     words of label set and captions. Raises ModelError."""
@@ -76,17 +94,20 @@ def embedded_vlm(
     model = FastVlmForConditionalGeneration(_model_config(tokenizer, sampling))
     load_tower(model.model.vision_tower.timm_model, tower_file)
     model.model.vision_tower.requires_grad_(False)
+    model.model.vision_tower.half().float().eval()  # rounded as it will be stored: it is trained as it will be used
     tower = model.model.vision_tower.timm_model
     tail = torch.nn.Sequential(*tower.blocks[TRUNK_BLOCKS:], tower.conv_head, tower.bn2).requires_grad_(True)
     for part in tail.modules():
         if isinstance(part, torch.nn.Conv2d) and part.groups > 1:
             part.requires_grad_(False)  # depthwise: 2 % of the tail's weights, 40 % of a training step on a CPU
+    trunk = torch.nn.Sequential(tower.conv_stem, tower.bn1, *tower.blocks[:TRUNK_BLOCKS])
+    example = torch.rand(1, 3, sampling.frame_height_px, sampling.frame_width_px)
     return TrainableVlm(
         model=model,
         processor=processor_of(tokenizer, sampling),
-        head=torch.nn.Linear(TEXT_WIDTH, len(label_set.names)),
-        pooling=POOLING,
-        trunk=torch.nn.Sequential(tower.conv_stem, tower.bn1, *tower.blocks[:TRUNK_BLOCKS]),
+        head=torch.nn.Linear(TEXT_WIDTH * pooling.width, len(label_set.names)),
+        pooling=pooling,
+        trunk=folded(trunk, lambda module: module(example)).requires_grad_(False),
         tail=tail,
     )
 
@@ -200,8 +221,8 @@ def processor_of(tokenizer: PreTrainedTokenizerFast, sampling: Sampling) -> Llav
         do_center_crop=False,
         size=size,
         crop_size=size,
-        image_mean=[127 / 255] * 3,  # EfficientNet-Lite: (x - 127) / 128
-        image_std=[128 / 255] * 3,
+        image_mean=[PIXEL_MEAN] * 3,
+        image_std=[PIXEL_STD] * 3,
     )
     return LlavaProcessor(
         image_processor=images,

@@ -1,7 +1,7 @@
-"""The seeded recipe: the tower's tail, projector, language model and head learn from stored features of its trunk.
+"""The seeded recipe: the tower's tail, projector, language model and head learn from windows whose looks are changed.
 
 The head learns the activities, the language model to answer questions about the same windows. The same seed, data and
-number of threads give the same weights. Knows no simulator and no Ray.
+number of threads give the same weights on a CPU. Knows no simulator and no Ray.
 """
 
 import math
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nrray.config import Section
-from nrray.models.families import HiddenStates
+from nrray.models.families import CPU_FRAMES_PER_FORWARD, HiddenStates
 from nrray.models.head_labeler import pooled
+from nrray.train.augment import AugmentConfig, augmented
 from nrray.train.dialogue import Dialogues, Spoken
-from nrray.train.embedded import TrainableVlm
-from nrray.train.features import FeatureSet
+from nrray.train.embedded import PIXEL_MEAN, PIXEL_STD, TrainableVlm
+from nrray.train.window_store import WindowSet
 
 
 class RecipeConfig(Section):
@@ -35,7 +36,7 @@ class RecipeConfig(Section):
     gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
     max_positive_weight: float = Field(default=4.0, ge=1, description="bound of negatives / positives in the loss")
     answer_weight: float = Field(default=0.3, ge=0, description="of the answers' loss, beside 1 for the activities'")
-    flip_fraction: float = Field(default=0.5, ge=0, le=1, description="share of windows that are mirrored")
+    augment: AugmentConfig = Field(default_factory=AugmentConfig, description="changes of the windows")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +50,14 @@ class TrainingRecord:
 
 def train_vlm(
     vlm: TrainableVlm,
-    windows: FeatureSet,
+    windows: WindowSet,
     config: RecipeConfig,
     *,
     dialogues: Dialogues,
-    report: Callable[[int, float], None],
+    report: Callable[[int, torch.Tensor], None],
 ) -> TrainingRecord:
-    """Train `vlm` in place on `windows`; `report(step, loss)` is called after each step.
+    """Train `vlm` in place on `windows`; `report(step, loss)` is called after each step; the loss is a scalar
+    on the model's device.
 
     The loss is binary cross-entropy of the head, with positive weights negatives / positives bounded on both sides, and
     `answer_weight` times the cross-entropy of the answers' tokens, a mean over each answer and then over answers.
@@ -64,7 +66,7 @@ def train_vlm(
     rng = np.random.default_rng(config.seed)
     _start_head_at_prior(vlm.head, windows.targets)
     weights = positive_weights(windows.targets, bound=config.max_positive_weight)
-    loss_of = torch.nn.BCEWithLogitsLoss(pos_weight=torch.from_numpy(weights))
+    loss_of = torch.nn.BCEWithLogitsLoss(pos_weight=torch.from_numpy(weights).to(vlm.device))
     vlm.model.train()
     vlm.model.model.vision_tower.eval()
     optimizer = torch.optim.AdamW(
@@ -77,18 +79,19 @@ def train_vlm(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle_share(step, config))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    losses: list[float] = []
+    losses: list[torch.Tensor] = []
     started = time.perf_counter()
     for step, rows in enumerate(_batches(rng, num_windows=len(windows.targets), config=config)):
-        features = batch_features(windows, rows, mirrored=rng.random(len(rows)) < config.flip_fraction)
+        frames = augmented(window_frames(windows, rows, device=vlm.device), config.augment, rng)
         spoken = dialogues.drawn(windows, rows, rng)
         states = window_states(
             vlm,
-            features,
-            token_ids=torch.from_numpy(spoken.token_ids),
-            readable=torch.from_numpy(spoken.is_prompt),
+            frames,
+            token_ids=torch.from_numpy(spoken.token_ids).to(vlm.device),
+            readable=torch.from_numpy(spoken.is_prompt).to(vlm.device),
         )
-        loss = loss_of(head_logits(vlm, states), torch.from_numpy(windows.targets[rows].astype(np.float32)))
+        targets = torch.from_numpy(windows.targets[rows].astype(np.float32)).to(vlm.device)
+        loss = loss_of(head_logits(vlm, states), targets)
         if config.answer_weight:
             loss = loss + config.answer_weight * answer_loss(vlm, states, spoken)
         optimizer.zero_grad(set_to_none=True)
@@ -96,15 +99,16 @@ def train_vlm(
         torch.nn.utils.clip_grad_norm_(parameters, config.gradient_norm)
         optimizer.step()
         schedule.step()
-        losses.append(float(loss.detach()))
+        losses.append(loss.detach())  # not yet read: a device works on while the next batch is made
         report(step, losses[-1])
     vlm.model.eval()
+    values = torch.stack(losses).tolist()
     seconds = time.perf_counter() - started
-    return TrainingRecord(losses=losses, windows_seen=config.num_steps * config.batch_windows, seconds=seconds)
+    return TrainingRecord(losses=values, windows_seen=config.num_steps * config.batch_windows, seconds=seconds)
 
 
 def window_scores(
-    vlm: TrainableVlm, windows: FeatureSet, *, prompt_ids: NDArray[np.int64], batch_windows: int = 64
+    vlm: TrainableVlm, windows: WindowSet, *, prompt_ids: NDArray[np.int64], batch_windows: int = 64
 ) -> NDArray[np.float32]:
     """(W, A) scores of all windows, in order. prompt_ids: (L,) tokens of a window's prompt, image tokens included."""
     batches = []
@@ -112,31 +116,37 @@ def window_scores(
     with torch.inference_mode():
         for start in range(0, len(windows.targets), batch_windows):
             rows = np.arange(start, min(start + batch_windows, len(windows.targets)))
-            features = batch_features(windows, rows, mirrored=np.zeros(len(rows), dtype=bool))
-            states = window_states(vlm, features, token_ids=torch.from_numpy(prompt_ids).expand(len(rows), -1))
-            batches.append(torch.sigmoid(head_logits(vlm, states)).numpy())
-    scores: NDArray[np.float32] = np.concatenate(batches)
+            frames = window_frames(windows, rows, device=vlm.device)
+            token_ids = torch.from_numpy(prompt_ids).to(vlm.device).expand(len(rows), -1)
+            batches.append(torch.sigmoid(head_logits(vlm, window_states(vlm, frames, token_ids=token_ids))).cpu())
+    scores: NDArray[np.float32] = torch.cat(batches).numpy()
     return scores
 
 
 def window_states(
-    vlm: TrainableVlm, features: torch.Tensor, *, token_ids: torch.Tensor, readable: torch.Tensor | None = None
+    vlm: TrainableVlm, frames: torch.Tensor, *, token_ids: torch.Tensor, readable: torch.Tensor | None = None
 ) -> HiddenStates:
-    """What the whole model does after its trunk: (B, F, h, w, C) float32 trunk features and (B, L) tokens to the last
-    layer's states. `readable` (B, L) is what a head may read, everything where it is None. Padding stands on the
+    """What the whole model does: (B, F, 3, H, W) frames in [0, 1] and (B, L) tokens to the last layer's states.
+    `readable` (B, L) is what a head may read, everything where it is None. Padding stands on the
     right, where no token that counts can see it."""
     is_frame = token_ids == vlm.model.config.image_token_id
-    hidden = vlm.model.model.language_model(inputs_embeds=window_embeds(vlm, features, token_ids), use_cache=False)
+    hidden = vlm.model.model.language_model(inputs_embeds=window_embeds(vlm, frames, token_ids), use_cache=False)
     attended = torch.ones_like(is_frame) if readable is None else readable
-    return HiddenStates(hidden=hidden.last_hidden_state, attended=attended, frame_tokens=is_frame)
+    return HiddenStates(
+        hidden=hidden.last_hidden_state, attended=attended, frame_tokens=is_frame, num_steps=frames.shape[1]
+    )
 
 
-def window_embeds(vlm: TrainableVlm, features: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
+def window_embeds(vlm: TrainableVlm, frames: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
     """(B, L, D) embeddings of tokens, frames in their places."""
     model = vlm.model.model
     is_frame = token_ids == vlm.model.config.image_token_id
-    grid = vlm.tail(features.flatten(0, 1).permute(0, 3, 1, 2))  # (B x F, C', h', w'), channels last in memory
-    tokens = grid.flatten(2).permute(0, 2, 1).reshape(len(features), -1, grid.shape[1])
+    values = ((frames.flatten(0, 1) - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():  # a CPU is 2.5 times as fast on as many frames as its cache holds
+        chunk = CPU_FRAMES_PER_FORWARD if values.device.type == "cpu" else len(values)
+        features = torch.cat([vlm.trunk(part) for part in values.split(chunk)])
+    grid = vlm.tail(features)  # (B x F, C, h, w)
+    tokens = grid.flatten(2).permute(0, 2, 1).reshape(len(frames), -1, grid.shape[1])
     text = model.get_input_embeddings()(token_ids)
     embeds: torch.Tensor = text.masked_scatter(is_frame.unsqueeze(-1), model.multi_modal_projector(tokens))
     return embeds
@@ -150,26 +160,19 @@ def head_logits(vlm: TrainableVlm, states: HiddenStates) -> torch.Tensor:
 
 def answer_loss(vlm: TrainableVlm, states: HiddenStates, spoken: Spoken) -> torch.Tensor:
     """Cross-entropy of the answers' tokens, each told by the state before it; every answer counts the same."""
-    is_told = torch.from_numpy(spoken.is_answer[:, 1:])
+    device = states.hidden.device
+    is_told = torch.from_numpy(spoken.is_answer[:, 1:]).to(device)
     logits = vlm.model.lm_head(states.hidden[:, :-1][is_told])
     losses = torch.nn.functional.cross_entropy(
-        logits, torch.from_numpy(spoken.token_ids[:, 1:])[is_told], reduction="none"
+        logits, torch.from_numpy(spoken.token_ids[:, 1:]).to(device)[is_told], reduction="none"
     )
     share = 1 / is_told.sum(dim=1, keepdim=True).expand_as(is_told)[is_told]
     return (losses * share).sum() / len(is_told)
 
 
-def batch_features(windows: FeatureSet, rows: NDArray[np.int64], *, mirrored: NDArray[np.bool_]) -> torch.Tensor:
-    """(B, F, h, w, C) float32 features of windows `rows`, left and right exchanged where `mirrored`.
-
-    Mirroring the grid stands in for encoding mirrored frames: a convolutional trunk does nearly the same.
-    """
-    picked = windows.features[windows.window_frames[rows]]  # (B, F, T, C)
-    batch, num_frames, num_tokens, channels = picked.shape
-    side = round(num_tokens**0.5)
-    grid = picked.reshape(batch, num_frames, side, side, channels)
-    grid = np.where(mirrored[:, None, None, None, None], grid[:, :, :, ::-1], grid)
-    return torch.from_numpy(grid.astype(np.float32))
+def window_frames(windows: WindowSet, rows: NDArray[np.int64], *, device: torch.device) -> torch.Tensor:
+    """(B, F, 3, H, W) float32 frames in [0, 1] of windows `rows`, on `device`."""
+    return windows.batch(rows).to(device).permute(0, 1, 4, 2, 3).float() / 255
 
 
 def one_cycle_share(step: int, config: RecipeConfig) -> float:

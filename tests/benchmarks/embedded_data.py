@@ -1,4 +1,4 @@
-"""The embedded model's windows: rendered, encoded to H.264, decoded as in every run, their trunk features stored.
+"""The embedded model's windows: rendered, encoded to H.264, decoded as in every run, and stored.
 
 It trains on a few seconds of each of thousands of cases: on whole videos of 280 cases the same network learned the cases
 by heart (F1 0.95 on their windows, 0.62 on others'). It is measured on whole videos. The parts of the split share no
@@ -9,6 +9,7 @@ import collections
 import concurrent.futures
 import json
 import multiprocessing
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from nrray.annotations import window_targets
 from nrray.decode import DecodeConfig, FrameRequest, sample_frames
@@ -25,8 +25,7 @@ from nrray.sampling import Sampling, unit_samples_us
 from nrray.simulate import Camera, SimulateConfig, SimulatedCase, camera_spans, render_part, simulated_case
 from nrray.simulate.appearance import FAMILIES
 from nrray.simulate.captions import caption_of, window_facts
-from nrray.train.embedded import TrainableVlm
-from nrray.train.features import FeatureSet, LabelledFrames, open_features, trunk_encoder, write_features
+from nrray.train.window_store import LabelledFrames, WindowSet, open_windows, write_windows
 from nrray.types import US_PER_SECOND, Frames
 
 VALIDATION_FAMILIES = ("maple",)
@@ -59,21 +58,14 @@ def split_cases(simulation: SimulateConfig) -> tuple[list[int], list[int], list[
     return [*train, simulation.num_cases], validation[:VALIDATION_CASES], test[:TEST_CASES]  # the last one is blank
 
 
-def stored_features(
-    folder: Path, vlm: TrainableVlm, *, simulation: SimulateConfig, sampling: Sampling, label_set: LabelSet
-) -> FeatureSet:
-    """Tower features of all cases; those of an earlier run with the same settings are opened again."""
+def stored_windows(folder: Path, *, simulation: SimulateConfig, sampling: Sampling, label_set: LabelSet) -> WindowSet:
+    """Windows of all cases; those of an earlier run with the same settings are opened again."""
     settings = json.dumps([simulation.model_dump(mode="json"), sampling.model_dump(mode="json"), label_set.digest])
     note = folder / "settings.json"
     if note.is_file() and note.read_text(encoding="utf-8") == settings:
-        return open_features(folder)
+        return open_windows(folder)
     shutil.rmtree(folder, ignore_errors=True)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # beside processes that draw, threads that wait for each other take 2.5 times as long
-    windows = write_features(
-        rendered_stretches(simulation, sampling=sampling, label_set=label_set), folder, encode=trunk_encoder(vlm)
-    )
-    torch.set_num_threads(threads)
+    windows = write_windows(rendered_stretches(simulation, sampling=sampling, label_set=label_set), folder)
     note.write_text(settings, encoding="utf-8")
     return windows
 
@@ -84,14 +76,14 @@ def rendered_stretches(
     """A clip of every training case, whole videos of the others, and the blank ones, from worker processes."""
     train, validation, test = split_cases(simulation)
     parts = [*((case, True) for case in train[:-1]), *((case, False) for case in (*validation, *test))]
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(max_workers=2, mp_context=spawn) as pool:
+    spawn, num_workers = multiprocessing.get_context("spawn"), len(os.sched_getaffinity(0))
+    with concurrent.futures.ProcessPoolExecutor(max_workers=num_workers, mp_context=spawn) as pool:
         waiting: collections.deque[concurrent.futures.Future[LabelledFrames]] = collections.deque()
         for number, (case, is_clip) in enumerate(parts, start=1):
             waiting.append(pool.submit(case_stretch, simulation, case, is_clip, sampling, label_set))
-            if len(waiting) >= 64:  # pixels that wait take memory
+            if len(waiting) >= 16 * num_workers:  # pixels that wait take memory
                 yield waiting.popleft().result()
-            if number % 100 == 0:
+            if number % 500 == 0:
                 print(f"case {number} of {len(parts)}", flush=True)
         while waiting:
             yield waiting.popleft().result()

@@ -16,17 +16,17 @@ from nrray.sampling import Sampling
 from nrray.simulate.captions import SLOTS, claims_of
 from nrray.train.dialogue import Dialogues
 from nrray.train.embedded import CAPTION_PROMPT, TrainableVlm, window_prompt_ids
-from nrray.train.features import FeatureSet, trunk_encoder
 from nrray.train.recipe import (
     RecipeConfig,
-    batch_features,
     positive_weights,
     train_vlm,
     window_embeds,
+    window_frames,
     window_scores,
     window_states,
 )
 from nrray.train.thresholds import HeldOut, best_thresholds, held_out
+from nrray.train.window_store import WindowSet
 
 Scores = NDArray[np.float32]
 _CAPTION_TOKENS = 64
@@ -37,13 +37,13 @@ _MOVES = {"ventilation", "bag_tested", "suction", "tube_waved", "stimulation", "
 class Parts:
     """The windows of one split."""
 
-    train: FeatureSet
-    validation: FeatureSet
-    test: FeatureSet
+    train: WindowSet
+    validation: WindowSet
+    test: WindowSet
 
 
 def measured_windows(
-    windows: FeatureSet, scores: Scores, *, thresholds: NDArray[np.float32], label_set: LabelSet
+    windows: WindowSet, scores: Scores, *, thresholds: NDArray[np.float32], label_set: LabelSet
 ) -> HeldOut:
     """Agreement after thresholds and rules; the macro leaves out what is nearly always there."""
     claimed = apply_rules(scores >= thresholds, scores=scores, thresholds=thresholds, label_set=label_set)
@@ -53,19 +53,17 @@ def measured_windows(
     )
 
 
-def changed_windows(windows: FeatureSet, vlm: TrainableVlm, sampling: Sampling) -> dict[str, FeatureSet]:
+def changed_windows(windows: WindowSet) -> dict[str, WindowSet]:
     """The same windows, with frames in another order, or without anything to see."""
     random = np.random.default_rng(0)
-    grey = np.full((1, sampling.frame_height_px, sampling.frame_width_px, 3), 127, dtype=np.uint8)
+    grey = torch.full((1, *windows.pixels.shape[1:]), 127, dtype=torch.uint8, device=windows.pixels.device)
     middle = windows.window_frames[:, [windows.window_frames.shape[1] // 2]]
     return {
         "as filmed": windows,
         "shuffled": replace(windows, window_frames=random.permuted(windows.window_frames, axis=1)),
         "reversed": replace(windows, window_frames=windows.window_frames[:, ::-1]),
         "one frame repeated": replace(windows, window_frames=np.repeat(middle, windows.window_frames.shape[1], axis=1)),
-        "blank": replace(
-            windows, features=trunk_encoder(vlm)(grey), window_frames=np.zeros_like(windows.window_frames)
-        ),
+        "blank": replace(windows, pixels=grey, window_frames=np.zeros_like(windows.window_frames)),
     }
 
 
@@ -80,7 +78,7 @@ def single_frame_f1(
 ) -> dict[str, float | None]:
     """The same network, recipe and windows, but of each window only the middle frame. Trains `vlm`."""
 
-    def middle(windows: FeatureSet) -> FeatureSet:
+    def middle(windows: WindowSet) -> WindowSet:
         return replace(windows, window_frames=windows.window_frames[:, [windows.window_frames.shape[1] // 2]])
 
     dialogues = Dialogues(vlm, sampling, label_set, num_frames=1)
@@ -117,18 +115,17 @@ def head_seeds_f1(
     return results
 
 
-def pooled_states(vlm: TrainableVlm, windows: FeatureSet, *, prompt_ids: NDArray[np.int64]) -> torch.Tensor:
+def pooled_states(vlm: TrainableVlm, windows: WindowSet, *, prompt_ids: NDArray[np.int64]) -> torch.Tensor:
     """(W, D) what the head reads of each window."""
     found = []
     with torch.inference_mode():
-        for features, size in _batches(windows):
-            states = window_states(vlm, features, token_ids=torch.from_numpy(prompt_ids).expand(size, -1))
-            found.append(pooled(states, vlm.pooling))
+        for frames, token_ids in _batches(vlm, windows, prompt_ids):
+            found.append(pooled(window_states(vlm, frames, token_ids=token_ids), vlm.pooling).cpu())
     return torch.cat(found).clone()
 
 
 def answers_f1(
-    vlm: TrainableVlm, windows: FeatureSet, *, sampling: Sampling, label_set: LabelSet
+    vlm: TrainableVlm, windows: WindowSet, *, sampling: Sampling, label_set: LabelSet
 ) -> dict[str, float | None]:
     """F1 of yes against no in words, by the first token of the answer; one question per activity, no rules."""
     tokenizer = vlm.processor.tokenizer
@@ -143,10 +140,10 @@ def answers_f1(
         )
         column_said = []
         with torch.inference_mode():
-            for features, size in _batches(windows):
-                states = window_states(vlm, features, token_ids=torch.from_numpy(prompt_ids).expand(size, -1))
+            for frames, token_ids in _batches(vlm, windows, prompt_ids):
+                states = window_states(vlm, frames, token_ids=token_ids)
                 logits = vlm.model.lm_head(states.hidden[:, -1])
-                column_said.append((logits[:, yes] > logits[:, no]).numpy())
+                column_said.append((logits[:, yes] > logits[:, no]).cpu().numpy())
         said[:, column] = np.concatenate(column_said)
     visible = label_set.rules.requires_visible
     return f1_of(
@@ -154,17 +151,17 @@ def answers_f1(
     )
 
 
-def captions_of(vlm: TrainableVlm, windows: FeatureSet, *, sampling: Sampling) -> list[str]:
+def captions_of(vlm: TrainableVlm, windows: WindowSet, *, sampling: Sampling) -> list[str]:
     """Greedy captions."""
     num_frames = windows.window_frames.shape[1]
     prompt_ids = window_prompt_ids(vlm, sampling, num_frames=num_frames, question=CAPTION_PROMPT)
     captions: list[str] = []
     with torch.inference_mode():
-        for features, size in _batches(windows):
-            embeds = window_embeds(vlm, features, torch.from_numpy(prompt_ids).expand(size, -1))
+        for frames, token_ids in _batches(vlm, windows, prompt_ids):
+            embeds = window_embeds(vlm, frames, token_ids)
             generated = vlm.model.generate(
                 inputs_embeds=embeds,
-                attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long),
+                attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device),
                 max_new_tokens=_CAPTION_TOKENS,
                 do_sample=False,
             )
@@ -203,7 +200,9 @@ def _kappa(ours: NDArray[np.str_], theirs: NDArray[np.str_]) -> dict[str, float]
     return {"right": right, "chance": chance, "kappa": (right - chance) / (1 - chance) if chance < 1 else 0.0}
 
 
-def _batches(windows: FeatureSet, batch_windows: int = 64):
+def _batches(vlm: TrainableVlm, windows: WindowSet, prompt_ids: NDArray[np.int64], batch_windows: int = 64):
+    """Frames and tokens of all windows, in order."""
+    tokens = torch.from_numpy(prompt_ids).to(vlm.device)
     for start in range(0, len(windows.targets), batch_windows):
         rows = np.arange(start, min(start + batch_windows, len(windows.targets)))
-        yield batch_features(windows, rows, mirrored=np.zeros(len(rows), dtype=bool)), len(rows)
+        yield window_frames(windows, rows, device=vlm.device), tokens.expand(len(rows), -1)

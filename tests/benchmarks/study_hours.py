@@ -108,8 +108,9 @@ def measured(arguments: list[str], *, log: Path) -> dict[str, Any]:
 
 def agreement(folder: Path) -> list[dict[str, Any]]:
     """Precision, recall and F1 of every activity against the simulation's truth."""
-    from nrray.labels import read_label_set
     from nrray.pipelines.compare_truth import compared_with_truth
+
+    from nrray.labels import read_label_set
     from nrray.storage import Folder
 
     manifest = Folder(str(folder / "scan")).read_table("manifest.parquet")

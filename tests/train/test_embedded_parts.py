@@ -4,7 +4,7 @@ import torch
 
 from nrray.errors import ModelError
 from nrray.labels import read_label_set
-from nrray.models import Artefact, ModelConfig, Pooling, load_labeler
+from nrray.models import Artefact, ModelConfig, load_labeler
 from nrray.models.artefact import trained_labels
 from nrray.models.measure import synthetic_frames
 from nrray.sampling import Sampling
@@ -17,8 +17,8 @@ from nrray.train.embedded import (
     trained_tokenizer,
     window_prompt_ids,
 )
-from nrray.train.features import FeatureSet, trunk_encoder
 from nrray.train.recipe import window_scores
+from nrray.train.window_store import WindowSet
 
 LABELS = read_label_set()
 SMALL = Sampling(frames_per_second=1.0, window_seconds=3.0, stride_seconds=1.0, frame_width_px=64, frame_height_px=64)
@@ -46,9 +46,11 @@ def test_a_tower_file_of_another_network_is_refused(vlm, tmp_path):
 
 def test_trunk_and_depthwise_kernels_are_frozen_and_all_else_is_trained(vlm):
     frozen = {name for name, parameter in vlm.model.named_parameters() if not parameter.requires_grad}
-    trunk = {id(parameter) for parameter in vlm.trunk.parameters()}
-    depthwise = {name for name, _ in vlm.model.named_parameters() if name.endswith("conv_dw.weight")}
-    assert frozen == {name for name, p in vlm.model.named_parameters() if id(p) in trunk} | depthwise
+    tower = "model.vision_tower.timm_model."
+    trunk = (f"{tower}conv_stem", f"{tower}bn1", *(f"{tower}blocks.{i}." for i in range(5)))
+    expected = {n for n, _ in vlm.model.named_parameters() if n.startswith(trunk) or n.endswith("conv_dw.weight")}
+    assert frozen == expected
+    assert not any(parameter.requires_grad for parameter in vlm.trunk.parameters())
 
 
 def test_the_tokenizer_knows_yes_and_no_and_gives_text_back():
@@ -62,7 +64,7 @@ def test_a_prompt_holds_every_frame_s_tokens(vlm):
     assert (ids == vlm.model.config.image_token_id).sum() == 3 * tokens_per_frame(SMALL) == 12
 
 
-def test_a_saved_model_scores_as_stored_features_do(vlm, tmp_path):
+def test_a_saved_model_scores_as_the_trained_one_does(vlm, tmp_path):
     unit = synthetic_frames(SMALL, num_windows=4)
     artefact = Artefact(
         schema_version=1,
@@ -70,18 +72,18 @@ def test_a_saved_model_scores_as_stored_features_do(vlm, tmp_path):
         labels=trained_labels(LABELS),
         sampling=SMALL,
         prompt=PROMPT,
-        pooling=Pooling.MEAN_FRAMES,
+        pooling=vlm.pooling,
         thresholds=dict.fromkeys(LABELS.names, 0.5),
     )
     save_vlm(vlm, tmp_path, artefact=artefact, dtype=torch.float16)
     vlm.model.float()
-    windows = FeatureSet(
-        features=trunk_encoder(vlm)(unit.pixels),
+    windows = WindowSet(
+        pixels=torch.from_numpy(unit.pixels),
         window_frames=unit.window_frames.astype(np.int64),
         targets=np.zeros((4, 4), dtype=bool),
         cases=np.zeros(4, dtype=np.int64),
         captions=np.full(4, "A hand rubs."),
     )
-    stored = window_scores(vlm, windows, prompt_ids=window_prompt_ids(vlm, SMALL, num_frames=3))
+    trained = window_scores(vlm, windows, prompt_ids=window_prompt_ids(vlm, SMALL, num_frames=3))
     labelled = load_labeler(ModelConfig(path=str(tmp_path)), LABELS).label(unit).scores
-    np.testing.assert_allclose(labelled, stored, atol=2e-3)
+    np.testing.assert_allclose(labelled, trained, atol=2e-3)

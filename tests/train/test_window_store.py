@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nrray.errors import DataError
-from nrray.train.features import LabelledFrames, case_subset, open_features, write_features
+from nrray.train.window_store import LabelledFrames, case_subset, open_windows, write_windows
 from nrray.types import Frames
 
 
@@ -21,27 +21,21 @@ def stretch(case, *, num_frames, fill):
     return LabelledFrames(case=case, frames=frames, targets=targets, captions=[f"case {case}"] * len(targets))
 
 
-def mean_colour(pixels):
-    return pixels.mean(axis=(1, 2)).astype(np.float16)[:, None]  # (N, 1 token, 3 channels)
-
-
 @pytest.fixture
 def windows(tmp_path):
-    return write_features(
-        [stretch(0, num_frames=5, fill=10), stretch(1, num_frames=4, fill=20)], tmp_path, encode=mean_colour
-    )
+    return write_windows([stretch(0, num_frames=5, fill=10), stretch(1, num_frames=4, fill=20)], tmp_path)
 
 
 def test_every_frame_is_stored_once_and_windows_point_at_their_own(windows):
-    assert windows.features.shape == (9, 1, 3)
+    assert windows.pixels.shape == (9, 4, 4, 3)
     assert windows.window_frames.tolist() == [[0, 1], [1, 2], [2, 3], [3, 4], [5, 6], [6, 7], [7, 8]]
-    assert windows.features[windows.window_frames[4]][:, 0, 0].tolist() == [20, 20]
+    assert windows.batch(np.array([4])).unique().tolist() == [20]
     assert windows.cases.tolist() == [0, 0, 0, 0, 1, 1, 1]
 
 
 def test_a_finished_store_opens_again(windows, tmp_path):
-    again = open_features(tmp_path)
-    np.testing.assert_array_equal(again.features, windows.features)
+    again = open_windows(tmp_path)
+    np.testing.assert_array_equal(again.pixels, windows.pixels)
     np.testing.assert_array_equal(again.targets, windows.targets)
 
 
@@ -52,6 +46,6 @@ def test_a_subset_holds_its_cases_and_every_nth_window_of_each(windows):
 
 def test_a_store_without_windows_or_without_an_index_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no labelled frames"):
-        write_features([], tmp_path / "none", encode=mean_colour)
-    with pytest.raises(DataError, match="expected a finished feature store"):
-        open_features(tmp_path / "none")
+        write_windows([], tmp_path / "none")
+    with pytest.raises(DataError, match="expected a finished window store"):
+        open_windows(tmp_path / "none")

@@ -1,0 +1,76 @@
+"""Random changes of a window's pixels that change nothing of what is done in it: mirror, turn, zoom, shift, colour, light,
+sharpness, noise. All frames of a window are changed alike, so that only the newborn's and the people's motion remains.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from nrray.config import Section
+
+Drawn = Callable[..., torch.Tensor]
+"""(limit, *shape) to (B, *shape) values between -limit and limit, on the frames' device."""
+
+_GREY = torch.tensor([0.299, 0.587, 0.114])  # BT.601 luma
+
+
+class AugmentConfig(Section):
+    """How far windows are changed; every amount is drawn evenly between its two ends."""
+
+    flip_fraction: float = Field(default=0.5, ge=0, le=1, description="share of windows that are mirrored")
+    max_turn_degrees: float = Field(default=20.0, ge=0, description="either way")
+    max_zoom: float = Field(default=0.25, ge=0, description="in or out, natural logarithm of the factor")
+    max_shift: float = Field(default=0.12, ge=0, description="either way, as a share of the frame's side")
+    max_hue_degrees: float = Field(default=180.0, ge=0, description="either way")
+    max_gain: float = Field(default=0.35, ge=0, description="of saturation, contrast and each colour, relative")
+    max_light: float = Field(default=0.1, ge=0, description="added to all pixels, as a share of white")
+    max_sharpness: float = Field(default=0.8, ge=0, description="from blurred (-) to sharpened (+)")
+    max_noise: float = Field(default=0.03, ge=0, description="standard deviation of every pixel, as a share of white")
+
+
+def augmented(pixels: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> torch.Tensor:
+    """(B, F, 3, H, W) float32 frames in [0, 1] to the same, changed by amounts that `rng` draws for each window."""
+    batch, num_frames, _, height, width = pixels.shape
+    device = pixels.device
+
+    def drawn(limit: float, *shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.uniform(-limit, limit, (batch, *shape)).astype(np.float32)).to(device)
+
+    frames = pixels.flatten(1, 2)  # a window's frames are channels of one picture: they share one grid
+    views = _views(drawn, config, flips=rng.random(batch) < config.flip_fraction)
+    grid = torch.nn.functional.affine_grid(views, [batch, 3, height, width], align_corners=False)
+    frames = torch.nn.functional.grid_sample(frames, grid, padding_mode="border", align_corners=False)
+    blurred = torch.nn.functional.avg_pool2d(frames, 3, stride=1, padding=1, count_include_pad=False)
+    frames = torch.lerp(blurred, frames, 1 + drawn(config.max_sharpness, 1, 1, 1))
+    contrast = 1 + drawn(config.max_gain, 1, 1, 1)
+    offset = 0.5 * (1 - contrast) + drawn(config.max_light, 1, 1, 1)  # contrast is about mid-grey
+    colours = contrast * _colours(drawn, config)[:, None]  # (B, 1, 3, 3)
+    changed = colours @ frames.view(batch, num_frames, 3, -1) + offset
+    changed += drawn(config.max_noise, 1, 1, 1) * torch.randn_like(changed)
+    return changed.clamp_(0, 1).view(pixels.shape)
+
+
+def _views(drawn: Drawn, config: AugmentConfig, *, flips: NDArray[np.bool_]) -> torch.Tensor:
+    """(B, 2, 3) where each output pixel is looked up."""
+    turn = torch.deg2rad(drawn(config.max_turn_degrees))
+    zoom = torch.exp(drawn(config.max_zoom))
+    mirror = torch.where(torch.from_numpy(flips).to(turn.device), -1.0, 1.0)
+    cosine, sine = zoom * torch.cos(turn), zoom * torch.sin(turn)
+    linear = torch.stack([torch.stack([mirror * cosine, -sine], 1), torch.stack([mirror * sine, cosine], 1)], 1)
+    shift = 2 * drawn(config.max_shift, 2, 1)  # the grid goes from -1 to 1
+    return torch.cat([linear, shift], dim=2)
+
+
+def _colours(drawn: Drawn, config: AugmentConfig) -> torch.Tensor:
+    """(B, 3, 3) matrices: a turn of the hue around grey, saturation, and a gain of each colour."""
+    hue = torch.deg2rad(drawn(config.max_hue_degrees, 1, 1))
+    saturation = 1 + drawn(config.max_gain, 1, 1)
+    identity = torch.eye(3, device=hue.device)
+    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=hue.device) / 3**0.5
+    # Rodrigues' rotation around the grey axis (1, 1, 1) / sqrt(3)
+    turned = torch.cos(hue) * identity + torch.sin(hue) * cross + (1 - torch.cos(hue)) / 3
+    grey = _GREY.to(hue.device).expand(3, 3)
+    return (1 + drawn(config.max_gain, 3, 1)) * (saturation * turned + (1 - saturation) * grey @ turned)

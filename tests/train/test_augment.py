@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+
+from nrray.train.augment import AugmentConfig, augmented
+
+NOTHING = AugmentConfig(
+    flip_fraction=0, max_turn_degrees=0, max_zoom=0, max_shift=0, max_hue_degrees=0, max_gain=0, max_light=0,
+    max_sharpness=0, max_noise=0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def frames():
+    """Three windows of two frames, smooth enough to be turned and shifted."""
+    coarse = torch.rand(6, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.interpolate(coarse, size=(32, 32), mode="bilinear").unflatten(0, (3, 2))
+
+
+def changed(frames, **amounts):
+    return augmented(frames, NOTHING.model_copy(update=amounts), np.random.default_rng(1))
+
+
+def test_nothing_asked_changes_nothing(frames):
+    torch.testing.assert_close(changed(frames), frames, atol=1e-5, rtol=0)
+
+
+def test_a_mirrored_window_is_mirrored_in_every_frame(frames):
+    torch.testing.assert_close(changed(frames, flip_fraction=1), frames.flip(-1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [
+        {"flip_fraction": 0.5},
+        {"max_turn_degrees": 20},
+        {"max_zoom": 0.3},
+        {"max_shift": 0.2},
+        {"max_hue_degrees": 180},
+        {"max_gain": 0.3},
+        {"max_light": 0.2},
+        {"max_sharpness": 0.8},
+    ],
+)
+def test_all_frames_of_a_window_change_alike_and_windows_differently(frames, amounts):
+    still = frames[:1, :1].expand(6, 2, -1, -1, -1)  # what does not move must not begin to
+    found = changed(still, **amounts)
+    torch.testing.assert_close(found[:, 0], found[:, 1])
+    assert len({tuple(window.flatten()[:999].tolist()) for window in found[:, 0]}) > 1
+    assert 0 <= found.min() <= found.max() <= 1
+
+
+def test_a_turned_hue_keeps_grey_grey(frames):
+    grey = frames.mean(dim=2, keepdim=True).expand_as(frames)
+    torch.testing.assert_close(changed(grey, max_hue_degrees=180), grey, atol=1e-5, rtol=0)
+    assert (changed(frames, max_hue_degrees=180) - frames).abs().max() > 0.05
+
+
+def test_a_shift_moves_as_far_as_it_says():
+    picture = torch.zeros(1, 1, 3, 40, 40)
+    picture[..., 20, 20] = 1
+    found = changed(picture, max_shift=0.1)
+    centre = (found[0, 0, 0] * torch.arange(40)).sum() / found[0, 0, 0].sum()  # column
+    assert 0.1 < abs(float(centre) - 20) <= 4
