@@ -21,7 +21,6 @@ class CardFacts:
     """All that the card says and that is not in the artefact or the recipe."""
 
     command: str
-    start: str | None  # the command of the run that it went on from
     tower_source: str
     data: str  # one paragraph: what the scenes are and how they became frames
     train_cases: int
@@ -78,7 +77,7 @@ tags: [video-classification, multi-label, simulated-data, nrray]
 A small vision-language model that ships inside `nrray`, so that every command runs on a fresh machine with no download.
 It is a standard `FastVlmForConditionalGeneration` of transformers with a linear head, loaded by the same code as a
 checkpoint of billions of parameters. Written by `{facts.command}`; no figure below was typed by hand.
-{_start(facts)}
+
 | | |
 |---|---|
 | activities | {", ".join(artefact.labels.activities)} |
@@ -89,14 +88,6 @@ checkpoint of billions of parameters. Written by `{facts.command}`; no figure be
 | arithmetic | {facts.flops_per_window / 1e9:.2f} GFLOP for a window alone, \
 {facts.flops_per_shared_window / 1e9:.2f} where overlapping windows share frames |
 | speed | {facts.windows_per_second:.1f} windows/s on {facts.processor} |
-"""
-
-
-def _start(facts: CardFacts) -> str:
-    if facts.start is None:
-        return ""
-    return f"""It went on from the model, START, that `{facts.start}` writes, but for the head; what is said below of
-training is of the second run.
 """
 
 

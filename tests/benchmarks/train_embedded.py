@@ -34,7 +34,6 @@ from embedded_measures import (
     measured_windows,
     single_frame_f1,
 )
-from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from nrray.labels import LabelSet, read_label_set
 from nrray.models import Artefact, Device, ModelConfig, Pooling, measure_labeler
@@ -78,9 +77,7 @@ def main() -> None:
     untrained_vlm = functools.partial(
         untrained, work, label_set=label_set, sampling=sampling, seed=arguments.seed, pooling=arguments.pooling
     )
-    vlm = untrained_vlm()
-    start = start_from(arguments.start, vlm) if arguments.start else None
-    vlm.to(device)
+    vlm = untrained_vlm().to(device)
 
     train_cases, validation_cases, test_cases = split_cases(simulation)
     every = sampling.frames_per_stride  # measured at the stride of a real run
@@ -117,17 +114,13 @@ def main() -> None:
 
     needs = needs_of(vlm, parts, thresholds=thresholds, sampling=sampling, label_set=label_set)
     print(json.dumps(needs, indent=1), flush=True)
-    single = untrained_vlm()
-    if arguments.start:
-        start_from(arguments.start, single)
-    single.to(device)
+    single = untrained_vlm().to(device)
     needs["one frame, trained so"] = single_frame_f1(single, parts, recipe, sampling=sampling, label_set=label_set)
     (arguments.out.parent / f"{arguments.out.name}.figures.json").write_text(json.dumps(needs, indent=1) + "\n")
     on_cpu = ModelConfig(path=str(arguments.out), device=Device.CPU, num_threads=arguments.threads)
     measured = measure_labeler(on_cpu, label_set)
     facts = CardFacts(
         command=command_line(arguments),
-        start=start,
         tower_source=TOWER_SOURCE,
         data=data_paragraph(simulation, sampling),
         train_cases=len(train_cases) - 1,  # the blank ones are no case
@@ -169,16 +162,6 @@ def untrained(work: Path, *, label_set: LabelSet, sampling: Sampling, seed: int,
     )
 
 
-def start_from(folder: Path, vlm: TrainableVlm) -> str:
-    """Give `vlm` the weights of a model that an earlier run left, but not its head; returns that run's command."""
-    started = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
-    if AutoTokenizer.from_pretrained(folder).get_vocab() != vlm.processor.tokenizer.get_vocab():
-        raise SystemExit(f"--start {folder}: found another vocabulary, expected that of this recipe.")
-    vlm.model.load_state_dict(started.state_dict())
-    card = (folder / "model_card.md").read_text(encoding="utf-8")
-    return card.partition("Written by `")[2].partition("`")[0]
-
-
 def needs_of(
     vlm: TrainableVlm, parts: Parts, *, thresholds: Any, sampling: Sampling, label_set: LabelSet
 ) -> dict[str, Any]:
@@ -216,7 +199,6 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1600, help="optimizer steps")
     parser.add_argument("--batch-windows", type=int, default=32)
     parser.add_argument("--pooling", type=Pooling, choices=list(Pooling), default=POOLING)
-    parser.add_argument("--start", type=Path, help="a model of an earlier run to go on from, its head excepted")
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
@@ -224,8 +206,7 @@ def parsed_arguments() -> argparse.Namespace:
 
 def command_line(arguments: argparse.Namespace) -> str:
     """What makes the model again; where it was left says nothing."""
-    given = {name: getattr(value, "value", value) for name, value in vars(arguments).items() if name != "out" and value}
-    given |= {"start": "START"} if arguments.start else {}
+    given = {name: getattr(value, "value", value) for name, value in vars(arguments).items() if name != "out"}
     options = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
     return " ".join(["python tests/benchmarks/train_embedded.py --out DIR", *options])
 
