@@ -15,6 +15,7 @@ from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.config import EMBEDDED
+from nrray.models.pictures import Pictures
 from nrray.sampling import Sampling
 
 ARTEFACT_FILE = "nrray.json"
@@ -54,6 +55,7 @@ class Artefact(Section):
     labels: TrainedLabels
     sampling: Sampling
     prompt: str = Field(description="the text of the user's turn, after the frames")
+    pictures: Pictures = Field(default=Pictures.FRAMES, description="how the frames of a window become pictures")
     pooling: Pooling
     thresholds: dict[str, float] = Field(description="a score at or above is present; one per activity")
 

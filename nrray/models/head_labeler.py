@@ -16,6 +16,7 @@ from nrray.models.checkpoint import checkpoint_info, load_checkpoint
 from nrray.models.config import ModelConfig
 from nrray.models.families import HiddenStates, family_of
 from nrray.models.labeler import ModelInfo, ModelKind
+from nrray.models.pictures import pictured
 from nrray.models.rules import states_from_scores
 from nrray.types import Frames, WindowLabels
 
@@ -51,7 +52,7 @@ class HeadLabeler:
     def label(self, frames: Frames) -> WindowLabels:
         """Scores and PRESENT or ABSENT of all windows. Raises ModelError, LabelMemoryError."""
         check_frames(self._artefact, frames)
-        scores = self._scores(frames)
+        scores = self._scores(pictured(frames, self._artefact.pictures))
         states = states_from_scores(scores, thresholds=self._thresholds, label_set=self._label_set)
         return WindowLabels(scores=scores, states=states, answers=None)
 
@@ -62,7 +63,7 @@ class HeadLabeler:
             forward = self._family.unit_forward(
                 frames,
                 question=self._artefact.prompt,
-                frames_per_second=self._artefact.sampling.frames_per_second,
+                frames_per_second=frames.frames_per_second,
                 micro_batch_windows=self._micro_batch_windows,
             )
             batches = micro_batched(

@@ -24,6 +24,7 @@ from nrray.labels import read_label_set
 from nrray.models import Device, ModelConfig, load_labeler, read_artefact, resolve_model_path
 from nrray.models.artefact import HEAD_FILE
 from nrray.models.config import EMBEDDED
+from nrray.models.pictures import pictured
 from nrray.pipelines.cluster import ray_session
 from nrray.plan import Packing, plan_units
 from nrray.sampling import Sampling, unit_samples_us, unit_window_samples, window_count, window_spans_us
@@ -118,7 +119,9 @@ class LabelWindows(LabelVideo):
         self._processor = AutoProcessor.from_pretrained(folder)
         head = load_file(folder / HEAD_FILE)
         self._weight, self._bias = head["weight"], head["bias"]
-        images: list[dict[str, str]] = [{"type": "image"}] * artefact.sampling.frames_per_window
+        self._pictures = artefact.pictures
+        num_pictures = len(artefact.pictures.rows(artefact.sampling.frames_per_window))
+        images: list[dict[str, str]] = [{"type": "image"}] * num_pictures
         content = [*images, {"type": "text", "text": artefact.prompt}]
         self._text = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
@@ -126,6 +129,7 @@ class LabelWindows(LabelVideo):
 
     def scores(self, frames: Frames) -> np.ndarray:
         """(W, A) scores."""
+        frames = pictured(frames, self._pictures)
         rows = []
         for used in frames.window_frames:
             inputs = self._processor(text=[self._text], images=[list(frames.pixels[used])], return_tensors="pt")

@@ -6,9 +6,14 @@ from typing import Any
 
 from nrray.labels import LabelSet
 from nrray.models.artefact import Artefact, Pooling
+from nrray.models.pictures import Pictures
 from nrray.train.recipe import RecipeConfig
 from nrray.train.thresholds import HeldOut
 
+_SHOWS = {
+    Pictures.FRAMES: "each a picture",
+    Pictures.LUMA_TRIPLETS: "luma of three at a time as the colours of one picture",
+}
 _READS = {
     Pooling.LAST: "the last token",
     Pooling.MEAN_FRAMES: "the mean of all frame tokens",
@@ -82,7 +87,7 @@ checkpoint of billions of parameters. Written by `{facts.command}`; no figure be
 |---|---|
 | activities | {", ".join(artefact.labels.activities)} |
 | input | {sampling.frames_per_window} frames of {sampling.frame_width_px}x{sampling.frame_height_px} px at \
-{sampling.frames_per_second:g} Hz ({sampling.window_seconds:g} s) |
+{sampling.frames_per_second:g} Hz ({sampling.window_seconds:g} s), {_SHOWS[artefact.pictures]} |
 | parameters | {facts.parameter_count:,} ({facts.trained_parameter_count:,} trained here) |
 | size on disk | {facts.folder_bytes / 1e6:.1f} MB |
 | arithmetic | {facts.flops_per_window / 1e9:.2f} GFLOP for a window alone, \

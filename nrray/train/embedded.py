@@ -27,12 +27,14 @@ from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.artefact import HEAD_FILE, Artefact, Pooling, write_artefact
 from nrray.models.folding import folded
+from nrray.models.pictures import Pictures
 from nrray.models.prompt_labeler import INSTRUCTION
 from nrray.sampling import Sampling
 
 PROMPT = "Which activities are going on?"
 CAPTION_PROMPT = "Describe what is seen."
 POOLING = Pooling.MOTION  # a language model this small learns to compare frames too slowly; the head does it
+PICTURES = Pictures.LUMA_TRIPLETS  # a small language model learns to compare frames too slowly; the tower sees motion
 TOWER = "tf_efficientnet_lite0"
 TOWER_STRIDE_PX = 32
 TOWER_CHANNELS = 1280
@@ -63,6 +65,7 @@ class TrainableVlm:
     model: Any  # FastVlmForConditionalGeneration
     processor: Any  # LlavaProcessor
     head: torch.nn.Linear
+    pictures: Pictures
     pooling: Pooling
     trunk: torch.nn.Module
     tail: torch.nn.Module
@@ -85,6 +88,7 @@ def embedded_vlm(
     captions: Sequence[str],
     sampling: Sampling,
     seed: int,
+    pictures: Pictures = PICTURES,
     pooling: Pooling = POOLING,
 ) -> TrainableVlm:
     """The embedded model before its training; the tower holds the weights in `tower_file`, the tokenizer knows the
@@ -106,6 +110,7 @@ def embedded_vlm(
         model=model,
         processor=processor_of(tokenizer, sampling),
         head=torch.nn.Linear(TEXT_WIDTH * pooling.width, len(label_set.names)),
+        pictures=pictures,
         pooling=pooling,
         trunk=folded(trunk, lambda module: module(example)).requires_grad_(False),
         tail=tail,
@@ -157,7 +162,7 @@ def window_prompt_ids(
 ) -> NDArray[np.int64]:
     """(L,) tokens of the whole prompt of a window of `num_frames`, laid out by the processor as in every later run."""
     size = (sampling.frame_height_px, sampling.frame_width_px, 3)
-    images = [np.zeros(size, dtype=np.uint8)] * num_frames
+    images = [np.zeros(size, dtype=np.uint8)] * len(vlm.pictures.rows(num_frames))
     content = [*[{"type": "image"}] * len(images), {"type": "text", "text": question}]
     text = vlm.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     ids: NDArray[np.int64] = vlm.processor(text=[text], images=[images], return_tensors="np")["input_ids"][0]

@@ -17,6 +17,7 @@ from pydantic import Field
 from nrray.config import Section
 from nrray.models.families import CPU_FRAMES_PER_FORWARD, HiddenStates
 from nrray.models.head_labeler import pooled
+from nrray.models.pictures import LUMA, Pictures
 from nrray.train.augment import AugmentConfig, augmented
 from nrray.train.dialogue import Dialogues, Spoken
 from nrray.train.embedded import PIXEL_MEAN, PIXEL_STD, TrainableVlm
@@ -133,7 +134,10 @@ def window_states(
     hidden = vlm.model.model.language_model(inputs_embeds=window_embeds(vlm, frames, token_ids), use_cache=False)
     attended = torch.ones_like(is_frame) if readable is None else readable
     return HiddenStates(
-        hidden=hidden.last_hidden_state, attended=attended, frame_tokens=is_frame, num_steps=frames.shape[1]
+        hidden=hidden.last_hidden_state,
+        attended=attended,
+        frame_tokens=is_frame,
+        num_steps=len(vlm.pictures.rows(frames.shape[1])),
     )
 
 
@@ -141,7 +145,8 @@ def window_embeds(vlm: TrainableVlm, frames: torch.Tensor, token_ids: torch.Tens
     """(B, L, D) embeddings of tokens, frames in their places."""
     model = vlm.model.model
     is_frame = token_ids == vlm.model.config.image_token_id
-    values = ((frames.flatten(0, 1) - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
+    pictures = composed(frames, vlm.pictures).flatten(0, 1)
+    values = ((pictures - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():  # a CPU is 2.5 times as fast on as many frames as its cache holds
         chunk = CPU_FRAMES_PER_FORWARD if values.device.type == "cpu" else len(values)
         features = torch.cat([vlm.trunk(part) for part in values.split(chunk)])
@@ -150,6 +155,14 @@ def window_embeds(vlm: TrainableVlm, frames: torch.Tensor, token_ids: torch.Tens
     text = model.get_input_embeddings()(token_ids)
     embeds: torch.Tensor = text.masked_scatter(is_frame.unsqueeze(-1), model.multi_modal_projector(tokens))
     return embeds
+
+
+def composed(frames: torch.Tensor, pictures: Pictures) -> torch.Tensor:
+    """(B, F, 3, H, W) frames to (B, P, 3, H, W) pictures, as `nrray.models.pictures` makes them of stored pixels."""
+    if pictures is Pictures.FRAMES:
+        return frames
+    luma = sum(share / 256 * frames[:, :, i] for i, share in enumerate(LUMA))  # (B, F, H, W)
+    return luma[:, torch.from_numpy(pictures.rows(frames.shape[1])).to(frames.device)]
 
 
 def head_logits(vlm: TrainableVlm, states: HiddenStates) -> torch.Tensor:

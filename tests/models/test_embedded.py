@@ -1,10 +1,13 @@
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
 from nrray.models import ModelConfig, load_labeler, measure_labeler, resolve_model_path
 from nrray.models.measure import synthetic_frames
 from nrray.sampling import Sampling
-from nrray.types import Frames
+from nrray.simulate import FrameRenderer, SimulateConfig, simulated_case
 
 
 @pytest.fixture(scope="module")
@@ -22,17 +25,18 @@ def test_it_is_small_enough_to_ship():
     assert not [file for file in files if file.suffix in {".bin", ".pt", ".pth", ".pkl"}]
 
 
-def test_scores_depend_on_the_pictures(labeler):
-    noise = synthetic_frames(labeler.info.sampling, num_windows=2)
-    blank = Frames(
-        pixels=np.full_like(noise.pixels, 127),
-        pts_us=noise.pts_us,
-        window_frames=noise.window_frames,
-        window_start_us=noise.window_start_us,
-        window_end_us=noise.window_end_us,
-        frames_per_second=noise.frames_per_second,
-    )
-    assert np.abs(labeler.label(noise).scores - labeler.label(blank).scores).max() > 0.01
+def test_it_sees_a_newborn_where_one_is_drawn_and_none_in_grey(labeler, label_set):
+    sampling = labeler.info.sampling
+    case = simulated_case(SimulateConfig(num_cases=1, seed=1, videos_per_case=1, appearance=("oak",)), 0)
+    camera = FrameRenderer(case, 0)
+    size = (sampling.frame_width_px, sampling.frame_height_px)
+    shown = synthetic_frames(sampling, num_windows=1)
+    for i, pixels in enumerate(shown.pixels):
+        pixels[:] = cv2.resize(camera.frame(case.course.arrival_s + 6 + i / 4), size, interpolation=cv2.INTER_AREA)
+    blank = replace(shown, pixels=np.full_like(shown.pixels, 127))
+    at = label_set.names.index("baby_visible")
+    assert labeler.label(shown).scores[0, at] > 0.9
+    assert labeler.label(blank).scores[0, at] < 0.1
 
 
 def test_the_same_frames_give_the_same_scores(labeler, label_set):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from nrray.labels import read_label_set
+from nrray.models.pictures import Pictures
 from nrray.models.prompt_labeler import INSTRUCTION
 from nrray.sampling import Sampling
 from nrray.train.dialogue import Dialogues
@@ -20,7 +21,7 @@ CAPTIONS = ("A hand rubs the trunk.", "A tube lies beside the head.")
 def told():
     """Two hundred questions and answers about two windows, as (question, answer, window)."""
     tokenizer = trained_tokenizer(LABELS, CAPTIONS)
-    vlm = SimpleNamespace(processor=processor_of(tokenizer, SMALL))
+    vlm = SimpleNamespace(processor=processor_of(tokenizer, SMALL), pictures=Pictures.FRAMES)
     windows = WindowSet(
         pixels=torch.zeros(3, 64, 64, 3, dtype=torch.uint8),
         window_frames=np.zeros((2, 3), dtype=np.int64),

@@ -6,6 +6,7 @@ import torch
 from transformers import FastVlmConfig, FastVlmForConditionalGeneration, LlamaConfig, TimmWrapperConfig
 
 from nrray.models import Pooling
+from nrray.models.pictures import Pictures
 from nrray.train.augment import AugmentConfig
 from nrray.train.dialogue import Spoken
 from nrray.train.embedded import TrainableVlm
@@ -60,6 +61,7 @@ def tiny_vlm(seed=0, pooling=Pooling.MEAN_FRAMES):
         model=model,
         processor=None,
         head=torch.nn.Linear(32 * pooling.width, 2),
+        pictures=Pictures.FRAMES,
         pooling=pooling,
         trunk=torch.nn.Identity(),
         tail=torch.nn.Conv2d(3, CHANNELS, kernel_size=8, stride=8),  # 2 x 2 tokens; a random tower shrinks all signal

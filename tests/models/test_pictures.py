@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import torch
+
+from nrray.models.measure import synthetic_frames
+from nrray.models.pictures import Pictures, pictured
+from nrray.sampling import Sampling
+from nrray.train.recipe import composed
+
+SAMPLING = Sampling(
+    frames_per_second=4.0, window_seconds=3.0, stride_seconds=1.0, frame_width_px=16, frame_height_px=16
+)
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "rows"),
+    [
+        (1, [[0, 0, 0]]),
+        (2, [[0, 1, 1]]),
+        (3, [[0, 1, 2]]),
+        (5, [[0, 1, 2], [2, 3, 4]]),
+        (6, [[0, 1, 2], [2, 3, 4]]),
+    ],
+)
+def test_a_picture_shows_three_frames_and_shares_one_with_the_next(num_frames, rows):
+    assert Pictures.LUMA_TRIPLETS.rows(num_frames).tolist() == rows
+
+
+def test_what_is_still_is_grey_and_what_moves_is_not():
+    unit = synthetic_frames(SAMPLING, num_windows=1)
+    unit.pixels[:] = unit.pixels[:1]
+    unit.pixels[1:, 3, 5] = 255 - unit.pixels[:1, 3, 5]
+    first = pictured(unit, Pictures.LUMA_TRIPLETS).pixels[0].astype(int)
+    coloured = np.argwhere(first.max(axis=-1) != first.min(axis=-1))
+    assert coloured.tolist() == [[3, 5]]
+
+
+def test_windows_share_their_pictures_and_each_has_its_own_frames():
+    unit = synthetic_frames(SAMPLING, num_windows=5)
+    shown = pictured(unit, Pictures.LUMA_TRIPLETS)
+    assert shown.window_frames.shape == (5, 5)
+    assert len(shown.pixels) == 5 + 4 * 2  # a stride of four frames brings two pictures
+    for window in range(5):
+        frames = unit.pixels[unit.window_frames[window]].astype(float)
+        luma = frames @ np.array([0.299, 0.587, 0.114])
+        expected = np.stack([luma[4 : 6 + 1][i] for i in range(3)], axis=-1)  # the third picture: frames 4, 5, 6
+        np.testing.assert_allclose(shown.pixels[shown.window_frames[window, 2]], expected, atol=1.5)
+    assert pictured(unit, Pictures.FRAMES) is unit
+
+
+@pytest.mark.parametrize("pictures", list(Pictures))
+def test_training_composes_what_labelling_composes(pictures):
+    unit = synthetic_frames(SAMPLING, num_windows=2)
+    shown = pictured(unit, pictures)
+    frames = torch.from_numpy(unit.pixels[unit.window_frames]).permute(0, 1, 4, 2, 3).float()
+    expected = torch.from_numpy(shown.pixels[shown.window_frames]).permute(0, 1, 4, 2, 3).float()
+    torch.testing.assert_close(composed(frames, pictures), expected, atol=1.0, rtol=0)  # stored luma is cut to a byte
