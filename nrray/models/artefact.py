@@ -29,14 +29,6 @@ class Pooling(str, Enum):
 
     LAST = "last"  # the last token: after the prompt, so it has seen frames and question
     MEAN_FRAMES = "mean_frames"  # the mean over all image or video tokens
-    MOTION = (
-        "motion"  # that mean, and how far each place's states change from step to step: mean and largest over places
-    )
-
-    @property
-    def width(self) -> int:
-        """How many times the hidden size a head reads."""
-        return 3 if self is Pooling.MOTION else 1
 
 
 class TrainedLabels(Section):

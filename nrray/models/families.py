@@ -24,13 +24,11 @@ CPU_FRAMES_PER_FORWARD = 16
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenStates:
-    """Of B windows: hidden (B, L, D) of the last layer; attended, frame_tokens (B, L) bool; num_steps is how many equal
-    blocks in time the frame tokens of a window come in."""
+    """Of B windows: hidden (B, L, D) of the last layer; attended, frame_tokens (B, L) bool."""
 
     hidden: torch.Tensor
     attended: torch.Tensor
     frame_tokens: torch.Tensor
-    num_steps: int
 
 
 UnitForward = Callable[[slice], HiddenStates]
@@ -165,9 +163,7 @@ class FrameWiseFamily(ImageFamily):
             embeds = text.expand(batch, -1, -1).masked_scatter(mask.unsqueeze(-1), picked.to(text.dtype))
             attended = torch.ones_like(mask)
             hidden = _last_hidden(checkpoint, {"inputs_embeds": embeds, "attention_mask": attended.long()})
-            return HiddenStates(
-                hidden=hidden, attended=attended, frame_tokens=mask, num_steps=frames.window_frames.shape[1]
-            )
+            return HiddenStates(hidden=hidden, attended=attended, frame_tokens=mask)
 
         return forward
 
@@ -207,7 +203,6 @@ def _plain_forward(
             hidden=_last_hidden(checkpoint, inputs),
             attended=inputs["attention_mask"].bool(),
             frame_tokens=_frame_tokens(checkpoint, inputs["input_ids"]),
-            num_steps=_num_steps(inputs, num_frames=frames.window_frames.shape[1]),
         )
 
     return forward
@@ -217,12 +212,6 @@ def _last_hidden(checkpoint: Checkpoint, inputs: Mapping[str, torch.Tensor]) -> 
     # The class without its vocabulary head: logits over 100,000 words would cost more than the hidden states.
     hidden: torch.Tensor = checkpoint.model.base_model(**inputs, use_cache=False).last_hidden_state
     return hidden
-
-
-def _num_steps(inputs: Mapping[str, torch.Tensor], *, num_frames: int) -> int:
-    """Some video processors merge consecutive frames and say so; all others keep a block of tokens for each."""
-    grid = inputs.get("video_grid_thw")
-    return num_frames if grid is None else int(grid[0, 0])
 
 
 def _frame_tokens(checkpoint: Checkpoint, input_ids: torch.Tensor) -> torch.Tensor:

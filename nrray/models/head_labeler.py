@@ -32,8 +32,7 @@ class HeadLabeler:
         self._micro_batch_windows = config.micro_batch_windows
         self._checkpoint = load_checkpoint(config)
         hidden_size = int(self._checkpoint.model.config.get_text_config().hidden_size)
-        num_inputs = hidden_size * self._artefact.pooling.width
-        self._head = load_head(folder, num_inputs=num_inputs, num_activities=len(label_set.names))
+        self._head = load_head(folder, num_inputs=hidden_size, num_activities=len(label_set.names))
         self._head.to(self._checkpoint.device)
         self._thresholds = np.array([self._artefact.thresholds[name] for name in label_set.names], dtype=np.float32)
         self._info = checkpoint_info(
@@ -76,30 +75,14 @@ class HeadLabeler:
 
 
 def pooled(states: HiddenStates, pooling: Pooling) -> torch.Tensor:
-    """(B, D) float32, or (B, 3 D) for `Pooling.MOTION`: what the head reads of each window. Raises ModelError where a
-    window's frame tokens do not come in equal blocks."""
+    """(B, D) float32: what the head reads of each window."""
     hidden = states.hidden.float()
-    if pooling is Pooling.MOTION:
-        return _motion(states, hidden)
     if pooling is Pooling.MEAN_FRAMES:
         weights = states.frame_tokens.float().unsqueeze(-1)
         return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1)
     positions = torch.arange(hidden.shape[1], device=hidden.device)
     last = (states.attended * positions).argmax(dim=1)
     return hidden[torch.arange(hidden.shape[0], device=hidden.device), last]
-
-
-def _motion(states: HiddenStates, hidden: torch.Tensor) -> torch.Tensor:
-    batch, num_steps = len(hidden), states.num_steps
-    counts = states.frame_tokens.sum(dim=1)
-    if bool((counts != counts[0]).any()) or int(counts[0]) % num_steps:
-        raise ModelError(
-            f"pooling: found windows of {sorted(set(counts.tolist()))} frame tokens in {num_steps} steps of time, expected "
-            f"as many in each step. This model's frames cannot be compared place by place; use another pooling."
-        )
-    steps = hidden[states.frame_tokens].view(batch, num_steps, -1, hidden.shape[-1])  # (B, T, places, D)
-    change = (steps[:, 1:] - steps[:, :-1]).abs().sum(dim=1) / max(1, num_steps - 1)
-    return torch.cat([steps.mean(dim=(1, 2)), change.mean(dim=1), change.amax(dim=1)], dim=1)
 
 
 def load_head(folder: Path, *, num_inputs: int, num_activities: int) -> torch.nn.Linear:

@@ -22,6 +22,12 @@ class Pictures(str, Enum):
     FRAMES = "frames"  # each is one
     LUMA_TRIPLETS = "luma_triplets"  # luma of frames 0, 1, 2 as red, green and blue, then of 2, 3, 4, and so on
 
+    @property
+    def channels(self) -> NDArray[np.float32]:
+        """(K, 3) what is kept of a frame's red, green and blue."""
+        kept = np.eye(3) if self is Pictures.FRAMES else np.array([LUMA]) / 256
+        return kept.astype(np.float32)
+
     def rows(self, num_frames: int) -> NDArray[np.int64]:
         """(P, 1) or (P, 3) which of a window's frames each picture shows. A window of one or two frames shows its last
         one again."""

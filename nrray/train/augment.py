@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nrray.config import Section
+from nrray.models.pictures import LUMA
 
 Drawn = Callable[..., torch.Tensor]
 """(limit, *shape) to (B, *shape) values between -limit and limit, on the frames' device."""
 
-_GREY = torch.tensor([0.299, 0.587, 0.114])  # BT.601 luma
+_GREY = torch.tensor(LUMA) / 256
 
 
 class AugmentConfig(Section):
@@ -31,26 +32,30 @@ class AugmentConfig(Section):
     max_noise: float = Field(default=0.03, ge=0, description="standard deviation of every pixel, as a share of white")
 
 
-def augmented(pixels: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> torch.Tensor:
-    """(B, F, 3, H, W) float32 frames in [0, 1] to the same, changed by amounts that `rng` draws for each window."""
+def augmented(
+    pixels: torch.Tensor, config: AugmentConfig, rng: np.random.Generator, *, channels: torch.Tensor
+) -> torch.Tensor:
+    """(B, F, 3, H, W) float32 frames in [0, 1] to (B, F, K, H, W), changed by amounts that `rng` draws for each window;
+    channels: (K, 3) what is kept of red, green and blue once colours have changed."""
     batch, num_frames, _, height, width = pixels.shape
-    device = pixels.device
+    device, num_channels = pixels.device, len(channels)
 
     def drawn(limit: float, *shape: int) -> torch.Tensor:
         return torch.from_numpy(rng.uniform(-limit, limit, (batch, *shape)).astype(np.float32)).to(device)
 
-    frames = pixels.flatten(1, 2)  # a window's frames are channels of one picture: they share one grid
+    contrast = 1 + drawn(config.max_gain, 1, 1)
+    offset = 0.5 * (1 - contrast) + drawn(config.max_light, 1, 1)  # contrast is about mid-grey
+    colours = channels @ (contrast * _colours(drawn, config))  # (B, K, 3)
+    kept = colours[:, None] @ pixels.flatten(3) + (offset * channels.sum(dim=1, keepdim=True))[:, None]
+    # Colours come first, so that the rest has fewer of them. A window's frames share one grid.
+    frames = kept.reshape(batch, num_frames * num_channels, height, width)
     views = _views(drawn, config, flips=rng.random(batch) < config.flip_fraction)
-    grid = torch.nn.functional.affine_grid(views, [batch, 3, height, width], align_corners=False)
+    grid = torch.nn.functional.affine_grid(views, [batch, 1, height, width], align_corners=False)
     frames = torch.nn.functional.grid_sample(frames, grid, padding_mode="border", align_corners=False)
     blurred = torch.nn.functional.avg_pool2d(frames, 3, stride=1, padding=1, count_include_pad=False)
-    frames = torch.lerp(blurred, frames, 1 + drawn(config.max_sharpness, 1, 1, 1))
-    contrast = 1 + drawn(config.max_gain, 1, 1, 1)
-    offset = 0.5 * (1 - contrast) + drawn(config.max_light, 1, 1, 1)  # contrast is about mid-grey
-    colours = contrast * _colours(drawn, config)[:, None]  # (B, 1, 3, 3)
-    changed = colours @ frames.view(batch, num_frames, 3, -1) + offset
+    changed = torch.lerp(blurred, frames, 1 + drawn(config.max_sharpness, 1, 1, 1))
     changed += drawn(config.max_noise, 1, 1, 1) * torch.randn_like(changed)
-    return changed.clamp_(0, 1).view(pixels.shape)
+    return changed.clamp_(0, 1).view(batch, num_frames, num_channels, height, width)
 
 
 def _views(drawn: Drawn, config: AugmentConfig, *, flips: NDArray[np.bool_]) -> torch.Tensor:

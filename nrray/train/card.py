@@ -17,7 +17,6 @@ _SHOWS = {
 _READS = {
     Pooling.LAST: "the last token",
     Pooling.MEAN_FRAMES: "the mean of all frame tokens",
-    Pooling.MOTION: "the mean of all frame tokens, and how far each place's states change from frame to frame",
 }
 
 

@@ -33,7 +33,7 @@ from nrray.sampling import Sampling
 
 PROMPT = "Which activities are going on?"
 CAPTION_PROMPT = "Describe what is seen."
-POOLING = Pooling.MOTION  # a language model this small learns to compare frames too slowly; the head does it
+POOLING = Pooling.MEAN_FRAMES
 PICTURES = Pictures.LUMA_TRIPLETS  # a small language model learns to compare frames too slowly; the tower sees motion
 TOWER = "tf_efficientnet_lite0"
 TOWER_STRIDE_PX = 32
@@ -109,7 +109,7 @@ def embedded_vlm(
     return TrainableVlm(
         model=model,
         processor=processor_of(tokenizer, sampling),
-        head=torch.nn.Linear(TEXT_WIDTH * pooling.width, len(label_set.names)),
+        head=torch.nn.Linear(TEXT_WIDTH, len(label_set.names)),
         pictures=pictures,
         pooling=pooling,
         trunk=folded(trunk, lambda module: module(example)).requires_grad_(False),

@@ -36,14 +36,14 @@ from embedded_measures import (
 )
 
 from nrray.labels import LabelSet, read_label_set
-from nrray.models import Artefact, Device, ModelConfig, Pooling, measure_labeler
+from nrray.models import Artefact, Device, ModelConfig, measure_labeler
 from nrray.models.artefact import ARTEFACT_SCHEMA_VERSION, trained_labels, write_artefact
 from nrray.models.pictures import Pictures
 from nrray.sampling import Sampling
 from nrray.simulate.captions import all_sentences
 from nrray.train.card import CardFacts, write_card
 from nrray.train.dialogue import Dialogues
-from nrray.train.embedded import PICTURES, POOLING, PROMPT, TrainableVlm, embedded_vlm, save_vlm, window_prompt_ids
+from nrray.train.embedded import PICTURES, PROMPT, TrainableVlm, embedded_vlm, save_vlm, window_prompt_ids
 from nrray.train.recipe import RecipeConfig, train_vlm, window_scores
 from nrray.train.thresholds import best_thresholds
 from nrray.train.window_store import case_subset
@@ -82,7 +82,6 @@ def main() -> None:
         sampling=sampling,
         seed=arguments.seed,
         pictures=arguments.pictures,
-        pooling=arguments.pooling,
     )
     vlm = untrained_vlm().to(device)
 
@@ -159,9 +158,7 @@ def main() -> None:
     print(f"{arguments.out}: the model. Copy it to nrray/models/embedded to ship it.")
 
 
-def untrained(
-    work: Path, *, label_set: LabelSet, sampling: Sampling, seed: int, pictures: Pictures, pooling: Pooling
-) -> TrainableVlm:
+def untrained(work: Path, *, label_set: LabelSet, sampling: Sampling, seed: int, pictures: Pictures) -> TrainableVlm:
     return embedded_vlm(
         tower_file=tower_file(work),
         label_set=label_set,
@@ -169,7 +166,6 @@ def untrained(
         sampling=sampling,
         seed=seed,
         pictures=pictures,
-        pooling=pooling,
     )
 
 
@@ -204,13 +200,12 @@ def parsed_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder that becomes the model")
     parser.add_argument(
-        "--cases", type=int, default=8000, help="simulated cases, of ten families in turn; seven of ten train"
+        "--cases", type=int, default=4000, help="simulated cases, of ten families in turn; seven of ten train"
     )
     parser.add_argument("--case-seconds", type=float, default=60.0)
-    parser.add_argument("--steps", type=int, default=1600, help="optimizer steps")
+    parser.add_argument("--steps", type=int, default=1000, help="optimizer steps")
     parser.add_argument("--batch-windows", type=int, default=32)
     parser.add_argument("--pictures", type=Pictures, choices=list(Pictures), default=PICTURES)
-    parser.add_argument("--pooling", type=Pooling, choices=list(Pooling), default=POOLING)
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()

@@ -141,7 +141,7 @@ def _add_head(
     folder: Path, *, label_set: LabelSet, sampling: Sampling, pooling: Pooling = Pooling.LAST, num_outputs: int = 4
 ) -> Path:
     generator = np.random.default_rng(0)
-    weight = torch.from_numpy(generator.normal(size=(num_outputs, HIDDEN_SIZE * pooling.width)).astype(np.float32))
+    weight = torch.from_numpy(generator.normal(size=(num_outputs, HIDDEN_SIZE)).astype(np.float32))
     save_file({"weight": weight, "bias": torch.zeros(num_outputs)}, folder / "head.safetensors")
     artefact = Artefact(
         schema_version=1,

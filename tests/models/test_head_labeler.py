@@ -8,7 +8,7 @@ import torch
 from nrray.errors import ModelError
 from nrray.models import ModelConfig, ModelKind, Pooling, check_sampling, load_labeler
 from nrray.models.checkpoint import load_checkpoint
-from nrray.models.families import FrameWiseFamily, HiddenStates, ImageFamily, VideoFamily, family_of
+from nrray.models.families import FrameWiseFamily, ImageFamily, VideoFamily, family_of
 from nrray.models.head_labeler import pooled
 from nrray.models.measure import synthetic_frames
 from nrray.sampling import Sampling
@@ -128,34 +128,3 @@ def test_a_run_may_change_the_stride_and_nothing_else(head_folder, label_set, sm
         check_sampling(
             Sampling.model_validate({"frame_width_px": 64, "frame_height_px": 64}), trained=info.sampling, name="x"
         )
-
-
-def test_motion_is_pooled_place_by_place():
-    hidden = torch.zeros(1, 8, 2)  # <s>, three steps of two places, the question
-    hidden[0, 1:7, 0] = torch.tensor([1.0, 5, 2, 5, 4, 5])  # the first place goes 1, 2, 4; the second stays
-    states = HiddenStates(
-        hidden=hidden,
-        attended=torch.ones(1, 8, dtype=torch.bool),
-        frame_tokens=torch.tensor([[False, *[True] * 6, False]]),
-        num_steps=3,
-    )
-    mean, change, largest = 22 / 6, 1.5 / 2, 1.5
-    expected = torch.tensor([[mean, 0, change, 0, largest, 0]])
-    torch.testing.assert_close(pooled(states, Pooling.MOTION), expected)
-    with pytest.raises(ModelError, match=r"found windows of \[6\] frame tokens in 4 steps"):
-        pooled(replace(states, num_steps=4), Pooling.MOTION)
-    still = pooled(replace(states, num_steps=1), Pooling.MOTION)  # one frame shows no motion
-    torch.testing.assert_close(still[:, 2:], torch.zeros(1, 4))
-
-
-@pytest.mark.parametrize("folder", ["image_folder", "video_folder"])
-def test_every_family_says_in_how_many_steps_its_frames_come(folder, request, small_sampling):
-    checkpoint = load_checkpoint(ModelConfig(path=str(request.getfixturevalue(folder))))
-    unit = synthetic_frames(small_sampling, num_windows=2)
-    with torch.inference_mode():
-        forward = family_of(checkpoint).unit_forward(
-            unit, question="Well?", frames_per_second=2.0, micro_batch_windows=2
-        )
-        states = forward(slice(0, 2))
-    assert states.num_steps == (6 if folder == "image_folder" else 3)  # two frames a step
-    assert pooled(states, Pooling.MOTION).shape == (2, 3 * states.hidden.shape[-1])

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,8 @@ import torch
 from nrray.models.measure import synthetic_frames
 from nrray.models.pictures import Pictures, pictured
 from nrray.sampling import Sampling
-from nrray.train.recipe import composed
+from nrray.train.recipe import window_pictures
+from nrray.train.window_store import WindowSet
 
 SAMPLING = Sampling(
     frames_per_second=4.0, window_seconds=3.0, stride_seconds=1.0, frame_width_px=16, frame_height_px=16
@@ -52,6 +55,13 @@ def test_windows_share_their_pictures_and_each_has_its_own_frames():
 def test_training_composes_what_labelling_composes(pictures):
     unit = synthetic_frames(SAMPLING, num_windows=2)
     shown = pictured(unit, pictures)
-    frames = torch.from_numpy(unit.pixels[unit.window_frames]).permute(0, 1, 4, 2, 3).float()
+    windows = WindowSet(
+        pixels=torch.from_numpy(unit.pixels),
+        window_frames=unit.window_frames.astype(np.int64),
+        targets=np.zeros((2, 1), dtype=bool),
+        cases=np.zeros(2, dtype=np.int64),
+        captions=np.full(2, ""),
+    )
+    vlm = SimpleNamespace(device=torch.device("cpu"), pictures=pictures)
     expected = torch.from_numpy(shown.pixels[shown.window_frames]).permute(0, 1, 4, 2, 3).float()
-    torch.testing.assert_close(composed(frames, pictures), expected, atol=1.0, rtol=0)  # stored luma is cut to a byte
+    torch.testing.assert_close(255 * window_pictures(vlm, windows, np.arange(2)), expected, atol=1e-4, rtol=0)

@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 import torch
 
+from nrray.models.pictures import Pictures
 from nrray.train.augment import AugmentConfig, augmented
 
 NOTHING = AugmentConfig(
     flip_fraction=0, max_turn_degrees=0, max_zoom=0, max_shift=0, max_hue_degrees=0, max_gain=0, max_light=0,
     max_sharpness=0, max_noise=0,
 )  # fmt: skip
+EVERY = torch.eye(3)
 
 
 @pytest.fixture
@@ -17,8 +19,8 @@ def frames():
     return torch.nn.functional.interpolate(coarse, size=(32, 32), mode="bilinear").unflatten(0, (3, 2))
 
 
-def changed(frames, **amounts):
-    return augmented(frames, NOTHING.model_copy(update=amounts), np.random.default_rng(1))
+def changed(frames, *, channels=EVERY, **amounts):
+    return augmented(frames, NOTHING.model_copy(update=amounts), np.random.default_rng(1), channels=channels)
 
 
 def test_nothing_asked_changes_nothing(frames):
@@ -48,6 +50,18 @@ def test_all_frames_of_a_window_change_alike_and_windows_differently(frames, amo
     torch.testing.assert_close(found[:, 0], found[:, 1])
     assert len({tuple(window.flatten()[:999].tolist()) for window in found[:, 0]}) > 1
     assert 0 <= found.min() <= found.max() <= 1
+
+
+def test_of_colours_only_what_is_asked_for_is_left_once_they_have_changed(frames):
+    amounts = {"flip_fraction": 0.5, "max_turn_degrees": 20, "max_hue_degrees": 60, "max_gain": 0.1, "max_light": 0.05}
+    frames = 0.4 + 0.2 * frames  # so that nothing is cut to black or white
+    luma = torch.from_numpy(Pictures.LUMA_TRIPLETS.channels)
+    found = changed(frames, channels=luma, **amounts)
+    assert found.shape == (3, 2, 1, 32, 32)
+    expected = (luma @ changed(frames, **amounts).flatten(3)).view(found.shape)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    unturned = changed(frames, channels=luma, **{**amounts, "max_hue_degrees": 0})
+    assert (found - unturned).abs().max() > 0.01  # hue shows in luma
 
 
 def test_a_turned_hue_keeps_grey_grey(frames):

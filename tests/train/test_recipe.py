@@ -15,7 +15,7 @@ from nrray.train.recipe import (
     one_cycle_share,
     positive_weights,
     train_vlm,
-    window_frames,
+    window_pictures,
     window_scores,
     window_states,
 )
@@ -60,7 +60,7 @@ def tiny_vlm(seed=0, pooling=Pooling.MEAN_FRAMES):
     return TrainableVlm(
         model=model,
         processor=None,
-        head=torch.nn.Linear(32 * pooling.width, 2),
+        head=torch.nn.Linear(32, 2),
         pictures=Pictures.FRAMES,
         pooling=pooling,
         trunk=torch.nn.Identity(),
@@ -102,9 +102,9 @@ def test_a_separable_set_is_learned(separable_windows, pooling):
 
 def test_answers_are_learned_beside_the_activities(separable_windows):
     vlm, _ = trained(separable_windows)
-    frames = window_frames(separable_windows, np.arange(120), device=vlm.device)
+    pictures = window_pictures(vlm, separable_windows, np.arange(120))
     with torch.inference_mode():
-        states = window_states(vlm, frames, token_ids=torch.from_numpy(PROMPT_IDS).expand(120, -1))
+        states = window_states(vlm, pictures, token_ids=torch.from_numpy(PROMPT_IDS).expand(120, -1))
         told = vlm.model.lm_head(states.hidden[:, -1]).argmax(dim=1)
     expected = np.where(separable_windows.targets[:, 0], ANSWERS[True], ANSWERS[False])
     assert (told.numpy() == expected).mean() > 0.95
