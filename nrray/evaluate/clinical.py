@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nrray.evaluate.resampling import Resamples, Value, resampled_quantiles, value_of
 from nrray.evaluate.source import Source
 from nrray.indicators import CaseIndicators, CaseTimeline, case_indicators
+from nrray.metrics.counts import divided
 from nrray.metrics.spans import Spans, intersection, spans_of, united
 from nrray.types import US_PER_SECOND, Case
 
@@ -19,10 +22,10 @@ class IndicatorSummary:
     unit: str
     num_cases: int
     num_known: int
-    median: float | None
+    median: Value
     lower_quartile: float | None
     upper_quartile: float | None
-    mean: float | None
+    mean: Value  # of a yes/no indicator the share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class IndicatorAgreement:
     unit: str
     num_pairs: int
     num_equal: int
-    bias: float | None
+    bias: Value
     lower_limit: float | None
     upper_limit: float | None
     pairs: tuple[tuple[str, float, float], ...]  # case, candidate, reference
@@ -60,6 +63,7 @@ def clinical(
     sidecar: Mapping[str, Case],
     cases: Sequence[str],
     merge_gap_seconds: float,
+    resamples: Resamples,
 ) -> Clinical:
     """Indicators of `cases` from each source, on what that source looked at; activities of several cameras are joined."""
     gap_us = round(merge_gap_seconds * US_PER_SECOND)
@@ -74,9 +78,9 @@ def clinical(
         merge_gap_seconds=merge_gap_seconds,
         candidate=ours,
         reference=theirs,
-        candidate_summary=summaries(ours),
-        reference_summary=summaries(theirs),
-        agreement=agreements(ours, theirs),
+        candidate_summary=summaries(ours, resamples),
+        reference_summary=summaries(theirs, resamples),
+        agreement=agreements(ours, theirs, resamples),
     )
 
 
@@ -113,12 +117,15 @@ def case_timelines(
     ]
 
 
-def summaries(cases: Sequence[CaseIndicators]) -> list[IndicatorSummary]:
+def summaries(cases: Sequence[CaseIndicators], resamples: Resamples) -> list[IndicatorSummary]:
     """Each indicator over all cases, in the order of the cases' own."""
     found = []
     for column in range(len(cases[0].indicators)) if cases else ():
         mine = [case.indicators[column] for case in cases]
-        known = np.array([indicator.value for indicator in mine if indicator.value is not None], np.float64)
+        values = np.array([np.nan if indicator.value is None else indicator.value for indicator in mine], np.float64)
+        is_known = np.isfinite(values)
+        known = values[is_known]
+        medians = resampled_quantiles(known, np.flatnonzero(is_known), resamples.weights, [0.5])[:, 0]
         lower, middle, upper = np.percentile(known, [25, 50, 75]).tolist() if len(known) else (None, None, None)
         found.append(
             IndicatorSummary(
@@ -126,28 +133,31 @@ def summaries(cases: Sequence[CaseIndicators]) -> list[IndicatorSummary]:
                 unit=mine[0].unit,
                 num_cases=len(mine),
                 num_known=len(known),
-                median=middle,
+                median=value_of(np.nan if middle is None else middle, medians),
                 lower_quartile=lower,
                 upper_quartile=upper,
-                mean=float(known.mean()) if len(known) else None,
+                mean=_mean(values, resamples),
             )
         )
     return found
 
 
-def agreements(candidate: Sequence[CaseIndicators], reference: Sequence[CaseIndicators]) -> list[IndicatorAgreement]:
+def agreements(
+    candidate: Sequence[CaseIndicators], reference: Sequence[CaseIndicators], resamples: Resamples
+) -> list[IndicatorAgreement]:
     """Bias and limits of agreement of every indicator."""
     found = []
     for column in range(len(candidate[0].indicators)) if candidate else ():
         pairs = []
-        for ours, theirs in zip(candidate, reference, strict=True):
+        by_case = np.full(len(candidate), np.nan)
+        for i, (ours, theirs) in enumerate(zip(candidate, reference, strict=True)):
             left, right = ours.indicators[column].value, theirs.indicators[column].value
             if left is not None and right is not None:
                 pairs.append((ours.case_id, left, right))
-        differences = np.array([left - right for _, left, right in pairs])
-        enough = len(pairs) >= 3
-        spread = 1.96 * float(differences.std(ddof=1)) if enough else None
-        bias = float(differences.mean()) if pairs else None
+                by_case[i] = left - right
+        bias = _mean(by_case, resamples)
+        spread = 1.96 * float(np.nanstd(by_case, ddof=1)) if len(pairs) >= 3 else None
+        limits = None if spread is None or bias.estimate is None else (bias.estimate - spread, bias.estimate + spread)
         found.append(
             IndicatorAgreement(
                 name=candidate[0].indicators[column].name,
@@ -155,12 +165,19 @@ def agreements(candidate: Sequence[CaseIndicators], reference: Sequence[CaseIndi
                 num_pairs=len(pairs),
                 num_equal=sum(left == right for _, left, right in pairs),
                 bias=bias,
-                lower_limit=None if spread is None or bias is None else bias - spread,
-                upper_limit=None if spread is None or bias is None else bias + spread,
+                lower_limit=limits[0] if limits else None,
+                upper_limit=limits[1] if limits else None,
                 pairs=tuple(pairs),
             )
         )
     return found
+
+
+def _mean(by_case: NDArray[np.float64], resamples: Resamples) -> Value:
+    """Mean of (C,) values over the cases that have one (not NaN), with its interval."""
+    known = np.isfinite(by_case)
+    resampled = divided(resamples.weights @ np.where(known, by_case, 0.0), resamples.weights @ known)
+    return value_of(float(divided(by_case[known].sum(), known.sum())), resampled)
 
 
 def _lists(spans: Spans, num_cases: int) -> list[list[tuple[int, int]]]:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from nrray.errors import DataError
 from nrray.evaluate.alignment import Alignment, aligned, common_paths, restricted
-from nrray.evaluate.measures import RATIOS, Measured, baseline_rows, macro_values, measured
+from nrray.evaluate.guesses import guess_rows
+from nrray.evaluate.measures import Measured, macro_values, measured
 from nrray.evaluate.resampling import Value, resamples_of, value_of
 from nrray.evaluate.source import Source
 from nrray.labels import Activity
@@ -41,7 +42,7 @@ class Comparison:
     values: dict[str, dict[str, Value]]
     differences: list[Difference]
     sentences: list[str]
-    baselines: dict[str, dict[str, float | None]]  # what no model would get; empty for metrics of segments
+    baselines: dict[str, dict[str, float | None]]  # what no model would get
     alpha: dict[str, float | None]  # Krippendorff's, of all sources and the reference, per activity
 
 
@@ -90,7 +91,7 @@ def compared(
             for difference in differences
             if difference.what == macro
         ],
-        baselines=_baselines(found[0], metric, kept, macro),
+        baselines=_baselines(alignments[0], found[0], metric, kept, macro),
         alpha={activity.name: _alpha(alignments, activity.name) for activity in activities},
     )
 
@@ -113,15 +114,14 @@ def sentence(difference: Difference, *, metric: str, num_cases: int) -> str:
     return f"No difference in {metric} between {first} and {second} may be claimed: {first} - {second} = {figures}."
 
 
-def _baselines(found: Measured, metric: str, kept: Sequence[int], macro: str) -> dict[str, dict[str, float | None]]:
+def _baselines(
+    alignment: Alignment, found: Measured, metric: str, kept: Sequence[int], macro: str
+) -> dict[str, dict[str, float | None]]:
     """Guess to macro and activities, on the first source's windows or on time, which all share."""
-    level, _, ratio = metric.partition(" ")
-    if level not in ("windows", "time") or ratio not in RATIOS:
-        return {}
-    by_activity = baseline_rows(found, level)
+    by_activity = guess_rows(alignment, found)
     rows: dict[str, dict[str, float | None]] = {}
     for guess in next(iter(by_activity.values())):
-        values = {name: by_activity[name][guess][ratio] for name in found.activities}
+        values = {name: by_activity[name][guess][metric] for name in found.activities}
         known = [value for i in kept if (value := values[found.activities[i]]) is not None]
         rows[guess] = {macro: sum(known) / len(known) if known else None, **values}
     return rows

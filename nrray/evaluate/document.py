@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from nrray.evaluate.alignment import Alignment
 from nrray.evaluate.clinical import Clinical
+from nrray.evaluate.guesses import guess_rows
 from nrray.evaluate.measures import (
     HOUR_US,
     Measured,
     Row,
-    baseline_rows,
     onset_summary,
     rows_of,
 )
-from nrray.evaluate.resampling import Resamples
+from nrray.evaluate.resampling import Resamples, value_of
 from nrray.metrics.agreement import krippendorff_alpha
 from nrray.metrics.counts import counts_of, mean_defined, ratios_of
 from nrray.metrics.scored import NUM_BINS, reliability_of
@@ -57,12 +57,12 @@ def evaluation_document(
         "activities": list(alignment.activities),
         "macro_leaves_out": list(without),
         "rows": [row_document(row) for row in rows],
-        "baselines": {level: baseline_rows(found, level) for level in ("windows", "time")},
+        "baselines": guess_rows(alignment, found),
         "alpha": alphas(alignment),
         "onset_errors": {name: row_document(row) for name, row in onset_summary(alignment, resamples).items()},
         "precision_recall": precision_recall_curves(alignment) if alignment.has_scores else {},
         "reliability": reliability_bins(found) if alignment.has_scores else {},
-        "instead": instead(alignment),
+        "instead": instead(alignment, resamples),
         "unparsed": dict(zip(alignment.activities, alignment.windows.num_unparsed.tolist(), strict=True)),
         "balanced": balanced,
         "clinical": None if clinical is None else clinical_document(clinical),
@@ -124,25 +124,33 @@ def reliability_bins(found: Measured) -> dict[str, list[Document]]:
     return result
 
 
-def instead(alignment: Alignment) -> dict[str, dict[str, dict[str, int]]]:
-    """Confusion by activity, in windows: what the reference has where an activity is claimed wrongly, and what the
-    candidate claims where it is missed. Windows may count under several activities."""
+def instead(alignment: Alignment, resamples: Resamples) -> dict[str, dict[str, Document]]:
+    """Confusion by activity, in windows, with intervals: what the reference has where an activity is claimed wrongly, and
+    what the candidate claims where it is missed. Windows may count under several activities."""
     windows = alignment.windows
-    table: dict[str, dict[str, dict[str, int]]] = {}
+    table: dict[str, dict[str, Document]] = {}
     for i, name in enumerate(alignment.activities):
         wrong = windows.candidate[:, i] & ~windows.reference[:, i] & windows.decided[:, i]
         missed = ~windows.candidate[:, i] & windows.reference[:, i] & windows.decided[:, i]
         table[name] = {
-            "claimed wrongly, there was": _there(windows.reference[wrong], alignment.activities, leaving=i),
-            "missed, it claimed": _there(windows.candidate[missed], alignment.activities, leaving=i),
+            "claimed wrongly, there was": _there(alignment, resamples, windows.reference, wrong, leaving=i),
+            "missed, it claimed": _there(alignment, resamples, windows.candidate, missed, leaving=i),
         }
     return table
 
 
-def _there(rows: NDArray[np.bool_], names: Sequence[str], *, leaving: int) -> dict[str, int]:
-    counts = {name: int(rows[:, i].sum()) for i, name in enumerate(names) if i != leaving}
-    counts["nothing else"] = int((~np.delete(rows, leaving, axis=1).any(axis=1)).sum())
-    counts["windows"] = len(rows)
+def _there(
+    alignment: Alignment, resamples: Resamples, side: NDArray[np.bool_], at: NDArray[np.bool_], *, leaving: int
+) -> Document:
+    """What `side` (W, A) has in the windows `at`, beside the activity that is left out."""
+    rows, case = side[at], alignment.windows.case[at]
+    columns = {name: rows[:, i] for i, name in enumerate(alignment.activities) if i != leaving}
+    columns["nothing else"] = np.logical_not(np.delete(rows, leaving, axis=1).any(axis=1))
+    columns["windows"] = np.ones(len(rows), bool)
+    counts = {}
+    for name, column in columns.items():
+        by_case = np.bincount(case[column], minlength=len(alignment.cases)).astype(np.float64)
+        counts[name] = asdict(value_of(float(by_case.sum()), resamples.weights @ by_case))
     return counts
 
 

@@ -1,7 +1,7 @@
 """Figures of an alignment: sums per case first, then every metric as a function of sums, so that a resample of cases is
 another set of sums and an interval costs no second pass over the data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from nrray.evaluate.resampling import Resamples, Sums, Value, resampled_quantile
 from nrray.metrics.counts import counts_of, divided, matching_f1, mean_defined, ratios_of
 from nrray.metrics.scored import NUM_BINS, expected_calibration_error, reliability_sums
 from nrray.metrics.timelines import (
+    Timelines,
     edit_sums,
     event_counts,
     false_alarms,
@@ -53,9 +54,15 @@ def case_sums(alignment: Alignment) -> Sums:
         for i, at in enumerate(scored.T)
     ]
     sums["bins"] = np.stack(bins, axis=1).reshape(num_cases, len(bins), -1)
+    for key, per_video in line_sums(alignment.lines).items():
+        sums[key] = _by_case(per_video, alignment.case_of_video, num_cases)
+    return sums
+
+
+def line_sums(lines_of: Mapping[str, Timelines]) -> Sums:
+    """(V, A, k) sums of everything that timelines say, video by video."""
     per_video: dict[str, list[NDArray[np.int64]]] = {}
-    for name in alignment.activities:
-        lines = alignment.lines[name]
+    for lines in lines_of.values():
         per_video.setdefault("time", []).append(time_counts(lines))
         per_video.setdefault("edit", []).append(edit_sums(lines))
         per_video.setdefault("alarms", []).append(false_alarms(lines)[:, None])
@@ -65,9 +72,7 @@ def case_sums(alignment: Alignment) -> Sums:
             for with_offset in (False, True):
                 counts_of_events = event_counts(lines, round(seconds * US_PER_SECOND), with_offset=with_offset)
                 per_video.setdefault(f"events {seconds:g} {with_offset}", []).append(counts_of_events)
-    for key, arrays in per_video.items():
-        sums[key] = _by_case(np.stack(arrays, axis=1), alignment.case_of_video, num_cases)
-    return sums
+    return {key: np.stack(arrays, axis=1).astype(np.float64) for key, arrays in per_video.items()}
 
 
 def metrics_of(sums: Sums) -> dict[str, NDArray[np.float64]]:
@@ -149,30 +154,6 @@ def macro_values(found: Measured, metric: str, kept: Sequence[int]) -> tuple[flo
     """The mean over some activities, and (B,) of the resamples."""
     estimate = mean_defined(found.estimates[metric][list(kept)])
     return float(estimate), mean_defined(found.resampled[metric][:, list(kept)])
-
-
-def baseline_rows(found: Measured, level: str) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Activity to what no model at all would get on the same windows or time (`level`): always yes, always no, and yes at
-    random as often as the activity is there (expected counts)."""
-    total = found.sums[level].sum(axis=0)
-    positive, negative = total[:, 0] + total[:, 2], total[:, 1] + total[:, 3]
-    share = divided(positive, positive + negative)
-    zero = np.zeros_like(positive)
-    guesses = {
-        "always yes": np.stack([positive, negative, zero, zero], axis=-1),
-        "always no": np.stack([zero, zero, positive, negative], axis=-1),
-        "at random by prevalence": np.stack(
-            [share * positive, share * negative, (1 - share) * positive, (1 - share) * negative], axis=-1
-        ),
-    }
-    rows: dict[str, dict[str, dict[str, float | None]]] = {}
-    for i, activity in enumerate(found.activities):
-        rows[activity] = {}
-        for name, counts in guesses.items():
-            ratios = ratios_of(counts[i])
-            picked = {key: float(getattr(ratios, key)) for key in RATIOS}
-            rows[activity][name] = {key: value if np.isfinite(value) else None for key, value in picked.items()}
-    return rows
 
 
 def onset_summary(alignment: Alignment, resamples: Resamples, *, collar_seconds: float = 5.0) -> dict[str, Row]:

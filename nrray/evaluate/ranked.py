@@ -39,7 +39,7 @@ def ranked_metrics(
             )
             add(
                 f"segments average precision at tIoU {float(iou):g}",
-                _exact_precision(ranked),
+                exact_precision(ranked),
                 _detection_precision(ranked, case, positives, resamples.weights),
             )
     return {metric: (np.array(estimates), np.stack(spreads, axis=1)) for metric, (estimates, spreads) in found.items()}
@@ -78,7 +78,8 @@ def _detection_precision(
     return interpolated_precision(hits, claims, total)
 
 
-def _exact_precision(ranked: Detections) -> float:
+def exact_precision(ranked: Detections) -> float:
+    """Average precision of segments, every score told apart."""
     positives = np.array([float(ranked.num_reference.sum())])
     if len(ranked.is_hit) == 0:
         return 0.0 if positives[0] else float("nan")

@@ -76,6 +76,7 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
             sidecar=sidecar,
             cases=alignment.cases,
             merge_gap_seconds=config.merge_gap_seconds,
+            resamples=resamples,
         )
     balanced = None
     if config.balanced_windows:

@@ -57,11 +57,16 @@ def reliability_sums(
     scores: FloatArray, targets: NDArray[np.bool_], groups: NDArray[np.int64], num_groups: int
 ) -> FloatArray:
     """(G, bins, 3) count, sum of scores, positives by group and bin: what reliability and ECE of any groups come from."""
-    bins = np.minimum((scores * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+    bins = bins_of(scores)
     sums = np.zeros((num_groups, NUM_BINS, 3))
     for i, values in enumerate((np.ones(len(scores)), scores, targets.astype(np.float64))):
         np.add.at(sums[:, :, i], (groups, bins), values)
     return sums
+
+
+def bins_of(scores: FloatArray) -> NDArray[np.int64]:
+    """(N,) which of the bins each score is in."""
+    return np.minimum((scores * NUM_BINS).astype(np.int64), NUM_BINS - 1)
 
 
 def reliability_of(sums: FloatArray) -> Reliability:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from nrray.report.svg import difference_plot, lanes, unit_plot
 
 MIN_PAIRS_DRAWN, MAX_PAIRS_DRAWN = 3, 300
+CASES_LISTED = 200
 UNIT_FORMATS = {"s": "{:.1f} s", "share": "{:.0%}", "count": "{:.0f}", "yes": "{:.0%} yes"}
 
 
@@ -26,7 +27,8 @@ def evaluation_page(document: Mapping[str, Any]) -> str:
     # The style is one known text, so its hash can stand in the policy in place of 'unsafe-inline'.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": number, "interval": interval, "in_unit": in_unit, "hours": hours}
+    filters = (number, interval, in_unit, between, said, hours, starting)
+    environment.filters |= {function.__name__: function for function in filters}
     template = environment.from_string((templates / "evaluation.html").read_text(encoding="utf-8"))
     return template.render(
         d=document,
@@ -36,6 +38,7 @@ def evaluation_page(document: Mapping[str, Any]) -> str:
         bins=_bins(document),
         timelines=_timelines(document),
         differences=_differences(document),
+        num_listed=CASES_LISTED,
         metrics=list(document["rows"][0]["values"]) if document["rows"] else [],
     )
 
@@ -57,6 +60,25 @@ def interval(value: Mapping[str, float | None] | None, digits: int = 3, to: str 
 def in_unit(value: float | None, unit: str) -> str:
     """An indicator's value as a clinician writes it."""
     return "-" if value is None else UNIT_FORMATS[unit].format(value)
+
+
+def between(value: Mapping[str, float | None], unit: str) -> str:
+    """An indicator's value with its interval."""
+    if value["low"] is None:
+        return in_unit(value["estimate"], unit)
+    return f"{in_unit(value['estimate'], unit)} ({in_unit(value['low'], unit)} to {in_unit(value['high'], unit)})"
+
+
+def said(value: float | None, unit: str) -> str:
+    """One case's indicator: yes or no in words, ? where it cannot be said."""
+    if value is None:
+        return "?"
+    return ("yes" if value else "no") if unit == "yes" else in_unit(value, unit)
+
+
+def starting(names: Sequence[str], *beginnings: str) -> list[str]:
+    """Those that start with one of `beginnings`."""
+    return [name for name in names if name.startswith(beginnings)]
 
 
 def hours(microseconds: float) -> str:
@@ -110,7 +132,7 @@ def _differences(document: Mapping[str, Any]) -> dict[str, Markup]:
     return {
         row["name"]: difference_plot(
             [(left, right) for _, left, right in _some(row["pairs"])],
-            bias=row["bias"],
+            bias=row["bias"]["estimate"],
             lower=row["lower_limit"],
             upper=row["upper_limit"],
             unit=row["unit"],

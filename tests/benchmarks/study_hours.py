@@ -106,26 +106,10 @@ def measured(arguments: list[str], *, log: Path) -> dict[str, Any]:
     }
 
 
-def agreement(folder: Path) -> list[dict[str, Any]]:
-    """Precision, recall and F1 of every activity against the simulation's truth."""
-    from nrray.pipelines.compare_truth import compared_with_truth
-
-    from nrray.labels import read_label_set
-    from nrray.storage import Folder
-
-    manifest = Folder(str(folder / "scan")).read_table("manifest.parquet")
-    latest = Folder(str(folder / "labels")) / "latest"
-    found = compared_with_truth(latest, str(folder / "archive" / "truth"), manifest, read_label_set().activities)
-    return [
-        {
-            "activity": row.activity,
-            "support": row.support,
-            "precision": row.precision,
-            "recall": row.recall,
-            "f1": row.f1,
-        }
-        for row in found.agreements
-    ]
+def agreement(document: dict[str, Any]) -> dict[str, Any]:
+    """Row to window precision, recall and F1 with their intervals, of what `nrray evaluate` says."""
+    kept = ("windows precision", "windows recall", "windows f1", "time f1")
+    return {row["name"]: {metric: row["values"].get(metric) for metric in kept} for row in document["rows"]}
 
 
 def mib_of(folder: Path) -> int:
