@@ -3,16 +3,15 @@ say of a window."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nrray.errors import DataError
 from nrray.labels import Activity
+from nrray.storage import Folder
 
 SEGMENT_SCHEMA = pa.schema(
     [
@@ -56,19 +55,18 @@ def millisecond_text(segments: Sequence[TruthSegment]) -> str:
     return "".join(lines)
 
 
-def read_truth(folder: str | Path) -> tuple[pa.Table, pa.Table]:
-    """(segments, extents) of a truth folder. Raises DataError where a table is missing or lacks columns."""
-    tables = []
+def read_truth(uri: str) -> tuple[pa.Table, pa.Table]:
+    """(segments, extents) of an annotation folder, on any storage. Raises DataError where a table is missing or lacks
+    columns."""
+    folder, tables = Folder(uri), []
     for name, schema in (("segments.parquet", SEGMENT_SCHEMA), ("extents.parquet", EXTENT_SCHEMA)):
-        path = Path(folder) / name
-        try:
-            table = pq.read_table(path)
-        except FileNotFoundError:
-            raise DataError(f"no {name} in {folder}: expected a truth folder of `nrray simulate`") from None
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{path} is not a readable Parquet table: {error}") from None
+        if not folder.exists(name):
+            raise DataError(
+                f"no {name} in {folder}: expected a folder of annotations, as `nrray simulate` and `nrray import` write it"
+            )
+        table = folder.read_table(name)
         if missing := [field for field in schema.names if field not in table.column_names]:
-            raise DataError(f"{path} lacks columns {missing}; it has {table.column_names}")
+            raise DataError(f"{folder.path(name)} lacks columns {missing}; it has {table.column_names}")
         tables.append(table.select(schema.names).cast(schema))
     return tables[0], tables[1]
 

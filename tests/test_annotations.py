@@ -1,10 +1,14 @@
+import fsspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nrray.annotations import (
+    EXTENT_SCHEMA,
+    SEGMENT_SCHEMA,
     TruthSegment,
     millisecond_text,
     read_truth,
@@ -64,4 +68,21 @@ def test_truth_of_videos_that_the_manifest_lacks_is_refused():
 
 def test_a_folder_without_truth_is_said(tmp_path):
     with pytest.raises(DataError, match=r"no segments\.parquet"):
-        read_truth(tmp_path)
+        read_truth(str(tmp_path))
+
+
+def test_truth_may_lie_on_any_storage():
+    tables = {
+        "segments.parquet": pa.Table.from_pylist(
+            [{"video_path": "a.mp4", "activity": "suction", "start_us": 0, "end_us": 5, "source": "me"}], SEGMENT_SCHEMA
+        ),
+        "extents.parquet": pa.Table.from_pylist(
+            [{"video_path": "a.mp4", "start_us": 0, "end_us": 9, "source": "me"}], EXTENT_SCHEMA
+        ),
+    }
+    for name, table in tables.items():
+        with fsspec.open(f"memory://truth/{name}", "wb") as file:
+            pq.write_table(table, file)
+    segments, extents = read_truth("memory://truth")
+    assert segments.equals(tables["segments.parquet"])
+    assert extents.equals(tables["extents.parquet"])

@@ -87,7 +87,7 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Source:
 
 
 def _annotations(folder: Folder, uri: str, activities: tuple[str, ...]) -> Source:
-    segments, extents = read_truth(folder.path(""))
+    segments, extents = read_truth(folder.uri)
     sources = pc.unique(extents["source"]).to_pylist()
     if len(sources) > 1:
         raise DataError(

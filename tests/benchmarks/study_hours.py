@@ -1,9 +1,10 @@
-"""The study's 13.26 hours of video, rendered, scanned and relabelled on this machine, one command after the other.
+"""The study's 13.26 hours of video, rendered, scanned, relabelled and evaluated on this machine, one command after the
+other.
 
     python tests/benchmarks/study_hours.py DIR
 
 Leaves `DIR/study_hours.json`: seconds, video hours per hour, peak memory of all processes, peak of shared memory (Ray's
-object store), bytes on disk, units by status, and F1 over all windows.
+object store), bytes on disk, units by status, and F1 with intervals; `DIR/evaluation/report.html` is the evaluation.
 """
 
 import json
@@ -72,14 +73,20 @@ def main(folder: Path) -> None:
             "output": str(folder / "scan"),
         },
         "relabel": {"manifest": str(folder / "scan" / "manifest.parquet"), "output": str(folder / "labels")},
+        "evaluate": {
+            "candidate": str(folder / "labels"),
+            "reference": str(folder / "archive" / "truth"),
+            "cases": str(folder / "archive" / "cases.csv"),
+            "output": str(folder / "evaluation"),
+        },
     }
     figures: dict[str, Any] = {"cpus": os.cpu_count(), "hours_of_video": STUDY_HOURS}
     for verb, config in configs.items():
         file = folder / f"{verb}.yaml"
         file.write_text(yaml.safe_dump(config), encoding="utf-8")
         figures[verb] = measured([verb, str(file)], log=folder / f"{verb}.log")
-        print(json.dumps({verb: figures[verb]}), flush=True)
-    figures["agreement"] = agreement(folder)
+        print(json.dumps({verb: {**figures[verb], "said": None}}), flush=True)
+    figures["agreement"] = agreement(figures["evaluate"].pop("said"))
     figures["disk_mib"] = {name: mib_of(folder / name) for name in ("archive", "scan", "labels")}
     figures["total_seconds"] = sum(figures[verb]["seconds"] for verb in configs)
     (folder / "study_hours.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

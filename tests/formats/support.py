@@ -88,4 +88,4 @@ def reimported(folder: Path, format_: str, **options) -> list[TruthSegment]:
         **options,
     }
     import_annotations(validate_mapping(ImportConfig, settings, where="a test"))
-    return [TruthSegment(**row) for row in read_truth(folder / "back")[0].to_pylist()]
+    return [TruthSegment(**row) for row in read_truth(str(folder / "back"))[0].to_pylist()]
