@@ -119,24 +119,24 @@ def case_timelines(
 
 def summaries(cases: Sequence[CaseIndicators], resamples: Resamples) -> list[IndicatorSummary]:
     """Each indicator over all cases, in the order of the cases' own."""
+    by_case = _values(cases)
+    means = _means(by_case, resamples)
     found = []
-    for column in range(len(cases[0].indicators)) if cases else ():
-        mine = [case.indicators[column] for case in cases]
-        values = np.array([np.nan if indicator.value is None else indicator.value for indicator in mine], np.float64)
-        is_known = np.isfinite(values)
-        known = values[is_known]
-        medians = resampled_quantiles(known, np.flatnonzero(is_known), resamples.weights, [0.5])[:, 0]
+    for column, indicator in enumerate(cases[0].indicators if cases else ()):
+        is_known = np.isfinite(by_case[:, column])
+        known = by_case[is_known, column]
+        medians = resampled_quantiles(known, np.flatnonzero(is_known), resamples, [0.5])[:, 0]
         lower, middle, upper = np.percentile(known, [25, 50, 75]).tolist() if len(known) else (None, None, None)
         found.append(
             IndicatorSummary(
-                name=mine[0].name,
-                unit=mine[0].unit,
-                num_cases=len(mine),
+                name=indicator.name,
+                unit=indicator.unit,
+                num_cases=len(cases),
                 num_known=len(known),
                 median=value_of(np.nan if middle is None else middle, medians),
                 lower_quartile=lower,
                 upper_quartile=upper,
-                mean=_mean(values, resamples),
+                mean=means[column],
             )
         )
     return found
@@ -146,38 +146,47 @@ def agreements(
     candidate: Sequence[CaseIndicators], reference: Sequence[CaseIndicators], resamples: Resamples
 ) -> list[IndicatorAgreement]:
     """Bias and limits of agreement of every indicator."""
+    ours, theirs = _values(candidate), _values(reference)
+    biases = _means(ours - theirs, resamples)
     found = []
-    for column in range(len(candidate[0].indicators)) if candidate else ():
-        pairs = []
-        by_case = np.full(len(candidate), np.nan)
-        for i, (ours, theirs) in enumerate(zip(candidate, reference, strict=True)):
-            left, right = ours.indicators[column].value, theirs.indicators[column].value
-            if left is not None and right is not None:
-                pairs.append((ours.case_id, left, right))
-                by_case[i] = left - right
-        bias = _mean(by_case, resamples)
-        spread = 1.96 * float(np.nanstd(by_case, ddof=1)) if len(pairs) >= 3 else None
+    for column, indicator in enumerate(candidate[0].indicators if candidate else ()):
+        rows = np.flatnonzero(np.isfinite(ours[:, column] - theirs[:, column]))
+        left, right, bias = ours[rows, column], theirs[rows, column], biases[column]
+        spread = 1.96 * float((left - right).std(ddof=1)) if len(rows) >= 3 else None
         limits = None if spread is None or bias.estimate is None else (bias.estimate - spread, bias.estimate + spread)
         found.append(
             IndicatorAgreement(
-                name=candidate[0].indicators[column].name,
-                unit=candidate[0].indicators[column].unit,
-                num_pairs=len(pairs),
-                num_equal=sum(left == right for _, left, right in pairs),
+                name=indicator.name,
+                unit=indicator.unit,
+                num_pairs=len(rows),
+                num_equal=int((left == right).sum()),
                 bias=bias,
                 lower_limit=limits[0] if limits else None,
                 upper_limit=limits[1] if limits else None,
-                pairs=tuple(pairs),
+                pairs=tuple(
+                    (candidate[row].case_id, *pair)
+                    for row, *pair in zip(rows.tolist(), left.tolist(), right.tolist(), strict=True)
+                ),
             )
         )
     return found
 
 
-def _mean(by_case: NDArray[np.float64], resamples: Resamples) -> Value:
-    """Mean of (C,) values over the cases that have one (not NaN), with its interval."""
+def _values(cases: Sequence[CaseIndicators]) -> NDArray[np.float64]:
+    """(C, K) of K indicators, NaN where one cannot be said."""
+    rows = [[np.nan if each.value is None else each.value for each in case.indicators] for case in cases]
+    return np.array(rows, np.float64)
+
+
+def _means(by_case: NDArray[np.float64], resamples: Resamples) -> list[Value]:
+    """K means of (C, K) values over the cases that have one (not NaN), with their intervals."""
+    if by_case.size == 0:
+        return []
     known = np.isfinite(by_case)
-    resampled = divided(resamples.weights @ np.where(known, by_case, 0.0), resamples.weights @ known)
-    return value_of(float(divided(by_case[known].sum(), known.sum())), resampled)
+    filled = np.where(known, by_case, 0.0)
+    estimates = divided(filled.sum(axis=0), known.sum(axis=0))
+    resampled = divided(resamples.weights @ filled, resamples.weights @ known.astype(np.float64))
+    return [value_of(float(estimate), resampled[:, column]) for column, estimate in enumerate(estimates)]
 
 
 def _lists(spans: Spans, num_cases: int) -> list[list[tuple[int, int]]]:

@@ -165,7 +165,7 @@ def onset_summary(alignment: Alignment, resamples: Resamples, *, collar_seconds:
         error_s = found.error_us / US_PER_SECOND
         shares = list(ONSET_QUANTILES.values())
         exact = np.quantile(error_s, shares, method="inverted_cdf") if len(error_s) else np.full(len(shares), np.nan)
-        spread = resampled_quantiles(error_s, alignment.case_of_video[found.video], resamples.weights, shares)
+        spread = resampled_quantiles(error_s, alignment.case_of_video[found.video], resamples, shares)
         values = {label: value_of(float(exact[i]), spread[:, i]) for i, label in enumerate(ONSET_QUANTILES)}
         rows[name] = _plain_row(name, values, num_segments=len(error_s))
     return rows

@@ -40,7 +40,7 @@ def ranked_metrics(
             add(
                 f"segments average precision at tIoU {float(iou):g}",
                 exact_precision(ranked),
-                _detection_precision(ranked, case, positives, resamples.weights),
+                _detection_precision(ranked, case, positives, resamples),
             )
     return {metric: (np.array(estimates), np.stack(spreads, axis=1)) for metric, (estimates, spreads) in found.items()}
 
@@ -56,25 +56,23 @@ def _window_precision(
     sums = np.zeros((2, num_cases, SCORE_LEVELS), np.float32)
     np.add.at(sums[0], (case[targets], level[targets]), 1)
     np.add.at(sums[1], (case, level), 1)
-    weights = resamples.weights.astype(np.float32)
-    hits, claims = (np.cumsum((weights @ part)[:, ::-1], axis=1, dtype=np.float64) for part in sums)
+    hits, claims = (np.cumsum((resamples.counts @ part)[:, ::-1], axis=1, dtype=np.float64) for part in sums)
     return average_precision(scores, targets), precision_gain(hits, claims)
 
 
 def _detection_precision(
-    ranked: Detections, case: NDArray[np.int64], positives: NDArray[np.float64], weights: NDArray[np.float64]
+    ranked: Detections, case: NDArray[np.int64], positives: NDArray[np.float64], resamples: Resamples
 ) -> NDArray[np.float64]:
-    """(B,) for (B, C) weights, over at most RANK_LEVELS steps of the ranking."""
-    total = weights @ positives
+    """(B,) over at most RANK_LEVELS steps of the ranking."""
+    total = resamples.weights @ positives
     num_levels = min(len(case), RANK_LEVELS)
     if num_levels == 0:
         return np.where(total > 0, 0.0, np.nan)
     level = np.arange(len(case)) * num_levels // len(case)
-    sums = np.zeros((2, weights.shape[1], num_levels), np.float32)
+    sums = np.zeros((2, len(positives), num_levels), np.float32)
     np.add.at(sums[0], (case[ranked.is_hit], level[ranked.is_hit]), 1)
     np.add.at(sums[1], (case, level), 1)
-    drawn = weights.astype(np.float32)
-    hits, claims = (np.cumsum(drawn @ part, axis=1, dtype=np.float64) for part in sums)
+    hits, claims = (np.cumsum(resamples.counts @ part, axis=1, dtype=np.float64) for part in sums)
     return interpolated_precision(hits, claims, total)
 
 

@@ -58,12 +58,12 @@ def test_an_interval_is_the_percentiles_of_what_is_defined():
     assert (undefined.low, undefined.high) == (None, None)
 
 
-@pytest.mark.parametrize("num_values", [40, 5000])
+@pytest.mark.parametrize("num_values", [40, 1024, 5000])
 def test_quantiles_of_a_resample_are_those_of_its_cases_as_often_as_drawn(num_values):
     random = np.random.default_rng(num_values)
     values, case = random.normal(size=num_values), random.integers(0, 6, num_values)
     weights = np.array([[1, 1, 1, 1, 1, 1], [0, 3, 0, 2, 1, 0], [0, 0, 0, 0, 0, 0]], float)
-    found = resampled_quantiles(values, case, weights, [0.25, 0.5])
+    found = resampled_quantiles(values, case, Resamples(weights=weights), [0.25, 0.5])
     for row, weight in zip(found[:2], weights[:2].astype(int), strict=True):
         expected = np.quantile(np.repeat(values, weight[case]), [0.25, 0.5], method="inverted_cdf")
         ranks = np.abs(np.searchsorted(np.sort(values), row) - np.searchsorted(np.sort(values), expected))
