@@ -24,13 +24,13 @@ import pyarrow.parquet as pq
 
 from nrray.ledger import Ledger
 from nrray.sampling import Sampling, window_spans_us
+from nrray.segments import SegmentRule
 from nrray.storage import PRIVATE_FILE, Folder, storage_errors
 from nrray.timeline import (
     COVERAGE_SCHEMA,
     LABEL_SCHEMA,
     SEGMENT_SCHEMA,
     Restate,
-    SegmentRule,
     coverage_rows,
     label_rows,
     not_run_rows,

@@ -16,8 +16,8 @@ from nrray.plan import Packing, plan_units
 from nrray.publish import publish_version, version_names
 from nrray.report import draw_version_timelines
 from nrray.sampling import Sampling
+from nrray.segments import SegmentRule
 from nrray.storage import Folder
-from nrray.timeline import SegmentRule
 from nrray.types import Video
 from tests.made_tables import ACTIVITIES, bad_video, manifest, unit_results, video
 from tests.test_storage import mounted_tmpfs

@@ -31,9 +31,7 @@ from nrray.ledger import (
     missing_units,
     unit_counts,
 )
-from nrray.models import (
-    Device,
-)
+from nrray.models import Device
 from nrray.models.config import resolved_dtype
 from nrray.pipelines.cluster import (
     MIB,

@@ -22,8 +22,9 @@ from nrray.models.rules import restated_answers, states_from_scores
 from nrray.pipelines.cluster import Pools, refuse_job_folder
 from nrray.plan import Packing, Plan, plan_units
 from nrray.sampling import Sampling
+from nrray.segments import SegmentRule
 from nrray.storage import Folder, read_table
-from nrray.timeline import Restate, SegmentRule
+from nrray.timeline import Restate
 
 
 class LedgerConfig(Section):
