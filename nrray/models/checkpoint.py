@@ -80,6 +80,9 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
             f"image-text-to-text class, with its processor; copy it again or install what the message names."
         ) from error
     _check_loaded(folder, loading=loading, processor=processor)
+    video_processor: Any = getattr(processor, "video_processor", None)
+    if getattr(video_processor, "cap_pixels_per_frame", True) is None:  # undecided: its default is to change
+        video_processor.cap_pixels_per_frame = False  # frames come in the size that the sampling section says
     processor.tokenizer.padding_side = "left"  # so that the last token of every row is the last of its prompt
     return Checkpoint(folder=folder, model=model.to(device).eval(), processor=processor, device=device, dtype=dtype)
 

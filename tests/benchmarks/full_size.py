@@ -1,6 +1,6 @@
 """A labeler of full size on this machine's GPU: Qwen3-VL-2B's shape with random weights, by head and in words.
 
-    python tests/benchmarks/full_size.py --folder DIR [--tiny]
+    python -m tests.benchmarks.full_size --folder DIR [--tiny]
 
 Writes the checkpoint into DIR (4 GB), labels noise with it as `nrray relabel` would, and prints one JSON line per setting:
 windows/s, memory, and the share of time that the GPU was busy. Random weights take as long as trained ones; their answers in
@@ -17,34 +17,14 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import (
-    PreTrainedTokenizerFast,
-    Qwen2VLImageProcessor,
-    Qwen3VLConfig,
-    Qwen3VLForConditionalGeneration,
-    Qwen3VLProcessor,
-    Qwen3VLVideoProcessor,
-)
 
 from nrray.labels import LabelSet, read_label_set
 from nrray.models import ModelConfig, load_labeler
 from nrray.models.artefact import HEAD_FILE, Artefact, Pooling, trained_labels, write_artefact
 from nrray.models.measure import synthetic_frames
 from nrray.sampling import Sampling
-from nrray.train.embedded import trained_tokenizer
+from tests.checkpoints import qwen3_vl
 
-TOKENS = {
-    "vision_start_token": "<|vision_start|>",
-    "vision_end_token": "<|vision_end|>",
-    "image_token": "<|image_pad|>",
-    "video_token": "<|video_pad|>",
-}
-TEMPLATE = (
-    "{% for message in messages %}<user>{% for part in message['content'] %}"
-    "{% if part['type'] == 'video' %}<|vision_start|><|video_pad|><|vision_end|>"
-    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
-    "{% endfor %}</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
-)
 # From the published config.json of Qwen3-VL-2B-Instruct.
 TEXT = {
     "vocab_size": 151_936,
@@ -87,41 +67,21 @@ def main() -> None:
     arguments = parser.parse_args()
     label_set = read_label_set()
     sampling = Sampling(**SAMPLING, frame_width_px=SIDE_PX, frame_height_px=SIDE_PX)
-    write_checkpoint(arguments.folder, label_set, tiny=arguments.tiny)
+    qwen3_vl(
+        arguments.folder,
+        label_set,
+        text=TINY_TEXT if arguments.tiny else TEXT,
+        vision=TINY_VISION if arguments.tiny else VISION,
+        side_px=SIDE_PX,
+        dtype=torch.bfloat16,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )
     add_head(arguments.folder, label_set, sampling, tiny=arguments.tiny)
     for micro_batch_windows in arguments.windows:
         report(arguments.folder, label_set, sampling, micro_batch_windows)
     (arguments.folder / HEAD_FILE).unlink()
     (arguments.folder / "nrray.json").unlink()
     report(arguments.folder, label_set, sampling, arguments.windows[-1])  # without a head it is asked in words
-
-
-def write_checkpoint(folder: Path, label_set: LabelSet, *, tiny: bool) -> None:
-    torch.manual_seed(0)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=trained_tokenizer(label_set).backend_tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        extra_special_tokens=TOKENS,
-    )
-    token_ids = {f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in TOKENS.items()}
-    config = Qwen3VLConfig(
-        text_config=TINY_TEXT if tiny else TEXT,
-        vision_config=TINY_VISION if tiny else VISION,
-        tie_word_embeddings=True,
-        **token_ids,
-    )
-    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-        model = Qwen3VLForConditionalGeneration(config).to(torch.bfloat16)
-    model.save_pretrained(folder)
-    pixels = {"shortest_edge": 32 * 32, "longest_edge": 64 * SIDE_PX * SIDE_PX}
-    Qwen3VLProcessor(
-        image_processor=Qwen2VLImageProcessor(size=pixels, patch_size=16),
-        tokenizer=tokenizer,
-        video_processor=Qwen3VLVideoProcessor(size=pixels),
-        chat_template=TEMPLATE,
-    ).save_pretrained(folder)
 
 
 def add_head(folder: Path, label_set: LabelSet, sampling: Sampling, *, tiny: bool) -> None:

@@ -1,0 +1,274 @@
+"""Tiny checkpoints of every family with random weights, built offline from config classes and saved as any checkpoint is.
+
+Each takes frames of 64 x 64 px and has hidden states of HIDDEN_SIZE.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from transformers import (
+    CLIPImageProcessor,
+    FastVlmConfig,
+    FastVlmForConditionalGeneration,
+    LlamaConfig,
+    LlavaNextImageProcessor,
+    LlavaNextVideoConfig,
+    LlavaNextVideoForConditionalGeneration,
+    LlavaNextVideoProcessor,
+    LlavaNextVideoVideoProcessor,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2VLImageProcessor,
+    Qwen2VLVideoProcessor,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
+    SmolVLMImageProcessor,
+    SmolVLMProcessor,
+    SmolVLMVideoProcessor,
+    TimmWrapperConfig,
+)
+
+from nrray.labels import LabelSet
+from nrray.train.embedded import CHAT_TEMPLATE, trained_tokenizer
+
+HIDDEN_SIZE, SIDE_PX, VOCABULARY_SIZE = 32, 64, 1024
+TEXT = {
+    "vocab_size": VOCABULARY_SIZE,
+    "hidden_size": HIDDEN_SIZE,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+VISION = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+QWEN_TOKENS = {
+    "vision_start_token": "<|vision_start|>",
+    "vision_end_token": "<|vision_end|>",
+    "image_token": "<|image_pad|>",
+    "video_token": "<|video_pad|>",
+}
+
+
+def chat_template(video: str) -> str:
+    """One turn of a video, which stands as the text `video`, and a question."""
+    return (
+        "{% for message in messages %}<user>{% for part in message['content'] %}"
+        f"{{% if part['type'] == 'video' %}}{video}"
+        "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
+        "{% endfor %}</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+
+
+QWEN_TEMPLATE = chat_template("<|vision_start|><|video_pad|><|vision_end|>")
+
+
+def fast_vlm(folder: Path, label_set: LabelSet) -> Path:
+    """Frames go in as images, each seen alone."""
+    torch.manual_seed(0)
+    tokenizer = trained_tokenizer(label_set)
+    config = FastVlmConfig(
+        vision_config=TimmWrapperConfig(
+            architecture="tf_efficientnet_lite0", do_pooling=False, hidden_size=1280, num_labels=0
+        ),
+        text_config=LlamaConfig(**TEXT, **special_ids(tokenizer)),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    model = FastVlmForConditionalGeneration(config)
+    _let_pictures_through(model)
+    model.save_pretrained(folder)
+    LlavaProcessor(
+        image_processor=CLIPImageProcessor(do_resize=False, do_center_crop=False),
+        tokenizer=tokenizer,
+        patch_size=32,
+        vision_feature_select_strategy="full",
+        chat_template=CHAT_TEMPLATE,
+    ).save_pretrained(folder)
+    return folder
+
+
+def qwen2_5_vl(folder: Path, label_set: LabelSet) -> Path:
+    """Frames go in as one video, two to a step; positions are 3-D."""
+    torch.manual_seed(0)
+    tokenizer = video_tokenizer(label_set, QWEN_TOKENS)
+    config = Qwen2_5_VLConfig(
+        text_config={**TEXT, **special_ids(tokenizer), "rope_parameters": _rope(mrope_section=[1, 1, 2])},
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "out_hidden_size": HIDDEN_SIZE,
+            "fullatt_block_indexes": [1],
+            "window_size": 56,
+        },
+        **token_ids(tokenizer, QWEN_TOKENS),
+    )
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    pixels = {"shortest_edge": 28 * 28, "longest_edge": 12 * 28 * 28}
+    Qwen2_5_VLProcessor(
+        image_processor=Qwen2VLImageProcessor(size=pixels),
+        tokenizer=tokenizer,
+        video_processor=Qwen2VLVideoProcessor(size=pixels),
+        chat_template=QWEN_TEMPLATE,
+    ).save_pretrained(folder)
+    return folder
+
+
+def qwen3_vl(
+    folder: Path,
+    label_set: LabelSet,
+    *,
+    text: Mapping[str, object] | None = None,
+    vision: Mapping[str, object] | None = None,
+    side_px: int = SIDE_PX,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+) -> Path:
+    """As Qwen2.5-VL, with time stamps in the text; `text` and `vision` make it as large as a published one."""
+    torch.manual_seed(0)
+    tokenizer = video_tokenizer(label_set, QWEN_TOKENS)
+    rope = _rope(mrope_section=[2, 1, 1], mrope_interleaved=True)
+    config = Qwen3VLConfig(
+        text_config=dict(text or {**TEXT, "head_dim": 8, "rope_parameters": rope}),
+        vision_config=dict(
+            vision
+            or {
+                "depth": 3,
+                "hidden_size": 32,
+                "intermediate_size": 64,
+                "num_heads": 2,
+                "patch_size": 16,
+                "out_hidden_size": HIDDEN_SIZE,
+                "deepstack_visual_indexes": [0, 1],
+            }
+        ),
+        tie_word_embeddings=True,
+        **token_ids(tokenizer, QWEN_TOKENS),
+    )
+    with torch.device(device):
+        Qwen3VLForConditionalGeneration(config).to(dtype).save_pretrained(folder)
+    pixels = {"shortest_edge": 32 * 32, "longest_edge": 64 * side_px * side_px}
+    Qwen3VLProcessor(
+        image_processor=Qwen2VLImageProcessor(size=pixels, patch_size=16),
+        tokenizer=tokenizer,
+        video_processor=Qwen3VLVideoProcessor(size=pixels),
+        chat_template=QWEN_TEMPLATE,
+    ).save_pretrained(folder)
+    return folder
+
+
+def llava_next_video(folder: Path, label_set: LabelSet) -> Path:
+    """The study's: every frame pooled to a quarter of its patches."""
+    torch.manual_seed(0)
+    tokens = {"image_token": "<image>", "video_token": "<video>"}
+    tokenizer = video_tokenizer(label_set, tokens)
+    config = LlavaNextVideoConfig(
+        vision_config={**VISION, "model_type": "clip_vision_model", "image_size": SIDE_PX, "patch_size": 16},
+        text_config=LlamaConfig(**TEXT, **special_ids(tokenizer)),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+        image_grid_pinpoints=[[SIDE_PX, SIDE_PX]],
+        vision_feature_layer=-1,
+    )
+    LlavaNextVideoForConditionalGeneration(config).save_pretrained(folder)
+    size = {"height": SIDE_PX, "width": SIDE_PX}
+    LlavaNextVideoProcessor(
+        video_processor=LlavaNextVideoVideoProcessor(size=size, crop_size=size),
+        image_processor=LlavaNextImageProcessor(
+            size={"shortest_edge": SIDE_PX}, crop_size=size, image_grid_pinpoints=[[SIDE_PX, SIDE_PX]]
+        ),
+        tokenizer=tokenizer,
+        chat_template=chat_template("<video>"),
+        patch_size=16,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+    ).save_pretrained(folder)
+    return folder
+
+
+def smol_vlm(folder: Path, label_set: LabelSet) -> Path:
+    """Frames go in as a video whose tokens are image tokens, with time stamps in the text."""
+    torch.manual_seed(0)
+    tokens = {
+        "image_token": "<image>",
+        "video_token": "<video>",
+        "fake_image_token": "<fake_token_around_image>",
+        "global_image_token": "<global-img>",
+        "end_of_utterance_token": "<end_of_utterance>",
+    }
+    tokenizer = video_tokenizer(label_set, tokens)
+    config = SmolVLMConfig(
+        vision_config={**VISION, "image_size": SIDE_PX, "patch_size": 16},
+        text_config={**TEXT, "model_type": "llama", **special_ids(tokenizer)},
+        scale_factor=2,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    SmolVLMForConditionalGeneration(config).save_pretrained(folder)
+    edge = {"longest_edge": SIDE_PX}
+    SmolVLMProcessor(
+        image_processor=SmolVLMImageProcessor(size=edge, max_image_size=edge, do_image_splitting=False),
+        tokenizer=tokenizer,
+        video_processor=SmolVLMVideoProcessor(size=edge, max_image_size=edge),
+        image_seq_len=4,
+        chat_template=chat_template("<video>"),
+    ).save_pretrained(folder)
+    return folder
+
+
+CHECKPOINTS: dict[str, Callable[[Path, LabelSet], Path]] = {
+    "fast_vlm": fast_vlm,
+    "llava_next_video": llava_next_video,
+    "qwen2_5_vl": qwen2_5_vl,
+    "qwen3_vl": qwen3_vl,
+    "smolvlm": smol_vlm,
+}
+
+
+def video_tokenizer(label_set: LabelSet, tokens: Mapping[str, str]) -> PreTrainedTokenizerFast:
+    """The embedded model's, with a family's own special tokens."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=trained_tokenizer(label_set).backend_tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        extra_special_tokens=dict(tokens),
+    )
+
+
+def token_ids(tokenizer: PreTrainedTokenizerFast, tokens: Mapping[str, str]) -> dict[str, int]:
+    return {f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in tokens.items()}
+
+
+def special_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+    return {
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+
+
+def _rope(**sections: object) -> dict[str, object]:
+    return {"rope_type": "default", "rope_theta": 10_000.0, **sections}
+
+
+def _let_pictures_through(model: FastVlmForConditionalGeneration) -> None:
+    # Freshly initialized, 50 layers of small weights shrink any picture to nothing: all frames would look the same.
+    tower = model.model.vision_tower.train()
+    with torch.no_grad():
+        for parameter in tower.parameters():
+            if parameter.ndim == 4:
+                torch.nn.init.kaiming_normal_(parameter)
+        for _ in range(30):  # fills the running statistics
+            tower(torch.randn(4, 3, SIDE_PX, SIDE_PX))
+        for projection in (model.model.multi_modal_projector.linear_1, model.model.multi_modal_projector.linear_2):
+            projection.weight.mul_(3)
+    model.eval()
