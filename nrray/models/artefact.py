@@ -29,6 +29,8 @@ class Pooling(str, Enum):
 
     LAST = "last"  # the last token: after the prompt, so it has seen frames and question
     MEAN_FRAMES = "mean_frames"  # the mean over all image or video tokens
+    QUERY = "query"  # the last token, to whose embedding a learned query is added
+    ATTENTION = "attention"  # a mean over all image or video tokens, weighted by how well they answer a learned query
 
 
 class TrainedLabels(Section):
@@ -49,6 +51,7 @@ class Artefact(Section):
     prompt: str = Field(description="the text of the user's turn, after the frames")
     pictures: Pictures = Field(default=Pictures.FRAMES, description="how the frames of a window become pictures")
     pooling: Pooling
+    hidden_units: int | None = Field(default=None, ge=1, description="of the head's hidden layer; None: it has none")
     thresholds: dict[str, float] = Field(description="a score at or above is present; one per activity")
 
 

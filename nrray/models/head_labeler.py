@@ -5,16 +5,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.artefact import HEAD_FILE, Artefact, Pooling, check_labels, read_artefact, resolve_model_path
+from nrray.models.artefact import Artefact, check_labels, read_artefact, resolve_model_path
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import checkpoint_info, load_checkpoint
 from nrray.models.config import ModelConfig
-from nrray.models.families import HiddenStates, family_of
+from nrray.models.families import family_of
+from nrray.models.head import add_query, load_head
 from nrray.models.labeler import ModelInfo, ModelKind
 from nrray.models.pictures import pictured
 from nrray.models.rules import states_from_scores
@@ -32,8 +31,8 @@ class HeadLabeler:
         self._micro_batch_windows = config.micro_batch_windows
         self._checkpoint = load_checkpoint(config)
         hidden_size = int(self._checkpoint.model.config.get_text_config().hidden_size)
-        self._head = load_head(folder, num_inputs=hidden_size, num_activities=len(label_set.names))
-        self._head.to(self._checkpoint.device)
+        self._head = load_head(folder, artefact=self._artefact, hidden_size=hidden_size).to(self._checkpoint.device)
+        add_query(self._checkpoint.model, self._head)
         self._thresholds = np.array([self._artefact.thresholds[name] for name in label_set.names], dtype=np.float32)
         self._info = checkpoint_info(
             self._checkpoint,
@@ -66,44 +65,12 @@ class HeadLabeler:
                 micro_batch_windows=self._micro_batch_windows,
             )
             batches = micro_batched(
-                lambda rows: torch.sigmoid(self._head(pooled(forward(rows), self._artefact.pooling))).cpu(),
+                lambda rows: torch.sigmoid(self._head(forward(rows))).cpu(),
                 num_rows=len(frames.window_frames),
                 rows_per_batch=self._micro_batch_windows,
             )
         scores: NDArray[np.float32] = torch.cat(batches).numpy()
         return scores
-
-
-def pooled(states: HiddenStates, pooling: Pooling) -> torch.Tensor:
-    """(B, D) float32: what the head reads of each window."""
-    hidden = states.hidden.float()
-    if pooling is Pooling.MEAN_FRAMES:
-        weights = states.frame_tokens.float().unsqueeze(-1)
-        return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1)
-    positions = torch.arange(hidden.shape[1], device=hidden.device)
-    last = (states.attended * positions).argmax(dim=1)
-    return hidden[torch.arange(hidden.shape[0], device=hidden.device), last]
-
-
-def load_head(folder: Path, *, num_inputs: int, num_activities: int) -> torch.nn.Linear:
-    """The float32 head in `folder`. Raises ModelError where it does not fit the model or the label set."""
-    file = folder / HEAD_FILE
-    try:
-        tensors = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(
-            f"{file} cannot be read: {error}. A folder with nrray.json needs its head; copy the model again."
-        ) from None
-    expected = {"weight": (num_activities, num_inputs), "bias": (num_activities,)}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if found != expected:
-        raise ModelError(
-            f"{file}: found {found}, expected {expected} (activities, inputs). Train the model again for this "
-            f"label set, or restore the file."
-        )
-    head = torch.nn.Linear(num_inputs, num_activities)
-    head.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    return head.requires_grad_(False)
 
 
 def check_frames(artefact: Artefact, frames: Frames) -> None:

@@ -17,6 +17,8 @@ _SHOWS = {
 _READS = {
     Pooling.LAST: "the last token",
     Pooling.MEAN_FRAMES: "the mean of all frame tokens",
+    Pooling.QUERY: "the last token, to which a learned query is added",
+    Pooling.ATTENTION: "all frame tokens, weighted by how well they answer a learned query",
 }
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     CLIPImageProcessor,
@@ -25,8 +24,9 @@ from transformers import (
 
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.artefact import HEAD_FILE, Artefact, Pooling, write_artefact
+from nrray.models.artefact import Artefact, Pooling, write_artefact
 from nrray.models.folding import folded
+from nrray.models.head import Head, save_head
 from nrray.models.pictures import Pictures
 from nrray.models.prompt_labeler import INSTRUCTION
 from nrray.sampling import Sampling
@@ -56,7 +56,7 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainableVlm:
-    """A model in parts that are trained together; `head` is float32 and reads what `pooling` names.
+    """A model in parts that are trained together.
 
     The tower is its trunk, which stays frozen, then its tail, which is trained but for its depthwise kernels. `tail` is the
     model's own module; `trunk` is a copy with its normalization folded away, which is faster.
@@ -64,15 +64,14 @@ class TrainableVlm:
 
     model: Any  # FastVlmForConditionalGeneration
     processor: Any  # LlavaProcessor
-    head: torch.nn.Linear
+    head: Head
     pictures: Pictures
-    pooling: Pooling
     trunk: torch.nn.Module
     tail: torch.nn.Module
 
     @property
     def device(self) -> torch.device:
-        return self.head.weight.device
+        return self.head.out.weight.device
 
     def to(self, device: torch.device) -> "TrainableVlm":
         """Moves all parts in place."""
@@ -89,7 +88,6 @@ def embedded_vlm(
     sampling: Sampling,
     seed: int,
     pictures: Pictures = PICTURES,
-    pooling: Pooling = POOLING,
 ) -> TrainableVlm:
     """The embedded model before its training; the tower holds the weights in `tower_file`, the tokenizer knows the
     words of label set and captions. Raises ModelError."""
@@ -109,9 +107,8 @@ def embedded_vlm(
     return TrainableVlm(
         model=model,
         processor=processor_of(tokenizer, sampling),
-        head=torch.nn.Linear(TEXT_WIDTH, len(label_set.names)),
+        head=Head(hidden_size=TEXT_WIDTH, num_activities=len(label_set.names), pooling=POOLING),
         pictures=pictures,
-        pooling=pooling,
         trunk=folded(trunk, lambda module: module(example)).requires_grad_(False),
         tail=tail,
     )
@@ -174,7 +171,7 @@ def save_vlm(vlm: TrainableVlm, folder: Path, *, artefact: Artefact, dtype: torc
     folder.mkdir(parents=True, exist_ok=True)
     vlm.model.to(dtype).save_pretrained(folder)
     vlm.processor.save_pretrained(folder)
-    save_file({name: tensor.float().contiguous() for name, tensor in vlm.head.state_dict().items()}, folder / HEAD_FILE)
+    save_head(vlm.head, folder)
     write_artefact(artefact, folder)
     for file in folder.iterdir():
         file.chmod(0o644)  # safetensors writes for its owner alone; a package is read by all

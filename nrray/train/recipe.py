@@ -16,7 +16,6 @@ from pydantic import Field
 
 from nrray.config import Section
 from nrray.models.families import CPU_FRAMES_PER_FORWARD, HiddenStates
-from nrray.models.head_labeler import pooled
 from nrray.models.pictures import Pictures
 from nrray.train.augment import AugmentConfig, augmented
 from nrray.train.dialogue import Dialogues, Spoken
@@ -65,7 +64,7 @@ def train_vlm(
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    _start_head_at_prior(vlm.head, windows.targets)
+    vlm.head.start_at(prior_log_odds(windows.targets))
     weights = positive_weights(windows.targets, bound=config.max_positive_weight)
     loss_of = torch.nn.BCEWithLogitsLoss(pos_weight=torch.from_numpy(weights).to(vlm.device))
     vlm.model.train()
@@ -94,7 +93,7 @@ def train_vlm(
             readable=torch.from_numpy(spoken.is_prompt).to(vlm.device),
         )
         targets = torch.from_numpy(windows.targets[rows].astype(np.float32)).to(vlm.device)
-        loss = loss_of(head_logits(vlm, states), targets)
+        loss = loss_of(vlm.head(states), targets)
         if config.answer_weight:
             loss = loss + config.answer_weight * answer_loss(vlm, states, spoken)
         optimizer.zero_grad(set_to_none=True)
@@ -121,7 +120,7 @@ def window_scores(
             rows = np.arange(start, min(start + batch_windows, len(windows.targets)))
             pictures = window_pictures(vlm, windows, rows)
             token_ids = torch.from_numpy(prompt_ids).to(vlm.device).expand(len(rows), -1)
-            batches.append(torch.sigmoid(head_logits(vlm, window_states(vlm, pictures, token_ids=token_ids))).cpu())
+            batches.append(torch.sigmoid(vlm.head(window_states(vlm, pictures, token_ids=token_ids))).cpu())
     scores: NDArray[np.float32] = torch.cat(batches).numpy()
     return scores
 
@@ -172,12 +171,6 @@ def composed(frames: torch.Tensor, pictures: Pictures) -> torch.Tensor:
     return frames[:, torch.from_numpy(pictures.rows(frames.shape[1])).to(frames.device), 0]
 
 
-def head_logits(vlm: TrainableVlm, states: HiddenStates) -> torch.Tensor:
-    """(B, A) logits of the head."""
-    logits: torch.Tensor = vlm.head(pooled(states, vlm.pooling))
-    return logits
-
-
 def answer_loss(vlm: TrainableVlm, states: HiddenStates, spoken: Spoken) -> torch.Tensor:
     """Cross-entropy of the answers' tokens, each told by the state before it; every answer counts the same."""
     device = states.hidden.device
@@ -217,11 +210,10 @@ def _batches(rng: np.random.Generator, *, num_windows: int, config: RecipeConfig
     return np.split(np.concatenate(passes)[:wanted], config.num_steps)
 
 
-def _start_head_at_prior(head: torch.nn.Linear, targets: NDArray[np.bool_]) -> None:
-    # From the prior odds the loss starts at its floor, and rare activities are not first unlearned.
+def prior_log_odds(targets: NDArray[np.bool_]) -> torch.Tensor:
+    """(A,) log odds of (W, A) targets, of shares within 0.01 and 0.99."""
     prior = np.clip(targets.mean(axis=0), 0.01, 0.99)
-    with torch.no_grad():
-        head.bias.copy_(torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32)))
+    return torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
 
 
 def _parameter_groups(vlm: TrainableVlm, *, weight_decay: float, tail_learning_rate: float) -> list[dict[str, object]]:

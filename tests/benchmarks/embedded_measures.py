@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from nrray.labels import LabelSet
-from nrray.models.head_labeler import pooled
 from nrray.models.prompt_labeler import INSTRUCTION
 from nrray.models.rules import apply_rules
 from nrray.sampling import Sampling
@@ -120,7 +119,7 @@ def pooled_states(vlm: TrainableVlm, windows: WindowSet, *, prompt_ids: NDArray[
     found = []
     with torch.inference_mode():
         for pictures, token_ids in _batches(vlm, windows, prompt_ids):
-            found.append(pooled(window_states(vlm, pictures, token_ids=token_ids), vlm.pooling).cpu())
+            found.append(vlm.head.pooled(window_states(vlm, pictures, token_ids=token_ids)).cpu())
     return torch.cat(found).clone()
 
 

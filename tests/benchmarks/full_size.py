@@ -86,7 +86,7 @@ def main() -> None:
 
 def add_head(folder: Path, label_set: LabelSet, sampling: Sampling, *, tiny: bool) -> None:
     num_outputs, width = len(label_set.names), (TINY_TEXT if tiny else TEXT)["hidden_size"]
-    save_file({"weight": torch.randn(num_outputs, width), "bias": torch.zeros(num_outputs)}, folder / HEAD_FILE)
+    save_file({"out.weight": torch.randn(num_outputs, width), "out.bias": torch.zeros(num_outputs)}, folder / HEAD_FILE)
     artefact = Artefact(
         schema_version=1,
         name="random",

@@ -103,7 +103,7 @@ def main() -> None:
         sampling=sampling,
         prompt=PROMPT,
         pictures=vlm.pictures,
-        pooling=vlm.pooling,
+        pooling=vlm.head.pooling,
         thresholds=dict.fromkeys(label_set.names, 0.5),
     )
     shutil.rmtree(arguments.out, ignore_errors=True)

@@ -63,7 +63,7 @@ def _add_head(
 ) -> Path:
     generator = np.random.default_rng(0)
     weight = torch.from_numpy(generator.normal(size=(num_outputs, HIDDEN_SIZE)).astype(np.float32))
-    save_file({"weight": weight, "bias": torch.zeros(num_outputs)}, folder / "head.safetensors")
+    save_file({"out.weight": weight, "out.bias": torch.zeros(num_outputs)}, folder / "head.safetensors")
     artefact = Artefact(
         schema_version=1,
         name="tiny",

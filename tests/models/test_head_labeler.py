@@ -9,10 +9,11 @@ from nrray.errors import ModelError
 from nrray.models import ModelConfig, ModelKind, Pooling, check_sampling, load_labeler
 from nrray.models.checkpoint import load_checkpoint
 from nrray.models.families import FrameWiseFamily, ImageFamily, VideoFamily, family_of
-from nrray.models.head_labeler import pooled
+from nrray.models.head import Head, add_query
 from nrray.models.measure import synthetic_frames
 from nrray.sampling import Sampling
 from nrray.types import STATE_INDEX, Frames, LabelState
+from tests.checkpoints import HIDDEN_SIZE
 
 
 @pytest.fixture(params=["image_folder", "video_folder"])
@@ -108,10 +109,38 @@ def test_the_last_token_and_the_mean_of_the_frames_are_pooled_as_named(image_fol
     with torch.inference_mode():
         forward = family.unit_forward(unit, question="Well?", frames_per_second=2.0, micro_batch_windows=1)
         states = forward(slice(0, 1))
-    torch.testing.assert_close(pooled(states, Pooling.LAST), states.hidden[:, -1])
+    heads = {pooling: Head(hidden_size=HIDDEN_SIZE, num_activities=2, pooling=pooling) for pooling in Pooling}
+    for pooling in (Pooling.LAST, Pooling.QUERY):
+        torch.testing.assert_close(heads[pooling].pooled(states), states.hidden[:, -1])
     frame_tokens = states.hidden[0, states.frame_tokens[0]]
     assert len(frame_tokens) == 6 * 4
-    torch.testing.assert_close(pooled(states, Pooling.MEAN_FRAMES)[0], frame_tokens.mean(dim=0))
+    with torch.inference_mode():
+        for pooling in (Pooling.MEAN_FRAMES, Pooling.ATTENTION):  # attention that has learned nothing is the mean
+            torch.testing.assert_close(heads[pooling].pooled(states)[0], frame_tokens.mean(dim=0))
+        heads[Pooling.ATTENTION].query.copy_(100 * frame_tokens[5])
+        found = heads[Pooling.ATTENTION].pooled(states)[0]
+    torch.testing.assert_close(found, frame_tokens[(frame_tokens @ frame_tokens[5]).argmax()])
+
+
+@pytest.mark.parametrize("folder", ["image_folder", "video_folder"])
+def test_a_learned_query_is_seen_by_the_model_and_starts_as_the_last_token(request, folder, small_sampling):
+    unit = synthetic_frames(small_sampling, num_windows=2)
+    scores = []
+    for value in (None, 0.0, 1.0):
+        checkpoint = load_checkpoint(ModelConfig(path=str(request.getfixturevalue(folder))))
+        head = Head(hidden_size=HIDDEN_SIZE, num_activities=2, pooling=Pooling.QUERY)
+        head.out.weight.data = torch.linspace(-1, 1, 2 * HIDDEN_SIZE).view(2, HIDDEN_SIZE)
+        head.start_at(torch.zeros(2))
+        if value is not None:
+            torch.nn.init.constant_(head.query, value)
+            add_query(checkpoint.model, head)
+        with torch.inference_mode():
+            forward = family_of(checkpoint).unit_forward(
+                unit, question="Well?", frames_per_second=2.0, micro_batch_windows=2
+            )
+            scores.append(head(forward(slice(0, 2))))
+    torch.testing.assert_close(scores[0], scores[1])
+    assert (scores[0] - scores[2]).abs().max() > 1e-3
 
 
 def test_frames_of_another_sampling_are_refused(head_folder, label_set, small_sampling):

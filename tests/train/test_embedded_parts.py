@@ -73,7 +73,7 @@ def test_a_saved_model_scores_as_the_trained_one_does(vlm, tmp_path):
         sampling=SMALL,
         prompt=PROMPT,
         pictures=vlm.pictures,
-        pooling=vlm.pooling,
+        pooling=vlm.head.pooling,
         thresholds=dict.fromkeys(LABELS.names, 0.5),
     )
     save_vlm(vlm, tmp_path, artefact=artefact, dtype=torch.float16)

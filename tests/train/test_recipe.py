@@ -6,6 +6,7 @@ import torch
 from transformers import FastVlmConfig, FastVlmForConditionalGeneration, LlamaConfig, TimmWrapperConfig
 
 from nrray.models import Pooling
+from nrray.models.head import Head
 from nrray.models.pictures import Pictures
 from nrray.train.augment import AugmentConfig
 from nrray.train.dialogue import Spoken
@@ -60,9 +61,8 @@ def tiny_vlm(seed=0, pooling=Pooling.MEAN_FRAMES):
     return TrainableVlm(
         model=model,
         processor=None,
-        head=torch.nn.Linear(32, 2),
+        head=Head(hidden_size=32, num_activities=2, pooling=pooling),
         pictures=Pictures.FRAMES,
-        pooling=pooling,
         trunk=torch.nn.Identity(),
         tail=torch.nn.Conv2d(3, CHANNELS, kernel_size=8, stride=8),  # 2 x 2 tokens; a random tower shrinks all signal
     )
@@ -116,7 +116,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(separable_
     other = trained(separable_windows, short.model_copy(update={"seed": 4}))[0]
     same = [torch.equal(a, b) for a, b in zip(weights(first), weights(second), strict=True)]
     assert all(same)
-    assert not torch.equal(first.head.weight, other.head.weight)
+    assert not torch.equal(first.head.out.weight, other.head.out.weight)
 
 
 def test_the_trained_forward_is_that_of_the_class():
@@ -140,7 +140,7 @@ def test_the_trained_forward_is_that_of_the_class():
     values = (pixels.permute(0, 3, 1, 2).float() - 127) / 128
     with torch.inference_mode():
         hidden = model.model(input_ids=torch.from_numpy(PROMPT_IDS)[None], pixel_values=values).last_hidden_state
-        expected = torch.sigmoid(vlm.head(hidden[:, -1]))
+        expected = torch.sigmoid(vlm.head.out(hidden[:, -1]))
     np.testing.assert_allclose(scores, expected.numpy(), atol=1e-5)
 
 
