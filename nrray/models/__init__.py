@@ -13,6 +13,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from nrray.models.artefact import (
     Artefact,
     Pooling,
+    described_folder,
+    labeler_digest,
     model_digest,
     read_artefact,
     read_sampling,
@@ -39,7 +41,9 @@ __all__ = [
     "ModelKind",
     "Pooling",
     "check_sampling",
+    "described_folder",
     "is_device_lost",
+    "labeler_digest",
     "load_labeler",
     "measure_labeler",
     "model_digest",

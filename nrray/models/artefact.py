@@ -14,7 +14,7 @@ import nrray
 from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.config import EMBEDDED
+from nrray.models.config import EMBEDDED, ModelConfig
 from nrray.models.pictures import Pictures
 from nrray.sampling import Sampling
 
@@ -41,11 +41,19 @@ class TrainedLabels(Section):
     digest: str
 
 
+class Base(Section):
+    """The checkpoint that an adapter was trained on."""
+
+    path: str = Field(description="where it was then; where it is now, `model.path` says")
+    digest: str
+
+
 class Artefact(Section):
     """The content of `nrray.json`: all that a head needs beside its weights."""
 
     schema_version: int
     name: str
+    base: Base | None = Field(default=None, description="of an adapter; None where the folder has all weights")
     labels: TrainedLabels
     sampling: Sampling
     prompt: str = Field(description="the text of the user's turn, after the frames")
@@ -65,6 +73,41 @@ def resolve_model_path(path: str | Path) -> Path:
             f"processor and tokenizer files). Give such a folder, or 'embedded' for the model inside the package."
         )
     return folder
+
+
+def described_folder(config: ModelConfig) -> Path:
+    """The folder whose `nrray.json` describes the labeler: the adapter's, or the checkpoint's. Raises ModelError where an
+    adapter is given for a checkpoint, or stands on another one than the config's."""
+    folder = resolve_model_path(config.adapter or config.path)
+    artefact = read_artefact(folder)
+    if config.adapter is None:
+        if artefact is not None and artefact.base is not None:
+            raise ModelError(
+                f"model {folder}: found an adapter, expected a whole checkpoint. Set model.adapter to it and model.path to "
+                f"its base ({artefact.base.path})."
+            )
+        return folder
+    if artefact is None or artefact.base is None:
+        raise ModelError(
+            f"adapter {folder}: found no {ARTEFACT_FILE} that names its base, expected a folder of `nrray finetune`. Set "
+            f"model.path to it where it is a whole checkpoint."
+        )
+    found = model_digest(config.path)
+    if found != artefact.base.digest:
+        raise ModelError(
+            f"adapter {folder} was trained on {artefact.base.path} (digest {artefact.base.digest[:12]}), model.path is "
+            f"{config.path} (digest {found[:12]}). Set model.path to the checkpoint that it was trained on."
+        )
+    return folder
+
+
+def labeler_digest(config: ModelConfig) -> str:
+    """Digest of everything that decides a score: the checkpoint's, or its and the adapter's together. Raises
+    ModelError."""
+    if config.adapter is None:
+        return model_digest(config.path)
+    both = model_digest(config.path) + model_digest(config.adapter)
+    return hashlib.sha256(both.encode()).hexdigest()
 
 
 def model_digest(path: str | Path) -> str:

@@ -12,7 +12,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import logging as transformers_logging
 
 from nrray.errors import ModelError
-from nrray.models.artefact import model_digest, resolve_model_path
+from nrray.models.artefact import described_folder, labeler_digest, resolve_model_path
 from nrray.models.config import Device, Dtype, ModelConfig, resolved_dtype
 from nrray.models.labeler import ModelInfo, ModelKind
 from nrray.sampling import Sampling
@@ -35,6 +35,7 @@ class Checkpoint:
     """A loaded model in eval mode, its processor, and where it runs."""
 
     folder: Path
+    digest: str  # of the weights in use, adapter included
     model: Any  # transformers.PreTrainedModel
     processor: Any  # transformers.ProcessorMixin
     device: torch.device
@@ -80,11 +81,22 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
             f"image-text-to-text class, with its processor; copy it again or install what the message names."
         ) from error
     _check_loaded(folder, loading=loading, processor=processor)
+    if config.adapter is not None:
+        from nrray.models.adapters import with_adapter  # peft takes a second to import
+
+        model = with_adapter(model, described_folder(config))
     video_processor: Any = getattr(processor, "video_processor", None)
     if getattr(video_processor, "cap_pixels_per_frame", True) is None:  # undecided: its default is to change
         video_processor.cap_pixels_per_frame = False  # frames come in the size that the sampling section says
     processor.tokenizer.padding_side = "left"  # so that the last token of every row is the last of its prompt
-    return Checkpoint(folder=folder, model=model.to(device).eval(), processor=processor, device=device, dtype=dtype)
+    return Checkpoint(
+        folder=folder,
+        digest=labeler_digest(config),
+        model=model.to(device).eval(),
+        processor=processor,
+        device=device,
+        dtype=dtype,
+    )
 
 
 def checkpoint_info(
@@ -95,7 +107,7 @@ def checkpoint_info(
     return ModelInfo(
         name=name,
         path=str(checkpoint.folder),
-        digest=model_digest(checkpoint.folder),
+        digest=checkpoint.digest,
         parameter_count=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
         activities=activities,
         sampling=sampling,

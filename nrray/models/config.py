@@ -33,9 +33,12 @@ def resolved_dtype(dtype: Dtype, *, on_gpu: bool) -> Dtype:
 
 
 class ModelConfig(Section):
-    """Which model labels, and how it is run. Nothing here but `path` and `dtype` changes a score."""
+    """Which model labels, and how it is run. Nothing here but `path`, `adapter` and `dtype` changes a score."""
 
     path: str = Field(default=EMBEDDED, min_length=1, description="'embedded', or a checkpoint folder")
+    adapter: str | None = Field(
+        default=None, min_length=1, description="folder of an adapter that was trained on the checkpoint in `path`"
+    )
     device: Device = Device.AUTO
     dtype: Dtype = Dtype.AUTO
     micro_batch_windows: int = Field(

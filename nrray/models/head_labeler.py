@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.artefact import Artefact, check_labels, read_artefact, resolve_model_path
+from nrray.models.artefact import Artefact, check_labels, described_folder, read_artefact
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import checkpoint_info, load_checkpoint
 from nrray.models.config import ModelConfig
@@ -24,7 +24,7 @@ class HeadLabeler:
     """Scores are the sigmoid of a linear head in float32; states follow the artefact's thresholds and the rules."""
 
     def __init__(self, config: ModelConfig, label_set: LabelSet) -> None:
-        folder = resolve_model_path(config.path)
+        folder = described_folder(config)
         self._artefact = _required_artefact(folder)
         check_labels(self._artefact, label_set, folder=folder)
         self._label_set = label_set

@@ -3,7 +3,7 @@
 from typing import Any
 
 from nrray.labels import LabelSet
-from nrray.models.artefact import read_artefact, resolve_model_path
+from nrray.models.artefact import described_folder, read_artefact
 from nrray.models.config import ModelConfig
 from nrray.models.labeler import Labeler
 
@@ -15,8 +15,7 @@ def load_labeler(config: ModelConfig, label_set: LabelSet) -> Labeler:
 
     Raises ModelError for a folder that is no such checkpoint or does not fit the label set.
     """
-    folder = resolve_model_path(config.path)
-    if read_artefact(folder) is None:
+    if read_artefact(described_folder(config)) is None:
         from nrray.models.prompt_labeler import PromptLabeler
 
         return PromptLabeler(config, label_set)

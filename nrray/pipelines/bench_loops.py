@@ -118,7 +118,7 @@ class LabelWindows(LabelVideo):
         self._model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
         self._processor = AutoProcessor.from_pretrained(folder)
         head = load_file(folder / HEAD_FILE)
-        self._weight, self._bias = head["weight"], head["bias"]
+        self._weight, self._bias = head["out.weight"], head["out.bias"]
         self._pictures = artefact.pictures
         num_pictures = len(artefact.pictures.rows(artefact.sampling.frames_per_window))
         images: list[dict[str, str]] = [{"type": "image"}] * num_pictures

@@ -16,8 +16,16 @@ from nrray.errors import ConfigError, DataError
 from nrray.journal import EntryLimits
 from nrray.labels import LabelSet, read_label_set
 from nrray.manifest import VIDEO_SCHEMA
-from nrray.models import Artefact, ModelConfig, check_sampling, model_digest, read_artefact, resolve_model_path
-from nrray.models.config import Dtype
+from nrray.models import (
+    Artefact,
+    ModelConfig,
+    check_sampling,
+    described_folder,
+    labeler_digest,
+    read_artefact,
+    resolve_model_path,
+)
+from nrray.models.config import EMBEDDED, Dtype
 from nrray.models.rules import restated_answers, states_from_scores
 from nrray.pipelines.cluster import Pools, refuse_job_folder
 from nrray.plan import Packing, Plan, plan_units
@@ -75,18 +83,20 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
     unknown = sorted(set(config.segments.thresholds) - set(label_set.names))
     if unknown:
         raise ConfigError(f"segments.thresholds names unknown activities {unknown}; known: {list(label_set.names)}")
-    model_path = resolve_model_path(config.model.path)
-    artefact = read_artefact(model_path)
+    described = described_folder(config.model)
+    artefact = read_artefact(described)
     sampling = config.sampling or (artefact.sampling if artefact else None)
     if sampling is None:
-        raise ConfigError(f"{model_path} does not say how it samples video: give the config a sampling section")
+        raise ConfigError(f"{described} does not say how it samples video: give the config a sampling section")
     if artefact is not None:
         check_sampling(sampling, trained=artefact.sampling, name=artefact.name)
-    model = config.model
-    if config.model.path != "embedded":
-        model = config.model.model_copy(update={"path": str(model_path.absolute())})
+    model = config.model  # workers have another working directory
+    if model.path != EMBEDDED:
+        model = model.model_copy(update={"path": str(resolve_model_path(model.path).absolute())})
+    if model.adapter is not None:
+        model = model.model_copy(update={"adapter": str(described.absolute())})
     identity = {
-        "model": model_digest(model_path),
+        "model": labeler_digest(config.model),
         **({} if model.dtype is Dtype.AUTO else {"dtype": model.dtype.value}),
         "label_set": label_set.digest,
         "sampling": sampling.model_dump(mode="json"),

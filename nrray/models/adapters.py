@@ -1,0 +1,133 @@
+"""LoRA: small matrices beside the linears of a checkpoint. Put there to be trained, saved as `peft` saves them, and loaded
+by `peft` for labelling, or refused where they do not fit."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils import get_peft_model_state_dict
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+
+from nrray.config import Section
+from nrray.errors import ModelError
+
+ADAPTER_FILE = "adapter_model.safetensors"
+_QUERY_VALUE = ("q_proj", "v_proj")
+_PROJECTORS = ("multi_modal_projector", "connector", "merger")
+"""What families call the layers between tower and language model; inside a Qwen tower there are several mergers."""
+
+
+class LoraTargets(str, Enum):
+    """Which linears of the language model are adapted."""
+
+    ALL_LINEAR = "all_linear"  # better than attention alone at equal size: Schulman et al. 2025
+    QUERY_VALUE = "query_value"  # the study's
+
+
+class LoraSection(Section):
+    """How a checkpoint is adapted. Its language model is; tower and projector where it is asked for."""
+
+    rank: int = Field(default=16, ge=1, le=1024)
+    alpha_per_rank: float = Field(default=2.0, gt=0, description="alpha is this times the rank")
+    rank_stabilized: bool = Field(default=False, description="alpha / sqrt(rank) for alpha / rank (rsLoRA)")
+    weight_decomposed: bool = Field(default=False, description="DoRA: direction and length of weights apart; slower")
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    targets: LoraTargets = LoraTargets.ALL_LINEAR
+    adapt_tower: bool = Field(default=False, description="the linears of the vision tower too")
+    train_projector: bool = Field(default=False, description="the projector's own weights are trained, not adapted")
+
+
+def add_adapter(model: Any, section: LoraSection) -> PeftModel:
+    """`model` with fresh matrices beside its linears, in float32, everything else frozen: what it computes is still the
+    same. Raises ModelError where nothing fits."""
+    targets = adapted_names(model, section)
+    saved = projector_names(model) if section.train_projector else []
+    adapted = get_peft_model(
+        model,
+        LoraConfig(
+            r=section.rank,
+            lora_alpha=section.alpha_per_rank * section.rank,
+            lora_dropout=section.dropout,
+            use_rslora=section.rank_stabilized,
+            use_dora=section.weight_decomposed,
+            target_modules=targets,
+            modules_to_save=saved or None,
+        ),
+    )
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return adapted
+
+
+def adapted_names(model: Any, section: LoraSection) -> list[str]:
+    """Full names of the linears that are adapted. Raises ModelError where there is none."""
+    names = linears_of(model, model.get_decoder())
+    if section.targets is LoraTargets.QUERY_VALUE:
+        names = [name for name in names if name.endswith(_QUERY_VALUE)]
+    if section.adapt_tower:
+        tower = linears_of(model, model.get_encoder(modality="image"))
+        names += [name for name in tower if not _is_projector(name)]
+    if not names:
+        raise ModelError(
+            f"model {type(model).__name__}: found no linear layer of its language model that fits targets="
+            f"{section.targets.value}, expected at least one. Set targets to all_linear."
+        )
+    return names
+
+
+def projector_names(model: Any) -> list[str]:
+    """Full names of the modules between tower and language model. Raises ModelError where none is known."""
+    names = [name for name, _ in model.named_modules() if _is_projector(name)]
+    outermost = [name for name in names if not any(name.startswith(f"{other}.") for other in names)]
+    if not outermost:
+        raise ModelError(
+            f"model {type(model).__name__}: found no module named {', '.join(_PROJECTORS)}, expected one where "
+            f"train_projector is set. Set it to false."
+        )
+    return outermost
+
+
+def linears_of(model: Any, part: Any) -> list[str]:
+    """Full names, in `model`, of the linear layers of one of its parts."""
+    inside = {id(module) for module in part.modules()}
+    return [
+        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and id(module) in inside
+    ]
+
+
+def with_adapter(model: Any, folder: Path) -> Any:
+    """The checkpoint's own class with the adapter in `folder`: merged into its weights where they are float32, beside them
+    in fewer bits, where a sum would round it away. Raises ModelError where a tensor is missing or has no place."""
+    saved = _saved_shapes(folder / ADAPTER_FILE)
+    try:
+        adapted = PeftModel.from_pretrained(model, folder, local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"adapter {folder} cannot be loaded: {type(error).__name__}: {error}. Expected adapter_config.json and "
+            f"{ADAPTER_FILE} of this base; copy them again, or train again."
+        ) from error
+    placed = {name: tuple(tensor.shape) for name, tensor in get_peft_model_state_dict(adapted).items()}
+    if wrong := sorted(saved.items() ^ placed.items()):
+        raise ModelError(
+            f"adapter {folder}: {len(wrong)} tensors are missing, have no place or another shape in its base "
+            f"({', '.join(dict.fromkeys(name for name, _ in wrong[:4]))}). Use the base and the versions that it was trained "
+            f"with."
+        )
+    is_whole = all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    return adapted.merge_and_unload() if is_whole else adapted.get_base_model()
+
+
+def _is_projector(name: str) -> bool:
+    return any(part.startswith(_PROJECTORS) or part.endswith("merger_list") for part in name.split("."))
+
+
+def _saved_shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{file} cannot be read: {error}. Copy the adapter again, or train again.") from None
