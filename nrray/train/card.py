@@ -127,7 +127,7 @@ and the head are trained together. One sequence holds frames, question and answe
 the activities, the language model learns to caption the window (half of the questions) or to say yes or no to one
 activity's question.
 
-* Loss: binary cross-entropy with positive weights, bounded by {recipe.max_positive_weight:g}.
+* Loss: binary cross-entropy with positive weights, bounded by {recipe.objective.max_positive_weight:g}.
 * The answers' cross-entropy counts {recipe.answer_weight:g} beside it.
 * AdamW, peak learning rate {recipe.peak_learning_rate:g} (tower {recipe.tail_share * recipe.peak_learning_rate:g}), \
 weight decay {recipe.weight_decay:g}; linear rise over \

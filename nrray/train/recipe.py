@@ -20,6 +20,7 @@ from nrray.models.pictures import Pictures
 from nrray.train.augment import AugmentConfig, augmented
 from nrray.train.dialogue import Dialogues, Spoken
 from nrray.train.embedded import PIXEL_MEAN, PIXEL_STD, TrainableVlm
+from nrray.train.objective import BinaryCrossEntropy, Objective, positive_weights, prior_log_odds
 from nrray.train.window_store import WindowSet
 
 
@@ -34,7 +35,7 @@ class RecipeConfig(Section):
     warmup_fraction: float = Field(default=0.1, gt=0, lt=1, description="share of the steps that rise to the peak")
     weight_decay: float = Field(default=0.05, ge=0)
     gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
-    max_positive_weight: float = Field(default=4.0, ge=1, description="bound of negatives / positives in the loss")
+    objective: Objective = Field(default=BinaryCrossEntropy(max_positive_weight=4.0), description="of the activities")
     answer_weight: float = Field(default=0.3, ge=0, description="of the answers' loss, beside 1 for the activities'")
     augment: AugmentConfig = Field(default_factory=AugmentConfig, description="changes of the windows")
 
@@ -59,14 +60,14 @@ def train_vlm(
     """Train `vlm` in place on `windows`; `report(step, loss)` is called after each step; the loss is a scalar
     on the model's device.
 
-    The loss is binary cross-entropy of the head, with positive weights negatives / positives bounded on both sides, and
+    The loss is the objective's cost of the head, with positive weights negatives / positives bounded on both sides, and
     `answer_weight` times the cross-entropy of the answers' tokens, a mean over each answer and then over answers.
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     vlm.head.start_at(prior_log_odds(windows.targets))
-    weights = positive_weights(windows.targets, bound=config.max_positive_weight)
-    loss_of = torch.nn.BCEWithLogitsLoss(pos_weight=torch.from_numpy(weights).to(vlm.device))
+    weights = positive_weights(windows.targets, bound=config.objective.max_positive_weight)
+    positive_weight = torch.from_numpy(weights).to(vlm.device)
     vlm.model.train()
     vlm.model.model.vision_tower.eval()
     optimizer = torch.optim.AdamW(
@@ -93,7 +94,7 @@ def train_vlm(
             readable=torch.from_numpy(spoken.is_prompt).to(vlm.device),
         )
         targets = torch.from_numpy(windows.targets[rows].astype(np.float32)).to(vlm.device)
-        loss = loss_of(vlm.head(states), targets)
+        loss = config.objective.cost(vlm.head(states), targets, positive_weight=positive_weight).mean()
         if config.answer_weight:
             loss = loss + config.answer_weight * answer_loss(vlm, states, spoken)
         optimizer.zero_grad(set_to_none=True)
@@ -196,24 +197,10 @@ def one_cycle_share(step: int, config: RecipeConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup + 1) / (config.num_steps - warmup + 1)))
 
 
-def positive_weights(targets: NDArray[np.bool_], *, bound: float) -> NDArray[np.float32]:
-    """(A,) negatives / positives of (W, A) targets, within [1 / bound, bound]."""
-    positives = targets.sum(axis=0)
-    ratio = (len(targets) - positives) / np.maximum(positives, 1)
-    weights: NDArray[np.float32] = np.clip(ratio, 1 / bound, bound).astype(np.float32)
-    return weights
-
-
 def _batches(rng: np.random.Generator, *, num_windows: int, config: RecipeConfig) -> list[NDArray[np.int64]]:
     wanted = config.num_steps * config.batch_windows
     passes = [rng.permutation(num_windows) for _ in range(-(-wanted // num_windows))]
     return np.split(np.concatenate(passes)[:wanted], config.num_steps)
-
-
-def prior_log_odds(targets: NDArray[np.bool_]) -> torch.Tensor:
-    """(A,) log odds of (W, A) targets, of shares within 0.01 and 0.99."""
-    prior = np.clip(targets.mean(axis=0), 0.01, 0.99)
-    return torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
 
 
 def _parameter_groups(vlm: TrainableVlm, *, weight_decay: float, tail_learning_rate: float) -> list[dict[str, object]]:

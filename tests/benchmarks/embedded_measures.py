@@ -15,9 +15,9 @@ from nrray.sampling import Sampling
 from nrray.simulate.captions import SLOTS, claims_of
 from nrray.train.dialogue import Dialogues
 from nrray.train.embedded import CAPTION_PROMPT, TrainableVlm, window_prompt_ids
+from nrray.train.objective import positive_weights
 from nrray.train.recipe import (
     RecipeConfig,
-    positive_weights,
     train_vlm,
     window_embeds,
     window_pictures,

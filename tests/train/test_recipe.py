@@ -14,7 +14,6 @@ from nrray.train.embedded import TrainableVlm
 from nrray.train.recipe import (
     RecipeConfig,
     one_cycle_share,
-    positive_weights,
     train_vlm,
     window_pictures,
     window_scores,
@@ -142,12 +141,6 @@ def test_the_trained_forward_is_that_of_the_class():
         hidden = model.model(input_ids=torch.from_numpy(PROMPT_IDS)[None], pixel_values=values).last_hidden_state
         expected = torch.sigmoid(vlm.head.out(hidden[:, -1]))
     np.testing.assert_allclose(scores, expected.numpy(), atol=1e-5)
-
-
-def test_positive_weights_are_bounded_on_both_sides():
-    targets = np.zeros((100, 3), dtype=bool)
-    targets[:99, 0] = targets[:50, 1] = targets[:1, 2] = True
-    np.testing.assert_allclose(positive_weights(targets, bound=4), [0.25, 1.0, 4.0])
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_nearly_nothing():

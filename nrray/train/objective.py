@@ -1,0 +1,87 @@
+"""What training lowers: the cost of logits against multi-label targets, as classes that a config chooses by `kind`."""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Discriminator, Field, Tag
+
+from nrray.config import Section
+
+
+class BinaryCrossEntropy(Section):
+    """Each activity on its own; what is rare counts more, within bounds."""
+
+    kind: Literal["binary_cross_entropy"] = "binary_cross_entropy"
+    max_positive_weight: float = Field(default=10.0, ge=1, description="bound of negatives / positives; 1: no weights")
+
+    def cost(self, logits: torch.Tensor, targets: torch.Tensor, *, positive_weight: torch.Tensor) -> torch.Tensor:
+        """(B, A) cost of (B, A) logits; positive_weight: (A,)."""
+        return torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, targets, pos_weight=positive_weight, reduction="none"
+        )
+
+
+class Focal(Section):
+    """Cross-entropy times (1 - p)^gamma, p the probability of what is so: what is easy counts less (Lin et al. 2017)."""
+
+    kind: Literal["focal"] = "focal"
+    gamma: float = Field(default=2.0, ge=0)
+    max_positive_weight: float = Field(default=10.0, ge=1, description="bound of negatives / positives; 1: no weights")
+
+    def cost(self, logits: torch.Tensor, targets: torch.Tensor, *, positive_weight: torch.Tensor) -> torch.Tensor:
+        """(B, A) cost of (B, A) logits; positive_weight: (A,)."""
+        signed = torch.where(targets > 0.5, logits, -logits)
+        cost = -torch.nn.functional.logsigmoid(signed) * torch.sigmoid(-signed) ** self.gamma
+        return cost * torch.where(targets > 0.5, positive_weight, 1.0)
+
+
+class Asymmetric(Section):
+    """As focal, but negatives are discounted more than positives, and those below `margin` not counted at all (Ridnik et
+    al. 2021, whose values for many labels are the defaults)."""
+
+    kind: Literal["asymmetric"] = "asymmetric"
+    gamma_positive: float = Field(default=0.0, ge=0)
+    gamma_negative: float = Field(default=4.0, ge=0)
+    margin: float = Field(default=0.05, ge=0, lt=1)
+    max_positive_weight: float = Field(default=1.0, ge=1, description="bound of negatives / positives; 1: no weights")
+
+    def cost(self, logits: torch.Tensor, targets: torch.Tensor, *, positive_weight: torch.Tensor) -> torch.Tensor:
+        """(B, A) cost of (B, A) logits; positive_weight: (A,)."""
+        positive = -torch.nn.functional.logsigmoid(logits) * torch.sigmoid(-logits) ** self.gamma_positive
+        shifted = (torch.sigmoid(logits) - self.margin).clamp_min(0)
+        negative = -torch.log1p(-shifted.clamp_max(1 - 1e-6)) * shifted**self.gamma_negative
+        return torch.where(targets > 0.5, positive_weight * positive, negative)
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, Section):
+        return str(getattr(value, "kind", None))
+    return value.get("kind", "binary_cross_entropy") if isinstance(value, dict) else None
+
+
+Objective = Annotated[
+    Annotated[BinaryCrossEntropy, Tag("binary_cross_entropy")]
+    | Annotated[Focal, Tag("focal")]
+    | Annotated[Asymmetric, Tag("asymmetric")],
+    Discriminator(
+        _kind,
+        custom_error_type="objective_kind",
+        custom_error_message="expected a kind of binary_cross_entropy, focal or asymmetric",
+    ),
+]
+
+
+def positive_weights(targets: NDArray[np.bool_], *, bound: float) -> NDArray[np.float32]:
+    """(A,) negatives / positives of (W, A) targets, within [1 / bound, bound]."""
+    positives = targets.sum(axis=0)
+    ratio = (len(targets) - positives) / np.maximum(positives, 1)
+    weights: NDArray[np.float32] = np.clip(ratio, 1 / bound, bound).astype(np.float32)
+    return weights
+
+
+def prior_log_odds(targets: NDArray[np.bool_]) -> torch.Tensor:
+    """(A,) log odds of (W, A) targets, of shares within 0.01 and 0.99: where a head starts."""
+    prior = np.clip(targets.mean(axis=0), 0.01, 0.99)
+    return torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
