@@ -22,7 +22,7 @@ class IndicatorSummary:
     unit: str
     num_cases: int
     num_known: int
-    median: Value
+    median: Value  # undefined, as the quartiles, for a yes/no indicator
     lower_quartile: float | None
     upper_quartile: float | None
     mean: Value  # of a yes/no indicator the share
@@ -125,8 +125,10 @@ def summaries(cases: Sequence[CaseIndicators], resamples: Resamples) -> list[Ind
     for column, indicator in enumerate(cases[0].indicators if cases else ()):
         is_known = np.isfinite(by_case[:, column])
         known = by_case[is_known, column]
-        medians = resampled_quantiles(known, np.flatnonzero(is_known), resamples, [0.5])[:, 0]
-        lower, middle, upper = np.percentile(known, [25, 50, 75]).tolist() if len(known) else (None, None, None)
+        is_share = indicator.unit == "yes"  # of yes and no the mean says all
+        counted = known[:0] if is_share else known
+        medians = resampled_quantiles(counted, np.flatnonzero(is_known), resamples, [0.5])[:, 0]
+        lower, middle, upper = np.percentile(counted, [25, 50, 75]).tolist() if len(counted) else (None, None, None)
         found.append(
             IndicatorSummary(
                 name=indicator.name,

@@ -84,7 +84,8 @@ def resampled_quantiles(
         np.add.at(sums, (case[order], level), 1)
         of_level = values[order][np.searchsorted(level, np.arange(RANK_LEVELS), side="right") - 1]
         drawn = resamples.counts @ sums
-    cumulative = np.cumsum(drawn, axis=1, dtype=np.float64)
-    total = cumulative[:, -1:]
-    picked = [of_level[(cumulative >= share * total - 1e-9).argmax(axis=1)] for share in shares]
+    cumulative = np.cumsum(drawn, axis=1, dtype=np.float32)  # whole numbers, exact up to 2^24
+    total = cumulative[:, -1:].astype(np.float64)
+    reached = [np.ceil(share * total - 1e-9).astype(np.float32) for share in shares]
+    picked = [of_level[(cumulative >= least).argmax(axis=1)] for least in reached]
     return np.where(total > 0, np.stack(picked, axis=1), np.nan)

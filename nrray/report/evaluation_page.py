@@ -45,7 +45,7 @@ def evaluation_page(document: Mapping[str, Any]) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A figure, or a dash where it is not defined."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # + 0: no minus before a zero
 
 
 def interval(value: Mapping[str, float | None] | None, digits: int = 3, to: str = " to ") -> str:
