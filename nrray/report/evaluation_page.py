@@ -28,6 +28,7 @@ def evaluation_page(document: Mapping[str, Any]) -> str:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     filters = (number, interval, in_unit, between, said, hours, starting)
+    environment.globals["span"] = span
     environment.filters |= {function.__name__: function for function in filters}
     template = environment.from_string((templates / "evaluation.html").read_text(encoding="utf-8"))
     return template.render(
@@ -64,9 +65,18 @@ def in_unit(value: float | None, unit: str) -> str:
 
 def between(value: Mapping[str, float | None], unit: str) -> str:
     """An indicator's value with its interval."""
-    if value["low"] is None:
+    if value["low"] is None or value["high"] is None:
         return in_unit(value["estimate"], unit)
-    return f"{in_unit(value['estimate'], unit)} ({in_unit(value['low'], unit)} to {in_unit(value['high'], unit)})"
+    return f"{in_unit(value['estimate'], unit)} ({span(value['low'], value['high'], unit)})"
+
+
+def span(low: float | None, high: float | None, unit: str) -> str:
+    """Two values of an indicator, the unit once."""
+    if low is None or high is None:
+        return "-"
+    plain = UNIT_FORMATS["share" if unit == "yes" else unit]
+    first, last = plain.format(low), plain.format(high)
+    return f"{first.rstrip(' s%')} to {last}"
 
 
 def said(value: float | None, unit: str) -> str:
