@@ -6,7 +6,7 @@ a file beside it, so that nobody tunes on the test part without it being seen.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +109,23 @@ def part_cases(split: Split, part: str) -> frozenset[str]:
     if part not in split.parts:
         raise DataError(f"split: found parts {', '.join(split.parts)}, expected one named {part!r}.")
     return frozenset(split.parts[part])
+
+
+def check_cases(split: Split, part: str, known: Collection[str], *, uri: str) -> None:
+    """Raise DataError where a case of `part` is none of the `known` ones."""
+    if unknown := sorted(set(split.parts[part]) - set(known)):
+        raise DataError(
+            f"split {uri}: {len(unknown)} of {len(split.parts[part])} cases of part {part!r} are of no video here, such as "
+            f"{unknown[0]!r}; known are {', '.join(repr(case) for case in sorted(known)[:3])}, ... Give the case sidecar that "
+            f"the split was made with (cases=FILE), or correct the file."
+        )
+
+
+def num_reads(uri: str) -> int:
+    """How often any part of the split has been read."""
+    folder, name = _place(uri)
+    notes = name + READS_SUFFIX
+    return len(folder.read_bytes(notes).splitlines()) if folder.exists(notes) else 0
 
 
 def noted_read(uri: str, part: str, *, what: str) -> int:

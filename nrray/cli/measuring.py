@@ -29,7 +29,7 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
     from nrray.evaluate.run import DOCUMENT, PAGE
     from nrray.evaluate.run import evaluate as run_evaluate
     from nrray.pipelines.console import Reporter
-    from nrray.report.evaluation_page import interval
+    from nrray.report.evaluation_page import interval, number
 
     settings = load_config(EvaluateConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
@@ -53,6 +53,16 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
             for row in document["rows"]
         ],
     )
+    if document["balanced"] is not None:
+        rows = document["balanced"]["rows"]
+        reporter.table(
+            f"The study's class-balanced subset, {document['balanced']['num_windows']} windows: it flatters",
+            ["activity", "windows with it", "precision", "recall", "F1"],
+            [
+                [name, row["support"], *(number(row[key], 2) for key in ("precision", "recall", "f1"))]
+                for name, row in rows.items()
+            ],
+        )
     reporter.say(f"Report:  {result.folder}/{PAGE}")
     reporter.say(f"Numbers: {result.folder}/{DOCUMENT}")
     reporter.finish(document)
@@ -70,6 +80,8 @@ def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
     reporter = Reporter(is_json=as_json)
     found = run_compare(settings)
     reporter.say(f"{found.num_cases} cases, {found.hours:.2f} h that all sources and the reference looked at")
+    for note in found.notes:
+        reporter.say(note)
     whats = list(next(iter(found.values.values())))
     headers = ["macro", *whats[1:]]
     reporter.table(

@@ -11,7 +11,7 @@ from nrray.errors import DataError
 from nrray.evaluate.alignment import Alignment, aligned, common_paths, restricted
 from nrray.evaluate.guesses import guess_rows
 from nrray.evaluate.measures import Measured, macro_values, measured
-from nrray.evaluate.resampling import Value, resamples_of, value_of
+from nrray.evaluate.resampling import Value, few_cases_note, resamples_of, value_of
 from nrray.evaluate.source import Source
 from nrray.labels import Activity
 from nrray.metrics.agreement import krippendorff_alpha
@@ -41,6 +41,7 @@ class Comparison:
     hours: float
     values: dict[str, dict[str, Value]]
     differences: list[Difference]
+    notes: list[str]  # what a reader must know before the sentences
     sentences: list[str]
     baselines: dict[str, dict[str, float | None]]  # what no model would get
     alpha: dict[str, float | None]  # Krippendorff's, of all sources and the reference, per activity
@@ -53,6 +54,7 @@ def compared(
     activities: Sequence[Activity],
     case_of_path: Mapping[str, str],
     only_cases: frozenset[str] | None,
+    notes: Sequence[str],
     without: Sequence[str],
     metric: str,
     num_resamples: int,
@@ -86,6 +88,7 @@ def compared(
         hours=hours,
         values={name: {what: value_of(*pair) for what, pair in mine.items()} for name, mine in spreads.items()},
         differences=differences,
+        notes=[*notes, *([few] if (few := few_cases_note(len(alignments[0].cases))) is not None else [])],
         sentences=[
             sentence(difference, metric=metric, num_cases=len(alignments[0].cases))
             for difference in differences
@@ -99,6 +102,7 @@ def compared(
 def sentence(difference: Difference, *, metric: str, num_cases: int) -> str:
     """What may be claimed of two sources, and no more."""
     first, second, value = difference.first, difference.second, difference.value
+    metric = f"{metric} ({difference.what})"
     adjusted = f"adjusted for {difference.num_adjusted_for} comparisons" if difference.num_adjusted_for > 1 else "95 %"
     if value.estimate is not None and (value.low is None or value.high is None):
         return (

@@ -24,7 +24,6 @@ from nrray.metrics.scored import NUM_BINS, reliability_of
 from nrray.metrics.spans import Spans
 
 SCHEMA_VERSION = 1
-FEW_CASES = 20  # below, percentile intervals over cases are rough
 CURVE_POINTS = 200
 
 Document = dict[str, Any]
@@ -223,15 +222,6 @@ def clinical_document(clinical: Clinical) -> Document:
             for side, cases in (("candidate", clinical.candidate), ("reference", clinical.reference))
         },
     }
-
-
-def few_cases_note(num_cases: int) -> str | None:
-    """What a reader must know of intervals from few cases."""
-    if num_cases >= FEW_CASES:
-        return None
-    if num_cases == 1:
-        return "1 case: there are no intervals over cases, and nothing here says how another case would come out."
-    return f"{num_cases} cases: below about {FEW_CASES}, intervals over cases are too narrow more often than they say."
 
 
 def _video_document(alignment: Alignment, video: int) -> Document:

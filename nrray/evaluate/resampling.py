@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 NUM_RESAMPLES = 2000
 RANK_LEVELS = 1024
+FEW_CASES = 20  # below, percentile intervals over cases are rough
 
 Sums = dict[str, NDArray[np.float64]]
 """Name to (..., A, k) sums: of all cases, of one, or of B resamples."""
@@ -89,3 +90,12 @@ def resampled_quantiles(
     reached = [np.ceil(share * total - 1e-9).astype(np.float32) for share in shares]
     picked = [of_level[(cumulative >= least).argmax(axis=1)] for least in reached]
     return np.where(total > 0, np.stack(picked, axis=1), np.nan)
+
+
+def few_cases_note(num_cases: int) -> str | None:
+    """What a reader must know of intervals from few cases."""
+    if num_cases >= FEW_CASES:
+        return None
+    if num_cases == 1:
+        return "1 case: there are no intervals over cases, and nothing here says how another case would come out."
+    return f"{num_cases} cases: below about {FEW_CASES}, intervals over cases are too narrow more often than they say."

@@ -16,14 +16,25 @@ from nrray.evaluate.alignment import aligned
 from nrray.evaluate.clinical import clinical
 from nrray.evaluate.comparison import Comparison, compared
 from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
-from nrray.evaluate.document import Document, balanced_document, evaluation_document, few_cases_note
+from nrray.evaluate.document import Document, balanced_document, evaluation_document
 from nrray.evaluate.measures import measured
-from nrray.evaluate.resampling import resamples_of
-from nrray.evaluate.source import read_source
+from nrray.evaluate.resampling import few_cases_note, resamples_of
+from nrray.evaluate.source import Source, read_source
 from nrray.indicators import VENTILATION
 from nrray.labels import LabelSet, read_label_set
 from nrray.report.evaluation_page import evaluation_page
-from nrray.splits import Split, check_contents, noted_read, part_cases, read_split, split_document, stratified_split
+from nrray.splits import (
+    READS_SUFFIX,
+    Split,
+    check_cases,
+    check_contents,
+    noted_read,
+    num_reads,
+    part_cases,
+    read_split,
+    split_document,
+    stratified_split,
+)
 from nrray.storage import Folder, read_table
 from nrray.types import Case
 
@@ -45,11 +56,11 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
     reference = read_source(config.reference, activities=label_set.names)
     sidecar = _sidecar(config.cases)
     case_of_path = {path: case.case_id for path, case in sidecar.items()}
-    notes = []
+    notes = sidecar_notes(config.cases, sidecar, [*candidate.paths, *reference.paths])
     only_cases = None
     if config.split is not None:
         dealt = read_split(config.split)
-        only_cases = part_cases(dealt, config.part)
+        only_cases = _part(dealt, config.part, [candidate, reference], case_of_path, uri=config.split)
         if config.manifest is not None:
             check_contents(dealt, _contents(read_table(config.manifest), sidecar))
         else:
@@ -60,9 +71,7 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
     )
     if config.split is not None:
         number = noted_read(config.split, config.part, what=f"evaluate {candidate.name} against {reference.name}")
-        notes.append(f"The {config.part} part of {config.split} has been read {number} times, this one included.")
-    if not sidecar:
-        notes.append("Without a case sidecar every video counts as a case: cameras of one birth count as several.")
+        notes.append(_reads_note(config.split, config.part, number))
     if (note := few_cases_note(len(alignment.cases))) is not None:
         notes.append(note)
     resamples = resamples_of(len(alignment.cases), num_resamples=config.num_resamples, seed=config.seed)
@@ -110,16 +119,23 @@ def compare(config: CompareConfig) -> Comparison:
         read_source(uri, activities=label_set.names, name=name)
         for uri, name in zip(config.candidates, names, strict=True)
     ]
+    reference = read_source(config.reference, activities=label_set.names)
+    every = [*sources, reference]
+    sidecar = _sidecar(config.cases)
+    case_of_path = {path: case.case_id for path, case in sidecar.items()}
+    notes = sidecar_notes(config.cases, sidecar, [path for source in every for path in source.paths])
     only_cases = None
     if config.split is not None:
-        only_cases = part_cases(read_split(config.split), config.part)
-        noted_read(config.split, config.part, what=f"compare {', '.join(source.name for source in sources)}")
+        only_cases = _part(read_split(config.split), config.part, every, case_of_path, uri=config.split)
+        number = noted_read(config.split, config.part, what=f"compare {', '.join(source.name for source in sources)}")
+        notes.append(_reads_note(config.split, config.part, number))
     found = compared(
         sources,
-        read_source(config.reference, activities=label_set.names),
+        reference,
         activities=label_set.activities,
-        case_of_path={path: case.case_id for path, case in _sidecar(config.cases).items()},
+        case_of_path=case_of_path,
         only_cases=only_cases,
+        notes=notes,
         without=_left_out(label_set),
         metric=config.metric,
         num_resamples=config.num_resamples,
@@ -131,6 +147,38 @@ def compare(config: CompareConfig) -> Comparison:
         "comparison.json", {"schema_version": 1, "settings": config.model_dump(mode="json")} | asdict(found)
     )
     return found
+
+
+def sidecar_notes(uri: str | None, sidecar: Mapping[str, Case], paths: Sequence[str]) -> list[str]:
+    """What a reader must know of videos that the sidecar does not have. Raises DataError where it has none of them."""
+    if uri is None:
+        return ["Without a case sidecar every video counts as a case: cameras of one birth count as several."]
+    known = set(paths)
+    missing = sorted(known - set(sidecar))
+    if len(missing) == len(known):
+        raise DataError(
+            f"case sidecar {uri}: it has none of the {len(known)} videos here, such as {missing[0]!r}; it has "
+            f"{', '.join(repr(path) for path in list(sidecar)[:2])}. Give the sidecar of this archive."
+        )
+    if not missing:
+        return []
+    return [
+        f"{len(missing)} of {len(known)} videos are not in {uri}, such as {missing[0]}: each counts as a case of its own."
+    ]
+
+
+def _part(
+    dealt: Split, part: str, sources: Sequence[Source], case_of_path: Mapping[str, str], *, uri: str
+) -> frozenset[str]:
+    """The cases of a part, all of which some source has. Raises DataError."""
+    wanted = part_cases(dealt, part)
+    check_cases(dealt, part, {case_of_path.get(path, path) for source in sources for path in source.paths}, uri=uri)
+    return wanted
+
+
+def _reads_note(uri: str, part: str, number: int) -> str:
+    times = "once" if number == 1 else f"{number} times"
+    return f"The {part} part of {uri} has been read {times}, this read included."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +205,12 @@ def split(config: SplitConfig) -> Dealt:
     labels = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(cases), 0), bool)
     dealt = stratified_split(cases, labels, fractions=config.fractions, seed=config.seed)
     check_contents(dealt, contents)
+    if reads := num_reads(config.output):
+        times = "once" if reads == 1 else f"{reads} times"
+        raise DataError(
+            f"split {config.output}: found a split that has been read {times}, which another one in its place would "
+            f"hide. Give another output=FILE, or delete it and its {READS_SUFFIX} yourself."
+        )
     parent, _, name = config.output.rpartition("/")
     folder = Folder(parent or ".")
     folder.create()

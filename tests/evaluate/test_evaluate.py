@@ -2,11 +2,14 @@ import json
 import re
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nrray.errors import DataError
-from nrray.evaluate.config import CompareConfig, EvaluateConfig
-from nrray.evaluate.run import compare, evaluate
+from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
+from nrray.evaluate.run import compare, evaluate, split
+from nrray.splits import noted_read, num_reads
 from tests.evaluate.archives import LABELS, scores_of, write_annotations, write_labels
 
 TRUTH = {
@@ -165,6 +168,57 @@ def test_annotations_can_be_measured_against_annotations(tmp_path):
     assert 0.85 < estimate(document, "ventilation", "time f1") < 0.95
 
 
+def sidecar_of(folder, paths):
+    """A sidecar in which all videos of `paths` are one case."""
+    file = folder / "cases.csv"
+    file.write_text("case_id,video_path\n" + "".join(f"birth,{path}\n" for path in paths), encoding="utf-8")
+    return str(file)
+
+
+def test_a_sidecar_that_lacks_videos_is_said_and_one_of_another_archive_refused(tmp_path):
+    labels, reference = archive(tmp_path)
+    half = evaluated(tmp_path, labels, reference, cases=sidecar_of(tmp_path, PATHS[:4]))
+    assert half["num_cases"] == 5  # one of four videos, and four of one
+    assert any(f"4 of 8 videos are not in {tmp_path}/cases.csv, such as {PATHS[4]}" in note for note in half["notes"])
+    with pytest.raises(DataError, match="none of the 8 videos here"):
+        evaluated(tmp_path, labels, reference, cases=sidecar_of(tmp_path, ["other.mp4"]))
+
+
+def test_a_split_of_cases_that_are_not_here_is_refused_and_no_read_is_noted(tmp_path):
+    labels, reference = archive(tmp_path)
+    file = tmp_path / "split.json"
+    file.write_text(json.dumps({"parts": {"train": PATHS[:4], "test": [*PATHS[4:], "gone"]}}), encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"1 of 5 cases of part 'test' are of no video here, such as 'gone'.*cases=FILE"
+    ):
+        evaluated(tmp_path, labels, reference, split=str(file))
+    assert num_reads(str(file)) == 0
+    file.write_text(json.dumps({"parts": {"train": PATHS[:4], "test": PATHS[4:]}}), encoding="utf-8")
+    assert evaluated(tmp_path, labels, reference, split=str(file))["num_cases"] == 4
+    compared = compare(
+        CompareConfig(
+            candidates=(labels, reference),
+            reference=reference,
+            output=str(tmp_path / "out"),
+            split=str(file),
+            num_resamples=200,
+        )
+    )
+    assert any("has been read 2 times" in note for note in compared.notes)
+
+
+def test_a_split_that_has_been_read_is_not_overwritten(tmp_path):
+    file = tmp_path / "split.json"
+    file.write_text(json.dumps({"parts": {"test": ["a"]}}), encoding="utf-8")
+    noted_read(str(file), "test", what="evaluate")
+    pq.write_table(pa.table({"path": ["a"], "content_id": ["c"]}), tmp_path / "manifest.parquet")
+    config = SplitConfig(manifest=str(tmp_path / "manifest.parquet"), output=str(file))
+    with pytest.raises(DataError, match="has been read once"):
+        split(config)
+    assert json.loads(file.read_text(encoding="utf-8"))["parts"] == {"test": ["a"]}
+    assert split(config.model_copy(update={"output": str(tmp_path / "new.json")})).split.parts
+
+
 def test_the_page_loads_and_runs_nothing_and_escapes_names(tmp_path):
     evil = '<script>alert(1)</script>"&.mp4'
     reference = write_annotations(tmp_path / "truth", {evil: TRUTH}, {evil: [(0, 60)]}, source="<b>me</b>")
@@ -192,8 +246,11 @@ def test_a_better_source_may_be_claimed_and_an_equal_one_may_not(tmp_path):
     assert found.num_cases == 8
     assert [difference.num_adjusted_for for difference in found.differences[:3]] == [3, 3, 3]
     said = "\n".join(found.sentences)
-    assert "good has a higher time f1 than bad" in said
-    assert "No difference in time f1 between bad and twin may be claimed" in said
+    over = "time f1 (macro over ventilation, stimulation, suction)"
+    assert f"good has a higher {over} than bad" in said
+    assert f"No difference in {over} between bad and twin may be claimed" in said
+    assert any("8 cases: below about 20" in note for note in found.notes)
+    assert any("Without a case sidecar" in note for note in found.notes)
 
 
 def test_a_difference_is_paired(tmp_path):
