@@ -72,7 +72,9 @@ def import_annotations(config: ImportConfig) -> ImportResult:
     if output.exists("segments.parquet") and not output.exists(RECORD):
         raise DataError(f"{output} holds truth that no import wrote: choose another output")
     names = ActivityNames(config)
-    videos = KnownVideos(manifest_videos(read_table(config.manifest)), only=config.video, fps=config.fps)
+    videos = KnownVideos(
+        manifest_videos(read_table(config.manifest)), only=config.video, renamed=config.videos, fps=config.fps
+    )
     contents = {file: _content(file) for file in found_files(config.files)}
     kinds = {file: format_of(file, data, config) for file, data in contents.items()}
     check_options(config, set(kinds.values()))
@@ -116,14 +118,19 @@ def checked_annotations(
     notes = list(reading.notes)
     tally: Counter[str] = Counter()
     placed = [(look, videos.of(look.video_name, file=file, where=f"{file}, {look.name}")) for look in reading.looks]
-    if config.video is not None and len({look.video_name for look, _ in placed}) > 1:
-        raise DataError(f"{file} is of several videos, and video={config.video!r} names one: leave `video` out")
+    named = {str(look.video_name) for look, _ in placed}
+    if config.video is not None and len(named) > 1:
+        raise DataError(
+            f"{file} is of several videos, and video={config.video!r} names one. Give a path for "
+            f"each of them: videos={{{', '.join(f'{name!r}: PATH' for name in sorted(named))}}}"
+        )
     sources = _sources(placed, file=file, config=config, notes=notes)
     offset_us = round(config.offset_seconds * US_PER_SECOND)
     late: list[int] = []
+    every = [stretch for look in reading.looks for stretch in look.stretches]
     for (look, video), source in zip(placed, sources, strict=True):
         for stretch in look.stretches:
-            activity = names.ours(stretch)
+            activity = names.ours(stretch, among=every)
             if activity is None:
                 tally[stretch.name] += 1
                 continue

@@ -124,6 +124,9 @@ class ImportConfig(ReadOptions):
         None, description="who annotated, where the files do not say; {folder} and {stem} are the file's"
     )
     video: str | None = Field(None, description="the one video that all files are of, whatever they say")
+    videos: dict[str, str] = Field(
+        default_factory=dict, description="their names of videos to paths of the manifest, where they differ"
+    )
     names: dict[str, str] = Field(default_factory=dict, description="their activity names to ours")
     ignore: list[str] = Field(default_factory=list, description="activity names that are left out, and counted")
     offset_seconds: float = Field(0.0, allow_inf_nan=False, description="added to all times")

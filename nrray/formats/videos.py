@@ -1,7 +1,7 @@
 """Which video of the archive a name in an annotation file means, how long it is and how fast its frames come."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -15,10 +15,19 @@ _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts it before the 
 class KnownVideos:
     """The manifest's videos, found by the names that annotation files use.
 
-    `only` is the path of the one video that everything is of; `fps` stands in for measured rates.
+    `only` is the path of the one video that everything is of, `renamed` their names to paths; `fps` stands in for measured
+    rates.
     """
 
-    def __init__(self, videos: Sequence[Video], *, only: str | None = None, fps: float | None = None) -> None:
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        *,
+        only: str | None = None,
+        renamed: Mapping[str, str] | None = None,
+        fps: float | None = None,
+    ) -> None:
+        self._renamed = dict(renamed or {})
         self._by_path = {video.path: video for video in videos}
         self._by_base: dict[str, list[Video]] = {}
         self._by_stem: dict[str, list[Video]] = {}
@@ -44,8 +53,8 @@ class KnownVideos:
         return self.named(name, where=where) if name is not None else self._beside(file)
 
     def named(self, name: str, *, where: str) -> Video:
-        """By exact relative path, else by base name. Raises DataError."""
-        candidates = _candidates(name)
+        """By what it was renamed to, by exact relative path, else by base name. Raises DataError."""
+        candidates = [self._renamed[name]] if name in self._renamed else _candidates(name)
         for candidate in candidates:
             if candidate in self._by_path:
                 return self._by_path[candidate]
@@ -54,8 +63,8 @@ class KnownVideos:
             if found:
                 return _the_one(found, name, where)
         raise DataError(
-            f"{where}: no video of the manifest is called {name!r}{self._examples()}. Rename it in the file, "
-            f"set video=PATH for the video meant, or scan the archive that holds it."
+            f"{where}: no video of the manifest is called {name!r}{self._examples()}. Say which is meant, "
+            f"videos={{{name!r}: PATH}}, or scan the archive that holds it."
         )
 
     def frame_rate(self, video: Video, *, where: str) -> float:

@@ -90,8 +90,15 @@ def test_times_over_several_files_go_to_the_right_one_and_are_cut_at_the_border(
     ]
     with pytest.raises(DataError, match=r"2 videos one after the other.*no length of .*phone\.mov"):
         stated(tmp_path, project(one=observation([], files=files, lengths=(100,))))
-    with pytest.raises(DataError, match="of several videos"):
+    with pytest.raises(DataError, match=r"of several videos.*videos=\{'/videos/alone.mp4': PATH"):
         stated(tmp_path, text, video="alone.mp4")
+
+
+def test_videos_of_other_names_are_renamed(tmp_path):
+    text = project(one=observation(state(1, 2), files=["their name.avi"], lengths=(100,)))
+    with pytest.raises(DataError, match=r"videos=\{'their name.avi': PATH\}"):
+        stated(tmp_path, text)
+    assert spans(stated(tmp_path, text, videos={"their name.avi": "alone.mp4"}))[0][0] == "alone.mp4"
 
 
 def test_two_observations_of_one_video_stay_apart(tmp_path):

@@ -117,6 +117,12 @@ def test_videos_are_found_by_path_then_by_unique_name_else_refused(tmp_path):
         imported(tmp_path, {"nobody.txt": LINE}, video="cam1/w.mp4")
 
 
+def test_all_unknown_names_of_a_file_are_told_at_once(tmp_path):
+    lines = LINE + "".join(f"{name}\t3000\t4000\t1000\n" for name in ("Suctioning", "crying", "wrapping", "crying"))
+    with pytest.raises(DataError, match=r"'Suctioning'.*Unknown too.*'crying' \(2\), 'wrapping' \(1\)"):
+        imported(tmp_path, {"alone.txt": lines})
+
+
 def test_annotators_in_folders_keep_their_names(tmp_path):
     files = {"anna/alone.txt": LINE, "bo/alone.txt": LINE}
     with pytest.raises(DataError, match=r"both speak of alone.mp4 as source 'imported'"):
