@@ -56,7 +56,7 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
     reference = read_source(config.reference, activities=label_set.names)
     sidecar = _sidecar(config.cases)
     case_of_path = {path: case.case_id for path, case in sidecar.items()}
-    notes = sidecar_notes(config.cases, sidecar, [*candidate.paths, *reference.paths])
+    notes = _sidecar_notes(config.cases, sidecar, [*candidate.paths, *reference.paths])
     only_cases = None
     if config.split is not None:
         dealt = read_split(config.split)
@@ -123,7 +123,7 @@ def compare(config: CompareConfig) -> Comparison:
     every = [*sources, reference]
     sidecar = _sidecar(config.cases)
     case_of_path = {path: case.case_id for path, case in sidecar.items()}
-    notes = sidecar_notes(config.cases, sidecar, [path for source in every for path in source.paths])
+    notes = _sidecar_notes(config.cases, sidecar, [path for source in every for path in source.paths])
     only_cases = None
     if config.split is not None:
         only_cases = _part(read_split(config.split), config.part, every, case_of_path, uri=config.split)
@@ -149,7 +149,7 @@ def compare(config: CompareConfig) -> Comparison:
     return found
 
 
-def sidecar_notes(uri: str | None, sidecar: Mapping[str, Case], paths: Sequence[str]) -> list[str]:
+def _sidecar_notes(uri: str | None, sidecar: Mapping[str, Case], paths: Sequence[str]) -> list[str]:
     """What a reader must know of videos that the sidecar does not have. Raises DataError where it has none of them."""
     if uri is None:
         return ["Without a case sidecar every video counts as a case: cameras of one birth count as several."]

@@ -111,10 +111,10 @@ def with_adapter(model: Any, folder: Path) -> Any:
             f"{ADAPTER_FILE} of this base; copy them again, or train again."
         ) from error
     placed = {name: tuple(tensor.shape) for name, tensor in get_peft_model_state_dict(adapted).items()}
-    if wrong := sorted(saved.items() ^ placed.items()):
+    if wrong := sorted({name for name, _ in saved.items() ^ placed.items()}):
         raise ModelError(
             f"adapter {folder}: {len(wrong)} tensors are missing, have no place or another shape in its base "
-            f"({', '.join(dict.fromkeys(name for name, _ in wrong[:4]))}). Use the base and the versions that it was trained "
+            f"({', '.join(wrong[:3])}). Use the base and the versions that it was trained "
             f"with."
         )
     is_whole = all(parameter.dtype == torch.float32 for parameter in model.parameters())

@@ -77,7 +77,7 @@ def resolve_model_path(path: str | Path) -> Path:
 
 def described_folder(config: ModelConfig) -> Path:
     """The folder whose `nrray.json` describes the labeler: the adapter's, or the checkpoint's. Raises ModelError where an
-    adapter is given for a checkpoint, or stands on another one than the config's."""
+    adapter is given for a checkpoint or a checkpoint for an adapter."""
     folder = resolve_model_path(config.adapter or config.path)
     artefact = read_artefact(folder)
     if config.adapter is None:
@@ -92,22 +92,25 @@ def described_folder(config: ModelConfig) -> Path:
             f"adapter {folder}: found no {ARTEFACT_FILE} that names its base, expected a folder of `nrray finetune`. Set "
             f"model.path to it where it is a whole checkpoint."
         )
-    found = model_digest(config.path)
-    if found != artefact.base.digest:
-        raise ModelError(
-            f"adapter {folder} was trained on {artefact.base.path} (digest {artefact.base.digest[:12]}), model.path is "
-            f"{config.path} (digest {found[:12]}). Set model.path to the checkpoint that it was trained on."
-        )
     return folder
 
 
 def labeler_digest(config: ModelConfig) -> str:
-    """Digest of everything that decides a score: the checkpoint's, or its and the adapter's together. Raises
-    ModelError."""
+    """Digest of everything that decides a score: the checkpoint's, or its and the adapter's together. Reads all weights.
+    Raises ModelError where the adapter was trained on another checkpoint than the config's."""
+    digest = model_digest(config.path)
     if config.adapter is None:
-        return model_digest(config.path)
-    both = model_digest(config.path) + model_digest(config.adapter)
-    return hashlib.sha256(both.encode()).hexdigest()
+        return digest
+    folder = described_folder(config)
+    artefact = read_artefact(folder)
+    assert artefact is not None
+    assert artefact.base is not None  # described_folder has seen to both
+    if digest != artefact.base.digest:
+        raise ModelError(
+            f"adapter {folder} was trained on {artefact.base.path} (digest {artefact.base.digest[:12]}), model.path is "
+            f"{config.path} (digest {digest[:12]}). Set model.path to the checkpoint that it was trained on."
+        )
+    return hashlib.sha256((digest + model_digest(folder)).encode()).hexdigest()
 
 
 def model_digest(path: str | Path) -> str:

@@ -54,6 +54,7 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
     """The model and processor in `config.path`, on their device. Raises ModelError."""
     folder = resolve_model_path(config.path)
     _check_files(folder)
+    digest = labeler_digest(config)
     transformers_logging.disable_progress_bar()  # actors would write it into each other's lines
     device = torch_device(config.device)
     dtype = torch_dtype(config.dtype, device)
@@ -91,7 +92,7 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
     processor.tokenizer.padding_side = "left"  # so that the last token of every row is the last of its prompt
     return Checkpoint(
         folder=folder,
-        digest=labeler_digest(config),
+        digest=digest,
         model=model.to(device).eval(),
         processor=processor,
         device=device,
