@@ -181,9 +181,10 @@ def relabel(
     from nrray.config import load_config
     from nrray.pipelines.console import Reporter
     from nrray.pipelines.pictures import missing_pictures
-    from nrray.pipelines.relabel import RelabelOptions, report_relabel
+    from nrray.pipelines.relabel import RelabelOptions
     from nrray.pipelines.relabel import relabel as run_relabel
     from nrray.pipelines.relabel_job import RelabelConfig
+    from nrray.pipelines.relabelled import report_relabel
     from nrray.storage import Folder
 
     settings = load_config(RelabelConfig, config, set_ or ())

@@ -14,8 +14,9 @@ from nrray.evaluate.run import Evaluated, evaluate
 from nrray.pipelines.cluster import ray_session
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.pictures import draw_pictures
-from nrray.pipelines.relabel import Relabelled, RelabelOptions, relabel
+from nrray.pipelines.relabel import RelabelOptions, relabel
 from nrray.pipelines.relabel_job import RelabelConfig
+from nrray.pipelines.relabelled import Relabelled
 from nrray.pipelines.scan import ScanConfig, Scanned, report_scan, scan
 from nrray.pipelines.simulate import simulate
 from nrray.simulate import SimulateConfig

@@ -5,7 +5,6 @@ cluster, a lost worker can leave no half-written or late file, and no write task
 """
 
 import hashlib
-import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -46,6 +45,7 @@ from nrray.pipelines.cluster import (
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.progress import Progress
 from nrray.pipelines.relabel_job import RelabelConfig, RelabelJob, resolved_job, restating
+from nrray.pipelines.relabelled import Relabelled
 from nrray.pipelines.stages import WORK_SCHEMA, DecodeStage, LabelStage
 from nrray.plan import Plan, plan_sentence
 from nrray.publish import Published, point_latest, publish_version, version_names
@@ -60,20 +60,6 @@ class RelabelOptions:
     limit_units: int | None = None
     dry_run: bool = False
     retry_failed: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Relabelled:
-    """What a call came to. `counts` are of the whole plan, by status, `not_run` among them."""
-
-    output: str
-    counts: dict[str, int]
-    published: Published | None
-    facts: dict[str, Any]
-
-    @property
-    def has_failures(self) -> bool:
-        return self.counts["failed"] + self.counts["quarantined"] > 0
 
 
 def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) -> Relabelled:
@@ -322,47 +308,4 @@ def _publish(
         restated=restating(job),
         source=f"model:{job.identity['model'][:12]}",
         run=run,
-    )
-
-
-def report_relabel(result: Relabelled, pictures: list[str], command: str, reporter: Reporter) -> None:
-    """What became of every planned unit, where the tables are, and the next command."""
-    counts = result.counts
-    planned = sum(counts.values())
-    reporter.table("Units", ["status", "units"], [[status, count] for status, count in counts.items() if count])
-    if "video_hours_per_hour" in result.facts:
-        facts = result.facts
-        reporter.say(
-            f"{facts['units_done']} units in {facts['wall_seconds']:.0f} s, {facts['video_hours_per_hour']:.1f} video hours "
-            f"per hour, workers' start included"
-        )
-    if result.published is not None:
-        published = result.published
-        windows = ", ".join(f"{count:,} {status}" for status, count in sorted(published.num_windows.items()))
-        reporter.say(
-            f"Published {published.name}: {published.num_labels:,} labels, {published.num_segments:,} segments; "
-            f"windows: {windows or 'none'}"
-        )
-        reporter.say(f"Tables: {published.folder}/{{labels,segments,coverage}}.parquet, run.json")
-        if pictures:
-            reporter.say(f"Timelines: {len(pictures)} pictures, first {pictures[0]}")
-    if result.has_failures:
-        reporter.say(
-            f"{counts['failed'] + counts['quarantined']} of {planned} units failed; they are rows with reasons"
-        )
-        reporter.next_command(f"nrray status {shlex.quote(result.output)}   # the reasons")
-        reporter.next_command(f"{command} --retry-failed")
-    elif counts["not_run"]:
-        reporter.next_command(command)
-    else:
-        reporter.next_command(f"nrray status {shlex.quote(result.output)}")
-    reporter.finish(
-        {
-            "output": result.output,
-            "units": counts,
-            "version": result.published.name if result.published else None,
-            "windows": dict(result.published.num_windows) if result.published else None,
-            "measured": result.facts,
-            "pictures": pictures,
-        }
     )

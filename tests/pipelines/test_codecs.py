@@ -8,8 +8,9 @@ import pytest
 
 from nrray.pipelines.cluster import ray_session
 from nrray.pipelines.console import Reporter
-from nrray.pipelines.relabel import Relabelled, RelabelOptions, relabel
+from nrray.pipelines.relabel import RelabelOptions, relabel
 from nrray.pipelines.relabel_job import RelabelConfig
+from nrray.pipelines.relabelled import Relabelled
 from nrray.pipelines.scan import ScanConfig, Scanned, scan
 from nrray.types import ProbeStatus
 from tests.pipelines.support import tables

@@ -9,8 +9,9 @@ from ray.cluster_utils import Cluster
 
 from nrray.pipelines.cluster import Pools
 from nrray.pipelines.console import Reporter
-from nrray.pipelines.relabel import Relabelled, RelabelOptions, relabel
+from nrray.pipelines.relabel import RelabelOptions, relabel
 from nrray.pipelines.relabel_job import LedgerConfig, RelabelConfig
+from nrray.pipelines.relabelled import Relabelled
 from nrray.pipelines.scan import ScanConfig, scan
 from nrray.plan import Packing
 from tests.pipelines.support import assert_same_tables, ledger_units, make_archive, wait_until

@@ -13,8 +13,9 @@ from nrray.errors import DataError, IdentityError, ModelError, ResourcesError
 from nrray.models import ModelConfig
 from nrray.pipelines.cluster import Pools, ray_session
 from nrray.pipelines.console import Reporter
-from nrray.pipelines.relabel import Relabelled, RelabelOptions, relabel
+from nrray.pipelines.relabel import RelabelOptions, relabel
 from nrray.pipelines.relabel_job import RelabelConfig
+from nrray.pipelines.relabelled import Relabelled
 from nrray.pipelines.scan import ScanConfig, Scanned, scan
 from nrray.pipelines.status import output_status
 from nrray.plan import Packing
