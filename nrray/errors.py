@@ -8,6 +8,7 @@ NrrayError
 ├── StorageError         a full disk, a read-only folder, an object store that refuses
 ├── ResourcesError       more asked than the machine or cluster has
 ├── ModelError           a checkpoint that cannot be loaded or does not fit the label set
+├── TrainingError        a training that cannot go on
 └── DecodeError(kind)    one video or one unit that could not be decoded; becomes a row, ends no run
 """
 
@@ -66,6 +67,10 @@ class ResourcesError(NrrayError):
 
 class ModelError(NrrayError):
     """A checkpoint that cannot be loaded, or that does not fit the label set or sampling."""
+
+
+class TrainingError(NrrayError):
+    """A training that cannot go on: a loss that is no number, a window that alone does not fit the device."""
 
 
 class DecodeError(NrrayError):

@@ -198,6 +198,24 @@ def relabel(
 
 
 @app.command()
+def finetune(
+    config: ConfigArgument = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Adapt a checkpoint to annotated videos with LoRA; run it again to go on where it stopped."""
+    from nrray.config import load_config
+    from nrray.pipelines.console import Reporter
+    from nrray.pipelines.finetune import report_finetune, run_finetune
+    from nrray.pipelines.finetune_job import FinetuneConfig
+
+    settings = load_config(FinetuneConfig, config, set_ or ())
+    reporter = Reporter(is_json=as_json)
+    report_finetune(run_finetune(settings, reporter, dry_run=dry_run), settings, reporter)
+
+
+@app.command()
 def status(
     output: Annotated[str, typer.Argument(help="The output of a relabel run, running or finished.")],
     as_json: JsonOption = False,

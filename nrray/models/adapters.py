@@ -34,7 +34,7 @@ class LoraSection(Section):
     alpha_per_rank: float = Field(default=2.0, gt=0, description="alpha is this times the rank")
     rank_stabilized: bool = Field(default=False, description="alpha / sqrt(rank) for alpha / rank (rsLoRA)")
     weight_decomposed: bool = Field(default=False, description="DoRA: direction and length of weights apart; slower")
-    dropout: float = Field(default=0.05, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="above 0, a run depends on its number of workers")
     targets: LoraTargets = LoraTargets.ALL_LINEAR
     adapt_tower: bool = Field(default=False, description="the linears of the vision tower too")
     train_projector: bool = Field(default=False, description="the projector's own weights are trained, not adapted")

@@ -61,6 +61,12 @@ class Artefact(Section):
     pooling: Pooling
     hidden_units: int | None = Field(default=None, ge=1, description="of the head's hidden layer; None: it has none")
     thresholds: dict[str, float] = Field(description="a score at or above is present; one per activity")
+    temperatures: dict[str, float] = Field(
+        default_factory=dict, description="logits are divided by this before the sigmoid; 1 for an activity without one"
+    )
+    files: dict[str, str] = Field(
+        default_factory=dict, description="sha256 of the files beside this one, where they are vouched for"
+    )
 
 
 def resolve_model_path(path: str | Path) -> Path:
@@ -105,6 +111,13 @@ def labeler_digest(config: ModelConfig) -> str:
     artefact = read_artefact(folder)
     assert artefact is not None
     assert artefact.base is not None  # described_folder has seen to both
+    for name, expected in artefact.files.items():
+        found = _file_digest(folder / name) if (folder / name).is_file() else None
+        if found != expected:
+            raise ModelError(
+                f"adapter {folder}: {name} is {'missing' if found is None else 'not the file that was trained'}. Copy the folder "
+                f"again, or train again."
+            )
     if digest != artefact.base.digest:
         raise ModelError(
             f"adapter {folder} was trained on {artefact.base.path} (digest {artefact.base.digest[:12]}), model.path is "
@@ -120,12 +133,22 @@ def model_digest(path: str | Path) -> str:
     total = hashlib.sha256()
     for file in sorted(file for file in folder.rglob("*") if file.is_file() and _is_read(file)):
         total.update(file.relative_to(folder).as_posix().encode() + b"\0")
-        content = hashlib.sha256()
-        with file.open("rb") as stream:
-            while block := stream.read(_READ_BYTES):
-                content.update(block)
-        total.update(content.digest())
+        total.update(bytes.fromhex(_file_digest(file)))
     return total.hexdigest()
+
+
+def folder_files(folder: Path) -> dict[str, str]:
+    """sha256 of every file that a description vouches for: all but itself and texts for people."""
+    names = sorted(file.name for file in folder.iterdir() if file.is_file() and _is_read(file))
+    return {name: _file_digest(folder / name) for name in names if name != ARTEFACT_FILE}
+
+
+def _file_digest(file: Path) -> str:
+    content = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(_READ_BYTES):
+            content.update(block)
+    return content.hexdigest()
 
 
 def _is_read(file: Path) -> bool:
@@ -148,6 +171,8 @@ def read_artefact(path: str | Path) -> Artefact | None:
         artefact = Artefact.model_validate(data)
     except (OSError, ValueError, ValidationError) as error:
         raise ModelError(f"{file} cannot be used: {error}. Train the model again, or restore the file.") from None
+    if unknown := sorted(set(artefact.temperatures) - set(artefact.labels.activities)):
+        raise ModelError(f"{file}: found temperatures for {unknown}, which are no activities of it. Restore the file.")
     if set(artefact.thresholds) != set(artefact.labels.activities):
         raise ModelError(
             f"{file}: found thresholds for {sorted(artefact.thresholds)}, expected one for each of "

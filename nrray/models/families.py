@@ -3,10 +3,9 @@
 A family turns a unit's windows into model inputs (for questions in words) or into hidden states (for a head).
 """
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from nrray.errors import ModelError
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import Checkpoint
 from nrray.models.folding import folded
+from nrray.models.window_processor import window_processor
 from nrray.types import Frames
 
 # Activations of 16 frames of 128 px still fit a CPU's cache: 1.4 times the frames/s of 128 at once.
@@ -52,7 +52,7 @@ class Family(Protocol):
 
 def family_of(checkpoint: Checkpoint) -> Family:
     """The first family that fits the checkpoint. Raises ModelError where its processor takes no frames."""
-    for family in (VideoFamily, FrameWiseFamily, ImageFamily):
+    for family in (FrameWiseFamily, PlainFamily):
         if family.fits(checkpoint):
             return family(checkpoint)
     raise ModelError(
@@ -61,66 +61,36 @@ def family_of(checkpoint: Checkpoint) -> Family:
     )
 
 
-def window_pixels(frames: Frames, rows: slice) -> list[NDArray[np.uint8]]:
-    """One (F, H, W, 3) uint8 array per window of `rows`."""
-    return [frames.pixels[used] for used in frames.window_frames[rows]]
-
-
-class VideoFamily:
-    """The frames of a window are one video: any checkpoint whose processor has a video processor."""
+class PlainFamily:
+    """Every window goes through the whole model, as one video where the processor knows videos, else as images in order."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
+        self._processor = window_processor(checkpoint)
 
     @staticmethod
     def fits(checkpoint: Checkpoint) -> bool:
-        return getattr(checkpoint.processor, "video_processor", None) is not None
+        processor = window_processor(checkpoint)
+        return processor.takes_video or processor.takes_images
 
     def window_inputs(
         self, frames: Frames, rows: slice, *, question: str, frames_per_second: float
     ) -> dict[str, torch.Tensor]:
-        videos = window_pixels(frames, rows)
-        metadata = [_video_metadata(video, frames_per_second=frames_per_second) for video in videos]
-        text = chat_text(self._checkpoint, [{"type": "video"}], question=question)
-        return _processed(
-            self._checkpoint,
-            text=[text] * len(videos),
-            videos=videos,
-            video_metadata=metadata,
-            do_sample_frames=False,
-        )
+        windows = [frames.pixels[used] for used in frames.window_frames[rows]]
+        inputs = self._processor.tensors(windows, question=question, frames_per_second=frames_per_second)
+        return {name: tensor.to(self._checkpoint.device) for name, tensor in inputs.items()}
 
     def unit_forward(
         self, frames: Frames, *, question: str, frames_per_second: float, micro_batch_windows: int
     ) -> UnitForward:
-        return _plain_forward(self, self._checkpoint, frames, question=question, frames_per_second=frames_per_second)
+        def forward(rows: slice) -> HiddenStates:
+            inputs = self.window_inputs(frames, rows, question=question, frames_per_second=frames_per_second)
+            return hidden_states(self._checkpoint, inputs)
+
+        return forward
 
 
-class ImageFamily:
-    """The frames of a window are images in order, for checkpoints that know no video."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint = checkpoint
-
-    @staticmethod
-    def fits(checkpoint: Checkpoint) -> bool:
-        return getattr(checkpoint.processor, "image_processor", None) is not None
-
-    def window_inputs(
-        self, frames: Frames, rows: slice, *, question: str, frames_per_second: float
-    ) -> dict[str, torch.Tensor]:
-        windows = window_pixels(frames, rows)
-        text = chat_text(self._checkpoint, [{"type": "image"}] * len(windows[0]), question=question)
-        images = [list(window) for window in windows]
-        return _processed(self._checkpoint, text=[text] * len(windows), images=images)
-
-    def unit_forward(
-        self, frames: Frames, *, question: str, frames_per_second: float, micro_batch_windows: int
-    ) -> UnitForward:
-        return _plain_forward(self, self._checkpoint, frames, question=question, frames_per_second=frames_per_second)
-
-
-class FrameWiseFamily(ImageFamily):
+class FrameWiseFamily(PlainFamily):
     """Frames are images, and the tower sees each alone: a frame shared by windows is encoded once.
 
     Holds for classes whose `get_image_features` maps (N, 3, H, W) to N equal blocks of embeddings that replace the
@@ -137,8 +107,9 @@ class FrameWiseFamily(ImageFamily):
 
     @staticmethod
     def fits(checkpoint: Checkpoint) -> bool:
+        processor = window_processor(checkpoint)
         is_declared = checkpoint.model.config.model_type in FrameWiseFamily.model_types
-        return is_declared and ImageFamily.fits(checkpoint)
+        return is_declared and processor.takes_images and not processor.takes_video
 
     def unit_forward(
         self, frames: Frames, *, question: str, frames_per_second: float, micro_batch_windows: int
@@ -186,26 +157,13 @@ class FrameWiseFamily(ImageFamily):
         return min(CPU_FRAMES_PER_FORWARD, most) if self._checkpoint.device.type == "cpu" else most
 
 
-def chat_text(checkpoint: Checkpoint, media: Iterable[Mapping[str, str]], *, question: str) -> str:
-    """The prompt: one user turn of media and question, and the opening of the answer."""
-    content = [*media, {"type": "text", "text": question}]
-    messages = [{"role": "user", "content": content}]
-    text: str = checkpoint.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return text
-
-
-def _plain_forward(
-    family: Family, checkpoint: Checkpoint, frames: Frames, *, question: str, frames_per_second: float
-) -> UnitForward:
-    def forward(rows: slice) -> HiddenStates:
-        inputs = family.window_inputs(frames, rows, question=question, frames_per_second=frames_per_second)
-        return HiddenStates(
-            hidden=_last_hidden(checkpoint, inputs),
-            attended=inputs["attention_mask"].bool(),
-            frame_tokens=_frame_tokens(checkpoint, inputs["input_ids"]),
-        )
-
-    return forward
+def hidden_states(checkpoint: Checkpoint, inputs: Mapping[str, torch.Tensor]) -> HiddenStates:
+    """What the whole model makes of the processor's tensors."""
+    return HiddenStates(
+        hidden=_last_hidden(checkpoint, inputs),
+        attended=inputs["attention_mask"].bool(),
+        frame_tokens=_frame_tokens(checkpoint, inputs["input_ids"]),
+    )
 
 
 def _last_hidden(checkpoint: Checkpoint, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -216,22 +174,3 @@ def _last_hidden(checkpoint: Checkpoint, inputs: Mapping[str, torch.Tensor]) -> 
 
 def _frame_tokens(checkpoint: Checkpoint, input_ids: torch.Tensor) -> torch.Tensor:
     return torch.isin(input_ids, torch.tensor(checkpoint.frame_token_ids, device=input_ids.device))
-
-
-def _processed(checkpoint: Checkpoint, **arguments: Any) -> dict[str, torch.Tensor]:
-    # Models with 3-D positions need the token types; some drop them silently, others raise, the rest do not know them.
-    if "mm_token_type_ids" in inspect.signature(checkpoint.model.forward).parameters:
-        arguments["return_mm_token_type_ids"] = True
-    inputs = checkpoint.processor(**arguments, padding=True, return_tensors="pt")
-    placed: dict[str, torch.Tensor] = dict(inputs.to(checkpoint.device, dtype=checkpoint.dtype))
-    return placed
-
-
-def _video_metadata(video: NDArray[np.uint8], *, frames_per_second: float) -> dict[str, Any]:
-    num_frames = len(video)
-    return {
-        "total_num_frames": num_frames,
-        "fps": frames_per_second,
-        "duration": num_frames / frames_per_second,
-        "frames_indices": list(range(num_frames)),
-    }

@@ -21,7 +21,8 @@ from nrray.types import Frames, WindowLabels
 
 
 class HeadLabeler:
-    """Scores are the sigmoid of a linear head in float32; states follow the artefact's thresholds and the rules."""
+    """Scores are the sigmoid of a head's logits in float32, divided by the artefact's temperatures where it has some; states
+    follow its thresholds and the rules."""
 
     def __init__(self, config: ModelConfig, label_set: LabelSet) -> None:
         folder = described_folder(config)
@@ -33,6 +34,8 @@ class HeadLabeler:
         hidden_size = int(self._checkpoint.model.config.get_text_config().hidden_size)
         self._head = load_head(folder, artefact=self._artefact, hidden_size=hidden_size).to(self._checkpoint.device)
         add_query(self._checkpoint.model, self._head)
+        temperatures = [self._artefact.temperatures.get(name, 1.0) for name in label_set.names]
+        self._temperatures = torch.tensor(temperatures, device=self._checkpoint.device)
         self._thresholds = np.array([self._artefact.thresholds[name] for name in label_set.names], dtype=np.float32)
         self._info = checkpoint_info(
             self._checkpoint,
@@ -65,7 +68,7 @@ class HeadLabeler:
                 micro_batch_windows=self._micro_batch_windows,
             )
             batches = micro_batched(
-                lambda rows: torch.sigmoid(self._head(forward(rows))).cpu(),
+                lambda rows: torch.sigmoid(self._head(forward(rows)) / self._temperatures).cpu(),
                 num_rows=len(frames.window_frames),
                 rows_per_batch=self._micro_batch_windows,
             )

@@ -170,7 +170,7 @@ def render_part(case: SimulatedCase, index: int, path: Path, *, first_frame: int
         stream.codec_context.time_base = Fraction(1, config.frames_per_second)
         stream.codec_context.gop_size = 2 * config.frames_per_second
         stream.codec_context.thread_count = 1
-        stream.options = {"crf": str(crf), "preset": "superfast", "flags": "+cgop"}
+        stream.options = {"crf": str(crf), "preset": "ultrafast", "flags": "+cgop"}
         for number in kept_frames(camera, num_frames):
             seconds = (first_frame + number) / config.frames_per_second
             frame = av.VideoFrame.from_ndarray(renderer.frame(seconds), format="rgb24")

@@ -33,10 +33,15 @@ class AugmentConfig(Section):
 
 
 def augmented(
-    pixels: torch.Tensor, config: AugmentConfig, rng: np.random.Generator, *, channels: torch.Tensor
+    pixels: torch.Tensor,
+    config: AugmentConfig,
+    rng: np.random.Generator,
+    *,
+    channels: torch.Tensor,
+    noise: torch.Generator | None = None,
 ) -> torch.Tensor:
     """(B, F, 3, H, W) float32 frames in [0, 1] to (B, F, K, H, W), changed by amounts that `rng` draws for each window;
-    channels: (K, 3) what is kept of red, green and blue once colours have changed."""
+    channels: (K, 3) what is kept of red, green and blue once colours have changed; noise: torch's own where it is None."""
     batch, num_frames, _, height, width = pixels.shape
     device, num_channels = pixels.device, len(channels)
 
@@ -54,7 +59,7 @@ def augmented(
     frames = torch.nn.functional.grid_sample(frames, grid, padding_mode="border", align_corners=False)
     blurred = torch.nn.functional.avg_pool2d(frames, 3, stride=1, padding=1, count_include_pad=False)
     changed = torch.lerp(blurred, frames, 1 + drawn(config.max_sharpness, 1, 1, 1))
-    changed += drawn(config.max_noise, 1, 1, 1) * torch.randn_like(changed)
+    changed += drawn(config.max_noise, 1, 1, 1) * torch.randn(changed.shape, generator=noise, device=device)
     return changed.clamp_(0, 1).view(batch, num_frames, num_channels, height, width)
 
 

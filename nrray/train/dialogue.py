@@ -1,6 +1,6 @@
 """What the language model learns to say: a question about a window and its true answer, as tokens.
 
-Half of the questions ask for a caption, the others for one activity, in the words that a prompted run uses.
+Three in four questions ask for a caption, the others for one activity, in the words that a prompted run uses.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,17 @@ from nrray.sampling import Sampling
 from nrray.train.embedded import CAPTION_PROMPT, TrainableVlm, window_prompt_ids
 from nrray.train.window_store import WindowSet
 
-_CAPTION_SHARE = 0.5
+_CAPTION_SHARE = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spoken:
-    """Of B windows: token_ids (B, L) int64, padded on the right; is_answer (B, L) bool."""
+    """Of B windows: token_ids (B, L) int64, padded on the right; is_answer (B, L) bool; num_sentences (B,) int64 of
+    the answers."""
 
     token_ids: NDArray[np.int64]
     is_answer: NDArray[np.bool_]
+    num_sentences: NDArray[np.int64]
 
     @property
     def is_prompt(self) -> NDArray[np.bool_]:
@@ -44,11 +46,12 @@ class Dialogues:
         """One question and answer for each of windows `rows`."""
         num_activities = len(self._prompts) - 1
         asked = np.where(rng.random(len(rows)) < _CAPTION_SHARE, 0, rng.integers(1, num_activities + 1, len(rows)))
-        pairs = []
+        pairs, num_sentences = [], []
         for row, question in zip(rows, asked, strict=True):
             is_caption = question == 0
             answer = str(windows.captions[row]) if is_caption else yes_or_no(windows.targets[row, question - 1])
             pairs.append((self._prompts[question], self._answer_ids(answer)))
+            num_sentences.append(max(1, answer.count(".")))
         length = max(len(prompt) + len(answer_ids) for prompt, answer_ids in pairs)
         token_ids = np.full((len(rows), length), self._tokenizer.pad_token_id, dtype=np.int64)
         is_answer = np.zeros((len(rows), length), dtype=bool)
@@ -57,7 +60,7 @@ class Dialogues:
             token_ids[i, : len(prompt)] = prompt
             token_ids[i, len(prompt) : end] = answer_ids
             is_answer[i, len(prompt) : end] = True
-        return Spoken(token_ids=token_ids, is_answer=is_answer)
+        return Spoken(token_ids=token_ids, is_answer=is_answer, num_sentences=np.array(num_sentences))
 
     def _answer_ids(self, answer: str) -> NDArray[np.int64]:
         if answer not in self._answers:

@@ -36,7 +36,7 @@ class RecipeConfig(Section):
     weight_decay: float = Field(default=0.05, ge=0)
     gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
     objective: Objective = Field(default=BinaryCrossEntropy(max_positive_weight=4.0), description="of the activities")
-    answer_weight: float = Field(default=0.3, ge=0, description="of the answers' loss, beside 1 for the activities'")
+    answer_weight: float = Field(default=1.0, ge=0, description="of the answers' loss, beside 1 for the activities'")
     augment: AugmentConfig = Field(default_factory=AugmentConfig, description="changes of the windows")
 
 
@@ -61,7 +61,7 @@ def train_vlm(
     on the model's device.
 
     The loss is the objective's cost of the head, with positive weights negatives / positives bounded on both sides, and
-    `answer_weight` times the cross-entropy of the answers' tokens, a mean over each answer and then over answers.
+    `answer_weight` times the cross-entropy of the answers' sentences, a mean over each answer and then over answers.
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
@@ -173,14 +173,17 @@ def composed(frames: torch.Tensor, pictures: Pictures) -> torch.Tensor:
 
 
 def answer_loss(vlm: TrainableVlm, states: HiddenStates, spoken: Spoken) -> torch.Tensor:
-    """Cross-entropy of the answers' tokens, each told by the state before it; every answer counts the same."""
+    """Cross-entropy of a sentence of the answers: its tokens' sum, each told by the state before it.
+
+    A mean over tokens would weigh what one word decides, as whether somebody passes, by the length of its caption.
+    """
     device = states.hidden.device
     is_told = torch.from_numpy(spoken.is_answer[:, 1:]).to(device)
     logits = vlm.model.lm_head(states.hidden[:, :-1][is_told])
     losses = torch.nn.functional.cross_entropy(
         logits, torch.from_numpy(spoken.token_ids[:, 1:]).to(device)[is_told], reduction="none"
     )
-    share = 1 / is_told.sum(dim=1, keepdim=True).expand_as(is_told)[is_told]
+    share = 1 / torch.from_numpy(spoken.num_sentences).to(device).unsqueeze(1).expand_as(is_told)[is_told]
     return (losses * share).sum() / len(is_told)
 
 

@@ -39,6 +39,21 @@ def best_thresholds(scores: NDArray[np.float32], targets: NDArray[np.bool_]) -> 
     return np.array([_best(grid, scores[:, i], targets[:, i]) for i in range(targets.shape[1])], dtype=np.float32)
 
 
+def best_temperatures(logits: NDArray[np.float32], targets: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(A,) temperatures with the lowest cross-entropy of (W, A) logits / temperature (Guo et al. 2017), to within 2 %;
+    1 where an activity is in all windows or in none."""
+    grid = np.geomspace(0.1, 10, 233)
+    found = []
+    for column, truth in zip(logits.T.astype(np.float64), targets.T, strict=True):
+        if truth.all() or not truth.any():
+            found.append(1.0)
+            continue
+        signed = np.where(truth, column, -column)
+        costs = [np.logaddexp(0, -signed / temperature).mean() for temperature in grid]
+        found.append(float(grid[int(np.argmin(costs))]))
+    return np.array(found, dtype=np.float32)
+
+
 def held_out(
     activities: Sequence[str],
     predicted: NDArray[np.bool_],

@@ -1,0 +1,76 @@
+"""Windows of frames and a question to the tensors that a model takes. Knows no weights, so it can go to other processes."""
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nrray.models.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowProcessor:
+    """A checkpoint's processor, and what its model wants of it."""
+
+    processor: Any  # transformers.ProcessorMixin
+    dtype: torch.dtype
+    wants_token_types: bool
+
+    @property
+    def takes_video(self) -> bool:
+        """Whether the frames of a window are one video; else they are images in order."""
+        return getattr(self.processor, "video_processor", None) is not None
+
+    @property
+    def takes_images(self) -> bool:
+        return getattr(self.processor, "image_processor", None) is not None
+
+    def tensors(
+        self, windows: Sequence[NDArray[np.uint8]], *, question: str, frames_per_second: float
+    ) -> dict[str, torch.Tensor]:
+        """The processor's tensors of windows of (F, H, W, 3) frames each, on the CPU; padding stands on the left."""
+        if self.takes_video:
+            text = self._chat_text([{"type": "video"}], question=question)
+            metadata = [_video_metadata(window, frames_per_second=frames_per_second) for window in windows]
+            return self._processed(
+                text=[text] * len(windows), videos=list(windows), video_metadata=metadata, do_sample_frames=False
+            )
+        text = self._chat_text([{"type": "image"}] * len(windows[0]), question=question)
+        return self._processed(text=[text] * len(windows), images=[list(window) for window in windows])
+
+    def _chat_text(self, media: Iterable[Mapping[str, str]], *, question: str) -> str:
+        """The prompt: one user turn of media and question, and the opening of the answer."""
+        messages = [{"role": "user", "content": [*media, {"type": "text", "text": question}]}]
+        text: str = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return text
+
+    def _processed(self, **arguments: Any) -> dict[str, torch.Tensor]:
+        if self.wants_token_types:
+            arguments["return_mm_token_type_ids"] = True
+        inputs = self.processor(**arguments, padding=True, return_tensors="pt")
+        placed: dict[str, torch.Tensor] = dict(inputs.to(dtype=self.dtype))
+        return placed
+
+
+def window_processor(checkpoint: Checkpoint) -> WindowProcessor:
+    """How the checkpoint takes windows."""
+    return WindowProcessor(
+        processor=checkpoint.processor,
+        dtype=checkpoint.dtype,
+        # Models with 3-D positions need the token types; some drop them silently, others raise, the rest do not know them.
+        wants_token_types="mm_token_type_ids" in inspect.signature(checkpoint.model.forward).parameters,
+    )
+
+
+def _video_metadata(video: NDArray[np.uint8], *, frames_per_second: float) -> dict[str, Any]:
+    num_frames = len(video)
+    return {
+        "total_num_frames": num_frames,
+        "fps": frames_per_second,
+        "duration": num_frames / frames_per_second,
+        "frames_indices": list(range(num_frames)),
+    }

@@ -1,0 +1,162 @@
+"""The windows of an optimizer step, as a model takes them: which, in what order, how changed. The same for any number of
+processes, each of which makes its share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nrray.sampling import Sampling
+from nrray.train.augment import AugmentConfig, augmented
+from nrray.train.examples import Examples, Stretch, window_name
+from nrray.train.frame_store import FrameStore
+
+ModelInputs = Callable[[NDArray[np.uint8]], dict[str, torch.Tensor]]
+"""(B, F, H, W, 3) uint8 windows to a model's tensors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroBatch:
+    """What goes through the model at once. targets: (B, A) float32; places: (B,) in the step's or the part's windows."""
+
+    inputs: dict[str, torch.Tensor]
+    targets: torch.Tensor
+    places: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """Which windows each step shows: passes over all of them, each shuffled, cut into steps of `batch_windows`."""
+
+    num_windows: int
+    batch_windows: int
+    seed: int
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """(batch_windows,) the windows of a step."""
+        places = np.arange(step * self.batch_windows, (step + 1) * self.batch_windows)
+        passes = places // self.num_windows
+        orders = {n: self._shuffled(n) for n in np.unique(passes).tolist()}
+        return np.array([orders[n][place % self.num_windows] for n, place in zip(passes, places, strict=True)])
+
+    def _shuffled(self, number: int) -> NDArray[np.int64]:
+        return np.random.default_rng([self.seed, 0, number]).permutation(self.num_windows)
+
+
+class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
+    """Item `step` is this process's share of a step: windows moved in time and changed in looks, each by amounts that
+    only seed, step and its place decide."""
+
+    def __init__(
+        self,
+        examples: Examples,
+        *,
+        stretches: list[Stretch],
+        whole: list[NDArray[np.bool_]],
+        store: FrameStore,
+        inputs: ModelInputs,
+        order: Order,
+        augment: AugmentConfig,
+        sampling: Sampling,
+        max_jitter_seconds: float,
+        micro_batch_windows: int,
+        process: int,
+        num_processes: int,
+    ) -> None:
+        self._examples = examples
+        self._stretches = stretches
+        self._whole = whole
+        self._store = store
+        self._inputs = inputs
+        self._order = order
+        self._augment = augment
+        self._sampling = sampling
+        self._max_jitter_samples = int(max_jitter_seconds * sampling.frames_per_second)
+        self._micro_batch_windows = micro_batch_windows
+        self._process = process
+        self._num_processes = num_processes
+
+    def __getitem__(self, step: int) -> list[MicroBatch]:
+        return self.micro_batches(step, self._micro_batch_windows)
+
+    def micro_batches(self, step: int, micro_batch_windows: int) -> list[MicroBatch]:
+        """The share of a step, cut into so many windows at once."""
+        rows = self._order.rows(step)
+        places = np.arange(self._process, len(rows), self._num_processes)
+        return [
+            self._micro_batch(step, rows, places[first : first + micro_batch_windows])
+            for first in range(0, len(places), micro_batch_windows)
+        ]
+
+    def names(self, rows: NDArray[np.int64]) -> str:
+        """The windows in words: which videos, where."""
+        found = [
+            window_name(self._stretches[self._examples.stretch[row]], int(self._examples.start[row]), self._sampling)
+            for row in rows.tolist()
+        ]
+        return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+
+    def _micro_batch(self, step: int, rows: NDArray[np.int64], places: NDArray[np.int64]) -> MicroBatch:
+        made = [
+            self._window(rows[place], np.random.default_rng([self._order.seed, 1, step, place])) for place in places
+        ]
+        return MicroBatch(
+            inputs=self._inputs(np.stack([pixels for pixels, _ in made])),
+            targets=torch.from_numpy(np.stack([targets for _, targets in made]).astype(np.float32)),
+            places=places,
+        )
+
+    def _window(self, row: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        stretch, start = int(self._examples.stretch[row]), int(self._examples.start[row])
+        low = max(0, start - self._max_jitter_samples)
+        starts = low + np.flatnonzero(self._whole[stretch][low : start + self._max_jitter_samples + 1])
+        moved = int(rng.choice(starts))
+        return changed(self._store.window(stretch, moved), self._augment, rng), self._stretches[stretch].targets[moved]
+
+
+class PlainWindows(torch.utils.data.Dataset):  # type: ignore[misc]
+    """Item `number` is a micro-batch of this process's share of a part, as it is."""
+
+    def __init__(
+        self,
+        examples: Examples,
+        *,
+        store: FrameStore,
+        inputs: ModelInputs,
+        micro_batch_windows: int,
+        process: int,
+        num_processes: int,
+    ) -> None:
+        self._examples = examples
+        self._store = store
+        self._inputs = inputs
+        self._micro_batch_windows = micro_batch_windows
+        self._places = np.arange(process, len(examples), num_processes)
+
+    def __len__(self) -> int:
+        return -(-len(self._places) // self._micro_batch_windows)
+
+    def __getitem__(self, number: int) -> MicroBatch:
+        if number >= len(self):
+            raise IndexError(number)
+        first = number * self._micro_batch_windows
+        places = self._places[first : first + self._micro_batch_windows]
+        pixels = [
+            self._store.window(int(self._examples.stretch[row]), int(self._examples.start[row])) for row in places
+        ]
+        return MicroBatch(
+            inputs=self._inputs(np.stack(pixels)),
+            targets=torch.from_numpy(self._examples.targets[places].astype(np.float32)),
+            places=places,
+        )
+
+
+def changed(pixels: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """(F, H, W, 3) frames of a window, changed in looks."""
+    frames = torch.from_numpy(pixels).permute(0, 3, 1, 2).unsqueeze(0).float() / 255
+    noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    made = augmented(frames, config, rng, channels=torch.eye(3), noise=noise)[0]
+    bytes_: NDArray[np.uint8] = (made * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    return bytes_

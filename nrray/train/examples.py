@@ -1,0 +1,270 @@
+"""What is trained on: windows of video that somebody looked at, and what was going on in each. Knows no pixels and no torch.
+
+In: manifest, annotations, split. Out: stretches of consecutive windows, the grain of decoding and of a file of frames.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from nrray.annotations import window_targets
+from nrray.decode.request import DecodeBackend
+from nrray.errors import DataError
+from nrray.labels import LabelSet
+from nrray.sampling import Sampling, grid_offsets_us
+from nrray.types import US_PER_SECOND, ProbeStatus
+
+ROUNDING_US = 50_000  # annotations may end so much after the last frame
+_SMALL_SHARE = 0.02  # of the videos' length: annotations that end there were read in the wrong unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """`num_starts` windows of one video that start on consecutive samples of its grid, from sample `first_sample`; targets:
+    (num_starts, A) bool. `name` is of the file that holds its frames."""
+
+    name: str
+    video_id: str
+    video_path: str
+    case: str
+    part: str
+    first_sample: int
+    num_starts: int
+    targets: NDArray[np.bool_]
+
+    def num_samples(self, sampling: Sampling) -> int:
+        """Sampled instants that its windows show."""
+        return self.num_starts + sampling.frames_per_window - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExamplePlan:
+    """All stretches of the parts that were asked for, and what of them could not be used, in sentences."""
+
+    stretches: list[Stretch]
+    notes: list[str]
+
+    def num_frames(self, sampling: Sampling) -> int:
+        return sum(stretch.num_samples(sampling) for stretch in self.stretches)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """W windows of one part: (W,) the index of a stretch and of a start in it; targets (W, A); cases (W,) index."""
+
+    stretch: NDArray[np.int64]
+    start: NDArray[np.int64]
+    targets: NDArray[np.bool_]
+    cases: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.stretch)
+
+
+def planned_examples(
+    manifest: pa.Table,
+    truth: tuple[pa.Table, pa.Table],
+    *,
+    part_of_case: Mapping[str, str],
+    case_of_path: Mapping[str, str],
+    sampling: Sampling,
+    label_set: LabelSet,
+    backend: DecodeBackend,
+    max_stretch_mib: int,
+) -> ExamplePlan:
+    """Stretches of all videos whose case is in `part_of_case`. A window counts where the annotations' extents hold all of it.
+
+    Raises DataError for annotations that cannot be true of these videos, and for a part without any window.
+    """
+    segments, extents = truth
+    check_truth(segments, extents, manifest, label_set)
+    readable = manifest.filter(pc.equal(manifest["status"], ProbeStatus.OK.value))
+    segments_of, extents_of = _by_path(segments), _by_path(extents)
+    most_starts = max(1, max_stretch_mib * 2**20 // sampling.frame_bytes - sampling.frames_per_window + 1)
+    stretches: list[Stretch] = []
+    unseen = []
+    for video in readable.select(["video_id", "path", "start_us", "duration_us"]).to_pylist():
+        case = case_of_path.get(video["path"], video["path"])
+        if case not in part_of_case:
+            continue
+        runs = _runs(video, extents_of.get(video["path"]), sampling)
+        if not runs:
+            unseen.append(video["path"])
+        mine = segments_of.get(video["path"], segments.slice(0, 0))
+        for first, count in runs:
+            for begin in range(first, first + count, most_starts):
+                num_starts = min(most_starts, first + count - begin)
+                starts = video["start_us"] + grid_offsets_us(sampling, begin, num_starts)
+                ends = video["start_us"] + grid_offsets_us(sampling, begin + sampling.frames_per_window, num_starts)
+                stretches.append(
+                    Stretch(
+                        name=_file_name(video["video_id"], begin, num_starts, sampling, backend),
+                        video_id=video["video_id"],
+                        video_path=video["path"],
+                        case=case,
+                        part=part_of_case[case],
+                        first_sample=begin,
+                        num_starts=num_starts,
+                        targets=window_targets(mine, label_set.activities, starts, ends),
+                    )
+                )
+    notes = []
+    if unseen:
+        notes.append(
+            f"{len(unseen)} videos have no window inside the annotations' extents and are not used, such as {unseen[0]!r}."
+        )
+    if bad := manifest.num_rows - readable.num_rows:
+        notes.append(f"{bad} files of the manifest are unreadable and are not used.")
+    found = {stretch.part for stretch in stretches}
+    if missing := sorted(set(part_of_case.values()) - found):
+        raise DataError(
+            f"part {missing[0]!r} of the split has no window that the annotations looked at: annotate some of its "
+            f"cases, or split again with annotations=..."
+        )
+    return ExamplePlan(stretches=stretches, notes=notes)
+
+
+def examples_of(
+    stretches: Sequence[Stretch], whole: Sequence[NDArray[np.bool_]], part: str, sampling: Sampling
+) -> Examples:
+    """The windows of a part that start on the stride and are whole: (num_starts,) of every stretch says where all
+    frames could be decoded."""
+    indices, starts, targets, cases = [], [], [], []
+    names = sorted({stretch.case for stretch in stretches})
+    for index, (stretch, is_whole) in enumerate(zip(stretches, whole, strict=True)):
+        if stretch.part != part:
+            continue
+        samples = stretch.first_sample + np.arange(stretch.num_starts)
+        picked = np.flatnonzero((samples % sampling.frames_per_stride == 0) & is_whole)
+        indices.append(np.full(len(picked), index, np.int64))
+        starts.append(picked.astype(np.int64))
+        targets.append(stretch.targets[picked])
+        cases.append(np.full(len(picked), names.index(stretch.case), np.int64))
+    if not indices or not sum(map(len, indices)):
+        raise DataError(f"part {part!r} has no window whose frames could all be decoded.")
+    return Examples(
+        stretch=np.concatenate(indices),
+        start=np.concatenate(starts),
+        targets=np.concatenate(targets),
+        cases=np.concatenate(cases),
+    )
+
+
+def check_positives(examples: Examples, label_set: LabelSet) -> None:
+    """Raise DataError where an activity is in no window that is trained on: nothing could be learned of it."""
+    absent = [
+        name
+        for name, there in zip(label_set.names, np.asarray(examples.targets.any(axis=0)).tolist(), strict=True)
+        if not there
+    ]
+    if absent:
+        raise DataError(
+            f"none of the {len(examples)} windows to train on shows {', '.join(absent)}. Annotate cases that do, or take the "
+            f"activity out of the label set."
+        )
+
+
+def window_name(stretch: Stretch, start: int, sampling: Sampling) -> str:
+    """Where a window is, for people: the video and the second from its start."""
+    return f"{stretch.video_path} at {(stretch.first_sample + start) / sampling.frames_per_second:.2f} s"
+
+
+def check_truth(segments: pa.Table, extents: pa.Table, manifest: pa.Table, label_set: LabelSet) -> None:
+    """Raise DataError where annotations end before they start, lie outside their videos, are of unknown videos or activities,
+    or look as if they had been read in the wrong unit of time."""
+    names = set(pc.unique(segments["activity"]).to_pylist())
+    if unknown := sorted(names - set(label_set.names)):
+        raise DataError(
+            f"annotations name {', '.join(unknown)}; label set '{label_set.name}' has {', '.join(label_set.names)}. Import "
+            f"them again with renamed activities, or give their label set."
+        )
+    spans = {
+        path: (start, start + duration)
+        for path, start, duration in zip(
+            *(manifest[name].to_pylist() for name in ("path", "start_us", "duration_us")), strict=True
+        )
+        if start is not None and duration is not None
+    }
+    known = set(manifest["path"].to_pylist())
+    for table, what in ((segments, "segment"), (extents, "extent")):
+        rows = table.select(["video_path", "start_us", "end_us"]).to_pylist()
+        if unknown_videos := sorted({row["video_path"] for row in rows} - known):
+            raise DataError(
+                f"annotations are about {len(unknown_videos)} videos that are not in the manifest, such as "
+                f"{unknown_videos[0]!r}; it has {min(known, default='none')!r}. Paths are relative to the scanned archive."
+            )
+        for row in rows:
+            path, start, end = row["video_path"], row["start_us"], row["end_us"]
+            if end <= start:
+                raise DataError(f"annotations of {path!r}: a {what} ends at {_s(end)}, but starts at {_s(start)}.")
+            if path in spans and not spans[path][0] - ROUNDING_US <= start < end <= spans[path][1] + ROUNDING_US:
+                raise DataError(
+                    f"annotations of {path!r}: a {what} goes from {_s(start)} to {_s(end)}, the video from "
+                    f"{_s(spans[path][0])} to {_s(spans[path][1])}. Were they read in the right unit of time, and made for "
+                    f"this video? Import them again."
+                )
+    _check_unit(segments, spans)
+
+
+def _check_unit(segments: pa.Table, spans: Mapping[str, tuple[int, int]]) -> None:
+    last: dict[str, int] = {}
+    for path, end in zip(segments["video_path"].to_pylist(), segments["end_us"].to_pylist(), strict=True):
+        if path in spans:
+            last[path] = max(last.get(path, 0), end - spans[path][0])
+    if not last:
+        return
+    lengths = {path: spans[path][1] - spans[path][0] for path in last}
+    shares = {path: last[path] / max(lengths[path], 1) for path in last}
+    if max(shares.values()) < _SMALL_SHARE and min(lengths.values()) > 10 * US_PER_SECOND:
+        path = max(shares, key=lambda path: shares[path])
+        raise DataError(
+            f"all annotations of {len(last)} videos end within the first {100 * max(shares.values()):.2g} % of their video: in "
+            f"{path!r}, of {_s(lengths[path])}, the last one ends at {_s(last[path])}. That is what seconds look like which "
+            f"were read as milliseconds. Import them again with their unit."
+        )
+
+
+def _s(us: int) -> str:
+    return f"{us / US_PER_SECOND:.3f} s"
+
+
+def _by_path(table: pa.Table) -> dict[str, pa.Table]:
+    paths = table["video_path"].combine_chunks()
+    return {path: table.filter(pc.equal(paths, path)) for path in pc.unique(paths).to_pylist()}
+
+
+def _runs(video: Mapping[str, int], extents: pa.Table | None, sampling: Sampling) -> list[tuple[int, int]]:
+    """(first start, number of starts) of runs of consecutive samples at which a window begins that an extent holds whole."""
+    if extents is None:
+        return []
+    last = int(video["duration_us"] * sampling.frames_per_second // US_PER_SECOND) + 1
+    starts = grid_offsets_us(sampling, 0, last)
+    ends = grid_offsets_us(sampling, sampling.frames_per_window, last)
+    is_seen = np.zeros(last, bool)
+    for begin, end in _united(extents, video["start_us"]):
+        is_seen |= (starts >= begin) & (ends <= min(end, video["duration_us"]))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_seen, [False]]).astype(np.int8)))
+    return [(int(first), int(stop - first)) for first, stop in edges.reshape(-1, 2)]
+
+
+def _united(extents: pa.Table, video_start_us: int) -> list[tuple[int, int]]:
+    united: list[tuple[int, int]] = []
+    for start, end in sorted(zip(extents["start_us"].to_pylist(), extents["end_us"].to_pylist(), strict=True)):
+        begin, stop = start - video_start_us, end - video_start_us
+        if united and begin <= united[-1][1]:
+            united[-1] = (united[-1][0], max(united[-1][1], stop))
+        else:
+            united.append((begin, stop))
+    return united
+
+
+def _file_name(video_id: str, first: int, count: int, sampling: Sampling, backend: DecodeBackend) -> str:
+    """The same for the same pixels, whatever they are used for."""
+    size = [sampling.frames_per_second, sampling.frames_per_window, sampling.frame_width_px, sampling.frame_height_px]
+    return hashlib.sha256(json.dumps([video_id, first, count, size, backend.value]).encode()).hexdigest()[:24]

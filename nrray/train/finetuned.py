@@ -1,0 +1,162 @@
+"""A fine-tuning in one process of several: examples and a checkpoint in, an artefact out. Knows no Ray.
+
+Every process calls it; the first one writes.
+"""
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from numpy.typing import NDArray
+
+from nrray.labels import LabelSet
+from nrray.models.adapters import LoraSection
+from nrray.models.artefact import (
+    ARTEFACT_SCHEMA_VERSION,
+    Artefact,
+    Base,
+    folder_files,
+    trained_labels,
+    write_artefact,
+)
+from nrray.models.config import Device, ModelConfig
+from nrray.sampling import Sampling
+from nrray.storage import Folder
+from nrray.train.batches import Order, PlainWindows, TrainingWindows
+from nrray.train.examples import Stretch, check_positives, examples_of
+from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows
+from nrray.train.loop import Training, TrainingConfig
+from nrray.train.objective import prior_log_odds
+from nrray.train.thresholds import best_temperatures, best_thresholds
+from nrray.train.training_state import Records
+from nrray.train.tuned import HeadSection, Tuning, tuned_vlm
+
+ADAPTER_FOLDER, METRICS_FILE, SPLIT_FILE = "adapter", "metrics.json", "split.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneJob:
+    """Everything that a process needs; can be sent to it. `identity` is what decides the result, for resuming."""
+
+    name: str
+    output: str
+    store: str
+    stretches: list[Stretch]
+    label_set: LabelSet
+    sampling: Sampling
+    split: dict[str, Any]
+    model: ModelConfig
+    adapter: LoraSection
+    head: HeadSection
+    training: TrainingConfig
+    identity: dict[str, Any]
+
+
+def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
+    """Train, and leave the artefact in the output's `adapter`. Raises DataError, ModelError, StorageError, TrainingError."""
+    store_folder, names = Path(job.store), [stretch.name for stretch in job.stretches]
+    whole = [
+        whole_windows(read_frame_of_sample(store_file(store_folder, name)), job.sampling.frames_per_window)
+        for name in names
+    ]
+    examples = examples_of(job.stretches, whole, "train", job.sampling)
+    validation = examples_of(job.stretches, whole, "validation", job.sampling)
+    check_positives(examples, job.label_set)
+    config = job.training
+    on_gpu = accelerator.device.type == "cuda"
+    tuning = tuned_vlm(
+        job.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU}),
+        adapter=job.adapter,
+        head=job.head,
+        label_set=job.label_set,
+        sampling=job.sampling,
+        log_odds=prior_log_odds(examples.targets),
+        seed=config.seed,
+        gradient_checkpointing=config.gradient_checkpointing,
+    )
+    store = FrameStore(store_folder, names, frames_per_window=job.sampling.frames_per_window)
+    share = {"process": accelerator.process_index, "num_processes": accelerator.num_processes}
+    windows = TrainingWindows(
+        examples,
+        stretches=job.stretches,
+        whole=whole,
+        store=store,
+        inputs=tuning.inputs,
+        order=Order(num_windows=len(examples), batch_windows=config.batch_windows, seed=config.seed),
+        augment=config.augment,
+        sampling=job.sampling,
+        max_jitter_seconds=config.max_jitter_seconds,
+        micro_batch_windows=config.micro_batch_windows,
+        **share,
+    )
+    held_out = PlainWindows(
+        validation, store=store, inputs=tuning.inputs, micro_batch_windows=config.micro_batch_windows, **share
+    )
+    training = Training(
+        tuning.module,
+        config,
+        examples=examples,
+        validation=validation,
+        windows=windows,
+        held_out=held_out,
+        label_set=job.label_set,
+        accelerator=accelerator,
+        records=Records(Folder(job.output)),
+        identity=job.identity,
+        dtype=tuning.dtype,
+    )
+    training.run()
+    logits = training.validation_logits()
+    if accelerator.is_main_process:
+        facts = {"num_train_windows": len(examples), "num_validation_windows": len(validation)}
+        progress = training.progress
+        metrics = {
+            **facts,
+            "steps": progress.step,
+            "best_step": progress.best_step,
+            "best_validation_macro_f1": progress.best_macro_f1,
+        }
+        _write_adapter(job, tuning, logits=logits, targets=validation.targets, metrics=metrics)
+    accelerator.wait_for_everyone()
+
+
+def _write_adapter(
+    job: FinetuneJob,
+    tuning: Tuning,
+    *,
+    logits: NDArray[np.float32],
+    targets: NDArray[np.bool_],
+    metrics: dict[str, Any],
+) -> None:
+    names = job.label_set.names
+    temperatures = best_temperatures(logits, targets)
+    thresholds = best_thresholds((1 / (1 + np.exp(-logits / temperatures))).astype(np.float32), targets)
+    target = Path(job.output) / ADAPTER_FOLDER
+    with tempfile.TemporaryDirectory(dir=job.output, prefix=".tmp-") as place:
+        folder = Path(place) / ADAPTER_FOLDER
+        folder.mkdir()
+        tuning.module.save(folder)
+        for file, content in ((METRICS_FILE, metrics), (SPLIT_FILE, job.split)):
+            (folder / file).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        artefact = Artefact(
+            schema_version=ARTEFACT_SCHEMA_VERSION,
+            name=job.name,
+            base=Base(path=job.model.path, digest=tuning.base_digest),
+            labels=trained_labels(job.label_set),
+            sampling=job.sampling,
+            prompt=tuning.inputs.question,
+            pictures=tuning.inputs.pictures,
+            pooling=job.head.pooling,
+            hidden_units=job.head.hidden_units,
+            thresholds={name: round(float(value), 4) for name, value in zip(names, thresholds, strict=True)},
+            temperatures={name: round(float(value), 4) for name, value in zip(names, temperatures, strict=True)},
+            files=folder_files(folder),
+        )
+        write_artefact(artefact, folder)
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
