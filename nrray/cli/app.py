@@ -15,8 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from nrray import __version__
-from nrray.cli import measuring
-from nrray.cli.measuring import ConfigArgument, JsonOption, SetOption
+from nrray.cli import measuring, training
+from nrray.cli.measuring import ConfigArgument, DryRunOption, JsonOption, SetOption
 from nrray.errors import ConfigError, NrrayError
 
 EXIT_ERROR = 1
@@ -31,8 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 
 
 class BenchTarget(str, Enum):
@@ -198,24 +196,6 @@ def relabel(
 
 
 @app.command()
-def finetune(
-    config: ConfigArgument = None,
-    set_: SetOption = None,
-    as_json: JsonOption = False,
-    dry_run: DryRunOption = False,
-) -> None:
-    """Adapt a checkpoint to annotated videos with LoRA; run it again to go on where it stopped."""
-    from nrray.config import load_config
-    from nrray.pipelines.console import Reporter
-    from nrray.pipelines.finetune import report_finetune, run_finetune
-    from nrray.pipelines.finetune_job import FinetuneConfig
-
-    settings = load_config(FinetuneConfig, config, set_ or ())
-    reporter = Reporter(is_json=as_json)
-    report_finetune(run_finetune(settings, reporter, dry_run=dry_run), settings, reporter)
-
-
-@app.command()
 def status(
     output: Annotated[str, typer.Argument(help="The output of a relabel run, running or finished.")],
     as_json: JsonOption = False,
@@ -302,6 +282,8 @@ def bench(
     run_bench(target.value, video=video, reporter=Reporter(is_json=as_json))
 
 
+app.command()(training.finetune)
+app.command("export-model")(training.export_model)
 app.command()(measuring.evaluate)
 app.command()(measuring.compare)
 app.command()(measuring.split)

@@ -12,6 +12,7 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="key.path=value", help="Override one setting; may be repeated.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of sentences.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 
 _PRINTED = {
     "precision": "windows precision",

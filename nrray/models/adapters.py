@@ -81,7 +81,11 @@ def adapted_names(model: Any, section: LoraSection) -> list[str]:
 
 def projector_names(model: Any) -> list[str]:
     """Full names of the modules between tower and language model. Raises ModelError where none is known."""
-    names = [name for name, _ in model.named_modules() if _is_projector(name)]
+    names = [
+        name  # peft takes the members of a list, not the list
+        for name, module in model.named_modules()
+        if _is_projector(name) and not isinstance(module, torch.nn.ModuleList)
+    ]
     outermost = [name for name in names if not any(name.startswith(f"{other}.") for other in names)]
     if not outermost:
         raise ModelError(

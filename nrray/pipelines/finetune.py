@@ -30,6 +30,7 @@ from nrray.pipelines.cluster import Capacity, cluster_capacity, error_of_ours, r
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.extract import Extracted, extracted
 from nrray.pipelines.finetune_job import FinetuneConfig, ResolvedFinetune, resolved_finetune, store_bytes
+from nrray.report.training_curves import training_curves
 from nrray.storage import Folder
 from nrray.train.finetuned import ADAPTER_FOLDER, METRICS_FILE, FinetuneJob, finetune
 from nrray.train.training_state import HISTORY_FILE
@@ -37,6 +38,7 @@ from nrray.writer_lock import WriterLock
 
 FAILURE_FILE = "failure.json"
 DROPPED_FILE = "dropped.json"
+CURVES_FILE = "curves.png"
 _RAY_FOLDER = ".ray-train"
 _WATCH_SECONDS, _LINE_SECONDS = 1.0, 30.0
 
@@ -71,9 +73,12 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
         _note_dropped(output, found, reporter)
         job = replace(job, stretches=found.stretches)
         workers, on_gpu = _workers(config, cluster_capacity())
-        reporter.say(f"training on {workers} workers, each with {'a GPU' if on_gpu else 'CPUs'}")
+        each = "a GPU" if on_gpu else f"{config.workers.cpus_per_worker:g} CPUs"
+        reporter.say(f"{workers} workers, each with {each}")
         with _watched(output, reporter):
             _train(config, job, workers, on_gpu=on_gpu)
+    history = [json.loads(line) for line in output.read_bytes(HISTORY_FILE).splitlines()]
+    output.write_bytes(CURVES_FILE, training_curves(history, title=f"{job.name}: LoRA on {config.model.path}"))
     adapter = Path(job.output) / ADAPTER_FOLDER
     metrics = json.loads((adapter / METRICS_FILE).read_text(encoding="utf-8"))
     if not config.store.keep:
@@ -92,7 +97,7 @@ def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporte
             f"validation part, on which it was chosen"
         )
         reporter.say(f"Adapter: {result.adapter}")
-        reporter.say(f"History: {result.output}/{HISTORY_FILE}")
+        reporter.say(f"Course:  {result.output}/{CURVES_FILE}, {HISTORY_FILE}")
         labels = f"{result.output.rstrip('/')}-labels"
         words = [
             *("nrray", "relabel", "--set", f"manifest={config.manifest}", "--set", f"output={labels}"),
@@ -226,7 +231,10 @@ def _watch(output: Folder, reporter: Reporter, stop: threading.Event) -> None:
             continue
         events = [json.loads(line) for line in output.read_bytes(HISTORY_FILE).splitlines()]
         for event in events[said:]:
-            if "validation_loss" in event:
+            if "num_workers" in event:
+                verb = "goes on" if event["step"] else "starts"
+                reporter.say(f"training {verb} at step {event['step']} of {event['num_steps']}")
+            elif "validation_loss" in event:
                 reporter.say(_validation_line(event))
             elif time.monotonic() - last_line > _LINE_SECONDS:
                 reporter.say(_step_line(event))

@@ -6,7 +6,9 @@ Every process calls it; the first one writes.
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +37,9 @@ from nrray.train.objective import prior_log_odds
 from nrray.train.thresholds import best_temperatures, best_thresholds
 from nrray.train.training_state import Records
 from nrray.train.tuned import HeadSection, Tuning, tuned_vlm
+from nrray.train.tuned_card import tuned_card
 
-ADAPTER_FOLDER, METRICS_FILE, SPLIT_FILE = "adapter", "metrics.json", "split.json"
+ADAPTER_FOLDER, METRICS_FILE, SPLIT_FILE, CARD_FILE = "adapter", "metrics.json", "split.json", "model_card.md"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +124,21 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
             "best_step": progress.best_step,
             "best_validation_macro_f1": progress.best_macro_f1,
         }
-        _write_adapter(job, tuning, logits=logits, targets=validation.targets, metrics=metrics)
+        describe = partial(
+            tuned_card,
+            config=config,
+            train=examples,
+            validation=validation,
+            num_trained=sum(parameter.numel() for parameter in tuning.module.trained().values()),
+            last_validation=_validation_at(progress.history, progress.best_step),
+            best_step=progress.best_step,
+        )
+        _write_adapter(job, tuning, logits=logits, targets=validation.targets, metrics=metrics, describe=describe)
     accelerator.wait_for_everyone()
+
+
+def _validation_at(history: list[dict[str, Any]], step: int) -> dict[str, Any]:
+    return next(event for event in history if "validation_loss" in event and event["step"] == step)
 
 
 def _write_adapter(
@@ -132,6 +148,7 @@ def _write_adapter(
     logits: NDArray[np.float32],
     targets: NDArray[np.bool_],
     metrics: dict[str, Any],
+    describe: Callable[[Artefact], str],
 ) -> None:
     names = job.label_set.names
     temperatures = best_temperatures(logits, targets)
@@ -158,5 +175,6 @@ def _write_adapter(
             files=folder_files(folder),
         )
         write_artefact(artefact, folder)
+        (folder / CARD_FILE).write_text(describe(artefact), encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         folder.rename(target)

@@ -114,7 +114,15 @@ class Training:
         """
         self._check_processes()
         self._restore()
-        if not self.progress.history:
+        is_new = not self.progress.history
+        self._log(
+            {
+                "step": self.progress.step,
+                "num_steps": self._num_steps,
+                "num_workers": self._accelerator.num_processes,
+            }
+        )
+        if is_new:
             self._validate()
             self._save()
         loader = torch.utils.data.DataLoader(

@@ -1,0 +1,53 @@
+"""The verbs that make models: finetune, export-model."""
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nrray.cli.measuring import ConfigArgument, DryRunOption, JsonOption, SetOption
+
+
+def finetune(
+    config: ConfigArgument = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Adapt a checkpoint to annotated videos with LoRA; run it again to go on where it stopped."""
+    from nrray.config import load_config
+    from nrray.pipelines.console import Reporter
+    from nrray.pipelines.finetune import report_finetune, run_finetune
+    from nrray.pipelines.finetune_job import FinetuneConfig
+
+    settings = load_config(FinetuneConfig, config, set_ or ())
+    reporter = Reporter(is_json=as_json)
+    report_finetune(run_finetune(settings, reporter, dry_run=dry_run), settings, reporter)
+
+
+def export_model(
+    adapter: Annotated[str, typer.Argument(help="Folder of an adapter that `nrray finetune` left.")],
+    output: Annotated[Path, typer.Argument(help="Folder that becomes the checkpoint; it must not be there yet.")],
+    model: Annotated[str, typer.Option(help="The checkpoint that the adapter was trained on.")] = "embedded",
+    label_set: Annotated[str | None, typer.Option(help="Label set file; the one in the package by default.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Merge an adapter into its checkpoint: one folder that transformers loads, with the same scores."""
+    from nrray.labels import read_label_set
+    from nrray.models.config import ModelConfig
+    from nrray.models.export import COMPARED_WINDOWS
+    from nrray.models.export import export_model as exported
+    from nrray.pipelines.console import Reporter
+
+    reporter = Reporter(is_json=as_json)
+    found = exported(ModelConfig(path=model, adapter=adapter), output, read_label_set(label_set))
+    reporter.say(
+        f"{found.parameter_count:,} parameters in {found.folder}; scores of {COMPARED_WINDOWS} windows of noise differ from the "
+        f"adapter's by at most {found.max_difference:.1g}"
+    )
+    reporter.next_command(
+        f"nrray relabel --set manifest=MANIFEST --set output=LABELS --set model.path={shlex.quote(found.folder)}"
+    )
+    reporter.finish(asdict(found))

@@ -1,0 +1,66 @@
+"""The model card of an adapter: what it is, what it was trained on, how it was chosen, what it is not. Words only."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nrray.models.artefact import Artefact
+from nrray.train.examples import Examples
+from nrray.train.loop import TrainingConfig
+
+
+def tuned_card(
+    artefact: Artefact,
+    *,
+    config: TrainingConfig,
+    train: Examples,
+    validation: Examples,
+    num_trained: int,
+    last_validation: Mapping[str, Any],
+    best_step: int,
+) -> str:
+    """Markdown."""
+    activities = artefact.labels.activities
+    f1 = last_validation["validation_f1"]
+    rows = [
+        f"| {name} | {int(train.targets[:, i].sum()):,} | {int(validation.targets[:, i].sum()):,} | {_figure(f1[name])} "
+        f"| {artefact.thresholds[name]:.3f} | {artefact.temperatures[name]:.2f} |"
+        for i, name in enumerate(activities)
+    ]
+    base = artefact.base.path if artefact.base is not None else "none"
+    return "\n".join(
+        [
+            f"# {artefact.name}",
+            "",
+            f"An adapter (LoRA) and a classification head for the checkpoint `{base}`, made by `nrray finetune`. It reads",
+            f"{', '.join(activities)} in windows of {artefact.sampling.window_seconds:g} s at "
+            f"{artefact.sampling.frames_per_second:g} frames/s and",
+            f"{artefact.sampling.frame_width_px}x{artefact.sampling.frame_height_px} px. It is no medical device.",
+            "",
+            "## Training",
+            "",
+            f"* {len(train):,} windows of {_num_cases(train)} cases to train, {len(validation):,} of {_num_cases(validation)} "
+            f"other cases to choose on.",
+            f"* {num_trained:,} trained parameters; the moving average (decay {config.average_decay:g}) of step {best_step} is "
+            f"kept, the best of",
+            "  all validations by macro F1.",
+            f"* {config.batch_windows} windows a step, learning rate {config.learning_rate:g} of the adapter and "
+            f"{config.head_learning_rate:g} of the head, objective",
+            f"  {config.objective.kind}, seed {config.seed}.",
+            "",
+            "| activity | positive windows to train | to validate | F1, validation | threshold | temperature |",
+            "|---|---|---|---|---|---|",
+            *rows,
+            "",
+            "Checkpoint, thresholds and temperatures were chosen on the validation windows, so these figures are better than",
+            "what to expect. The test part of the split was not read: `nrray evaluate` measures on it (split, part).",
+            "",
+        ]
+    )
+
+
+def _num_cases(examples: Examples) -> int:
+    return len(set(examples.cases.tolist()))
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,77 @@
+"""Tiny random checkpoints, built offline from config classes and saved as any checkpoint is."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from nrray.labels import LabelSet, read_label_set
+from nrray.models.artefact import Artefact, Pooling, trained_labels, write_artefact
+from nrray.sampling import Sampling
+from tests.checkpoints import CHECKPOINTS, HIDDEN_SIZE
+
+
+@pytest.fixture(scope="session")
+def label_set() -> LabelSet:
+    return read_label_set()
+
+
+@pytest.fixture(scope="session")
+def small_sampling() -> Sampling:
+    """6 frames of 64 px a window, two thirds of them shared with the next."""
+    return Sampling(
+        frames_per_second=2.0, window_seconds=3.0, stride_seconds=1.0, frame_width_px=64, frame_height_px=64
+    )
+
+
+@pytest.fixture(scope="session")
+def checkpoint_of(tmp_path_factory: pytest.TempPathFactory, label_set: LabelSet) -> Callable[[str], Path]:
+    """A function from a family's name to its tiny checkpoint, made once."""
+    made: dict[str, Path] = {}
+
+    def folder_of(name: str) -> Path:
+        if name not in made:
+            made[name] = CHECKPOINTS[name](tmp_path_factory.mktemp(name), label_set)
+        return made[name]
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def image_folder(checkpoint_of: Callable[[str], Path]) -> Path:
+    """Frames go in as images."""
+    return checkpoint_of("fast_vlm")
+
+
+@pytest.fixture(scope="session")
+def video_folder(checkpoint_of: Callable[[str], Path]) -> Path:
+    """Frames go in as one video, positions are 3-D."""
+    return checkpoint_of("qwen2_5_vl")
+
+
+@pytest.fixture(scope="session")
+def add_head() -> Callable[..., Path]:
+    """A function that turns a checkpoint folder into an artefact with a random head."""
+    return _add_head
+
+
+def _add_head(
+    folder: Path, *, label_set: LabelSet, sampling: Sampling, pooling: Pooling = Pooling.LAST, num_outputs: int = 4
+) -> Path:
+    generator = np.random.default_rng(0)
+    weight = torch.from_numpy(generator.normal(size=(num_outputs, HIDDEN_SIZE)).astype(np.float32))
+    save_file({"out.weight": weight, "out.bias": torch.zeros(num_outputs)}, folder / "head.safetensors")
+    artefact = Artefact(
+        schema_version=1,
+        name="tiny",
+        labels=trained_labels(label_set),
+        sampling=sampling,
+        prompt="Which activities are going on?",
+        pooling=pooling,
+        thresholds=dict.fromkeys(label_set.names, 0.5),
+    )
+    write_artefact(artefact, folder)
+    return folder

@@ -1,0 +1,81 @@
+"""A small fine-tuning without a video: frames whose brightness tells what is going on."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nrray.decode.request import SampledFrames
+from nrray.labels import LabelSet
+from nrray.models import ModelConfig
+from nrray.models.adapters import LoraSection
+from nrray.models.artefact import Pooling
+from nrray.sampling import Sampling
+from nrray.train.examples import Stretch
+from nrray.train.finetuned import FinetuneJob
+from nrray.train.frame_store import store_file, write_frames
+from nrray.train.loop import TrainingConfig
+from nrray.train.tuned import HeadSection
+
+NUM_STARTS = 40
+
+
+def bright_job(
+    folder: Path, checkpoint: Path, label_set: LabelSet, sampling: Sampling, *, output: str = "out", **training: Any
+) -> FinetuneJob:
+    """Two cases to train and one to validate. Frames are bright in two of four activities, the other two are noise."""
+    store = folder / "store"
+    store.mkdir(exist_ok=True)
+    random = np.random.default_rng(0)
+    stretches = []
+    for case, part in (("a", "train"), ("b", "train"), ("c", "validation")):
+        is_bright = random.random(NUM_STARTS + sampling.frames_per_window - 1) < 0.5
+        is_bright = np.repeat(is_bright[::5], 5)[: len(is_bright)]
+        size = (len(is_bright), sampling.frame_height_px, sampling.frame_width_px, 3)
+        pixels = random.integers(0, 60, size, dtype=np.uint8) + (150 * is_bright[:, None, None, None]).astype(np.uint8)
+        rows = np.arange(len(pixels), dtype=np.int32)
+        write_frames(
+            store_file(store, case),
+            SampledFrames(pixels=pixels, pts_us=rows.astype(np.int64), frame_of_sample=rows, shortfall=""),
+        )
+        shown = np.lib.stride_tricks.sliding_window_view(is_bright, sampling.frames_per_window).mean(axis=1) > 0.5
+        targets = np.stack([shown, shown, ~shown, random.random(NUM_STARTS) < 0.5], axis=1)
+        stretches.append(
+            Stretch(
+                name=case,
+                video_id=f"id-{case}",
+                video_path=f"{case}.mp4",
+                case=case,
+                part=part,
+                first_sample=0,
+                num_starts=NUM_STARTS,
+                targets=targets,
+            )
+        )
+    (folder / output).mkdir()
+    config = TrainingConfig.model_validate(
+        {
+            "num_epochs": 2.0,
+            "batch_windows": 8,
+            "micro_batch_windows": 4,
+            "learning_rate": 5e-3,
+            "head_learning_rate": 2e-2,
+            "validate_every_steps": 4,
+            "checkpoint_every_steps": 2,
+            **training,
+        }
+    )
+    return FinetuneJob(
+        name="bright",
+        output=str(folder / output),
+        store=str(store),
+        stretches=stretches,
+        label_set=label_set,
+        sampling=sampling,
+        split={"parts": {"train": ["a", "b"], "validation": ["c"], "test": ["d"]}},
+        model=ModelConfig(path=str(checkpoint)),
+        adapter=LoraSection(rank=4),
+        head=HeadSection(pooling=Pooling.MEAN_FRAMES),
+        training=config,
+        identity={"training": config.model_dump(mode="json"), "head": {"pooling": "mean_frames"}},
+    )

@@ -1,0 +1,171 @@
+"""Which windows a step shows: the same for any number of processes, each window once a pass."""
+
+import numpy as np
+import pytest
+import torch
+
+from nrray.decode.request import SampledFrames
+from nrray.sampling import Sampling
+from nrray.train.augment import AugmentConfig
+from nrray.train.batches import Order, PlainWindows, TrainingWindows
+from nrray.train.examples import Stretch, examples_of
+from nrray.train.frame_store import FrameStore, store_file, write_frames
+
+SAMPLING = Sampling(frame_width_px=16, frame_height_px=16)
+STARTS = 29
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Two stretches of frames whose first pixel tells their number, and the windows in them."""
+    stretches, whole = [], []
+    for number in range(2):
+        pixels = np.zeros((STARTS + 11, 16, 16, 3), np.uint8)
+        pixels[:] = (np.arange(len(pixels)) + 100 * number)[:, None, None, None]
+        rows = np.arange(len(pixels), dtype=np.int32)
+        write_frames(
+            store_file(tmp_path, str(number)),
+            SampledFrames(pixels=pixels, pts_us=rows.astype(np.int64), frame_of_sample=rows, shortfall=""),
+        )
+        targets = np.zeros((STARTS, 2), bool)
+        targets[10:20, number] = True
+        stretches.append(
+            Stretch(
+                name=str(number),
+                video_id=f"id-{number}",
+                video_path=f"video-{number}",
+                case=f"case-{number}",
+                part="train",
+                first_sample=0,
+                num_starts=STARTS,
+                targets=targets,
+            )
+        )
+        whole.append(np.ones(STARTS, bool))
+    return tmp_path, stretches, whole
+
+
+def pixels_themselves(windows):
+    return {"pixels": torch.from_numpy(windows)}
+
+
+def training_windows(
+    stored, *, process=0, num_processes=1, micro_batch_windows=4, max_jitter_seconds=0.5, augment=None
+):
+    folder, stretches, whole = stored
+    examples = examples_of(stretches, whole, "train", SAMPLING)
+    return TrainingWindows(
+        examples,
+        stretches=stretches,
+        whole=whole,
+        store=FrameStore(folder, ["0", "1"], frames_per_window=12),
+        inputs=pixels_themselves,
+        order=Order(num_windows=len(examples), batch_windows=6, seed=3),
+        augment=augment or AugmentConfig(),
+        sampling=SAMPLING,
+        max_jitter_seconds=max_jitter_seconds,
+        micro_batch_windows=micro_batch_windows,
+        process=process,
+        num_processes=num_processes,
+    )
+
+
+NOTHING = AugmentConfig(
+    flip_fraction=0.0,
+    max_turn_degrees=0.0,
+    max_zoom=0.0,
+    max_shift=0.0,
+    max_hue_degrees=0.0,
+    max_gain=0.0,
+    max_light=0.0,
+    max_sharpness=0.0,
+    max_noise=0.0,
+)
+
+
+def test_every_pass_shows_every_window_once():
+    order = Order(num_windows=10, batch_windows=4, seed=0)
+    seen = np.concatenate([order.rows(step) for step in range(5)])
+    assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
+    assert seen[:10].tolist() != seen[10:].tolist()
+
+
+def test_steps_do_not_depend_on_what_came_before():
+    first, again = (Order(num_windows=10, batch_windows=4, seed=0) for _ in range(2))
+    for step in range(5):
+        first.rows(step)
+    np.testing.assert_array_equal(first.rows(4), again.rows(4))
+
+
+@pytest.mark.parametrize("num_processes", [2, 3])
+def test_any_number_of_processes_makes_the_same_windows(stored, num_processes):
+    def windows_of(num_processes, micro_batch_windows):
+        found = {}
+        for process in range(num_processes):
+            windows = training_windows(
+                stored, process=process, num_processes=num_processes, micro_batch_windows=micro_batch_windows
+            )
+            for batch in windows[2]:
+                for place, pixels, targets in zip(batch.places, batch.inputs["pixels"], batch.targets, strict=True):
+                    found[int(place)] = (pixels.numpy(), targets.numpy())
+        return found
+
+    alone, shared = windows_of(1, 4), windows_of(num_processes, 1)
+    assert alone.keys() == shared.keys() == set(range(6))
+    for place, (pixels, targets) in alone.items():
+        np.testing.assert_array_equal(pixels, shared[place][0])
+        np.testing.assert_array_equal(targets, shared[place][1])
+
+
+def test_jitter_moves_windows_and_their_truth_together(stored):
+    moved = set()
+    windows = training_windows(stored, augment=NOTHING)
+    for step in range(20):
+        for batch in windows[step]:
+            for pixels, targets in zip(batch.inputs["pixels"], batch.targets, strict=True):
+                number, start = divmod(int(pixels[0, 0, 0, 0]), 100)
+                assert pixels[:, 0, 0, 0].tolist() == list(range(100 * number + start, 100 * number + start + 12))
+                assert targets[number].item() == (10 <= start < 20)
+                moved.add(start % 4)
+    assert moved == {0, 1, 2, 3}
+
+
+def test_without_jitter_windows_start_on_the_stride(stored):
+    windows = training_windows(stored, augment=NOTHING, max_jitter_seconds=0.0)
+    starts = [int(p[0, 0, 0, 0]) % 100 % 4 for step in range(5) for b in windows[step] for p in b.inputs["pixels"]]
+    assert set(starts) == {0}
+
+
+def test_jitter_never_reaches_a_window_that_lacks_a_frame(stored):
+    _, _, whole = stored
+    whole[0][5:8] = False
+    whole[1][5:8] = False
+    windows = training_windows(stored, augment=NOTHING)
+    starts = {int(p[0, 0, 0, 0]) % 100 for step in range(30) for b in windows[step] for p in b.inputs["pixels"]}
+    assert not starts & {5, 6, 7}
+    assert starts & {3, 4, 8, 9}
+
+
+@pytest.mark.parametrize("num_processes", [1, 2, 3])
+def test_held_out_windows_are_shared_and_none_is_missing(stored, num_processes):
+    folder, stretches, whole = stored
+    examples = examples_of(stretches, whole, "train", SAMPLING)
+    places = []
+    for process in range(num_processes):
+        part = PlainWindows(
+            examples,
+            store=FrameStore(folder, ["0", "1"], frames_per_window=12),
+            inputs=pixels_themselves,
+            micro_batch_windows=4,
+            process=process,
+            num_processes=num_processes,
+        )
+        for batch in part:
+            for place, pixels in zip(batch.places, batch.inputs["pixels"], strict=True):
+                assert int(pixels[0, 0, 0, 0]) == 100 * examples.stretch[place] + examples.start[place]
+                places.append(int(place))
+    assert sorted(places) == list(range(len(examples)))
+
+
+def test_windows_are_named_by_video_and_second(stored):
+    assert training_windows(stored).names(np.array([0, 9])) == "video-0 at 0.00 s, video-1 at 1.00 s"

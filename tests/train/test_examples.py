@@ -1,0 +1,170 @@
+"""Which windows are trained on, with which truth, and annotations that cannot be true."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from nrray.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA
+from nrray.decode.request import DecodeBackend
+from nrray.errors import DataError
+from nrray.labels import read_label_set
+from nrray.sampling import Sampling
+from nrray.train.examples import check_positives, examples_of, planned_examples, window_name
+from tests.made_tables import bad_video, manifest, video
+
+LABELS = read_label_set()
+SAMPLING = Sampling()  # 4 Hz, 3 s windows every second
+SECOND = 1_000_000
+
+
+def truth(segments, extents):
+    rows = [
+        {"video_path": path, "activity": activity, "start_us": round(start * SECOND), "end_us": round(end * SECOND)}
+        | {"source": "somebody"}
+        for path, activity, start, end in segments
+    ]
+    spans = [
+        {
+            "video_path": path,
+            "start_us": round(start * SECOND),
+            "end_us": round(end * SECOND),
+            "source": "somebody",
+        }
+        for path, start, end in extents
+    ]
+    return pa.Table.from_pylist(rows, schema=SEGMENT_SCHEMA), pa.Table.from_pylist(spans, schema=EXTENT_SCHEMA)
+
+
+def planned(videos, segments, extents, parts, *, max_stretch_mib=32, case_of_path=None):
+    return planned_examples(
+        manifest(*videos),
+        truth(segments, extents),
+        part_of_case=parts,
+        case_of_path=case_of_path or {},
+        sampling=SAMPLING,
+        label_set=LABELS,
+        backend=DecodeBackend.PYAV,
+        max_stretch_mib=max_stretch_mib,
+    )
+
+
+def all_whole(plan):
+    return [np.ones(stretch.num_starts, bool) for stretch in plan.stretches]
+
+
+def windows(plan, part="train"):
+    found = examples_of(plan.stretches, all_whole(plan), part, SAMPLING)
+    names = [
+        window_name(plan.stretches[stretch], start, SAMPLING)
+        for stretch, start in zip(found.stretch, found.start, strict=True)
+    ]
+    return found, names
+
+
+def test_windows_lie_whole_inside_what_was_looked_at():
+    plan = planned([video("a", seconds=20)], [], [("a", 2.0, 7.5), ("a", 12.0, 16.0)], {"a": "train"})
+    _, names = windows(plan)
+    assert names == [f"a at {second:.2f} s" for second in (2, 3, 4, 12, 13)]
+    assert [stretch.num_starts for stretch in plan.stretches] == [11, 5]  # every quarter of a second: for jitter
+
+
+def test_extents_that_touch_are_one():
+    plan = planned([video("a", seconds=10)], [], [("a", 0.0, 4.0), ("a", 4.0, 10.0)], {"a": "train"})
+    assert [(stretch.first_sample, stretch.num_starts) for stretch in plan.stretches] == [(0, 29)]
+
+
+def test_targets_are_those_of_the_coverage_rule_at_every_start():
+    plan = planned(
+        [video("a", seconds=10, start_us=7 * SECOND)],
+        [("a", "ventilation", 10.0, 12.0)],
+        [("a", 7.0, 17.0)],
+        {"a": "train"},
+    )
+    (stretch,) = plan.stretches
+    covered = stretch.targets[:, LABELS.names.index("ventilation")]
+    # More than half of a 3 s window is covered from 1.75 s after the video's start on, up to 3.25 s.
+    assert np.flatnonzero(covered).tolist() == list(range(7, 14))
+    found, _ = windows(plan)
+    assert found.targets[:, LABELS.names.index("ventilation")].tolist() == [s in (2, 3) for s in range(8)]
+
+
+def test_long_stretches_are_cut_and_no_window_is_lost_or_there_twice():
+    videos, extents = [video("a", seconds=120)], [("a", 0.0, 120.0)]
+    whole = windows(planned(videos, [], extents, {"a": "train"}))[1]
+    cut = planned(videos, [], extents, {"a": "train"}, max_stretch_mib=4)
+    assert len(cut.stretches) > 3
+    assert max(stretch.num_samples(SAMPLING) * SAMPLING.frame_bytes for stretch in cut.stretches) <= 4 * 2**20
+    assert windows(cut)[1] == whole
+    assert len({stretch.name for stretch in cut.stretches}) == len(cut.stretches)
+
+
+def test_windows_whose_frames_are_not_all_there_are_left_out():
+    plan = planned([video("a", seconds=10)], [], [("a", 0.0, 10.0)], {"a": "train"})
+    whole = [np.arange(29) != 4]
+    found = examples_of(plan.stretches, whole, "train", SAMPLING)
+    assert found.start.tolist() == [0, 8, 12, 16, 20, 24, 28]
+
+
+def test_parts_and_cases_follow_the_sidecar():
+    plan = planned(
+        [video("a/1"), video("a/2"), video("b/1"), video("c/1")],
+        [],
+        [(path, 0.0, 10.0) for path in ("a/1", "a/2", "b/1", "c/1")],
+        {"A": "train", "B": "validation"},
+        case_of_path={"a/1": "A", "a/2": "A", "b/1": "B", "c/1": "C"},
+    )
+    assert [(stretch.video_path, stretch.part) for stretch in plan.stretches] == [
+        ("a/1", "train"),
+        ("a/2", "train"),
+        ("b/1", "validation"),
+    ]
+    assert set(windows(plan)[0].cases.tolist()) == {0}
+
+
+def test_videos_that_nobody_looked_at_and_unreadable_ones_are_said():
+    plan = planned(
+        [video("a"), video("b"), bad_video("c")], [], [("a", 0.0, 10.0)], {"a": "train", "b": "train", "c": "train"}
+    )
+    assert [stretch.video_path for stretch in plan.stretches] == ["a"]
+    assert "1 videos have no window inside the annotations' extents and are not used, such as 'b'." in plan.notes
+    assert "1 files of the manifest are unreadable and are not used." in plan.notes
+
+
+def test_a_part_without_a_window_is_refused():
+    with pytest.raises(DataError, match="part 'validation' of the split has no window"):
+        planned([video("a"), video("b")], [], [("a", 0.0, 10.0)], {"a": "train", "b": "validation"})
+
+
+def test_an_activity_without_positives_is_refused():
+    plan = planned([video("a")], [("a", "suction", 0.0, 10.0)], [("a", 0.0, 10.0)], {"a": "train"})
+    with pytest.raises(DataError, match="shows baby_visible, ventilation, stimulation"):
+        check_positives(windows(plan)[0], LABELS)
+
+
+@pytest.mark.parametrize(
+    ("segments", "extents", "message"),
+    [
+        ([("a", "suction", 5.0, 5.0)], [], "a segment ends at 5.000 s, but starts at 5.000 s"),
+        ([("a", "suction", 8.0, 12.0)], [], "goes from 8.000 s to 12.000 s, the video from 0.000 s to 10.000 s"),
+        ([], [("a", 0.0, 3600.0)], "an? extent goes from 0.000 s to 3600.000 s"),
+        ([("a", "singing", 1.0, 2.0)], [], "annotations name singing"),
+        ([("z", "suction", 1.0, 2.0)], [], "1 videos that are not in the manifest, such as 'z'"),
+    ],
+)
+def test_annotations_that_cannot_be_true_are_refused(segments, extents, message):
+    with pytest.raises(DataError, match=message):
+        planned([video("a")], segments, [*extents, ("a", 0.0, 10.0)], {"a": "train"})
+
+
+def test_seconds_that_were_read_as_milliseconds_are_refused_with_the_evidence():
+    paths = [f"case-{n}" for n in range(3)]
+    segments = [(path, "ventilation", 0.02, 0.118) for path in paths]  # 20 to 118 s, read as milliseconds
+    with pytest.raises(
+        DataError, match=r"of 120.000 s, the last one ends at 0.118 s.*seconds look like which were read as"
+    ):
+        planned(
+            [video(path, seconds=120) for path in paths],
+            segments,
+            [(path, 0.0, 120.0) for path in paths],
+            dict.fromkeys(paths, "train"),
+        )

@@ -1,0 +1,234 @@
+"""The loop without Ray: it learns, goes on where it was stopped, refuses what it must, and leaves an adapter that labels."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText
+
+from nrray.errors import DataError, ModelError, TrainingError
+from nrray.models import ModelConfig, load_labeler
+from nrray.models.adapters import LoraSection
+from nrray.models.artefact import Pooling, read_artefact
+from nrray.storage import Folder
+from nrray.train.finetuned import finetune
+from nrray.train.frame_store import FrameStore
+from nrray.train.training_state import Records
+from nrray.train.tuned import HeadSection, tuned_vlm
+from nrray.types import Frames
+from tests.checkpoints import CHECKPOINTS
+from tests.train.support import bright_job
+
+
+@pytest.fixture(scope="module")
+def accelerator():
+    return Accelerator(cpu=True)
+
+
+def history_of(job):
+    return [json.loads(line) for line in Folder(job.output).read_bytes("history.jsonl").splitlines()]
+
+
+def states_of(job):
+    return Folder(f"{job.output}/checkpoints").names(".safetensors")
+
+
+def states_step(step):
+    """The first step at or after `step` at which a state is written."""
+    return step + step % 2
+
+
+def unit_of(job, case, num_windows=6):
+    """The first windows of a case as a labeler gets them."""
+    sampling, index = job.sampling, [stretch.case for stretch in job.stretches].index(case)
+    store = FrameStore(
+        Path(job.store), [stretch.name for stretch in job.stretches], frames_per_window=sampling.frames_per_window
+    )
+    pixels = np.stack([store.window(index, start) for start in range(num_windows)])
+    times = np.arange(num_windows, dtype=np.int64)
+    return Frames(
+        pixels=pixels.reshape(-1, *pixels.shape[2:]),
+        pts_us=np.arange(num_windows * sampling.frames_per_window, dtype=np.int64),
+        window_frames=np.arange(num_windows * sampling.frames_per_window, dtype=np.int32).reshape(num_windows, -1),
+        window_start_us=times,
+        window_end_us=times + 1,
+        frames_per_second=sampling.frames_per_second,
+    )
+
+
+def labeler_of(job):
+    return load_labeler(ModelConfig(path=job.model.path, adapter=f"{job.output}/adapter"), job.label_set)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, checkpoint_of, label_set, small_sampling, accelerator):
+    job = bright_job(tmp_path_factory.mktemp("undisturbed"), checkpoint_of("fast_vlm"), label_set, small_sampling)
+    finetune(job, accelerator)
+    return job
+
+
+def test_it_learns_what_can_be_seen(undisturbed):
+    validations = [event for event in history_of(undisturbed) if "validation_loss" in event]
+    first, last = validations[0], validations[-1]
+    assert last["validation_loss"] < first["validation_loss"]
+    assert [event["step"] for event in validations] == [0, 4, 8, 10]  # 2 passes over 40 windows of the stride, 8 a step
+
+
+def test_the_adapter_labels_as_it_was_measured(undisturbed, accelerator, small_sampling):
+    artefact = read_artefact(f"{undisturbed.output}/adapter")
+    labels = labeler_of(undisturbed).label(unit_of(undisturbed, "c"))
+    assert labels.scores.shape == (6, 4)
+    assert set(artefact.temperatures) == set(undisturbed.label_set.names)
+    assert artefact.files.keys() == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "head.safetensors",
+        "metrics.json",
+        "split.json",
+    }
+
+
+def test_a_file_of_the_adapter_that_was_changed_is_refused(undisturbed, tmp_path):
+    folder = shutil.copytree(f"{undisturbed.output}/adapter", tmp_path / "adapter")
+    (folder / "split.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"split.json is not the file that was trained"):
+        load_labeler(ModelConfig(path=undisturbed.model.path, adapter=str(folder)), undisturbed.label_set)
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop_at", [3, 6])
+def test_a_stopped_training_goes_on_to_the_same_end(
+    tmp_path, undisturbed, checkpoint_of, label_set, small_sampling, accelerator, monkeypatch, stop_at
+):
+    job = bright_job(tmp_path, checkpoint_of("fast_vlm"), label_set, small_sampling)
+    write_state = Records.write_state
+
+    def stopping(self, state):
+        write_state(self, state)
+        if state.progress.step >= stop_at:
+            raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Records, "write_state", stopping)
+        with pytest.raises(StoppedError):
+            finetune(job, accelerator)
+    finetune(job, accelerator)
+    timeless = ("windows_per_second", "seconds_left")
+    ours, theirs = (
+        [{k: v for k, v in event.items() if k not in timeless} for event in history_of(j) if "num_workers" not in event]
+        for j in (job, undisturbed)
+    )
+    assert ours == theirs
+    assert [event["step"] for event in history_of(job) if "num_workers" in event] == [0, states_step(stop_at)]
+    np.testing.assert_array_equal(
+        labeler_of(job).label(unit_of(job, "c")).scores, labeler_of(undisturbed).label(unit_of(job, "c")).scores
+    )
+
+
+def test_a_training_of_other_settings_is_not_gone_on_with(undisturbed, accelerator):
+    changed = replace(
+        undisturbed, identity={**undisturbed.identity, "training": {**undisturbed.identity["training"], "seed": 1}}
+    )
+    with pytest.raises(DataError, match=r"other settings: training.seed differ"):
+        finetune(changed, accelerator)
+
+
+def test_a_loss_that_is_no_number_stops_and_names_its_windows(
+    tmp_path, checkpoint_of, label_set, small_sampling, accelerator
+):
+    job = bright_job(
+        tmp_path,
+        checkpoint_of("fast_vlm"),
+        label_set,
+        small_sampling,
+        learning_rate=1e30,
+        head_learning_rate=1e30,
+        warmup_fraction=0.0,
+        validate_every_steps=100,
+        checkpoint_every_steps=1,
+    )
+    with pytest.raises(
+        TrainingError, match=r"of step \d+ is no number, with [abc].mp4 at .* The last|checkpoint is kept"
+    ):
+        finetune(job, accelerator)
+    assert states_of(job)
+
+
+def test_it_stops_where_validation_gets_no_better(tmp_path, checkpoint_of, label_set, small_sampling, accelerator):
+    job = bright_job(
+        tmp_path,
+        checkpoint_of("fast_vlm"),
+        label_set,
+        small_sampling,
+        learning_rate=1e-12,
+        head_learning_rate=1e-12,
+        validate_every_steps=1,
+        patience=2,
+    )
+    finetune(job, accelerator)
+    assert max(event["step"] for event in history_of(job)) <= 3
+
+
+@pytest.mark.parametrize("name", list(CHECKPOINTS))
+def test_every_family_is_trained_and_labels_the_same_afterwards(
+    name, tmp_path, checkpoint_of, label_set, small_sampling, accelerator
+):
+    job = bright_job(tmp_path, checkpoint_of(name), label_set, small_sampling, num_epochs=0.4, validate_every_steps=1)
+    job = replace(job, head=HeadSection(pooling=Pooling.ATTENTION, hidden_units=8))
+    finetune(job, accelerator)
+    scores = labeler_of(job).label(unit_of(job, "c")).scores
+    blank = unit_of(job, "c")
+    blank = Frames(**{**vars(blank), "pixels": np.zeros_like(blank.pixels)})
+    assert np.abs(labeler_of(job).label(blank).scores - scores).max() > 1e-3
+    plain = AutoModelForImageTextToText.from_pretrained(checkpoint_of(name), dtype=torch.float32)
+    loaded = PeftModel.from_pretrained(plain, f"{job.output}/adapter")
+    assert loaded.peft_config["default"].r == 4
+
+
+@pytest.mark.parametrize(
+    ("section", "parts"),
+    [
+        (LoraSection(rank=2, adapt_tower=True), {"adapter", "head", "tower"}),
+        (LoraSection(rank=2, train_projector=True), {"adapter", "head", "projector"}),
+    ],
+)
+def test_tower_and_projector_have_learning_rates_of_their_own(
+    tmp_path, checkpoint_of, label_set, small_sampling, section, parts
+):
+    tuning = tuned_vlm(
+        ModelConfig(path=str(checkpoint_of("qwen3_vl"))),
+        adapter=section,
+        head=HeadSection(),
+        label_set=label_set,
+        sampling=small_sampling,
+        log_odds=torch.zeros(4),
+        seed=0,
+        gradient_checkpointing=False,
+    )
+    assert {tuning.module.part_of(name) for name in tuning.module.trained()} == parts
+
+
+def test_gradient_checkpointing_changes_no_loss(tmp_path, checkpoint_of, label_set, small_sampling, accelerator):
+    losses = []
+    for number, is_on in enumerate((False, True)):
+        job = bright_job(
+            tmp_path,
+            checkpoint_of("qwen2_5_vl"),
+            label_set,
+            small_sampling,
+            output=f"out-{number}",
+            num_epochs=0.6,
+            gradient_checkpointing=is_on,
+        )
+        finetune(job, accelerator)
+        losses.append([event["validation_loss"] for event in history_of(job) if "validation_loss" in event])
+    np.testing.assert_allclose(losses[0], losses[1], atol=1e-5)

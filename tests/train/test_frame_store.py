@@ -1,0 +1,48 @@
+"""Frames on disk: what is read is what was written, and a file that is not whole is refused."""
+
+import numpy as np
+import pytest
+
+from nrray.decode.request import SampledFrames
+from nrray.errors import DataError
+from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows, write_frames
+
+
+@pytest.fixture
+def sampled():
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    rows = np.array([0, 0, 1, 2, 3, 4, -1], np.int32)  # a frame shown twice, and one that is missing
+    return SampledFrames(
+        pixels=pixels, pts_us=np.arange(5, dtype=np.int64), frame_of_sample=rows, shortfall="the file ends early"
+    )
+
+
+def test_windows_are_read_as_they_were_sampled(tmp_path, sampled):
+    num_bytes = write_frames(store_file(tmp_path, "a"), sampled)
+    assert num_bytes == store_file(tmp_path, "a").stat().st_size
+    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
+    store = FrameStore(tmp_path, ["a"], frames_per_window=3)
+    for start in range(4):
+        expected = sampled.pixels[sampled.frame_of_sample[start : start + 3]]
+        np.testing.assert_array_equal(store.window(0, start), expected)
+
+
+def test_a_window_is_whole_where_all_of_its_frames_are_there(tmp_path, sampled):
+    write_frames(store_file(tmp_path, "a"), sampled)
+    rows = read_frame_of_sample(store_file(tmp_path, "a"))
+    assert whole_windows(rows, 3).tolist() == [True, True, True, True, False]
+
+
+def test_a_file_that_was_cut_short_is_refused_by_name(tmp_path, sampled):
+    file = store_file(tmp_path, "a")
+    write_frames(file, sampled)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"a.safetensors: cannot be read.*Delete it and run again"):
+        read_frame_of_sample(file)
+    with pytest.raises(DataError, match="Delete it and run again"):
+        FrameStore(tmp_path, ["a"], frames_per_window=3).window(0, 0)
+
+
+def test_the_store_is_private(tmp_path, sampled):
+    write_frames(store_file(tmp_path, "a"), sampled)
+    assert store_file(tmp_path, "a").stat().st_mode & 0o077 == 0
