@@ -1,4 +1,5 @@
-"""Loads any image-text-to-text checkpoint folder through transformers' Auto classes, or says why it cannot."""
+"""Loads any image-text-to-text checkpoint folder, or a TimeSformer's, through transformers' Auto classes, or says why it
+cannot."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, AutoProcessor, AutoVideoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 from transformers.utils import logging as transformers_logging
 
@@ -28,6 +29,7 @@ _LOADING_ERRORS = (
     SafetensorError,
     StrictDataclassError,
 )
+CLASSIFIER_TYPES = frozenset({"timesformer"})  # they see frames and know no words; their first token stands for all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,11 @@ class Checkpoint:
     processor: Any  # transformers.ProcessorMixin
     device: torch.device
     dtype: torch.dtype
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it knows no words: no prompt, no answers, and a head that reads the tokens of its patches."""
+        return self.model.config.model_type in CLASSIFIER_TYPES
 
     @property
     def frame_token_ids(self) -> tuple[int, ...]:
@@ -62,12 +69,16 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
         torch.set_num_threads(config.num_threads)
     try:
         model_config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        if type(model_config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        is_classifier = model_config.model_type in CLASSIFIER_TYPES
+        if not is_classifier and type(model_config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
             raise ModelError(
                 f"model {folder}: found a '{model_config.model_type}' checkpoint, expected one of transformers' "
-                f"image-text-to-text classes. Give a vision-language model."
+                f"image-text-to-text classes, or {', '.join(sorted(CLASSIFIER_TYPES))}. Give a vision-language model."
             )
-        model, loading = AutoModelForImageTextToText.from_pretrained(
+        model_class, processor_class = (
+            (AutoModel, AutoVideoProcessor) if is_classifier else (AutoModelForImageTextToText, AutoProcessor)
+        )
+        model, loading = model_class.from_pretrained(
             folder,
             dtype=dtype,
             local_files_only=True,
@@ -75,13 +86,15 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
             use_safetensors=True,
             output_loading_info=True,
         )
-        processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        processor = processor_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except _LOADING_ERRORS as error:
         raise ModelError(
             f"model {folder} cannot be loaded: {type(error).__name__}: {error}. Expected a complete checkpoint of an "
             f"image-text-to-text class, with its processor; copy it again or install what the message names."
         ) from error
-    _check_loaded(folder, loading=loading, processor=processor)
+    _check_loaded(folder, loading=loading)
+    if not is_classifier:
+        _check_speaks(folder, processor=processor)
     if config.adapter is not None:
         from nrray.models.adapters import with_adapter  # peft takes a second to import
 
@@ -89,7 +102,8 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
     video_processor: Any = getattr(processor, "video_processor", None)
     if getattr(video_processor, "cap_pixels_per_frame", True) is None:  # undecided: its default is to change
         video_processor.cap_pixels_per_frame = False  # frames come in the size that the sampling section says
-    processor.tokenizer.padding_side = "left"  # so that the last token of every row is the last of its prompt
+    if not is_classifier:
+        processor.tokenizer.padding_side = "left"  # so that the last token of every row is the last of its prompt
     return Checkpoint(
         folder=folder,
         digest=digest,
@@ -155,7 +169,7 @@ def _check_files(folder: Path) -> None:
     )
 
 
-def _check_loaded(folder: Path, *, loading: dict[str, Any], processor: Any) -> None:
+def _check_loaded(folder: Path, *, loading: dict[str, Any]) -> None:
     for problem in ("missing_keys", "mismatched_keys"):
         if keys := sorted(str(key) for key in loading.get(problem) or ()):
             raise ModelError(
@@ -163,6 +177,9 @@ def _check_loaded(folder: Path, *, loading: dict[str, Any], processor: Any) -> N
                 f"({', '.join(keys[:3])}, ...), expected none: they would be random. Copy the checkpoint again, or "
                 f"install the transformers version that it was saved with."
             )
+
+
+def _check_speaks(folder: Path, *, processor: Any) -> None:
     if not hasattr(processor, "tokenizer"):
         raise ModelError(
             f"model {folder}: found a {type(processor).__name__} for its processor, expected a processor with "

@@ -15,7 +15,7 @@ from nrray.errors import ModelError
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import Checkpoint
 from nrray.models.folding import folded
-from nrray.models.window_processor import window_processor
+from nrray.models.window_processor import prompt_processor, window_processor
 from nrray.types import Frames
 
 # Activations of 16 frames of 128 px still fit a CPU's cache: 1.4 times the frames/s of 128 at once.
@@ -62,7 +62,8 @@ def family_of(checkpoint: Checkpoint) -> Family:
 
 
 class PlainFamily:
-    """Every window goes through the whole model, as one video where the processor knows videos, else as images in order."""
+    """Every window goes through the whole model: as one video where the processor knows videos, else as images in order; a
+    TimeSformer's without a question."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
@@ -70,7 +71,9 @@ class PlainFamily:
 
     @staticmethod
     def fits(checkpoint: Checkpoint) -> bool:
-        processor = window_processor(checkpoint)
+        if checkpoint.is_classifier:
+            return True
+        processor = prompt_processor(checkpoint)
         return processor.takes_video or processor.takes_images
 
     def window_inputs(
@@ -107,9 +110,10 @@ class FrameWiseFamily(PlainFamily):
 
     @staticmethod
     def fits(checkpoint: Checkpoint) -> bool:
-        processor = window_processor(checkpoint)
-        is_declared = checkpoint.model.config.model_type in FrameWiseFamily.model_types
-        return is_declared and processor.takes_images and not processor.takes_video
+        if checkpoint.model.config.model_type not in FrameWiseFamily.model_types:
+            return False
+        processor = prompt_processor(checkpoint)
+        return processor.takes_images and not processor.takes_video
 
     def unit_forward(
         self, frames: Frames, *, question: str, frames_per_second: float, micro_batch_windows: int
@@ -159,6 +163,12 @@ class FrameWiseFamily(PlainFamily):
 
 def hidden_states(checkpoint: Checkpoint, inputs: Mapping[str, torch.Tensor]) -> HiddenStates:
     """What the whole model makes of the processor's tensors."""
+    if checkpoint.is_classifier:
+        hidden = checkpoint.model(**inputs).last_hidden_state
+        attended = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+        patches = attended.clone()
+        patches[:, 0] = False  # the token that stands for all
+        return HiddenStates(hidden=hidden, attended=attended, frame_tokens=patches)
     return HiddenStates(
         hidden=_last_hidden(checkpoint, inputs),
         attended=inputs["attention_mask"].bool(),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.answers import parse_answer
 from nrray.models.batches import micro_batched
@@ -35,6 +36,11 @@ class PromptLabeler:
         self._label_set = label_set
         self._micro_batch_windows = config.micro_batch_windows
         self._checkpoint = load_checkpoint(config)
+        if self._checkpoint.is_classifier:
+            raise ModelError(
+                f"model {self._checkpoint.folder}: found a checkpoint that knows no words and has no head of nrray, expected one "
+                f"of the two. Train it with `nrray finetune`."
+            )
         tokenizer = self._checkpoint.processor.tokenizer
         self._yes_ids = single_token_ids(tokenizer, ("yes", "Yes", "YES", " yes", " Yes"))
         self._no_ids = single_token_ids(tokenizer, ("no", "No", "NO", " no", " No"))

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,9 +12,34 @@ from numpy.typing import NDArray
 from nrray.models.checkpoint import Checkpoint
 
 
+class WindowProcessor(Protocol):
+    """What makes a model's inputs."""
+
+    def tensors(
+        self, windows: Sequence[NDArray[np.uint8]], *, question: str, frames_per_second: float
+    ) -> dict[str, torch.Tensor]:
+        """The tensors of windows of (F, H, W, 3) frames each, on the CPU."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
-class WindowProcessor:
-    """A checkpoint's processor, and what its model wants of it."""
+class ClassifierProcessor:
+    """Frames alone, for a model that knows no words."""
+
+    processor: Any  # transformers.BaseVideoProcessor
+    dtype: torch.dtype
+
+    def tensors(
+        self, windows: Sequence[NDArray[np.uint8]], *, question: str, frames_per_second: float
+    ) -> dict[str, torch.Tensor]:
+        """(B, F, 3, H, W) pixel values, as the checkpoint's processor makes them; the question is not asked."""
+        made = self.processor(videos=list(windows), do_sample_frames=False, return_tensors="pt")
+        return {"pixel_values": made["pixel_values"].to(self.dtype)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptProcessor:
+    """A vision-language model's processor, and what its model wants of it."""
 
     processor: Any  # transformers.ProcessorMixin
     dtype: torch.dtype
@@ -58,7 +83,14 @@ class WindowProcessor:
 
 def window_processor(checkpoint: Checkpoint) -> WindowProcessor:
     """How the checkpoint takes windows."""
-    return WindowProcessor(
+    if checkpoint.is_classifier:
+        return ClassifierProcessor(processor=checkpoint.processor, dtype=checkpoint.dtype)
+    return prompt_processor(checkpoint)
+
+
+def prompt_processor(checkpoint: Checkpoint) -> PromptProcessor:
+    """How a vision-language model takes windows."""
+    return PromptProcessor(
         processor=checkpoint.processor,
         dtype=checkpoint.dtype,
         # Models with 3-D positions need the token types; some drop them silently, others raise, the rest do not know them.

@@ -32,7 +32,7 @@ from nrray.pipelines.extract import Extracted, extracted
 from nrray.pipelines.finetune_job import FinetuneConfig, ResolvedFinetune, resolved_finetune, store_bytes
 from nrray.report.training_curves import training_curves
 from nrray.storage import Folder
-from nrray.train.finetuned import ADAPTER_FOLDER, METRICS_FILE, FinetuneJob, finetune
+from nrray.train.finetuned import ADAPTER_FOLDER, METRICS_FILE, MODEL_FOLDER, FinetuneJob, finetune
 from nrray.train.training_state import HISTORY_FILE
 from nrray.writer_lock import WriterLock
 
@@ -48,7 +48,7 @@ class Finetuned:
     """What a call came to."""
 
     output: str
-    adapter: str | None
+    artefact: str | None  # an adapter, or a whole model
     metrics: dict[str, Any]
     dropped: dict[str, str]
 
@@ -65,7 +65,7 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
     reporter.say(_plan_sentence(resolved))
     if dry_run:
         reporter.say("dry run: nothing was decoded, nothing was written")
-        return Finetuned(output=job.output, adapter=None, metrics={}, dropped={})
+        return Finetuned(output=job.output, artefact=None, metrics={}, dropped={})
     output.create()
     with WriterLock(output), ray_session():
         output.remove(FAILURE_FILE)
@@ -78,17 +78,19 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
         with _watched(output, reporter):
             _train(config, job, workers, on_gpu=on_gpu)
     history = [json.loads(line) for line in output.read_bytes(HISTORY_FILE).splitlines()]
-    output.write_bytes(CURVES_FILE, training_curves(history, title=f"{job.name}: LoRA on {config.model.path}"))
-    adapter = Path(job.output) / ADAPTER_FOLDER
-    metrics = json.loads((adapter / METRICS_FILE).read_text(encoding="utf-8"))
+    output.write_bytes(CURVES_FILE, training_curves(history, title=job.name))
+    folders = [Path(job.output) / name for name in (ADAPTER_FOLDER, MODEL_FOLDER)]
+    artefact = next(folder for folder in folders if folder.is_dir())
+    metrics = json.loads((artefact / METRICS_FILE).read_text(encoding="utf-8"))
     if not config.store.keep:
         shutil.rmtree(job.store, ignore_errors=True)
-    return Finetuned(output=job.output, adapter=str(adapter), metrics=metrics, dropped=found.dropped)
+    return Finetuned(output=job.output, artefact=str(artefact), metrics=metrics, dropped=found.dropped)
 
 
 def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporter) -> None:
     """What was left where, and the next command."""
-    if result.adapter is not None:
+    if result.artefact is not None:
+        is_adapter = Path(result.artefact).name == ADAPTER_FOLDER
         metrics = result.metrics
         macro = metrics["best_validation_macro_f1"]
         reporter.say(
@@ -96,17 +98,17 @@ def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporte
             f"macro F1 {'-' if macro is None else f'{macro:.3f}'} on {metrics['num_validation_windows']:,} windows of the "
             f"validation part, on which it was chosen"
         )
-        reporter.say(f"Adapter: {result.adapter}")
+        reporter.say(f"{'Adapter: ' if is_adapter else 'Model:   '}{result.artefact}")
         reporter.say(f"Course:  {result.output}/{CURVES_FILE}, {HISTORY_FILE}")
         labels = f"{result.output.rstrip('/')}-labels"
         words = [
             *("nrray", "relabel", "--set", f"manifest={config.manifest}", "--set", f"output={labels}"),
-            *([] if config.model.path == EMBEDDED else ["--set", f"model.path={config.model.path}"]),
-            *("--set", f"model.adapter={result.adapter}"),
+            *(["--set", f"model.path={config.model.path}"] if is_adapter and config.model.path != EMBEDDED else []),
+            *("--set", f"model.{'adapter' if is_adapter else 'path'}={result.artefact}"),
         ]
         reporter.next_command(shlex.join(words))
     reporter.finish(
-        {"output": result.output, "adapter": result.adapter, "metrics": result.metrics, "dropped": result.dropped}
+        {"output": result.output, "artefact": result.artefact, "metrics": result.metrics, "dropped": result.dropped}
     )
 
 

@@ -24,8 +24,9 @@ from nrray.splits import check_contents, part_cases, read_split
 from nrray.storage import Folder, absolute_uri, is_local, read_table
 from nrray.train.examples import ExamplePlan, planned_examples
 from nrray.train.finetuned import FinetuneJob
-from nrray.train.loop import TrainingConfig
+from nrray.train.training_config import TrainingConfig
 from nrray.train.tuned import HeadSection
+from nrray.train.tuned_classifier import TimesformerSection
 
 TRAINED_PARTS = ("train", "validation")  # the test part is for `nrray evaluate`, once
 _FREE = ("micro_batch_windows", "loader_processes", "checkpoint_every_steps")  # settings that change no result
@@ -67,6 +68,9 @@ class FinetuneConfig(Section):
     output: str = Field(description="folder of checkpoints, history and the adapter; all workers see it")
     label_set: str | None = None
     model: ModelConfig = ModelConfig()
+    timesformer: TimesformerSection | None = Field(
+        None, description="a TimeSformer from scratch for the checkpoint; as a baseline"
+    )
     sampling: Sampling | None = Field(None, description="the checkpoint's own where it has one")
     adapter: LoraSection = LoraSection()
     head: HeadSection = HeadSection()
@@ -98,6 +102,8 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     base = resolve_model_path(config.model.path)
     artefact = read_artefact(base)
     sampling = config.sampling or (artefact.sampling if artefact else None)
+    if config.timesformer is not None:
+        artefact, sampling = None, sampling or Sampling.model_validate({})
     if sampling is None:
         raise ConfigError(f"{base} does not say how it samples video: give the config a sampling section")
     if artefact is not None:
@@ -132,7 +138,8 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         model = model.model_copy(update={"path": str(base.absolute())})
     training = config.training.model_dump(mode="json", exclude=set(_FREE))
     identity = {
-        "model": model_digest(config.model.path),
+        "model": model_digest(config.model.path) if config.timesformer is None else "timesformer",
+        "timesformer": config.timesformer.model_dump(mode="json") if config.timesformer is not None else None,
         "label_set": label_set.digest,
         "sampling": sampling.model_dump(mode="json"),
         "annotations": _digest(*truth),
@@ -156,6 +163,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
             sampling=sampling,
             split={"parts": {part: list(cases) for part, cases in split.parts.items()}},
             model=model,
+            timesformer=config.timesformer,
             adapter=config.adapter,
             head=config.head,
             training=config.training,

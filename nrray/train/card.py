@@ -124,11 +124,11 @@ def _recipe(artefact: Artefact, recipe: RecipeConfig, facts: CardFacts) -> str:
     return f"""## Training
 The first part of the tower (to stride 16) keeps its ImageNet weights; its last part, the projector, the language model
 and the head are trained together. One sequence holds frames, question and answer: the head reads the frames and learns
-the activities, the language model learns to caption the window (half of the questions) or to say yes or no to one
+the activities, the language model learns to caption the window (three in four questions) or to say yes or no to one
 activity's question.
 
 * Loss: binary cross-entropy with positive weights, bounded by {recipe.objective.max_positive_weight:g}.
-* The answers' cross-entropy counts {recipe.answer_weight:g} beside it.
+* The answers' cross-entropy, summed over a sentence, counts {recipe.answer_weight:g} beside it.
 * AdamW, peak learning rate {recipe.peak_learning_rate:g} (tower {recipe.tail_share * recipe.peak_learning_rate:g}), \
 weight decay {recipe.weight_decay:g}; linear rise over \
 {recipe.warmup_fraction:.0%} of the steps, then half a cosine.
@@ -182,19 +182,20 @@ def _needs(facts: CardFacts) -> str:
     table += [f"| {row} | {' | '.join(_ratio(found[name]) for name in names)} |" for row, found in rows.items()]
     conditions = [*facts.needs["captions"]]
     captions = [
-        f"| captions: right about | by chance | {' | '.join(f'frames {name}' for name in conditions)} |",
-        "|---" * (len(conditions) + 2) + "|",
+        f"| captions: right about | kappa | by chance | {' | '.join(f'frames {name}' for name in conditions)} |",
+        "|---" * (len(conditions) + 3) + "|",
     ]
     for slot, filmed in facts.needs["captions"]["as filmed"].items():
         right = [f"{facts.needs['captions'][name][slot]['right']:.2f}" for name in conditions]
-        captions.append(f"| {slot} | {filmed['chance']:.2f} | {' | '.join(right)} |")
+        captions.append(f"| {slot} | {filmed['kappa']:.2f} | {filmed['chance']:.2f} | {' | '.join(right)} |")
     return "\n".join(
         [
             "## What it needs to see",
             *table,
             "",
             "Captions are greedy and are taken at their word, sentence by sentence, against what was drawn; by chance is",
-            "the agreement of the same captions dealt out at random.",
+            "the agreement of the same captions dealt out at random, kappa (Cohen's) is of frames as filmed. Others are people",
+            "who pass or lean over the table.",
             "",
             *captions,
             "",

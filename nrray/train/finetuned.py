@@ -32,14 +32,22 @@ from nrray.storage import Folder
 from nrray.train.batches import Order, PlainWindows, TrainingWindows
 from nrray.train.examples import Stretch, check_positives, examples_of
 from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows
-from nrray.train.loop import Training, TrainingConfig
+from nrray.train.loop import Training
 from nrray.train.objective import prior_log_odds
 from nrray.train.thresholds import best_temperatures, best_thresholds
+from nrray.train.training_config import TrainingConfig
 from nrray.train.training_state import Records
-from nrray.train.tuned import HeadSection, Tuning, tuned_vlm
+from nrray.train.tuned import HeadSection, Tuning, tuned_model
 from nrray.train.tuned_card import tuned_card
+from nrray.train.tuned_classifier import TimesformerSection
 
-ADAPTER_FOLDER, METRICS_FILE, SPLIT_FILE, CARD_FILE = "adapter", "metrics.json", "split.json", "model_card.md"
+ADAPTER_FOLDER, MODEL_FOLDER, METRICS_FILE, SPLIT_FILE, CARD_FILE = (
+    "adapter",
+    "model",
+    "metrics.json",
+    "split.json",
+    "model_card.md",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +62,7 @@ class FinetuneJob:
     sampling: Sampling
     split: dict[str, Any]
     model: ModelConfig
+    timesformer: TimesformerSection | None
     adapter: LoraSection
     head: HeadSection
     training: TrainingConfig
@@ -61,7 +70,10 @@ class FinetuneJob:
 
 
 def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
-    """Train, and leave the artefact in the output's `adapter`. Raises DataError, ModelError, StorageError, TrainingError."""
+    """Train, and leave the artefact in the output: `adapter`, or `model` of one that is trained whole.
+
+    Raises ConfigError, DataError, ModelError, StorageError, TrainingError.
+    """
     store_folder, names = Path(job.store), [stretch.name for stretch in job.stretches]
     whole = [
         whole_windows(read_frame_of_sample(store_file(store_folder, name)), job.sampling.frames_per_window)
@@ -72,15 +84,15 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
     check_positives(examples, job.label_set)
     config = job.training
     on_gpu = accelerator.device.type == "cuda"
-    tuning = tuned_vlm(
+    tuning = tuned_model(
         job.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU}),
+        timesformer=job.timesformer,
         adapter=job.adapter,
         head=job.head,
         label_set=job.label_set,
         sampling=job.sampling,
         log_odds=prior_log_odds(examples.targets),
-        seed=config.seed,
-        gradient_checkpointing=config.gradient_checkpointing,
+        config=config,
     )
     store = FrameStore(store_folder, names, frames_per_window=job.sampling.frames_per_window)
     share = {"process": accelerator.process_index, "num_processes": accelerator.num_processes}
@@ -153,9 +165,10 @@ def _write_adapter(
     names = job.label_set.names
     temperatures = best_temperatures(logits, targets)
     thresholds = best_thresholds((1 / (1 + np.exp(-logits / temperatures))).astype(np.float32), targets)
-    target = Path(job.output) / ADAPTER_FOLDER
+    digest = tuning.base_digest
+    target = Path(job.output) / (ADAPTER_FOLDER if digest is not None else MODEL_FOLDER)
     with tempfile.TemporaryDirectory(dir=job.output, prefix=".tmp-") as place:
-        folder = Path(place) / ADAPTER_FOLDER
+        folder = Path(place) / target.name
         folder.mkdir()
         tuning.module.save(folder)
         for file, content in ((METRICS_FILE, metrics), (SPLIT_FILE, job.split)):
@@ -163,7 +176,7 @@ def _write_adapter(
         artefact = Artefact(
             schema_version=ARTEFACT_SCHEMA_VERSION,
             name=job.name,
-            base=Base(path=job.model.path, digest=tuning.base_digest),
+            base=Base(path=job.model.path, digest=digest) if digest is not None else None,
             labels=trained_labels(job.label_set),
             sampling=job.sampling,
             prompt=tuning.inputs.question,
@@ -172,7 +185,7 @@ def _write_adapter(
             hidden_units=job.head.hidden_units,
             thresholds={name: round(float(value), 4) for name, value in zip(names, thresholds, strict=True)},
             temperatures={name: round(float(value), 4) for name, value in zip(names, temperatures, strict=True)},
-            files=folder_files(folder),
+            files=folder_files(folder) if digest is not None else {},
         )
         write_artefact(artefact, folder)
         (folder / CARD_FILE).write_text(describe(artefact), encoding="utf-8")

@@ -10,60 +10,21 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from pydantic import Field
 
-from nrray.config import Section
 from nrray.errors import TrainingError
 from nrray.labels import LabelSet
 from nrray.metrics import macro_f1, window_agreement
 from nrray.models.rules import apply_rules
-from nrray.train.augment import AugmentConfig
 from nrray.train.batches import MicroBatch, Order, PlainWindows, TrainingWindows
 from nrray.train.examples import Examples
-from nrray.train.objective import BinaryCrossEntropy, Objective, positive_weights
+from nrray.train.objective import positive_weights
 from nrray.train.thresholds import best_thresholds
+from nrray.train.training_config import TrainingConfig
 from nrray.train.training_state import Progress, Records, TrainingState
 from nrray.train.tuned import TunedVlm, check_gradients
+from nrray.train.tuned_classifier import TunedClassifier
 
 LOG_EVERY_STEPS = 10
-
-
-class TrainingConfig(Section):
-    """How it is trained. Learning rates: Schulman et al. 2025 for adapters; heads and towers as their ratios are in use."""
-
-    seed: int = Field(default=0, ge=0)
-    num_epochs: float = Field(default=3.0, gt=0, description="passes over the windows")
-    batch_windows: int = Field(default=16, ge=1, description="windows of an optimizer step, over all workers")
-    micro_batch_windows: int = Field(default=8, ge=1, description="of a worker at once; halved when memory runs out")
-    learning_rate: float = Field(default=2.0e-4, gt=0, description="of the adapter")
-    head_learning_rate: float = Field(default=1.0e-3, gt=0)
-    tower_learning_rate: float = Field(default=4.0e-5, gt=0, description="of the tower's adapter, where it has one")
-    projector_learning_rate: float = Field(default=2.0e-5, gt=0, description="of the projector, where it is trained")
-    weight_decay: float = Field(default=0.01, ge=0)
-    warmup_fraction: float = Field(default=0.05, ge=0, lt=1, description="share of the steps; then half a cosine to 0")
-    gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
-    objective: Objective = BinaryCrossEntropy()
-    average_decay: float = Field(default=0.99, ge=0, lt=1, description="of the moving average that is kept; 0: none")
-    gradient_checkpointing: bool = Field(default=False, description="less memory, a third more work")
-    max_jitter_seconds: float = Field(default=0.5, ge=0, description="windows are moved in time, either way")
-    augment: AugmentConfig = AugmentConfig(
-        max_turn_degrees=10.0, max_zoom=0.15, max_shift=0.08, max_hue_degrees=18.0, max_gain=0.2
-    )
-    validate_every_steps: int = Field(default=100, ge=1, description="and at the end")
-    patience: int = Field(default=5, ge=1, description="validations without a better macro F1, then it stops")
-    checkpoint_every_steps: int = Field(default=50, ge=1, description="what a crash costs at most")
-    loader_processes: int = Field(default=0, ge=0, le=64, description="of each worker, that prepare batches; 0: itself")
-
-    def num_steps(self, num_windows: int) -> int:
-        """Optimizer steps, unless it stops early."""
-        return max(1, math.ceil(self.num_epochs * num_windows / self.batch_windows))
-
-    def rate_share(self, step: int, num_steps: int) -> float:
-        """Learning rate of a step as a share of its peak."""
-        warmup = round(self.warmup_fraction * num_steps)
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, num_steps - warmup)))
 
 
 class Training:
@@ -71,7 +32,7 @@ class Training:
 
     def __init__(
         self,
-        module: TunedVlm,
+        module: TunedVlm | TunedClassifier,
         config: TrainingConfig,
         *,
         examples: Examples,
@@ -98,7 +59,6 @@ class Training:
         self._num_steps = config.num_steps(len(examples))
         self._trained = module.trained()
         self._optimizer = torch.optim.AdamW(_parameter_groups(module, config))
-        self._peaks = [group["lr"] for group in self._optimizer.param_groups]
         weights = positive_weights(examples.targets, bound=config.objective.max_positive_weight)
         self._positive_weight = torch.from_numpy(weights).to(accelerator.device)
         self._average = {name: parameter.detach().clone() for name, parameter in self._trained.items()}
@@ -178,8 +138,9 @@ class Training:
     def _step(self, batches: list[MicroBatch]) -> tuple[float, float]:
         """One optimizer step; returns the mean loss of its windows and the norm of the gradient."""
         share = self._config.rate_share(self.progress.step, self._num_steps)
-        for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
-            group["lr"] = share * peak
+        for group in self._optimizer.param_groups:
+            has_started = self.progress.step >= group["start"] * self._num_steps
+            group["lr"] = share * group["peak"] if has_started else 0.0
         costs = self._accumulated(batches)
         if not self._has_checked_gradients:
             check_gradients(self._module)
@@ -350,19 +311,28 @@ class Training:
         )
 
 
-def _parameter_groups(module: TunedVlm, config: TrainingConfig) -> list[dict[str, Any]]:
+def _parameter_groups(module: TunedVlm | TunedClassifier, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Of each: parameters, peak of the learning rate, weight decay, and the share of the training when it begins to learn."""
     rates = {
         "adapter": config.learning_rate,
+        "whole": config.full_learning_rate,
         "head": config.head_learning_rate,
         "tower": config.tower_learning_rate,
         "projector": config.projector_learning_rate,
     }
-    groups: dict[tuple[str, bool], list[torch.nn.Parameter]] = {}
+    groups: dict[tuple[str, float, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in module.trained().items():
-        groups.setdefault((module.part_of(name), parameter.ndim > 1), []).append(parameter)
+        key = (module.part_of(name), module.start_of(name), parameter.ndim > 1)
+        groups.setdefault(key, []).append(parameter)
     return [
-        {"params": parameters, "lr": rates[part], "weight_decay": config.weight_decay if is_matrix else 0.0}
-        for (part, is_matrix), parameters in groups.items()
+        {
+            "params": parameters,
+            "lr": rates[part],
+            "peak": rates[part],
+            "start": start,
+            "weight_decay": config.weight_decay if is_matrix else 0.0,
+        }
+        for (part, start, is_matrix), parameters in groups.items()
     ]
 
 

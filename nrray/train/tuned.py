@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nrray.config import Section
-from nrray.errors import ModelError
+from nrray.errors import ConfigError, ModelError
 from nrray.labels import LabelSet
 from nrray.models.adapters import LoraSection, add_adapter
 from nrray.models.artefact import Artefact, Pooling, read_artefact, trained_labels
@@ -21,6 +21,8 @@ from nrray.models.head import Head, add_query, load_head, save_head
 from nrray.models.pictures import Pictures, pictured
 from nrray.models.window_processor import WindowProcessor, window_processor
 from nrray.sampling import Sampling
+from nrray.train.training_config import TrainingConfig
+from nrray.train.tuned_classifier import READABLE, TimesformerSection, TunedClassifier, fresh_timesformer
 from nrray.types import Frames
 
 QUESTION = "Which activities are going on?"
@@ -34,7 +36,7 @@ class HeadSection(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VlmInputs:
+class WindowInputs:
     """(B, F, H, W, 3) uint8 windows to the model's tensors, as they are made when it labels. Knows no weights."""
 
     processor: WindowProcessor
@@ -93,6 +95,10 @@ class TunedVlm(torch.nn.Module):  # type: ignore[misc]
         tower = {id(parameter) for parameter in self._checkpoint.model.get_encoder(modality="image").parameters()}
         return "tower" if id(self.get_parameter(name)) in tower else "adapter"
 
+    def start_of(self, name: str) -> float:
+        """Share of the training after which a tensor begins to learn: all do at once."""
+        return 0.0
+
     def save(self, folder: Path) -> None:
         """Write adapter and head as they are loaded for labelling."""
         self.adapted.save_pretrained(folder)
@@ -102,68 +108,84 @@ class TunedVlm(torch.nn.Module):  # type: ignore[misc]
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """A model that is ready to be trained: its inputs, what it is, and the artefact that it becomes but for thresholds."""
+    """A model that is ready to be trained, and its inputs. base_digest: of the checkpoint that an adapter needs; None where
+    the model is trained whole."""
 
-    module: TunedVlm
-    inputs: VlmInputs
-    sampling: Sampling
-    base: Artefact | None
-    base_digest: str
-    question: str
-    device: torch.device
+    module: TunedVlm | TunedClassifier
+    inputs: WindowInputs
+    base_digest: str | None
     dtype: torch.dtype
 
 
-def tuned_vlm(
+def tuned_model(
     model: ModelConfig,
     *,
+    timesformer: TimesformerSection | None,
     adapter: LoraSection,
     head: HeadSection,
     label_set: LabelSet,
     sampling: Sampling,
     log_odds: torch.Tensor,
-    seed: int,
-    gradient_checkpointing: bool,
+    config: TrainingConfig,
 ) -> Tuning:
-    """The checkpoint in `model.path` with a fresh adapter. The head is the checkpoint's own where it has one for these
-    activities that reads the same, else a fresh one whose bias is the (A,) log_odds. Raises ModelError."""
-    torch.manual_seed(seed)
-    checkpoint = load_checkpoint(model)
-    base = read_artefact(checkpoint.folder)
-    adapted = add_adapter(checkpoint.model, adapter)
-    hidden_size = int(checkpoint.model.config.get_text_config().hidden_size)
-    if base is not None and _reads_the_same(base, head, label_set):
-        placed = load_head(checkpoint.folder, artefact=base, hidden_size=hidden_size).requires_grad_(True)
+    """The checkpoint in `model.path`, with a fresh adapter or, a TimeSformer, to be trained whole; or a fresh TimeSformer.
+
+    The head is the checkpoint's own where it has one for these activities that reads the same, else a fresh one whose bias
+    is the (A,) log_odds. Raises ConfigError, ModelError.
+    """
+    torch.manual_seed(config.seed)
+    if timesformer is not None:
+        checkpoint, base = fresh_timesformer(timesformer, sampling, model, seed=config.seed), None
     else:
-        placed = Head(
-            hidden_size=hidden_size,
-            num_activities=len(label_set.names),
-            pooling=head.pooling,
-            hidden_units=head.hidden_units,
-        )
-        placed.start_at(log_odds)
-    add_query(checkpoint.model, placed)
-    if gradient_checkpointing:
+        checkpoint = load_checkpoint(model)
+        base = read_artefact(checkpoint.folder)
+    placed = _placed_head(checkpoint, base, head, label_set, log_odds)
+    if checkpoint.is_classifier:
+        if head.pooling not in READABLE:
+            raise ConfigError(
+                f"head.pooling: found {head.pooling.value}, expected one of {', '.join(p.value for p in READABLE)} for a "
+                f"TimeSformer: it has no prompt."
+            )
+        unfreezing = 0.0 if timesformer is not None else config.unfreezing_fraction
+        module: TunedVlm | TunedClassifier = TunedClassifier(checkpoint, placed, unfreezing=unfreezing)
+    else:
+        adapted = add_adapter(checkpoint.model, adapter)
+        add_query(checkpoint.model, placed)
+        module = TunedVlm(checkpoint, adapted, placed)
+    if config.gradient_checkpointing:
         checkpoint.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    question = base.prompt if base is not None else QUESTION
     return Tuning(
-        module=TunedVlm(checkpoint, adapted, placed.to(checkpoint.device)),
-        inputs=VlmInputs(
+        module=module,
+        inputs=WindowInputs(
             processor=window_processor(checkpoint),
-            question=question,
+            question=base.prompt if base is not None else QUESTION,
             pictures=base.pictures if base is not None else Pictures.FRAMES,
             frames_per_second=sampling.frames_per_second,
         ),
-        sampling=sampling,
-        base=base,
-        base_digest=checkpoint.digest,
-        question=question,
-        device=checkpoint.device,
+        base_digest=None if checkpoint.is_classifier else checkpoint.digest,
         dtype=checkpoint.dtype,
     )
 
 
-def check_gradients(module: TunedVlm) -> None:
+def _placed_head(
+    checkpoint: Checkpoint, base: Artefact | None, section: HeadSection, label_set: LabelSet, log_odds: torch.Tensor
+) -> Head:
+    hidden_size = int(checkpoint.model.config.get_text_config().hidden_size)
+    if base is not None and _reads_the_same(base, section, label_set):
+        head = load_head(checkpoint.folder, artefact=base, hidden_size=hidden_size).requires_grad_(True)
+    else:
+        head = Head(
+            hidden_size=hidden_size,
+            num_activities=len(label_set.names),
+            pooling=section.pooling,
+            hidden_units=section.hidden_units,
+        )
+        head.start_at(log_odds)
+    placed: Head = head.to(checkpoint.device)
+    return placed
+
+
+def check_gradients(module: TunedVlm | TunedClassifier) -> None:
     """Raise ModelError where something that is to be trained had no part in the loss."""
     without = [name for name, parameter in module.trained().items() if parameter.grad is None]
     if without:

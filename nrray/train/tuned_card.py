@@ -5,7 +5,7 @@ from typing import Any
 
 from nrray.models.artefact import Artefact
 from nrray.train.examples import Examples
-from nrray.train.loop import TrainingConfig
+from nrray.train.training_config import TrainingConfig
 
 
 def tuned_card(
@@ -26,12 +26,18 @@ def tuned_card(
         f"| {artefact.thresholds[name]:.3f} | {artefact.temperatures[name]:.2f} |"
         for i, name in enumerate(activities)
     ]
-    base = artefact.base.path if artefact.base is not None else "none"
+    what = (
+        f"An adapter (LoRA) and a classification head for the checkpoint `{artefact.base.path}`"
+        if artefact.base is not None
+        else "A TimeSformer with a classification head"
+    )
+    rate = config.learning_rate if artefact.base is not None else config.full_learning_rate
+    of_what = "the adapter" if artefact.base is not None else "the model"
     return "\n".join(
         [
             f"# {artefact.name}",
             "",
-            f"An adapter (LoRA) and a classification head for the checkpoint `{base}`, made by `nrray finetune`. It reads",
+            f"{what}, made by `nrray finetune`. It reads",
             f"{', '.join(activities)} in windows of {artefact.sampling.window_seconds:g} s at "
             f"{artefact.sampling.frames_per_second:g} frames/s and",
             f"{artefact.sampling.frame_width_px}x{artefact.sampling.frame_height_px} px. It is no medical device.",
@@ -43,7 +49,7 @@ def tuned_card(
             f"* {num_trained:,} trained parameters; the moving average (decay {config.average_decay:g}) of step {best_step} is "
             f"kept, the best of",
             "  all validations by macro F1.",
-            f"* {config.batch_windows} windows a step, learning rate {config.learning_rate:g} of the adapter and "
+            f"* {config.batch_windows} windows a step, learning rate {rate:g} of {of_what} and "
             f"{config.head_learning_rate:g} of the head, objective",
             f"  {config.objective.kind}, seed {config.seed}.",
             "",

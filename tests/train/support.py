@@ -14,7 +14,7 @@ from nrray.sampling import Sampling
 from nrray.train.examples import Stretch
 from nrray.train.finetuned import FinetuneJob
 from nrray.train.frame_store import store_file, write_frames
-from nrray.train.loop import TrainingConfig
+from nrray.train.training_config import TrainingConfig
 from nrray.train.tuned import HeadSection
 
 NUM_STARTS = 40
@@ -74,6 +74,7 @@ def bright_job(
         sampling=sampling,
         split={"parts": {"train": ["a", "b"], "validation": ["c"], "test": ["d"]}},
         model=ModelConfig(path=str(checkpoint)),
+        timesformer=None,
         adapter=LoraSection(rank=4),
         head=HeadSection(pooling=Pooling.MEAN_FRAMES),
         training=config,

@@ -10,17 +10,26 @@ import pytest
 import torch
 from accelerate import Accelerator
 from peft import PeftModel
-from transformers import AutoModelForImageTextToText
+from transformers import (
+    AutoModelForImageTextToText,
+    TimesformerConfig,
+    TimesformerForVideoClassification,
+    TimesformerVideoProcessor,
+)
 
-from nrray.errors import DataError, ModelError, TrainingError
+from nrray.errors import ConfigError, DataError, ModelError, TrainingError
 from nrray.models import ModelConfig, load_labeler
 from nrray.models.adapters import LoraSection
 from nrray.models.artefact import Pooling, read_artefact
+from nrray.models.checkpoint import load_checkpoint
+from nrray.models.head import Head
 from nrray.storage import Folder
 from nrray.train.finetuned import finetune
 from nrray.train.frame_store import FrameStore
+from nrray.train.training_config import TrainingConfig
 from nrray.train.training_state import Records
-from nrray.train.tuned import HeadSection, tuned_vlm
+from nrray.train.tuned import HeadSection, tuned_model
+from nrray.train.tuned_classifier import TimesformerSection, TunedClassifier
 from nrray.types import Frames
 from tests.checkpoints import CHECKPOINTS
 from tests.train.support import bright_job
@@ -204,15 +213,15 @@ def test_every_family_is_trained_and_labels_the_same_afterwards(
 def test_tower_and_projector_have_learning_rates_of_their_own(
     tmp_path, checkpoint_of, label_set, small_sampling, section, parts
 ):
-    tuning = tuned_vlm(
+    tuning = tuned_model(
         ModelConfig(path=str(checkpoint_of("qwen3_vl"))),
+        timesformer=None,
         adapter=section,
         head=HeadSection(),
         label_set=label_set,
         sampling=small_sampling,
         log_odds=torch.zeros(4),
-        seed=0,
-        gradient_checkpointing=False,
+        config=TrainingConfig(),
     )
     assert {tuning.module.part_of(name) for name in tuning.module.trained()} == parts
 
@@ -232,3 +241,60 @@ def test_gradient_checkpointing_changes_no_loss(tmp_path, checkpoint_of, label_s
         finetune(job, accelerator)
         losses.append([event["validation_loss"] for event in history_of(job) if "validation_loss" in event])
     np.testing.assert_allclose(losses[0], losses[1], atol=1e-5)
+
+
+@pytest.fixture
+def timesformer_folder(tmp_path, small_sampling):
+    """A checkpoint as transformers saves it."""
+    config = TimesformerConfig(
+        image_size=64,
+        patch_size=16,
+        num_frames=small_sampling.frames_per_window,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    folder = tmp_path / "timesformer"
+    TimesformerForVideoClassification(config).save_pretrained(folder)
+    TimesformerVideoProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}).save_pretrained(folder)
+    return folder
+
+
+def test_a_timesformer_from_scratch_learns_and_labels(tmp_path, label_set, small_sampling, accelerator):
+    job = bright_job(tmp_path, Path("embedded"), label_set, small_sampling, full_learning_rate=5e-3, num_epochs=4.0)
+    section = TimesformerSection(hidden_size=16, num_layers=2, num_heads=2, patch_px=16)
+    job = replace(job, model=ModelConfig(), timesformer=section)
+    finetune(job, accelerator)
+    validations = [event for event in history_of(job) if "validation_loss" in event]
+    assert min(e["validation_loss"] for e in validations[1:]) < validations[0]["validation_loss"]
+    labeler = load_labeler(ModelConfig(path=f"{job.output}/model"), label_set)
+    assert labeler.label(unit_of(job, "c")).scores.shape == (6, 4)
+
+
+def test_a_timesformer_checkpoint_is_trained_from_its_last_layer_down(
+    tmp_path, timesformer_folder, label_set, small_sampling, accelerator
+):
+    job = bright_job(tmp_path, timesformer_folder, label_set, small_sampling, num_epochs=1.0)
+    finetune(job, accelerator)
+    labeler = load_labeler(ModelConfig(path=f"{job.output}/model"), label_set)
+    assert labeler.info.parameter_count > 0
+    checkpoint = load_checkpoint(ModelConfig(path=str(timesformer_folder)))
+    head = Head(hidden_size=16, num_activities=4, pooling=Pooling.MEAN_FRAMES)
+    module = TunedClassifier(checkpoint, head, unfreezing=0.5)
+    starts = {name: module.start_of(name) for name in module.trained()}
+    assert starts["model.encoder.layer.1.attention.attention.qkv.weight"] == 0.0
+    assert starts["model.encoder.layer.0.attention.attention.qkv.weight"] == 0.25
+    assert starts["model.embeddings.cls_token"] == 0.5
+    assert starts["model.layernorm.weight"] == starts["head.out.weight"] == 0.0
+
+
+def test_a_timesformer_without_a_head_is_not_asked_in_words(timesformer_folder, label_set):
+    with pytest.raises(ModelError, match="knows no words and has no head"):
+        load_labeler(ModelConfig(path=str(timesformer_folder)), label_set)
+
+
+def test_a_timesformer_has_no_prompt_to_read(tmp_path, timesformer_folder, label_set, small_sampling, accelerator):
+    job = bright_job(tmp_path, timesformer_folder, label_set, small_sampling)
+    with pytest.raises(ConfigError, match=r"head.pooling: found query, expected one of mean_frames, attention"):
+        finetune(replace(job, head=HeadSection(pooling=Pooling.QUERY)), accelerator)

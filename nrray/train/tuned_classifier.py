@@ -1,0 +1,115 @@
+"""A TimeSformer that is trained whole: the baseline of the study, from a checkpoint or small and from scratch."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from transformers import TimesformerConfig, TimesformerModel, TimesformerVideoProcessor
+
+from nrray.config import Section
+from nrray.errors import ConfigError
+from nrray.models.artefact import Pooling
+from nrray.models.checkpoint import Checkpoint, torch_device, torch_dtype
+from nrray.models.config import ModelConfig
+from nrray.models.families import hidden_states
+from nrray.models.head import Head, save_head
+from nrray.sampling import Sampling
+
+_LAYER = re.compile(r"\.layer\.(\d+)\.")
+READABLE = (Pooling.MEAN_FRAMES, Pooling.ATTENTION)  # it has no prompt whose last token could be read
+
+
+class TimesformerSection(Section):
+    """A TimeSformer from scratch, for frames as they are sampled; the published one is 768 wide, 12 deep."""
+
+    hidden_size: int = Field(default=192, ge=8)
+    num_layers: int = Field(default=6, ge=1)
+    num_heads: int = Field(default=3, ge=1)
+    patch_px: int = Field(default=16, ge=2)
+
+
+class TunedClassifier(torch.nn.Module):  # type: ignore[misc]
+    """From pixel values to (B, A) float32 logits. `unfreezing` is the share of the training over which its layers begin to
+    learn, the last ones first (Howard and Ruder 2018); 0: all at once."""
+
+    def __init__(self, checkpoint: Checkpoint, head: Head, *, unfreezing: float) -> None:
+        super().__init__()
+        self.model = checkpoint.model.requires_grad_(True)
+        self.head = head
+        self._checkpoint = checkpoint
+        self._unfreezing = unfreezing
+
+    def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        logits: torch.Tensor = self.head(hidden_states(self._checkpoint, inputs))
+        return logits
+
+    def trained(self) -> dict[str, torch.nn.Parameter]:
+        """What is trained, by name."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    def part_of(self, name: str) -> str:
+        """Head, or the rest: each has a learning rate of its own."""
+        return "head" if name.startswith("head.") else "whole"
+
+    def start_of(self, name: str) -> float:
+        """Share of the training after which a tensor begins to learn."""
+        if name.startswith("head."):
+            return 0.0
+        num_layers: int = self._checkpoint.model.config.num_hidden_layers
+        found = _LAYER.search(name)
+        if found is None and "embeddings" not in name:
+            return 0.0  # what stands behind the last layer
+        layers_behind = num_layers - (int(found[1]) + 1 if found else 0)
+        return self._unfreezing * layers_behind / num_layers
+
+    def save(self, folder: Path) -> None:
+        """Write model, processor and head as they are loaded for labelling."""
+        self.model.save_pretrained(folder)
+        self._checkpoint.processor.save_pretrained(folder)
+        save_head(self.head, folder)
+
+
+def fresh_timesformer(section: TimesformerSection, sampling: Sampling, config: ModelConfig, *, seed: int) -> Checkpoint:
+    """A TimeSformer with random weights, the same for one seed. Raises ConfigError where frames do not fit it."""
+    side = sampling.frame_width_px
+    if side != sampling.frame_height_px or side % section.patch_px:
+        raise ConfigError(
+            f"timesformer: found frames of {side}x{sampling.frame_height_px} px, expected square ones whose side is a multiple "
+            f"of patch_px={section.patch_px}. Set sampling.frame_width_px and frame_height_px."
+        )
+    if section.hidden_size % section.num_heads:
+        raise ConfigError(
+            f"timesformer: hidden_size={section.hidden_size} is no multiple of num_heads={section.num_heads}."
+        )
+    torch.manual_seed(seed)
+    model = TimesformerModel(
+        TimesformerConfig(
+            image_size=side,
+            patch_size=section.patch_px,
+            num_frames=sampling.frames_per_window,
+            hidden_size=section.hidden_size,
+            num_hidden_layers=section.num_layers,
+            num_attention_heads=section.num_heads,
+            intermediate_size=4 * section.hidden_size,
+        )
+    )
+    device = torch_device(config.device)
+    if device.type == "cpu":
+        torch.set_num_threads(config.num_threads)
+    identity = [section.model_dump(mode="json"), sampling.model_dump(mode="json"), seed]
+    return Checkpoint(
+        folder=Path("timesformer"),
+        digest=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
+        model=model.to(device),
+        processor=TimesformerVideoProcessor(
+            size={"shortest_edge": side},
+            crop_size={"height": side, "width": side},
+            do_resize=False,
+            do_center_crop=False,
+        ),
+        device=device,
+        dtype=torch_dtype(config.dtype, torch.device("cpu")),  # trained whole, its weights are float32
+    )

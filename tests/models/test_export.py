@@ -1,0 +1,53 @@
+"""An adapter merged into its checkpoint: one folder, the same scores, nothing left of the adapter."""
+
+import numpy as np
+import pytest
+from transformers import AutoModelForImageTextToText
+
+from nrray.errors import ModelError
+from nrray.models import ModelConfig, Pooling, load_labeler, read_artefact
+from nrray.models.adapters import LoraSection
+from nrray.models.export import export_model
+from nrray.models.measure import synthetic_frames
+from tests.checkpoints import CHECKPOINTS
+from tests.models.test_adapters import trained
+
+
+@pytest.mark.parametrize("name", list(CHECKPOINTS))
+def test_the_merged_checkpoint_gives_the_scores_of_the_adapter(
+    name, checkpoint_of, tmp_path, label_set, small_sampling
+):
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    trained(checkpoint_of(name), adapter, label_set, small_sampling, pooling=Pooling.ATTENTION)
+    config = ModelConfig(path=str(checkpoint_of(name)), adapter=str(adapter))
+    exported = export_model(config, tmp_path / "merged", label_set)
+    assert exported.max_difference < 1e-5
+    unit = synthetic_frames(small_sampling, num_windows=3, seed=5)
+    expected = load_labeler(config, label_set).label(unit).scores
+    found = load_labeler(ModelConfig(path=exported.folder), label_set).label(unit).scores
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    plain = AutoModelForImageTextToText.from_pretrained(exported.folder)
+    assert sum(parameter.numel() for parameter in plain.parameters()) == exported.parameter_count
+    assert not [key for key in plain.state_dict() if "lora" in key]
+    assert read_artefact(exported.folder).base is None
+
+
+def test_a_trained_projector_is_merged_too(checkpoint_of, tmp_path, label_set, small_sampling):
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    section = LoraSection(rank=2, train_projector=True)
+    trained(checkpoint_of("qwen3_vl"), adapter, label_set, small_sampling, section=section)
+    config = ModelConfig(path=str(checkpoint_of("qwen3_vl")), adapter=str(adapter))
+    assert export_model(config, tmp_path / "merged", label_set).max_difference < 1e-5
+
+
+def test_a_folder_that_is_there_is_not_written_over(checkpoint_of, tmp_path, label_set):
+    config = ModelConfig(path=str(checkpoint_of("fast_vlm")), adapter=str(tmp_path))
+    with pytest.raises(ModelError, match="is there already"):
+        export_model(config, tmp_path, label_set)
+
+
+def test_without_an_adapter_there_is_nothing_to_merge(checkpoint_of, tmp_path, label_set):
+    with pytest.raises(ModelError, match="found none, expected the folder of an adapter"):
+        export_model(ModelConfig(path=str(checkpoint_of("fast_vlm"))), tmp_path / "out", label_set)
