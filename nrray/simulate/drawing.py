@@ -1,6 +1,8 @@
 """Shapes on a picture: everything is a polygon in canvas coordinates, mapped by the camera's affine matrix."""
 
-from math import atan2, cos, hypot, pi, sin
+from collections.abc import Sequence
+from functools import cache
+from math import atan2, cos, hypot, pi, sin, sqrt
 
 import cv2
 import numpy as np
@@ -18,43 +20,70 @@ _SHIFT = 4  # fractional bits of cv2's subpixel coordinates
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * pi, 25)[:-1]), np.sin(np.linspace(0, 2 * pi, 25)[:-1])], axis=1)
 
 
+_Shape = tuple[Colour, int, int]
+"""Colour, number of points, 0 for an ellipse, and thickness of a stroke, 0 for what is filled."""
+
+
 class Brush:
-    """Draws onto `picture` (H, W, 3) uint8 through `matrix` (2, 3), canvas to picture."""
+    """Draws onto `picture` (H, W, 3) uint8 through `matrix` (2, 3), canvas to picture. Shapes wait until `flush`: numpy maps
+    all of them in the time of one."""
 
     def __init__(self, picture: Picture, matrix: Matrix) -> None:
         self._picture = picture
         self._matrix = matrix
-        self._scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+        (a, b, _), (c, d, _) = matrix.tolist()
+        self._scale = sqrt(abs(a * d - b * c))
+        self._ellipses: list[tuple[float, float, float, float, float, float]] = []  # centre, radii, cosine, sine
+        self._points: list[Point] = []
+        self._waiting: list[_Shape] = []
 
-    def polygon(self, points: NDArray[np.float64], colour: Colour) -> None:
-        mapped = points @ self._matrix[:, :2].T + self._matrix[:, 2]
-        fixed = np.rint(mapped * (1 << _SHIFT)).astype(np.int32)
-        cv2.fillPoly(self._picture, [fixed], colour, cv2.LINE_AA, _SHIFT)
+    def polygon(self, points: Sequence[Point], colour: Colour) -> None:
+        self._points += points
+        self._waiting.append((colour, len(points), 0))
 
     def ellipse(self, centre: Point, radii: Point, colour: Colour, *, turn: float = 0.0) -> None:
         """`turn` in radians."""
-        c, s = cos(turn), sin(turn)
-        points = (_CIRCLE * radii) @ np.array([[c, s], [-s, c]]) + centre
-        self.polygon(points, colour)
+        self._ellipses.append((*centre, *radii, cos(turn), sin(turn)))
+        self._waiting.append((colour, 0, 0))
 
-    def stroke(self, points: list[Point], width: float, colour: Colour) -> None:
-        mapped = np.asarray(points) @ self._matrix[:, :2].T + self._matrix[:, 2]
-        fixed = np.rint(mapped * (1 << _SHIFT)).astype(np.int32)
-        thickness = max(1, round(width * self._scale))
-        cv2.polylines(self._picture, [fixed], False, colour, thickness, cv2.LINE_AA, _SHIFT)
+    def stroke(self, points: Sequence[Point], width: float, colour: Colour) -> None:
+        self._points += points
+        self._waiting.append((colour, len(points), max(1, round(width * self._scale))))
+
+    def flush(self) -> None:
+        """Draw what waits, in order."""
+        if not self._waiting:
+            return
+        rings = _rings(np.array(self._ellipses).reshape(-1, 6)).reshape(-1, 2)
+        points = np.concatenate([np.array(self._points).reshape(-1, 2), rings])
+        fixed = np.rint((points @ self._matrix[:, :2].T + self._matrix[:, 2]) * (1 << _SHIFT)).astype(np.int32)
+        first, first_of_ring = 0, len(self._points)
+        for colour, num_points, thickness in self._waiting:
+            if num_points:
+                shape = fixed[first : first + num_points]
+                first += num_points
+            else:
+                shape = fixed[first_of_ring : first_of_ring + len(_CIRCLE)]
+                first_of_ring += len(_CIRCLE)
+            if thickness:
+                cv2.polylines(self._picture, [shape], False, colour, thickness, cv2.LINE_AA, _SHIFT)
+            else:
+                cv2.fillPoly(self._picture, [shape], colour, cv2.LINE_AA, _SHIFT)
+        self._ellipses, self._points, self._waiting = [], [], []
 
     def darken(self, bars: list[tuple[Point, Point, float]], offset: Point, factor: float) -> None:
         """A soft shadow of bars (from, to, width), thrown by `offset`."""
         if not bars:
             return
+        self.flush()
         height, width = self._picture.shape[:2]
         # At half the size: a shadow has no edges to lose.
         mask = np.full((height // 2, width // 2), 255, np.uint8)
         level = round(255 * factor)
-        for start, end, bar_width in bars:
-            ends = (np.array([start, end]) + offset) @ self._matrix[:, :2].T + self._matrix[:, 2]
-            fixed = np.rint(ends / 2 * (1 << _SHIFT)).astype(np.int32)
-            cv2.polylines(mask, [fixed], False, level, max(1, round(bar_width * self._scale / 2)), cv2.LINE_8, _SHIFT)
+        ends = np.array([(start, end) for start, end, _ in bars]) + offset  # (N, 2, 2)
+        fixed = np.rint((ends @ self._matrix[:, :2].T + self._matrix[:, 2]) / 2 * (1 << _SHIFT)).astype(np.int32)
+        for bar, (_, _, bar_width) in zip(fixed, bars, strict=True):
+            cv2.polylines(mask, [bar], False, level, max(1, round(bar_width * self._scale / 2)), cv2.LINE_8, _SHIFT)
         soft = cv2.resize(cv2.blur(mask, (7, 7)), (width, height), interpolation=cv2.INTER_LINEAR)
         cv2.multiply(self._picture, cv2.merge([soft, soft, soft]), dst=self._picture, scale=1 / 255)
 
@@ -63,17 +92,25 @@ class Brush:
         length = hypot(b[0] - a[0], b[1] - a[1]) or 1.0
         nx, ny = -(b[1] - a[1]) / length, (b[0] - a[0]) / length
         half_a, half_b = width_a / 2, width_b / 2
-        corners = np.array(
-            [
-                (a[0] + nx * half_a, a[1] + ny * half_a),
-                (b[0] + nx * half_b, b[1] + ny * half_b),
-                (b[0] - nx * half_b, b[1] - ny * half_b),
-                (a[0] - nx * half_a, a[1] - ny * half_a),
-            ]
+        corners = (
+            (a[0] + nx * half_a, a[1] + ny * half_a),
+            (b[0] + nx * half_b, b[1] + ny * half_b),
+            (b[0] - nx * half_b, b[1] - ny * half_b),
+            (a[0] - nx * half_a, a[1] - ny * half_a),
         )
         self.polygon(corners, colour)
         self.ellipse(a, (half_a, half_a), colour)
         self.ellipse(b, (half_b, half_b), colour)
+
+
+def _rings(ellipses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 6) centre, radii, cosine and sine of the turn to (N, 24, 2) points."""
+    x, y, radius_x, radius_y, cosine, sine = (column[:, None] for column in ellipses.T)
+    along, across = _CIRCLE[:, 0] * radius_x, _CIRCLE[:, 1] * radius_y
+    rings = np.empty((len(ellipses), len(_CIRCLE), 2))
+    rings[..., 0] = along * cosine - across * sine + x
+    rings[..., 1] = along * sine + across * cosine + y
+    return rings
 
 
 def draw_pose(brush: Brush, pose: Pose, look: Appearance) -> None:
@@ -89,6 +126,7 @@ def draw_pose(brush: Brush, pose: Pose, look: Appearance) -> None:
     draw_bag_mask(brush, pose.bag_mask, look)
     for passer in pose.passers:
         draw_passer(brush, passer, look)
+    brush.flush()
 
 
 def _shadow_shapes(pose: Pose, look: Appearance) -> list[tuple[Point, Point, float]]:
@@ -132,7 +170,7 @@ def draw_newborn(brush: Brush, newborn: Newborn, look: Appearance) -> None:
     brush.ellipse((x + 54 * s, y - 2 * s), (26 * s * chest, 17 * s * chest), skin)
     brush.ellipse((x + 98 * s, y), (15 * s, 21 * s), (236, 238, 240))  # nappy
     if look.wrapped:
-        brush.polygon(np.array([(88, -32), (150, -27), (154, 26), (90, 33)]) * s + (x, y), look.wrap)
+        brush.polygon([(x + a * s, y + b * s) for a, b in ((88, -32), (150, -27), (154, 26), (90, 33))], look.wrap)
     brush.ellipse((x, y), (25 * s, 21 * s), skin)
     brush.ellipse((x - 7 * s, y), (19 * s, 18 * s), shaded(skin, 0.97))
     for side in (-1, 1):
@@ -216,6 +254,7 @@ def draw_hand(brush: Brush, hand: Hand, glove: Colour, sleeve: Colour, *, size: 
     brush.stroke([hand.at, thumb], 6.6 * size, shaded(glove, 0.9))
 
 
+@cache
 def shaded(colour: Colour, factor: float) -> Colour:
     """Brighter or darker."""
     red, green, blue = (min(255, max(0, round(part * factor))) for part in colour)

@@ -14,7 +14,7 @@ from nrray.cases import cases_csv
 from nrray.simulate.appearance import Appearance, View
 from nrray.simulate.case import Camera, SimulatedCase, camera_spans, case_rows
 from nrray.simulate.drawing import Brush, Matrix, Picture, draw_pose, shaded
-from nrray.simulate.pose import pose_at
+from nrray.simulate.pose import Point, pose_at
 from nrray.storage import Folder
 from nrray.tables import table_from_rows
 from nrray.types import US_PER_SECOND
@@ -105,17 +105,17 @@ def _ground(look: Appearance, random: np.random.Generator) -> Picture:
             random.uniform(1.5, 4),
             shaded(look.cloth, random.uniform(0.88, 1.06)),
         )
+    brush.flush()
     grain = cv2.GaussianBlur(random.normal(0, 9, picture.shape).astype(np.float32), (0, 0), 1.2)
     ground: Picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
     return ground
 
 
-def _plate(margin: float, corner: float) -> NDArray[np.float64]:
+def _plate(margin: float, corner: float) -> list[Point]:
     """The table's outline, with cut corners."""
     left, top, right, bottom, cut = margin, margin + 4, 320 - margin, 236 - margin, 26 * corner
-    points = [(left + cut, top), (right - cut, top), (right, top + cut), (right, bottom - cut)]
-    points += [(right - cut, bottom), (left + cut, bottom), (left, bottom - cut), (left, top + cut)]
-    return np.array(points, np.float64)
+    upper = [(left + cut, top), (right - cut, top), (right, top + cut), (right, bottom - cut)]
+    return [*upper, (right - cut, bottom), (left + cut, bottom), (left, bottom - cut), (left, top + cut)]
 
 
 def _pattern(brush: Brush, look: Appearance) -> None:
@@ -173,7 +173,8 @@ def render_part(case: SimulatedCase, index: int, path: Path, *, first_frame: int
         stream.options = {"crf": str(crf), "preset": "ultrafast", "flags": "+cgop"}
         for number in kept_frames(camera, num_frames):
             seconds = (first_frame + number) / config.frames_per_second
-            frame = av.VideoFrame.from_ndarray(renderer.frame(seconds), format="rgb24")
+            planes = cv2.cvtColor(renderer.frame(seconds), cv2.COLOR_RGB2YUV_I420)  # four times as fast as swscale
+            frame = av.VideoFrame.from_ndarray(np.asarray(planes, np.uint8), format="yuv420p")
             frame.pts = number
             for packet in stream.encode(frame):
                 container.mux(packet)
