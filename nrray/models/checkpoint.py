@@ -1,6 +1,7 @@
 """Loads any image-text-to-text checkpoint folder, or a TimeSformer's, through transformers' Auto classes, or says why it
 cannot."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,17 @@ class Checkpoint:
         names = ("image_token_id", "video_token_id")
         found = {getattr(owner, name, None) for owner in owners for name in names}
         return tuple(sorted(token for token in found if isinstance(token, int)))
+
+
+def is_classifier_folder(path: str | Path) -> bool:
+    """Whether `path` holds a checkpoint that knows no words. Raises ModelError where it holds nothing."""
+    folder = resolve_model_path(path)
+    _check_files(folder)
+    try:
+        model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{folder / 'config.json'} cannot be read: {error}. Copy the checkpoint again.") from None
+    return model_type in CLASSIFIER_TYPES
 
 
 def load_checkpoint(config: ModelConfig) -> Checkpoint:

@@ -14,8 +14,8 @@ from nrray.errors import ConfigError, ModelError
 from nrray.labels import LabelSet
 from nrray.models.adapters import LoraSection, add_adapter
 from nrray.models.artefact import Artefact, Pooling, read_artefact, trained_labels
-from nrray.models.checkpoint import Checkpoint, load_checkpoint
-from nrray.models.config import ModelConfig
+from nrray.models.checkpoint import Checkpoint, is_classifier_folder, load_checkpoint, torch_dtype
+from nrray.models.config import Dtype, ModelConfig
 from nrray.models.families import hidden_states
 from nrray.models.head import Head, add_query, load_head, save_head
 from nrray.models.pictures import Pictures, pictured
@@ -73,7 +73,9 @@ class TunedVlm(torch.nn.Module):  # type: ignore[misc]
         self._checkpoint = checkpoint
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        logits: torch.Tensor = self.head(hidden_states(self._checkpoint, inputs))
+        states = hidden_states(self._checkpoint, inputs)
+        with torch.autocast(states.hidden.device.type, enabled=False):  # the head is float32, whatever runs before it
+            logits: torch.Tensor = self.head(states)
         return logits
 
     def train(self, mode: bool = True) -> "TunedVlm":
@@ -109,7 +111,7 @@ class TunedVlm(torch.nn.Module):  # type: ignore[misc]
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
     """A model that is ready to be trained, and its inputs. base_digest: of the checkpoint that an adapter needs; None where
-    the model is trained whole."""
+    the model is trained whole; dtype: in which it computes."""
 
     module: TunedVlm | TunedClassifier
     inputs: WindowInputs
@@ -137,7 +139,9 @@ def tuned_model(
     if timesformer is not None:
         checkpoint, base = fresh_timesformer(timesformer, sampling, model, seed=config.seed), None
     else:
-        checkpoint = load_checkpoint(model)
+        # What is trained whole keeps 32-bit weights: steps smaller than a 16-bit weight's last digit would be lost.
+        weights = Dtype.FLOAT32 if is_classifier_folder(model.path) else model.dtype
+        checkpoint = load_checkpoint(model.model_copy(update={"dtype": weights}))
         base = read_artefact(checkpoint.folder)
     placed = _placed_head(checkpoint, base, head, label_set, log_odds)
     if checkpoint.is_classifier:
@@ -163,7 +167,7 @@ def tuned_model(
             frames_per_second=sampling.frames_per_second,
         ),
         base_digest=None if checkpoint.is_classifier else checkpoint.digest,
-        dtype=checkpoint.dtype,
+        dtype=torch_dtype(model.dtype, checkpoint.device),
     )
 
 

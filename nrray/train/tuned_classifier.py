@@ -12,7 +12,7 @@ from transformers import TimesformerConfig, TimesformerModel, TimesformerVideoPr
 from nrray.config import Section
 from nrray.errors import ConfigError
 from nrray.models.artefact import Pooling
-from nrray.models.checkpoint import Checkpoint, torch_device, torch_dtype
+from nrray.models.checkpoint import Checkpoint, torch_device
 from nrray.models.config import ModelConfig
 from nrray.models.families import hidden_states
 from nrray.models.head import Head, save_head
@@ -43,7 +43,9 @@ class TunedClassifier(torch.nn.Module):  # type: ignore[misc]
         self._unfreezing = unfreezing
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        logits: torch.Tensor = self.head(hidden_states(self._checkpoint, inputs))
+        states = hidden_states(self._checkpoint, inputs)
+        with torch.autocast(states.hidden.device.type, enabled=False):  # the head is float32, whatever runs before it
+            logits: torch.Tensor = self.head(states)
         return logits
 
     def trained(self) -> dict[str, torch.nn.Parameter]:
@@ -111,5 +113,5 @@ def fresh_timesformer(section: TimesformerSection, sampling: Sampling, config: M
             do_center_crop=False,
         ),
         device=device,
-        dtype=torch_dtype(config.dtype, torch.device("cpu")),  # trained whole, its weights are float32
+        dtype=torch.float32,
     )

@@ -8,7 +8,7 @@ import torch
 from nrray.errors import ModelError
 from nrray.models import ModelConfig, ModelKind, Pooling, check_sampling, load_labeler
 from nrray.models.checkpoint import load_checkpoint
-from nrray.models.families import FrameWiseFamily, ImageFamily, VideoFamily, family_of
+from nrray.models.families import FrameWiseFamily, PlainFamily, family_of
 from nrray.models.head import Head, add_query
 from nrray.models.measure import synthetic_frames
 from nrray.sampling import Sampling
@@ -91,11 +91,11 @@ def test_a_shared_frame_is_encoded_once(image_folder, small_sampling, monkeypatc
 
 def test_families_are_chosen_by_what_the_checkpoint_can_do(image_folder, video_folder):
     assert isinstance(family_of(load_checkpoint(ModelConfig(path=str(image_folder)))), FrameWiseFamily)
-    assert isinstance(family_of(load_checkpoint(ModelConfig(path=str(video_folder)))), VideoFamily)
+    assert type(family_of(load_checkpoint(ModelConfig(path=str(video_folder))))) is PlainFamily
 
 
 def test_video_models_are_told_the_rate_and_the_kind_of_each_token(video_folder, small_sampling):
-    family = VideoFamily(load_checkpoint(ModelConfig(path=str(video_folder))))
+    family = PlainFamily(load_checkpoint(ModelConfig(path=str(video_folder))))
     unit = synthetic_frames(small_sampling, num_windows=2)
     inputs = family.window_inputs(unit, slice(0, 2), question="Well?", frames_per_second=2.0)
     assert "mm_token_type_ids" in inputs
@@ -104,7 +104,7 @@ def test_video_models_are_told_the_rate_and_the_kind_of_each_token(video_folder,
 
 
 def test_the_last_token_and_the_mean_of_the_frames_are_pooled_as_named(image_folder, small_sampling):
-    family = ImageFamily(load_checkpoint(ModelConfig(path=str(image_folder))))
+    family = PlainFamily(load_checkpoint(ModelConfig(path=str(image_folder))))
     unit = synthetic_frames(small_sampling, num_windows=1)
     with torch.inference_mode():
         forward = family.unit_forward(unit, question="Well?", frames_per_second=2.0, micro_batch_windows=1)
