@@ -40,6 +40,7 @@ class OneQuestion:
         return Spoken(
             token_ids=np.concatenate([np.tile(PROMPT_IDS, (len(rows), 1)), answers], axis=1),
             is_answer=np.tile([False] * len(PROMPT_IDS) + [True, False], (len(rows), 1)),
+            num_sentences=np.ones(len(rows), dtype=np.int64),
         )
 
 
