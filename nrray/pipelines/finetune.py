@@ -73,8 +73,8 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
         _note_dropped(output, found, reporter)
         job = replace(job, stretches=found.stretches)
         workers, on_gpu = _workers(config, cluster_capacity())
-        each = "a GPU" if on_gpu else f"{config.workers.cpus_per_worker:g} CPUs"
-        reporter.say(f"{workers} workers, each with {each}")
+        share = "a GPU" if on_gpu else f"{config.workers.cpus_per_worker:g} CPU"
+        reporter.say(f"workers: {workers}, each with {share}")
         with _watched(output, reporter):
             _train(config, job, workers, on_gpu=on_gpu)
     history = [json.loads(line) for line in output.read_bytes(HISTORY_FILE).splitlines()]

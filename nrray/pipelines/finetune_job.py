@@ -21,7 +21,7 @@ from nrray.models.config import EMBEDDED
 from nrray.pipelines.cluster import refuse_job_folder
 from nrray.sampling import Sampling
 from nrray.splits import check_contents, part_cases, read_split
-from nrray.storage import Folder, absolute_uri, is_local, read_table
+from nrray.storage import absolute_uri, is_local, read_table
 from nrray.train.examples import ExamplePlan, planned_examples
 from nrray.train.finetuned import FinetuneJob
 from nrray.train.training_config import TrainingConfig
@@ -51,7 +51,6 @@ class WorkersConfig(Section):
     )
     cpus_per_worker: float = Field(1.0, gt=0)
     max_failures: int = Field(3, ge=0, description="lost workers are replaced so often, from the last checkpoint")
-    start_timeout_seconds: int = Field(600, ge=30, description="without a start for so long, it ends with an error")
     decoders: int | Literal["auto"] = Field("auto", description="processes that extract frames; auto: one per CPU")
     stall_timeout_seconds: int = Field(
         1800, ge=30, description="without any frame for so long, extracting ends with an error"
@@ -202,7 +201,3 @@ def _digest(*tables: pa.Table) -> str:
 def store_bytes(resolved: ResolvedFinetune) -> int:
     """What all frames take on disk."""
     return resolved.plan.num_frames(resolved.job.sampling) * resolved.job.sampling.frame_bytes
-
-
-def output_folder(job: FinetuneJob) -> Folder:
-    return Folder(job.output)
