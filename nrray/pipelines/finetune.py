@@ -71,7 +71,9 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
         output.remove(FAILURE_FILE)
         found = extracted(resolved, reporter)
         _note_dropped(output, found, reporter)
-        job = replace(job, stretches=found.stretches)
+        # What was dropped is part of what is trained on: a video that is mended later must not slip into a training.
+        identity = {**job.identity, "dropped": sorted(found.dropped)}
+        job = replace(job, stretches=found.stretches, identity=identity)
         workers, on_gpu = _workers(config, cluster_capacity())
         share = "a GPU" if on_gpu else f"{config.workers.cpus_per_worker:g} CPU"
         reporter.say(f"workers: {workers}, each with {share}")

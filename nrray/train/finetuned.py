@@ -41,13 +41,8 @@ from nrray.train.tuned import HeadSection, Tuning, tuned_model
 from nrray.train.tuned_card import tuned_card
 from nrray.train.tuned_classifier import TimesformerSection
 
-ADAPTER_FOLDER, MODEL_FOLDER, METRICS_FILE, SPLIT_FILE, CARD_FILE = (
-    "adapter",
-    "model",
-    "metrics.json",
-    "split.json",
-    "model_card.md",
-)
+ADAPTER_FOLDER, MODEL_FOLDER = "adapter", "model"
+METRICS_FILE, SPLIT_FILE, CARD_FILE = "metrics.json", "split.json", "model_card.md"
 
 
 @dataclass(frozen=True, kw_only=True)

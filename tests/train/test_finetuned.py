@@ -32,7 +32,7 @@ from nrray.train.tuned import HeadSection, tuned_model
 from nrray.train.tuned_classifier import TimesformerSection, TunedClassifier
 from nrray.types import Frames
 from tests.checkpoints import CHECKPOINTS
-from tests.train.support import bright_job
+from tests.train.support import NUM_STARTS, bright_job
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +89,17 @@ def test_it_learns_what_can_be_seen(undisturbed):
     assert [event["step"] for event in validations] == [0, 4, 8, 10]  # 2 passes over 40 windows of the stride, 8 a step
 
 
-def test_the_adapter_labels_as_it_was_measured(undisturbed, accelerator, small_sampling):
+def test_the_adapter_labels_as_it_was_measured(undisturbed):
     artefact = read_artefact(f"{undisturbed.output}/adapter")
-    labels = labeler_of(undisturbed).label(unit_of(undisturbed, "c"))
-    assert labels.scores.shape == (6, 4)
+    every = undisturbed.sampling.frames_per_stride
+    scores = labeler_of(undisturbed).label(unit_of(undisturbed, "c", NUM_STARTS)).scores[::every].astype(np.float64)
+    targets = next(stretch.targets for stretch in undisturbed.stretches if stretch.case == "c")[::every]
+    temperatures = np.array([artefact.temperatures[name] for name in undisturbed.label_set.names])
+    logits = np.log(scores / (1 - scores)) * temperatures
+    cost = np.logaddexp(0, np.where(targets, -logits, logits)).mean()
+    best = json.loads(Path(f"{undisturbed.output}/adapter/metrics.json").read_text())["best_step"]
+    measured = [e["validation_loss"] for e in history_of(undisturbed) if "validation_loss" in e and e["step"] == best]
+    np.testing.assert_allclose(cost, measured[0], atol=1e-4)
     assert set(artefact.temperatures) == set(undisturbed.label_set.names)
     assert artefact.files.keys() == {
         "adapter_config.json",
@@ -165,9 +172,7 @@ def test_a_loss_that_is_no_number_stops_and_names_its_windows(
         validate_every_steps=100,
         checkpoint_every_steps=1,
     )
-    with pytest.raises(
-        TrainingError, match=r"of step \d+ is no number, with [abc].mp4 at .* The last|checkpoint is kept"
-    ):
+    with pytest.raises(TrainingError, match=r"of step \d+ is no number, with [ab]\.mp4 at \d"):
         finetune(job, accelerator)
     assert states_of(job)
 
