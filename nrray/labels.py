@@ -52,6 +52,11 @@ class LabelSet(Section):
         return tuple(activity.name for activity in self.activities)
 
     @property
+    def counted_names(self) -> tuple[str, ...]:
+        """Activities that a mean over activities counts: all but the one that says that there is somebody to see."""
+        return tuple(name for name in self.names if name != self.rules.requires_visible)
+
+    @property
     def digest(self) -> str:
         """sha256 of the whole content, independent of YAML layout."""
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()

@@ -5,13 +5,13 @@ Ray commits what is reported to it later than it is reported, and would start ag
 """
 
 import json
+import math
+import os
 import secrets
 import shlex
 import shutil
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ import ray
 import ray.train
 import torch
 from accelerate import Accelerator
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
 from nrray import errors
 from nrray.errors import NrrayError, ResourcesError, TrainingError
 from nrray.models.config import EMBEDDED
-from nrray.pipelines.cluster import Capacity, cluster_capacity, error_of_ours, ray_session
+from nrray.pipelines.cluster import Capacity, cluster_capacity, error_of_ours, ray_session, terminated_as_interrupt
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.extract import Extracted, extracted
 from nrray.pipelines.finetune_job import FinetuneConfig, ResolvedFinetune, resolved_finetune, store_bytes
@@ -53,6 +53,38 @@ class Finetuned:
     dropped: dict[str, str]
 
 
+class Course:
+    """Says what the history of a training says, from when it is made."""
+
+    def __init__(self, output: Folder, reporter: Reporter) -> None:
+        self._output = output
+        self._reporter = reporter
+        self._said = set(self._lines())
+        self._last_step_line = 0.0
+
+    def tell(self) -> None:
+        """All that is new; of steps, a line every 30 s."""
+        for line in self._lines():
+            if line not in self._said:
+                self._said.add(line)
+                self._tell(json.loads(line))
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        if "num_workers" in event:
+            for name in event.get("unreadable_checkpoints", ()):
+                self._reporter.say(f"checkpoint {name} cannot be read; the one before it is taken")
+            verb = "goes on" if event["step"] else "starts"
+            self._reporter.say(f"training {verb} at step {event['step']} of {event['num_steps']}")
+        elif "validation_loss" in event:
+            self._reporter.say(_validation_line(event))
+        elif time.monotonic() - self._last_step_line > _LINE_SECONDS:
+            self._reporter.say(_step_line(event))
+            self._last_step_line = time.monotonic()
+
+    def _lines(self) -> list[bytes]:
+        return self._output.read_bytes(HISTORY_FILE).splitlines() if self._output.exists(HISTORY_FILE) else []
+
+
 def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = False) -> Finetuned:
     """Train, or go on with a training that was stopped.
 
@@ -67,18 +99,17 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
         reporter.say("dry run: nothing was decoded, nothing was written")
         return Finetuned(output=job.output, artefact=None, metrics={}, dropped={})
     output.create()
-    with WriterLock(output), ray_session():
+    with WriterLock(output), ray_session(), terminated_as_interrupt():
         output.remove(FAILURE_FILE)
         found = extracted(resolved, reporter)
         _note_dropped(output, found, reporter)
         # What was dropped is part of what is trained on: a video that is mended later must not slip into a training.
         identity = {**job.identity, "dropped": sorted(found.dropped)}
         job = replace(job, stretches=found.stretches, identity=identity)
-        workers, on_gpu = _workers(config, cluster_capacity())
+        workers, on_gpu = planned_workers(config, cluster_capacity())
         share = "a GPU" if on_gpu else f"{config.workers.cpus_per_worker:g} CPU"
         reporter.say(f"workers: {workers}, each with {share}")
-        with _watched(output, reporter):
-            _train(config, job, workers, on_gpu=on_gpu)
+        _train(config, job, workers, on_gpu=on_gpu, course=Course(output, reporter))
     history = [json.loads(line) for line in output.read_bytes(HISTORY_FILE).splitlines()]
     output.write_bytes(CURVES_FILE, training_curves(history, title=job.name))
     folders = [Path(job.output) / name for name in (ADAPTER_FOLDER, MODEL_FOLDER)]
@@ -135,10 +166,13 @@ def train_worker(config: dict[str, Any]) -> None:
         raise
 
 
-def _train(config: FinetuneConfig, job: FinetuneJob, workers: int, *, on_gpu: bool) -> None:
+def _train(config: FinetuneConfig, job: FinetuneJob, workers: int, *, on_gpu: bool, course: Course) -> None:
     output = Folder(job.output)
     asked = config.workers
     least = min(asked.min_workers or workers, workers)
+    # Ray tries again for ever, 60 s each time, unless it is told how often.
+    tries = math.ceil(asked.start_timeout_seconds / 60)
+    os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(asked.start_timeout_seconds / tries)
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={"job": job},
@@ -150,11 +184,18 @@ def _train(config: FinetuneConfig, job: FinetuneJob, workers: int, *, on_gpu: bo
         run_config=RunConfig(
             name=f"run-{secrets.token_hex(4)}",
             storage_path=f"{job.output}/{_RAY_FOLDER}",
-            failure_config=FailureConfig(max_failures=asked.max_failures),
+            failure_config=FailureConfig(max_failures=asked.max_failures, controller_failure_limit=tries - 1),
         ),
     )
     try:
-        trainer.fit()
+        _fit(trainer, course)
+    except ControllerError as error:
+        _raise_failure(output)
+        raise ResourcesError(
+            f"{least} workers were not started within {asked.start_timeout_seconds} s ({_first_line(error.controller_failure)}). "
+            f"Other work holds the cluster, which has {cluster_capacity()}. Wait for it, lower workers.num_workers or raise "
+            f"workers.start_timeout_seconds; what was done is kept."
+        ) from error
     except Exception as error:  # Ray's errors have no common base that says so
         _raise_failure(output)
         ours = error_of_ours(error)
@@ -169,6 +210,25 @@ def _train(config: FinetuneConfig, job: FinetuneJob, workers: int, *, on_gpu: bo
     _raise_failure(output)
 
 
+def _fit(trainer: TorchTrainer, course: Course) -> None:
+    """Ray's `fit`, in a thread: in the main one it takes Ctrl-C for itself and ends as if workers had died."""
+    found: list[BaseException] = []
+
+    def fit() -> None:
+        try:
+            trainer.fit()
+        except BaseException as error:
+            found.append(error)
+
+    thread = threading.Thread(target=fit, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(timeout=_WATCH_SECONDS)
+        course.tell()
+    for error in found:
+        raise error
+
+
 def _raise_failure(output: Folder) -> None:
     if output.exists(FAILURE_FILE):
         failure = output.read_json(FAILURE_FILE)
@@ -176,13 +236,16 @@ def _raise_failure(output: Folder) -> None:
         raise (kind if kind is not errors.DecodeError else NrrayError)(failure["message"])
 
 
-def _workers(config: FinetuneConfig, capacity: Capacity) -> tuple[int, bool]:
+def planned_workers(config: FinetuneConfig, capacity: Capacity) -> tuple[int, bool]:
     """How many workers, and whether each has a GPU. Raises ResourcesError where they would never all start."""
     on_gpu = capacity.num_gpus >= 1
     asked = config.workers
     workers = asked.num_workers if asked.num_workers != "auto" else (int(capacity.num_gpus) if on_gpu else 1)
     least = min(asked.min_workers or workers, workers)
-    room = int(min(capacity.num_cpus / asked.cpus_per_worker, capacity.num_gpus if on_gpu else workers))
+    nodes = capacity.nodes or (capacity,)  # a worker is on one node whole
+    room = sum(
+        int(min(node.num_cpus / asked.cpus_per_worker, node.num_gpus if on_gpu else math.inf) + 1e-6) for node in nodes
+    )
     if least > room:
         raise ResourcesError(
             f"{least} workers of {asked.cpus_per_worker:g} CPUs{' and a GPU' if on_gpu else ''} do not fit: the cluster has "
@@ -211,39 +274,6 @@ def _plan_sentence(resolved: ResolvedFinetune) -> str:
         f"{'; '.join(parts)}. Frames take {store_bytes(resolved) / 2**30:.2f} GiB in {resolved.job.store}"
         f"{'' if resolved.config.store.keep else ', deleted afterwards'}"
     )
-
-
-@contextmanager
-def _watched(output: Folder, reporter: Reporter) -> Iterator[None]:
-    """Says what the history says, for the time of the block."""
-    stop = threading.Event()
-    watch = threading.Thread(target=_watch, args=(output, reporter, stop), daemon=True)
-    watch.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watch.join()
-
-
-def _watch(output: Folder, reporter: Reporter, stop: threading.Event) -> None:
-    said, last_line = 0, 0.0
-    is_last = False
-    while not is_last:
-        is_last = stop.wait(_WATCH_SECONDS)
-        if not output.exists(HISTORY_FILE):
-            continue
-        events = [json.loads(line) for line in output.read_bytes(HISTORY_FILE).splitlines()]
-        for event in events[said:]:
-            if "num_workers" in event:
-                verb = "goes on" if event["step"] else "starts"
-                reporter.say(f"training {verb} at step {event['step']} of {event['num_steps']}")
-            elif "validation_loss" in event:
-                reporter.say(_validation_line(event))
-            elif time.monotonic() - last_line > _LINE_SECONDS:
-                reporter.say(_step_line(event))
-                last_line = time.monotonic()
-        said = len(events)
 
 
 def _step_line(event: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The config of `nrray finetune`, and what it comes to with manifest, annotations, split and checkpoint. Starts no Ray."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +22,9 @@ from nrray.pipelines.cluster import refuse_job_folder
 from nrray.sampling import Sampling
 from nrray.splits import check_contents, part_cases, read_split
 from nrray.storage import absolute_uri, is_local, read_table
-from nrray.train.examples import ExamplePlan, planned_examples
+from nrray.train.examples import ExamplePlan, check_positives, planned_examples, validation_note
 from nrray.train.finetuned import FinetuneJob
+from nrray.train.trackers import TrackerKind, check_trackers
 from nrray.train.training_config import TrainingConfig
 from nrray.train.tuned import HeadSection
 from nrray.train.tuned_classifier import TimesformerSection
@@ -50,6 +51,9 @@ class WorkersConfig(Section):
         None, ge=1, description="go on with so many where nodes are lost; None: with all or none"
     )
     cpus_per_worker: float = Field(1.0, gt=0)
+    start_timeout_seconds: int = Field(
+        600, ge=10, description="workers that the cluster has no room for are waited for so long, in all"
+    )
     max_failures: int = Field(3, ge=0, description="lost workers are replaced so often, from the last checkpoint")
     decoders: int | Literal["auto"] = Field("auto", description="processes that extract frames; auto: one per CPU")
     stall_timeout_seconds: int = Field(
@@ -77,6 +81,9 @@ class FinetuneConfig(Section):
     decode: DecodeConfig = DecodeConfig()
     store: StoreConfig = StoreConfig()
     workers: WorkersConfig = WorkersConfig()
+    trackers: tuple[TrackerKind, ...] = Field(
+        (), description="tensorboard, mlflow, wandb: in the output, beside history.jsonl"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +139,12 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         backend=config.decode.backend,
         max_stretch_mib=config.store.max_stretch_mib,
     )
+    targets = {part: [s.targets for s in plan.stretches if s.part == part] for part in TRAINED_PARTS}
+    check_positives(targets["train"], label_set)
+    note = validation_note(targets["validation"], label_set)
+    if note is not None:
+        plan = replace(plan, notes=[*plan.notes, note])
+    check_trackers(config.trackers)
     model = config.model
     if model.path != EMBEDDED:
         model = model.model_copy(update={"path": str(base.absolute())})
@@ -167,6 +180,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
             head=config.head,
             training=config.training,
             identity=identity,
+            trackers=config.trackers,
         ),
     )
 

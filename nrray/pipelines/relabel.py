@@ -5,12 +5,9 @@ cluster, a lost worker can leave no half-written or late file, and no write task
 """
 
 import hashlib
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 import pyarrow as pa
@@ -41,6 +38,7 @@ from nrray.pipelines.cluster import (
     planned_pools,
     ray_session,
     streamed_rows,
+    terminated_as_interrupt,
 )
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.progress import Progress
@@ -142,7 +140,7 @@ def _run(
     }
     pending = set(video_us)
     store = job.config.ledger
-    with ray_session(), _terminated_as_interrupt():  # in this order: starting Ray sets a handler of its own
+    with ray_session(), terminated_as_interrupt():
         capacity = cluster_capacity()
         on_gpu = _on_gpu(job.config.model.device, capacity)
         dtype = {"dtype": resolved_dtype(job.config.model.dtype, on_gpu=on_gpu).value}
@@ -249,24 +247,6 @@ def _blocks(work: pa.Table, num_decoders: int) -> list[pa.Table]:
     does again."""
     rows = max(1, min(64, work.num_rows // (num_decoders * 64)))
     return [work.slice(start, rows) for start in range(0, work.num_rows, rows)]
-
-
-@contextmanager
-def _terminated_as_interrupt() -> Iterator[None]:
-    """SIGTERM (what `ray job stop` sends, 3 s before SIGKILL) ends a run like Ctrl-C: pending results are written."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: the caller has its own signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _publish(

@@ -153,6 +153,11 @@ class PlainWindows(torch.utils.data.Dataset):  # type: ignore[misc]
         )
 
 
+def placed(inputs: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    """A batch's tensors on the device of the model."""
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
+
+
 def changed(pixels: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
     """(F, H, W, 3) frames of a window, changed in looks."""
     frames = torch.from_numpy(pixels).permute(0, 3, 1, 2).unsqueeze(0).float() / 255

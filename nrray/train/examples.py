@@ -156,18 +156,36 @@ def examples_of(
     )
 
 
-def check_positives(examples: Examples, label_set: LabelSet) -> None:
-    """Raise DataError where an activity is in no window that is trained on: nothing could be learned of it."""
-    absent = [
-        name
-        for name, there in zip(label_set.names, np.asarray(examples.targets.any(axis=0)).tolist(), strict=True)
-        if not there
-    ]
-    if absent:
+def absent_activities(targets: Sequence[NDArray[np.bool_]], label_set: LabelSet) -> list[str]:
+    """Activities that none of the windows shows; targets: (..., A) each."""
+    there = np.logical_or.reduce([part.any(axis=0) for part in targets])
+    return [name for name, is_there in zip(label_set.names, there.tolist(), strict=True) if not is_there]
+
+
+def check_positives(targets: Sequence[NDArray[np.bool_]], label_set: LabelSet) -> None:
+    """Raise DataError where an activity is in no window that is trained on: nothing could be learned of it. targets: (W, A)
+    each."""
+    if absent := absent_activities(targets, label_set):
         raise DataError(
-            f"none of the {len(examples)} windows to train on shows {', '.join(absent)}. Annotate cases that do, or take the "
-            f"activity out of the label set."
+            f"none of the {sum(map(len, targets))} windows to train on shows {', '.join(absent)}. Annotate cases that do, or "
+            f"take the activity out of the label set."
         )
+
+
+def validation_note(targets: Sequence[NDArray[np.bool_]], label_set: LabelSet) -> str | None:
+    """A sentence where the validation part lacks some activities. Raises DataError where it lacks all that count: no
+    checkpoint could be chosen on it."""
+    absent = absent_activities(targets, label_set)
+    if set(label_set.counted_names) <= set(absent):
+        raise DataError(
+            f"no window of the validation part shows any of {', '.join(label_set.counted_names)}, so that no checkpoint could be "
+            f"chosen on it. Split again with more cases in it, or with annotations=... so that activities are spread."
+        )
+    if not absent:
+        return None
+    return (
+        f"No window of the validation part shows {', '.join(absent)}: it has no part in what a checkpoint is chosen by."
+    )
 
 
 def window_name(stretch: Stretch, start: int, sampling: Sampling) -> str:

@@ -30,16 +30,18 @@ from nrray.models.config import Device, ModelConfig
 from nrray.sampling import Sampling
 from nrray.storage import Folder
 from nrray.train.batches import Order, PlainWindows, TrainingWindows
-from nrray.train.examples import Stretch, check_positives, examples_of
+from nrray.train.examples import Stretch, check_positives, examples_of, validation_note
 from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows
 from nrray.train.loop import Training
 from nrray.train.objective import prior_log_odds
 from nrray.train.thresholds import best_temperatures, best_thresholds
+from nrray.train.trackers import Tracker, TrackerKind, opened_trackers
 from nrray.train.training_config import TrainingConfig
 from nrray.train.training_state import Records
 from nrray.train.tuned import HeadSection, Tuning, tuned_model
 from nrray.train.tuned_card import tuned_card
 from nrray.train.tuned_classifier import TimesformerSection
+from nrray.train.validation import Validation
 
 ADAPTER_FOLDER, MODEL_FOLDER = "adapter", "model"
 METRICS_FILE, SPLIT_FILE, CARD_FILE = "metrics.json", "split.json", "model_card.md"
@@ -62,6 +64,7 @@ class FinetuneJob:
     head: HeadSection
     training: TrainingConfig
     identity: dict[str, Any]
+    trackers: tuple[TrackerKind, ...] = ()
 
 
 def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
@@ -76,7 +79,8 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
     ]
     examples = examples_of(job.stretches, whole, "train", job.sampling)
     validation = examples_of(job.stretches, whole, "validation", job.sampling)
-    check_positives(examples, job.label_set)
+    check_positives([examples.targets], job.label_set)
+    validation_note([validation.targets], job.label_set)
     config = job.training
     on_gpu = accelerator.device.type == "cuda"
     tuning = tuned_model(
@@ -107,21 +111,26 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
     held_out = PlainWindows(
         validation, store=store, inputs=tuning.inputs, micro_batch_windows=config.micro_batch_windows, **share
     )
+    validated = Validation(
+        held_out, validation.targets, label_set=job.label_set, accelerator=accelerator, dtype=tuning.dtype
+    )
+    trackers = _trackers(job) if accelerator.is_main_process else []
     training = Training(
         tuning.module,
         config,
         examples=examples,
-        validation=validation,
         windows=windows,
-        held_out=held_out,
-        label_set=job.label_set,
+        validation=validated,
         accelerator=accelerator,
-        records=Records(Folder(job.output)),
-        identity=job.identity,
+        records=Records(Folder(job.output), job.identity, trackers),
         dtype=tuning.dtype,
     )
-    training.run()
-    logits = training.validation_logits()
+    try:
+        training.run()
+    finally:
+        for tracker in trackers:
+            tracker.close()
+    logits = validated.logits(tuning.module)
     if accelerator.is_main_process:
         facts = {"num_train_windows": len(examples), "num_validation_windows": len(validation)}
         progress = training.progress
@@ -142,6 +151,14 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
         )
         _write_adapter(job, tuning, logits=logits, targets=validation.targets, metrics=metrics, describe=describe)
     accelerator.wait_for_everyone()
+
+
+def _trackers(job: FinetuneJob) -> list[Tracker]:
+    settings = {
+        "training": job.identity["training"],
+        **{key: job.identity.get(key) for key in ("adapter", "timesformer")},
+    }
+    return opened_trackers(job.trackers, Path(job.output), name=job.name, settings=settings)
 
 
 def _validation_at(history: list[dict[str, Any]], step: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """All that a training needs to go on where it was, as one safetensors file, and where such files are kept."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from safetensors.torch import load, save
 
 from nrray.errors import DataError
 from nrray.storage import Folder
+from nrray.train.trackers import Tracker, numbers
 
 STATES, HISTORY_FILE = "checkpoints", "history.jsonl"
 _KEPT = 2
@@ -17,71 +19,87 @@ _KEPT = 2
 
 @dataclass(kw_only=True)
 class Progress:
-    """How far a training has come; history: what was measured, in order."""
+    """How far a training has come; history: what was measured, in order; recent_losses: of steps since it last told one."""
 
     step: int = 0
     best_step: int = 0
     best_macro_f1: float | None = None
     validations_without_better: int = 0
+    recent_losses: list[float] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """tensors: weights/, average/, best/, exp_avg/ and exp_avg_sq/ of every trained tensor, and rng/; identity: what decides
-    the result."""
+    """tensors: weights/, average/, best/, exp_avg/ and exp_avg_sq/ of every trained tensor, and rng/."""
 
     progress: Progress
     tensors: dict[str, torch.Tensor]
-    identity: dict[str, Any]
 
 
 class Records:
-    """States and history in the output of a training. A state appears whole or not at all; the last two are kept."""
+    """States and history in the output of a training. A state appears whole or not at all; the last two are kept.
+    identity: what decides the result, so that no other training goes on from them."""
 
-    def __init__(self, output: Folder) -> None:
+    def __init__(self, output: Folder, identity: Mapping[str, Any], trackers: Sequence[Tracker] = ()) -> None:
         self._output = output
         self._states = output / STATES
+        self._identity = dict(identity)
+        self._trackers = trackers
 
     def write_state(self, state: TrainingState) -> None:
         """Raises StorageError."""
         self._states.create()
-        facts = {"progress": json.dumps(asdict(state.progress)), "identity": json.dumps(state.identity)}
+        facts = {"progress": json.dumps(asdict(state.progress)), "identity": json.dumps(self._identity)}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
-        self._states.write_bytes(_state_name(state.progress.step), save(tensors, metadata=facts))
-        for name in self._states.names(".safetensors")[:-_KEPT]:
+        mine = _state_name(state.progress.step)
+        self._states.write_bytes(mine, save(tensors, metadata=facts))
+        names = self._states.names(".safetensors")
+        # Later ones could not be read, or this training would have gone on from them.
+        for name in [name for name in names if name > mine] + [name for name in names if name <= mine][:-_KEPT]:
             self._states.remove(name)
 
-    def read_state(self, identity: dict[str, Any]) -> TrainingState | None:
-        """The last state, or None before there is one. Raises DataError where it is of other settings or cannot be read."""
-        names = self._states.names(".safetensors")
-        if not names:
-            return None
-        where = self._states.path(names[-1])
-        data = self._states.read_bytes(names[-1])
-        try:
-            tensors = load(data)
-            facts = _metadata(data)
-            state = TrainingState(
-                progress=Progress(**json.loads(facts["progress"])),
-                tensors=tensors,
-                identity=json.loads(facts["identity"]),
-            )
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{where}: no checkpoint of a training ({error}). Delete it: the one before it is taken, or training starts anew."
-            ) from None
-        if changed := _changed_keys(state.identity, identity):
-            raise DataError(
-                f"{self._output} holds a training with other settings: {', '.join(changed)} differ. Train into another output, "
-                f"or delete this one."
-            )
-        return state
+    def read_state(self) -> tuple[TrainingState | None, list[str]]:
+        """The last state that can be read, None before there is one, and the names of later ones that cannot.
 
-    def write_history(self, history: list[dict[str, Any]]) -> None:
-        """Raises StorageError."""
+        Raises DataError where it is of other settings, or none of several can be read.
+        """
+        unreadable = []
+        for name in reversed(self._states.names(".safetensors")):
+            try:
+                state, identity = _loaded(self._states.read_bytes(name))
+            except (SafetensorError, ValueError, KeyError, TypeError) as error:
+                unreadable.append(f"{name} ({error})")
+                continue
+            if changed := _changed_keys(identity, self._identity):
+                raise DataError(
+                    f"{self._output} holds a training with other settings: {', '.join(changed)} differ. Train into another "
+                    f"output, or delete this one."
+                )
+            return state, unreadable
+        if unreadable:
+            raise DataError(
+                f"{self._states}: found no checkpoint that can be read, of {', '.join(unreadable)}. Delete the folder, and "
+                f"training starts anew."
+            )
+        return None, []
+
+    def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """What was measured, of which the last event is new. Raises StorageError."""
         lines = "".join(json.dumps(event) + "\n" for event in history)
         self._output.write_bytes(HISTORY_FILE, lines.encode(), durable=False)
+        event = history[-1]
+        for tracker in self._trackers:
+            if "num_workers" in event:
+                tracker.begin(event["step"])
+            tracker.log(event["step"], numbers(event))
+
+
+def _loaded(data: bytes) -> tuple[TrainingState, dict[str, Any]]:
+    tensors, facts = load(data), _metadata(data)
+    return TrainingState(progress=Progress(**json.loads(facts["progress"])), tensors=tensors), json.loads(
+        facts["identity"]
+    )
 
 
 def _state_name(step: int) -> str:

@@ -16,13 +16,13 @@ from nrray.models.adapters import LoraSection, add_adapter
 from nrray.models.artefact import Artefact, Pooling, read_artefact, trained_labels
 from nrray.models.checkpoint import Checkpoint, is_classifier_folder, load_checkpoint, torch_dtype
 from nrray.models.config import Dtype, ModelConfig
-from nrray.models.families import hidden_states
 from nrray.models.head import Head, add_query, load_head, save_head
 from nrray.models.pictures import Pictures, pictured
 from nrray.models.window_processor import WindowProcessor, window_processor
 from nrray.sampling import Sampling
 from nrray.train.training_config import TrainingConfig
 from nrray.train.tuned_classifier import READABLE, TimesformerSection, TunedClassifier, fresh_timesformer
+from nrray.train.tuned_module import TunedModule
 from nrray.types import Frames
 
 QUESTION = "Which activities are going on?"
@@ -63,20 +63,12 @@ class WindowInputs:
         )
 
 
-class TunedVlm(torch.nn.Module):  # type: ignore[misc]
-    """From the processor's tensors to (B, A) float32 logits; what is not trained is frozen."""
+class TunedVlm(TunedModule):
+    """A checkpoint with an adapter beside its linears; what is not trained is frozen."""
 
     def __init__(self, checkpoint: Checkpoint, adapted: Any, head: Head) -> None:
-        super().__init__()
+        super().__init__(checkpoint, head)
         self.adapted = adapted
-        self.head = head
-        self._checkpoint = checkpoint
-
-    def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        states = hidden_states(self._checkpoint, inputs)
-        with torch.autocast(states.hidden.device.type, enabled=False):  # the head is float32, whatever runs before it
-            logits: torch.Tensor = self.head(states)
-        return logits
 
     def train(self, mode: bool = True) -> "TunedVlm":
         """As every module, but a tower stays as it labels: its statistics are not of these few videos."""
@@ -84,22 +76,14 @@ class TunedVlm(torch.nn.Module):  # type: ignore[misc]
         self._checkpoint.model.get_encoder(modality="image").eval()
         return self
 
-    def trained(self) -> dict[str, torch.nn.Parameter]:
-        """What is trained, by name."""
-        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
-
     def part_of(self, name: str) -> str:
-        """Of a trained tensor: head, tower, projector or adapter, each with a learning rate of its own."""
+        """Of a trained tensor: head, tower, projector or adapter."""
         if name.startswith("head."):
             return "head"
         if "modules_to_save" in name:
             return "projector"
         tower = {id(parameter) for parameter in self._checkpoint.model.get_encoder(modality="image").parameters()}
         return "tower" if id(self.get_parameter(name)) in tower else "adapter"
-
-    def start_of(self, name: str) -> float:
-        """Share of the training after which a tensor begins to learn: all do at once."""
-        return 0.0
 
     def save(self, folder: Path) -> None:
         """Write adapter and head as they are loaded for labelling."""
@@ -113,7 +97,7 @@ class Tuning:
     """A model that is ready to be trained, and its inputs. base_digest: of the checkpoint that an adapter needs; None where
     the model is trained whole; dtype: in which it computes."""
 
-    module: TunedVlm | TunedClassifier
+    module: TunedModule
     inputs: WindowInputs
     base_digest: str | None
     dtype: torch.dtype
@@ -151,7 +135,7 @@ def tuned_model(
                 f"TimeSformer: it has no prompt."
             )
         unfreezing = 0.0 if timesformer is not None else config.unfreezing_fraction
-        module: TunedVlm | TunedClassifier = TunedClassifier(checkpoint, placed, unfreezing=unfreezing)
+        module: TunedModule = TunedClassifier(checkpoint, placed, unfreezing=unfreezing)
     else:
         adapted = add_adapter(checkpoint.model, adapter)
         add_query(checkpoint.model, placed)
@@ -189,7 +173,7 @@ def _placed_head(
     return placed
 
 
-def check_gradients(module: TunedVlm | TunedClassifier) -> None:
+def check_gradients(module: TunedModule) -> None:
     """Raise ModelError where something that is to be trained had no part in the loss."""
     without = [name for name, parameter in module.trained().items() if parameter.grad is None]
     if without:

@@ -14,9 +14,9 @@ from nrray.errors import ConfigError
 from nrray.models.artefact import Pooling
 from nrray.models.checkpoint import Checkpoint, torch_device
 from nrray.models.config import ModelConfig
-from nrray.models.families import hidden_states
 from nrray.models.head import Head, save_head
 from nrray.sampling import Sampling
+from nrray.train.tuned_module import TunedModule
 
 _LAYER = re.compile(r"\.layer\.(\d+)\.")
 READABLE = (Pooling.MEAN_FRAMES, Pooling.ATTENTION)  # it has no prompt whose last token could be read
@@ -31,26 +31,14 @@ class TimesformerSection(Section):
     patch_px: int = Field(default=16, ge=2)
 
 
-class TunedClassifier(torch.nn.Module):  # type: ignore[misc]
-    """From pixel values to (B, A) float32 logits. `unfreezing` is the share of the training over which its layers begin to
+class TunedClassifier(TunedModule):
+    """A TimeSformer that is trained whole. `unfreezing` is the share of the training over which its layers begin to
     learn, the last ones first (Howard and Ruder 2018); 0: all at once."""
 
     def __init__(self, checkpoint: Checkpoint, head: Head, *, unfreezing: float) -> None:
-        super().__init__()
+        super().__init__(checkpoint, head)
         self.model = checkpoint.model.requires_grad_(True)
-        self.head = head
-        self._checkpoint = checkpoint
         self._unfreezing = unfreezing
-
-    def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        states = hidden_states(self._checkpoint, inputs)
-        with torch.autocast(states.hidden.device.type, enabled=False):  # the head is float32, whatever runs before it
-            logits: torch.Tensor = self.head(states)
-        return logits
-
-    def trained(self) -> dict[str, torch.nn.Parameter]:
-        """What is trained, by name."""
-        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     def part_of(self, name: str) -> str:
         """Head, or the rest: each has a learning rate of its own."""

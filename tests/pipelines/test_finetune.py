@@ -1,4 +1,4 @@
-"""`nrray finetune` on Ray: two workers, one of them killed, against the same training in one process."""
+"""`nrray finetune` on Ray: two workers, with everything killed in turn, against the same training in one process."""
 
 import json
 import shutil
@@ -7,16 +7,22 @@ import signal
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import ray
 from accelerate import Accelerator
 
-from nrray.pipelines.finetune_job import FinetuneConfig, resolved_finetune
+from nrray.errors import ResourcesError
+from nrray.pipelines.cluster import Capacity
+from nrray.pipelines.console import Reporter
+from nrray.pipelines.finetune import planned_workers, run_finetune
+from nrray.pipelines.finetune_job import FinetuneConfig, WorkersConfig, resolved_finetune
 from nrray.storage import Folder
 from nrray.train.finetuned import finetune
 from tests.pipelines.support import descendants, nrray, started, wait_until, words
 
 FAST = {
     "adapter__rank": 2,
-    "training__num_epochs": 4,
+    "training__num_epochs": 6,
+    "training__patience": 100,
     "training__batch_windows": 4,
     "training__micro_batch_windows": 2,
     "training__validate_every_steps": 4,
@@ -104,33 +110,89 @@ def starts(output):
     return [event["step"] for event in events if "num_workers" in event]
 
 
-def test_two_workers_of_which_one_is_killed_train_as_one_process_does(archive, tmp_path):
-    shared = tmp_path / "shared"
-    command = words(**settings(archive, shared, workers__num_workers=2, workers__cpus_per_worker=0.5))
-    with started("finetune", *command, log=tmp_path / "log") as process:
-        states = Folder(str(shared / "checkpoints"))
-        wait_until(
-            lambda: any(name >= "step-00000004" for name in states.names(".safetensors")) or process.poll() is not None,
-            timeout_seconds=240,
-            what="the fourth step",
-        )
+def wait_for_step(output, step, process, log):
+    """Until a state of `step` or later is there."""
+    states = Folder(str(output / "checkpoints"))
+    wait_until(
+        lambda: states.names(".safetensors")[-1:] >= [f"step-{step:08d}"] or process.poll() is not None,
+        timeout_seconds=240,
+        what=f"step {step}",
+    )
+    assert process.poll() is None, log.read_text()
+
+
+@pytest.mark.timeout(600)
+def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_path):
+    shared, log = tmp_path / "shared", tmp_path / "log"
+    command = ["finetune", *words(**settings(archive, shared, workers__num_workers=2, workers__cpus_per_worker=0.5))]
+    with started(*command, log=log) as process:  # a worker is killed, then the driver
+        wait_for_step(shared, 4, process, log)
         workers = descendants(process.pid, "RayTrainWorker")
-        assert len(workers) == 2, (tmp_path / "log").read_text()
+        assert len(workers) == 2, log.read_text()
         workers[1].send_signal(signal.SIGKILL)
-        assert process.wait(timeout=240) == 0, (tmp_path / "log").read_text()
+        wait_until(lambda: len(starts(shared)) == 2, timeout_seconds=240, what="a second start")
+        wait_for_step(shared, 10, process, log)
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=60)
+    assert "starts at step 0 of 24" in log.read_text()
+    with started(*command, log=log) as process:  # asked to end, as by `ray job stop`
+        wait_for_step(shared, 16, process, log)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 130, log.read_text()
+    said = log.read_text()
+    assert "training goes on at step 1" in said
+    assert "step 4 of" not in said  # what an earlier call had said
+    assert said.endswith("Stopped. What was done is kept; the same command goes on from there.\n")
+    finished = nrray(*command)
+    assert finished.returncode == 0, finished.stderr
     alone = tmp_path / "alone"
     job = resolved_finetune(config_of(settings(archive, alone))).job
     alone.mkdir()
     finetune(job, Accelerator(cpu=True))
-    first, again = starts(shared)
-    assert first == 0
-    assert again >= 4
+    assert starts(shared)[0] == 0
+    assert [step >= least for step, least in zip(starts(shared)[1:], (4, 10, 16), strict=True)] == [True] * 3
     ours, theirs = losses(shared), losses(alone)
     assert ours.keys() == theirs.keys()
     np.testing.assert_allclose([ours[key] for key in theirs], list(theirs.values()), rtol=1e-3, atol=1e-5)
     assert (shared / "adapter/nrray.json").is_file()
     assert (shared / "curves.png").stat().st_size > 1000
     assert not (shared / ".ray-train").exists()
+
+
+@pytest.fixture
+def ray_of_two_cpus():
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=150 * 2**20)
+    yield
+    ray.shutdown()
+
+
+@ray.remote(num_cpus=1)
+class Holder:
+    def held(self) -> bool:
+        return True
+
+
+def test_workers_that_a_busy_cluster_cannot_start_are_not_waited_for_for_ever(archive, tmp_path, ray_of_two_cpus):
+    holder = Holder.remote()
+    assert ray.get(holder.held.remote(), timeout=60)
+    asked = {"num_workers": 2, "decoders": 1, "start_timeout_seconds": 10}
+    config = config_of(
+        settings(archive, tmp_path / "out", **{f"workers__{key}": value for key, value in asked.items()})
+    )
+    with pytest.raises(ResourcesError, match=r"2 workers were not started within 10 s .* Other work holds the cluster"):
+        run_finetune(config, Reporter(is_json=True))
+
+
+def test_a_worker_that_fits_no_node_alone_is_refused():
+    node = Capacity(num_cpus=2, num_gpus=0, memory_bytes=2**33)
+    capacity = Capacity(num_cpus=4, num_gpus=0, memory_bytes=2**34, nodes=(node, node))
+    config = FinetuneConfig(
+        manifest="m", annotations="a", split="s", output="o", workers=WorkersConfig(num_workers=1, cpus_per_worker=3)
+    )
+    with pytest.raises(ResourcesError, match=r"1 workers of 3 CPUs do not fit"):
+        planned_workers(config, capacity)
+    fitting = config.model_copy(update={"workers": WorkersConfig(num_workers=2, cpus_per_worker=2)})
+    assert planned_workers(fitting, capacity) == (2, False)
 
 
 def test_settings_that_are_wrong_are_said_before_anything_is_done(archive, tmp_path):

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from nrray.storage import Folder
@@ -125,24 +126,19 @@ def test_a_unit_that_kills_its_labeler_is_quarantined_and_the_rest_is_done(
     journal = Folder(str(output / "journal"))
     with started(*undisturbed.command(output), log=output.with_suffix(".log")) as driver:
         wait_until(lambda: ledger_units(output) >= 3, what="3 units in the ledger")
-        victim: str | None = None
+        victim, tried = "", set[str]()
         deaths = 0
         while deaths < 3:
             # Whoever enters the victim's labelling dies, as if the unit had killed it.
             entry = wait_until(
-                lambda victim=victim, deaths=deaths: _label_entry(journal, victim, deaths),
-                what="an entry of the victim",
+                lambda victim=victim: _label_entry(journal, victim, tried), what="an entry of the victim"
             )
-            unit, _, _, process = entry.split("~")
-            victim = unit
-            pid = int(process.split("-")[0])
-            for worker in descendants(driver.pid, "LabelStage"):
-                if worker.pid == pid:
-                    worker.send_signal(signal.SIGKILL)
-            if entry in journal.names():
+            tried.add(entry)
+            if _killed_in(entry, journal):
+                victim = entry.split("~")[0]
                 deaths += 1
             else:  # it was done before the signal came: another one has to die three times
-                victim, deaths = None, 0
+                victim, deaths = "", 0
         assert driver.wait(timeout=250) == 3
     status = nrray("status", str(output), "--json")
     assert '"quarantined": 1' in status.stdout
@@ -153,9 +149,29 @@ def test_a_unit_that_kills_its_labeler_is_quarantined_and_the_rest_is_done(
     assert_same_tables(output, undisturbed.output)
 
 
-def _label_entry(journal: Folder, victim: str | None, deaths: int) -> str | None:
-    entries = [name for name in journal.names() if "~label~" in name and (victim is None or name.startswith(victim))]
-    return entries[-1] if len(entries) > deaths else None
+def _label_entry(journal: Folder, victim: str, tried: set[str]) -> str | None:
+    """A new try of the victim, or, where there is none yet, the first try of a unit."""
+    tries: dict[str, list[str]] = {}
+    for name in journal.names():
+        tries.setdefault(name.split("~")[0], []).append(name)
+    if victim:
+        return next((name for name in tries.get(victim, []) if name not in tried), None)
+    known = {name.split("~")[0] for name in tried}
+    return next(
+        (names[0] for unit, names in tries.items() if unit not in known and len(names) == 1 and "~label~" in names[0]),
+        None,
+    )
+
+
+def _killed_in(entry: str, journal: Folder) -> bool:
+    """Whether the process that made this entry died, by our signal, before it could leave it."""
+    try:
+        process = psutil.Process(int(entry.split("~")[3].split("-")[0]))
+        process.kill()
+        process.wait(timeout=30)
+    except psutil.NoSuchProcess:
+        return False
+    return entry in journal.names()
 
 
 @pytest.mark.timeout(300)

@@ -138,7 +138,7 @@ def test_a_part_without_a_window_is_refused():
 def test_an_activity_without_positives_is_refused():
     plan = planned([video("a")], [("a", "suction", 0.0, 10.0)], [("a", 0.0, 10.0)], {"a": "train"})
     with pytest.raises(DataError, match="shows baby_visible, ventilation, stimulation"):
-        check_positives(windows(plan)[0], LABELS)
+        check_positives([windows(plan)[0].targets], LABELS)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,10 @@ from nrray.models.artefact import Pooling, read_artefact
 from nrray.models.checkpoint import load_checkpoint
 from nrray.models.head import Head
 from nrray.storage import Folder
+from nrray.train import loop
 from nrray.train.finetuned import finetune
 from nrray.train.frame_store import FrameStore
+from nrray.train.loop import Training
 from nrray.train.training_config import TrainingConfig
 from nrray.train.training_state import Records
 from nrray.train.tuned import HeadSection, tuned_model
@@ -148,6 +150,57 @@ def test_a_stopped_training_goes_on_to_the_same_end(
     np.testing.assert_array_equal(
         labeler_of(job).label(unit_of(job, "c")).scores, labeler_of(undisturbed).label(unit_of(job, "c")).scores
     )
+
+
+def test_a_last_checkpoint_that_cannot_be_read_is_said_and_the_one_before_it_taken(tmp_path, undisturbed, accelerator):
+    output = shutil.copytree(undisturbed.output, tmp_path / "out")
+    job = replace(undisturbed, output=str(output))
+    earlier, last = states_of(job)
+    data = (output / "checkpoints" / last).read_bytes()
+    (output / "checkpoints" / last).write_bytes(data[: len(data) // 2])
+    finetune(job, accelerator)
+    start = [event for event in history_of(job) if "num_workers" in event][-1]
+    assert f"step-{start['step']:08d}.safetensors" == earlier
+    assert [name.split()[0] for name in start["unreadable_checkpoints"]] == [last]
+    assert states_of(job)[-1] == last  # written again
+    np.testing.assert_array_equal(
+        labeler_of(job).label(unit_of(job, "c")).scores, labeler_of(undisturbed).label(unit_of(undisturbed, "c")).scores
+    )
+    for name in states_of(job):
+        (output / "checkpoints" / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"no checkpoint that can be read, of .* Delete the folder"):
+        finetune(job, accelerator)
+
+
+def test_the_loss_that_is_told_is_the_mean_of_the_steps_since_the_last_one(
+    tmp_path, checkpoint_of, label_set, small_sampling, accelerator, monkeypatch
+):
+    step_of, losses = Training._step, []
+
+    def recorded(self, batches):
+        loss, norm = step_of(self, batches)
+        losses.append(loss)
+        return loss, norm
+
+    monkeypatch.setattr(Training, "_step", recorded)
+    monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 2)
+    job = bright_job(tmp_path, checkpoint_of("fast_vlm"), label_set, small_sampling, num_epochs=1.0)
+    finetune(job, accelerator)
+    told = {event["step"]: event["loss"] for event in history_of(job) if "loss" in event}
+    assert told.keys() == {2, 4, 5}
+    np.testing.assert_allclose([told[2], told[4], told[5]], [np.mean(losses[:2]), np.mean(losses[2:4]), losses[4]])
+
+
+def test_a_validation_part_that_shows_nothing_is_refused(
+    tmp_path, checkpoint_of, label_set, small_sampling, accelerator
+):
+    job = bright_job(tmp_path, checkpoint_of("fast_vlm"), label_set, small_sampling)
+    stretches = [
+        replace(stretch, targets=np.zeros_like(stretch.targets)) if stretch.part == "validation" else stretch
+        for stretch in job.stretches
+    ]
+    with pytest.raises(DataError, match=r"no window of the validation part shows any of"):
+        finetune(replace(job, stretches=stretches), accelerator)
 
 
 def test_a_training_of_other_settings_is_not_gone_on_with(undisturbed, accelerator):
