@@ -283,6 +283,7 @@ def bench(
 
 
 app.command()(training.finetune)
+app.command()(training.tune)
 app.command("export-model")(training.export_model)
 app.command()(measuring.evaluate)
 app.command()(measuring.compare)

@@ -1,4 +1,4 @@
-"""The verbs that make models: finetune, export-model."""
+"""The verbs that make models: finetune, tune, export-model."""
 
 import shlex
 from dataclasses import asdict
@@ -25,6 +25,26 @@ def finetune(
     settings = load_config(FinetuneConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
     report_finetune(run_finetune(settings, reporter, dry_run=dry_run), settings, reporter)
+
+
+def tune(
+    config: ConfigArgument = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    dry_run: DryRunOption = False,
+    budget_minutes: Annotated[float | None, typer.Option(min=0.1, help="No trial goes on after this.")] = None,
+) -> None:
+    """Search rank and learning rate: many short fine-tunings, the best of them left ready to relabel with."""
+    from nrray.config import load_config
+    from nrray.pipelines.console import Reporter
+    from nrray.pipelines.tune import run_tune
+    from nrray.pipelines.tune_job import TuneConfig
+    from nrray.pipelines.tune_results import report_tune
+
+    budget = [] if budget_minutes is None else [f"search.budget_minutes={budget_minutes}"]
+    settings = load_config(TuneConfig, config, [*(set_ or ()), *budget])
+    reporter = Reporter(is_json=as_json)
+    report_tune(run_tune(settings, reporter, dry_run=dry_run), settings, reporter)
 
 
 def export_model(

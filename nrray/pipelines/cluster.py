@@ -4,7 +4,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -178,7 +179,7 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    for name in ("ray", "ray.data"):
+    for name in ("ray", "ray.data", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     address = os.environ.get("RAY_ADDRESS", "local")
     if address == "local":
@@ -208,6 +209,26 @@ def terminated_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def watched_call(call: Callable[[], object], *, tick: Callable[[], None], every_seconds: float = 1.0) -> None:
+    """Run `call` in a thread and `tick` in this one until it ends; raises what it raised. For calls of Ray's that, in the
+    main thread, take Ctrl-C for themselves and end as if workers had died."""
+    raised: list[BaseException] = []
+
+    def called() -> None:
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=called, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(timeout=every_seconds)
+        tick()
+    for error in raised:
+        raise error
 
 
 def worker_environment() -> dict[str, str]:

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -148,19 +148,15 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     model = config.model
     if model.path != EMBEDDED:
         model = model.model_copy(update={"path": str(base.absolute())})
-    training = config.training.model_dump(mode="json", exclude=set(_FREE))
     identity = {
         "model": model_digest(config.model.path) if config.timesformer is None else "timesformer",
-        "timesformer": config.timesformer.model_dump(mode="json") if config.timesformer is not None else None,
         "label_set": label_set.digest,
         "sampling": sampling.model_dump(mode="json"),
         "annotations": _digest(*truth),
         "split": {part: list(split.parts[part]) for part in TRAINED_PARTS},
         "videos": hashlib.sha256("\n".join(sorted(stretch.name for stretch in plan.stretches)).encode()).hexdigest(),
-        "adapter": config.adapter.model_dump(mode="json"),
-        "head": config.head.model_dump(mode="json"),
-        "training": training,
         "decoder": config.decode.backend.value,
+        **_sections(config),
     }
     return ResolvedFinetune(
         config=config,
@@ -183,6 +179,30 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
             trackers=config.trackers,
         ),
     )
+
+
+def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> FinetuneJob:
+    """The same examples and checkpoint, trained as the sections of `config` say, into another output."""
+    return replace(
+        job,
+        name=output.name,
+        output=str(output),
+        timesformer=config.timesformer,
+        adapter=config.adapter,
+        head=config.head,
+        training=config.training,
+        identity={**job.identity, **_sections(config)},
+    )
+
+
+def _sections(config: FinetuneConfig) -> dict[str, Any]:
+    """What decides how a model is trained."""
+    return {
+        "timesformer": config.timesformer.model_dump(mode="json") if config.timesformer is not None else None,
+        "adapter": config.adapter.model_dump(mode="json"),
+        "head": config.head.model_dump(mode="json"),
+        "training": config.training.model_dump(mode="json", exclude=set(_FREE)),
+    }
 
 
 def _check_known(part_of_case: dict[str, str], manifest: pa.Table, case_of_path: dict[str, str], *, uri: str) -> None:

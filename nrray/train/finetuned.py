@@ -3,6 +3,7 @@
 Every process calls it; the first one writes.
 """
 
+import io
 import json
 import shutil
 import tempfile
@@ -45,6 +46,9 @@ from nrray.train.validation import Validation
 
 ADAPTER_FOLDER, MODEL_FOLDER = "adapter", "model"
 METRICS_FILE, SPLIT_FILE, CARD_FILE = "metrics.json", "split.json", "model_card.md"
+VALIDATION_FILE = (
+    "validation.npz"  # logits, targets and cases of the windows that were chosen on, for those who compare
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +69,17 @@ class FinetuneJob:
     training: TrainingConfig
     identity: dict[str, Any]
     trackers: tuple[TrackerKind, ...] = ()
+
+
+def artefact_folder(output: str) -> Path | None:
+    """What a finished training left in its output; None before."""
+    folders = [Path(output) / name for name in (ADAPTER_FOLDER, MODEL_FOLDER)]
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def is_adapter_folder(artefact: str | Path) -> bool:
+    """Whether what a training left needs its checkpoint beside it."""
+    return Path(artefact).name == ADAPTER_FOLDER
 
 
 def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
@@ -132,6 +147,9 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
             tracker.close()
     logits = validated.logits(tuning.module)
     if accelerator.is_main_process:
+        buffer = io.BytesIO()
+        np.savez(buffer, logits=logits, targets=validation.targets, cases=validation.cases)
+        Folder(job.output).write_bytes(VALIDATION_FILE, buffer.getvalue())
         facts = {"num_train_windows": len(examples), "num_validation_windows": len(validation)}
         progress = training.progress
         metrics = {

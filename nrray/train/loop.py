@@ -196,7 +196,7 @@ class Training:
                             **{key: state.tensors[f"{key}/{name}"].to(parameter.device) for key in _MOMENTS},
                         }
             torch.set_rng_state(state.tensors["rng/torch"])
-        start: dict[str, Any] = {"num_workers": self._accelerator.num_processes, "unix_seconds": time.time()}
+        start: dict[str, Any] = {"num_workers": self._accelerator.num_processes}
         self._log({**start, "unreadable_checkpoints": unreadable} if unreadable else start)
         return state is not None
 
@@ -214,7 +214,7 @@ class Training:
         )
 
     def _log(self, measured: dict[str, Any]) -> None:
-        event = {"step": self.progress.step, "num_steps": self._num_steps, **measured}
+        event = {"step": self.progress.step, "num_steps": self._num_steps, "unix_seconds": time.time(), **measured}
         self.progress.history.append(event)
         if self._accelerator.is_main_process:
             self._records.write_history(self.progress.history)

@@ -95,6 +95,13 @@ class Records:
             tracker.log(event["step"], numbers(event))
 
 
+def read_history(output: Folder) -> list[dict[str, Any]]:
+    """What the training in `output` has measured so far."""
+    if not output.exists(HISTORY_FILE):
+        return []
+    return [json.loads(line) for line in output.read_bytes(HISTORY_FILE).splitlines()]
+
+
 def _loaded(data: bytes) -> tuple[TrainingState, dict[str, Any]]:
     tensors, facts = load(data), _metadata(data)
     return TrainingState(progress=Progress(**json.loads(facts["progress"])), tensors=tensors), json.loads(

@@ -16,6 +16,7 @@ from nrray.models.adapters import LoraSection, add_adapter
 from nrray.models.artefact import Artefact, Pooling, read_artefact, trained_labels
 from nrray.models.checkpoint import Checkpoint, is_classifier_folder, load_checkpoint, torch_dtype
 from nrray.models.config import Dtype, ModelConfig
+from nrray.models.families import is_frame_wise, quicken_tower
 from nrray.models.head import Head, add_query, load_head, save_head
 from nrray.models.pictures import Pictures, pictured
 from nrray.models.window_processor import WindowProcessor, window_processor
@@ -138,6 +139,9 @@ def tuned_model(
         module: TunedModule = TunedClassifier(checkpoint, placed, unfreezing=unfreezing)
     else:
         adapted = add_adapter(checkpoint.model, adapter)
+        if is_frame_wise(checkpoint) and not adapter.adapt_tower:
+            quicken_tower(checkpoint)
+            checkpoint.model.get_encoder(modality="image").requires_grad_(False)
         add_query(checkpoint.model, placed)
         module = TunedVlm(checkpoint, adapted, placed)
     if config.gradient_checkpointing:

@@ -1,11 +1,9 @@
 """`nrray finetune` on Ray: two workers, with everything killed in turn, against the same training in one process."""
 
 import json
-import shutil
 import signal
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import ray
 from accelerate import Accelerator
@@ -13,87 +11,18 @@ from accelerate import Accelerator
 from nrray.errors import ResourcesError
 from nrray.pipelines.cluster import Capacity
 from nrray.pipelines.console import Reporter
-from nrray.pipelines.finetune import planned_workers, run_finetune
-from nrray.pipelines.finetune_job import FinetuneConfig, WorkersConfig, resolved_finetune
+from nrray.pipelines.finetune import run_finetune
+from nrray.pipelines.finetune_job import WorkersConfig, resolved_finetune
+from nrray.pipelines.ray_training import planned_workers
 from nrray.storage import Folder
 from nrray.train.finetuned import finetune
 from tests.pipelines.support import descendants, nrray, started, wait_until, words
-
-FAST = {
-    "adapter__rank": 2,
-    "training__num_epochs": 6,
-    "training__patience": 100,
-    "training__batch_windows": 4,
-    "training__micro_batch_windows": 2,
-    "training__validate_every_steps": 4,
-    "training__checkpoint_every_steps": 2,
-}
+from tests.pipelines.training_support import config_of, make_annotated_archive, settings
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """Four simulated cases of ten seconds, scanned and split by hand."""
-    folder = tmp_path_factory.mktemp("archive")
-    made = nrray(
-        "simulate",
-        *words(output=folder / "sim", num_cases=4, case_seconds=10, videos_per_case=1, seed=3, frames_per_second=8),
-    )
-    assert made.returncode == 0, made.stderr
-    scanned = nrray(
-        "scan",
-        *words(archive=folder / "sim/videos", cases=folder / "sim/cases.csv", output=folder / "scan"),
-    )
-    assert scanned.returncode == 0, scanned.stderr
-    cases = sorted(set(pq.read_table(folder / "scan/cases.parquet")["case_id"].to_pylist()))
-    parts = {"train": cases[:2], "validation": cases[2:3], "test": cases[3:]}
-    (folder / "split.json").write_text(json.dumps({"parts": parts}))
-    labels = (folder / "labels.yaml").resolve()
-    labels.write_text(LABELS)
-    return folder
-
-
-# Ten seconds show little: one activity that is always learnable.
-LABELS = """
-name: visible
-activities:
-  - name: baby_visible
-    definition: A newborn lies on the table.
-    starts: It is seen.
-    ends: It is taken away.
-    question: Is a newborn visible?
-"""
-
-
-def settings(archive, output, **changes):
-    truth = archive / "truth-visible"
-    if not truth.exists():
-        truth.mkdir()
-        segments = pq.read_table(archive / "sim/truth/segments.parquet")
-        kept = segments.filter(np.array([name == "baby_visible" for name in segments["activity"].to_pylist()]))
-        pq.write_table(kept, truth / "segments.parquet")
-        shutil.copy(archive / "sim/truth/extents.parquet", truth)
-    return {
-        "manifest": archive / "scan/manifest.parquet",
-        "annotations": truth,
-        "split": archive / "split.json",
-        "cases": archive / "sim/cases.csv",
-        "label_set": archive / "labels.yaml",
-        "output": output,
-        "store__folder": archive / "frames",
-        **FAST,
-        **changes,
-    }
-
-
-def config_of(values):
-    nested: dict = {}
-    for key, value in values.items():
-        *parents, last = key.split("__")
-        target = nested
-        for parent in parents:
-            target = target.setdefault(parent, {})
-        target[last] = str(value) if not isinstance(value, int | float) else value
-    return FinetuneConfig.model_validate(nested)
+    return make_annotated_archive(tmp_path_factory.mktemp("archive"))
 
 
 def losses(output):
@@ -186,13 +115,9 @@ def test_workers_that_a_busy_cluster_cannot_start_are_not_waited_for_for_ever(ar
 def test_a_worker_that_fits_no_node_alone_is_refused():
     node = Capacity(num_cpus=2, num_gpus=0, memory_bytes=2**33)
     capacity = Capacity(num_cpus=4, num_gpus=0, memory_bytes=2**34, nodes=(node, node))
-    config = FinetuneConfig(
-        manifest="m", annotations="a", split="s", output="o", workers=WorkersConfig(num_workers=1, cpus_per_worker=3)
-    )
     with pytest.raises(ResourcesError, match=r"1 workers of 3 CPUs do not fit"):
-        planned_workers(config, capacity)
-    fitting = config.model_copy(update={"workers": WorkersConfig(num_workers=2, cpus_per_worker=2)})
-    assert planned_workers(fitting, capacity) == (2, False)
+        planned_workers(WorkersConfig(num_workers=1, cpus_per_worker=3), capacity)
+    assert planned_workers(WorkersConfig(num_workers=2, cpus_per_worker=2), capacity) == (2, False)
 
 
 def test_settings_that_are_wrong_are_said_before_anything_is_done(archive, tmp_path):

@@ -1,0 +1,8 @@
+"""`ray job submit --working-dir . -- python jobs/tune.py configs/tune.yaml`: `nrray tune` as a Ray job."""
+
+import sys
+
+from nrray.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["tune", *sys.argv[1:]]))

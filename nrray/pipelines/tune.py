@@ -1,0 +1,284 @@
+"""`nrray tune`: many short fine-tunings under Ray Tune, of which the promising go on, and the best one measured.
+
+Each trial is a training on workers of its own, with a folder of its own that it goes on from; all read the same frames. Ray
+Tune decides what is tried next and what is given up; what came of it is read from the trials' folders.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import AsyncHyperBandScheduler
+from ray.tune.search import BasicVariantGenerator, Searcher
+
+from nrray.errors import ConfigError, DataError
+from nrray.models import measure_labeler
+from nrray.models.checkpoint import is_classifier_folder
+from nrray.pipelines.cluster import cluster_capacity, ray_session, terminated_as_interrupt, watched_call
+from nrray.pipelines.console import Reporter
+from nrray.pipelines.finetune import extracted_job, training_sentence
+from nrray.pipelines.finetune_job import ResolvedFinetune, job_with, resolved_finetune
+from nrray.pipelines.ray_training import FAILURE_FILE, planned_workers, train_on_workers, worker_room
+from nrray.pipelines.trials import STOPPED_FILE, TrialStatus, begin_trial, read_trials, said_values
+from nrray.pipelines.tune_job import Range, Scale, SearcherKind, Space, TuneConfig, resolved_space
+from nrray.pipelines.tune_results import TRIALS, Tuned, search_result, write_table
+from nrray.storage import Folder
+from nrray.train.finetuned import FinetuneJob, artefact_folder
+from nrray.train.training_state import read_history
+from nrray.writer_lock import WriterLock
+
+SEARCH_FILE = "search.json"
+_TUNE_FOLDER = ".ray-tune"
+_METRIC, _TIME = "best_macro_f1", "percent"
+_TRIAL_MEMORY_BYTES = 200 * 2**20  # what asks Tune for a place: the workers ask for theirs themselves
+_TRAINING_COST = 3  # a training step is a forward and a backward pass of twice its work
+
+
+def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -> Tuned:
+    """Search, or go on with a search that was stopped; a finished one is told again.
+
+    Raises ConfigError, DataError, ModelError, OutputBusyError, ResourcesError, StorageError, TrainingError.
+    """
+    base = config.finetune_config()
+    is_classifier = config.timesformer is not None or is_classifier_folder(config.model.path)
+    space = resolved_space(config, is_classifier=is_classifier)
+    resolved = resolved_finetune(base)
+    _check_searcher(config)
+    output = Folder(resolved.job.output)
+    for note in resolved.plan.notes:
+        reporter.say(note)
+    reporter.say(training_sentence(resolved))
+    if dry_run:
+        return _dry_run(config, resolved, space, reporter)
+    output.create()
+    with WriterLock(output), ray_session(dashboard=True), terminated_as_interrupt():
+        is_finished = _bind(output, config, resolved, space)
+        if is_finished:
+            reporter.say("this search is finished: nothing was trained")
+        else:
+            job, _ = extracted_job(resolved, reporter)
+            try:
+                _search(config, job, space, reporter)
+            finally:
+                write_table(output, space)
+        return search_result(config, resolved, output, was_finished=is_finished)
+
+
+def _dry_run(config: TuneConfig, resolved: ResolvedFinetune, space: Space, reporter: Reporter) -> Tuned:
+    with ray_session():
+        workers, _, concurrency = _places(config)
+    windows = sum(len(stretch.targets) for stretch in resolved.plan.stretches if stretch.part == "train")
+    windows = windows // resolved.job.sampling.frames_per_stride
+    steps = config.training.num_steps(windows)
+    reporter.say(f"space: {_said_space(space)}")
+    reporter.say(
+        f"{config.search.num_trials} trials of at most {steps} steps of {config.training.batch_windows} windows, "
+        f"{concurrency} at once, {workers} workers each"
+    )
+    if config.timesformer is None:
+        rate = measure_labeler(config.model, resolved.job.label_set)["windows_per_second"] / _TRAINING_COST
+        total = config.search.num_trials * steps * config.training.batch_windows
+        hours = total / (rate * workers * concurrency) / 3600
+        reporter.say(f"about {hours:.1f} h at most, by the speed of labelling here: {rate:.1f} windows/s to train")
+    reporter.say("dry run: nothing was decoded, nothing was written")
+    return Tuned(output=resolved.job.output, trials=[], best=None, test=None, num_as_good=0)
+
+
+def _places(config: TuneConfig) -> tuple[int, bool, int]:
+    """Workers of a trial, whether on GPUs, and trials at once: Tune does not know what their workers ask for."""
+    capacity = cluster_capacity()
+    workers, on_gpu = planned_workers(config.workers, capacity)
+    if config.workers.num_workers == "auto":
+        workers = 1  # of many GPUs, each takes a trial
+    fitting = max(1, worker_room(config.workers, capacity, on_gpu=on_gpu) // workers)
+    return workers, on_gpu, min(fitting, config.search.max_concurrent or fitting, config.search.num_trials)
+
+
+def _bind(output: Folder, config: TuneConfig, resolved: ResolvedFinetune, space: Space) -> bool:
+    """Whether the search in `output` is finished. Raises DataError where it is another one."""
+    search = config.search.model_dump(mode="json", exclude={"max_concurrent", "budget_minutes", "max_trial_failures"})
+    shown = {path: v.model_dump(mode="json") if isinstance(v, Range) else list(v) for path, v in space.items()}
+    mine = {"job": resolved.job.identity, "space": shown, "search": search}
+    if not output.exists(SEARCH_FILE):
+        output.write_json(SEARCH_FILE, {**mine, "is_finished": False})
+        return False
+    found = output.read_json(SEARCH_FILE)
+    changed = [key for key, value in mine.items() if found.get(key) != json.loads(json.dumps(value))]
+    if changed:
+        raise DataError(
+            f"{output} holds another search: {', '.join(changed)} differ. Search into another output, or delete this one."
+        )
+    return bool(found["is_finished"])
+
+
+def _search(config: TuneConfig, job: FinetuneJob, space: Space, reporter: Reporter) -> None:
+    workers, on_gpu, concurrency = _places(config)
+    search, output = config.search, Path(job.output)
+    reporter.say(
+        f"searching {_said_space(space)}: {search.num_trials} trials, {concurrency} at once, {workers} "
+        f"{'GPU' if on_gpu else 'CPU'} workers each"
+    )
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    trainable = tune.with_resources(
+        tune.with_parameters(run_trial, config=config, job=job, num_workers=workers, on_gpu=on_gpu),
+        {"CPU": 0, "memory": _TRIAL_MEMORY_BYTES},
+    )
+    place = output / _TUNE_FOLDER
+    failures = tune.FailureConfig(max_failures=search.max_trial_failures)
+    if tune.Tuner.can_restore(str(place / "search")):
+        tuner = tune.Tuner.restore(
+            str(place / "search"), trainable=trainable, resume_unfinished=True, param_space=_tune_space(space)
+        )
+    else:
+        tuner = tune.Tuner(
+            trainable,
+            param_space=_tune_space(space),
+            tune_config=tune.TuneConfig(
+                metric=_METRIC,
+                mode="max",
+                num_samples=search.num_trials,
+                max_concurrent_trials=concurrency,
+                search_alg=_searcher(search.searcher, search.seed, concurrency),
+                scheduler=AsyncHyperBandScheduler(
+                    time_attr=_TIME,
+                    max_t=101,  # above all: a trial that comes to its end is not to be killed there
+                    grace_period=search.grace_percent,
+                    reduction_factor=search.reduction_factor,
+                ),
+                time_budget_s=search.budget_minutes * 60 if search.budget_minutes is not None else None,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=str(place),
+                failure_config=failures,
+                callbacks=[_Outcomes(output / TRIALS)],
+                verbose=0,
+            ),
+        )
+    told = _Told(output / TRIALS, search.num_trials, reporter)
+    watched_call(tuner.fit, tick=told.tell)
+    told.tell()
+    document = Folder(str(output))
+    document.write_json(SEARCH_FILE, {**document.read_json(SEARCH_FILE), "is_finished": True})
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def run_trial(values: dict[str, Any], *, config: TuneConfig, job: FinetuneJob, num_workers: int, on_gpu: bool) -> None:
+    """One trial, in an actor of Tune's: a training, whose validations it reports."""
+    folder = Path(job.output) / TRIALS / _trial_name(tune.get_context().get_trial_id())
+    mine = job_with(job, config.finetune_config(values), output=folder)
+    if artefact_folder(str(folder)) is None:  # else it was finished before the driver could know
+        begin_trial(folder, values)
+        course = _Reported(Folder(str(folder)))
+        train_on_workers(config.workers, mine, num_workers=num_workers, on_gpu=on_gpu, course=course)
+    scores = [event.get("validation_macro_f1") or 0.0 for event in read_history(Folder(str(folder)))]
+    tune.report({_METRIC: max(scores), _TIME: 100})
+
+
+class _Reported:
+    """Tells Tune what each validation came to, as how much of the training is done."""
+
+    def __init__(self, output: Folder) -> None:
+        self._output = output
+        self._best: float | None = None
+        self._num_told = len(self._validations())
+
+    def tell(self) -> None:
+        found = self._validations()
+        for number, event in enumerate(found):
+            score = event["validation_macro_f1"]
+            if score is not None and (self._best is None or score > self._best):
+                self._best = score
+            percent = 100 * event["step"] // max(1, event["num_steps"])
+            if number >= self._num_told and self._best is not None and percent < 100:  # the end is told by its trial
+                tune.report({_METRIC: self._best, _TIME: percent})
+        self._num_told = max(self._num_told, len(found))
+
+    def _validations(self) -> list[dict[str, Any]]:
+        return [event for event in read_history(self._output) if "validation_loss" in event]
+
+
+class _Outcomes(tune.Callback):  # type: ignore[misc]
+    """Notes in a trial's folder what Tune alone knows: that it was given up, or failed without a word."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        folder = self._folder / _trial_name(trial.trial_id)
+        if folder.is_dir() and artefact_folder(str(folder)) is None:
+            Folder(str(folder)).write_json(STOPPED_FILE, {})
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        place = Folder(str(self._folder / _trial_name(trial.trial_id)))
+        if not place.exists(FAILURE_FILE):
+            lines = str(trial.get_error() or "").strip().splitlines()
+            place.create()
+            place.write_json(
+                FAILURE_FILE, {"kind": "TrainingError", "message": lines[-1] if lines else "no reason given"}
+            )
+
+
+class _Told:
+    """Says what becomes of trials."""
+
+    def __init__(self, folder: Path, num_trials: int, reporter: Reporter) -> None:
+        self._folder = folder
+        self._num_trials = num_trials
+        self._reporter = reporter
+        self._said = {trial.name for trial in read_trials(folder) if trial.status is not TrialStatus.UNFINISHED}
+
+    def tell(self) -> None:
+        trials = read_trials(self._folder)
+        for trial in trials:
+            if trial.status is TrialStatus.UNFINISHED or trial.name in self._said:
+                continue
+            self._said.add(trial.name)
+            score = "-" if trial.macro_f1 is None else f"{trial.macro_f1:.3f}"
+            self._reporter.say(
+                f"{len(self._said)} of {self._num_trials}: {said_values(trial.values)}: {trial.status.value.replace('_', ' ')} "
+                f"after {trial.steps} of {trial.num_steps} steps, macro F1 {score}"
+            )
+
+
+def _check_searcher(config: TuneConfig) -> None:
+    if config.search.searcher is SearcherKind.OPTUNA and importlib.util.find_spec("optuna") is None:
+        raise ConfigError(
+            "search.searcher: optuna is not installed. pip install 'nrray[optuna]', or set search.searcher=random."
+        )
+
+
+def _searcher(kind: SearcherKind, seed: int, concurrency: int) -> Searcher | BasicVariantGenerator:
+    if kind is SearcherKind.RANDOM:
+        return BasicVariantGenerator(random_state=seed, max_concurrent=concurrency)
+    from ray.tune.search.optuna import OptunaSearch
+
+    return OptunaSearch(seed=seed)
+
+
+def _tune_space(space: Space) -> dict[str, Any]:
+    def domain(values: tuple[Any, ...] | Range) -> Any:
+        if not isinstance(values, Range):
+            return tune.choice(list(values))
+        draw = tune.loguniform if values.scale is Scale.LOG else tune.uniform
+        return draw(values.low, values.high)
+
+    return {path: domain(values) for path, values in space.items()}
+
+
+def _said_space(space: Mapping[str, Any]) -> str:
+    def said(values: Any) -> str:
+        if isinstance(values, Range):
+            return f"{values.low:g} to {values.high:g}{' (log)' if values.scale is Scale.LOG else ''}"
+        return ", ".join(map(str, values))
+
+    return "; ".join(f"{path.split('.')[-1]} {said(values)}" for path, values in space.items())
+
+
+def _trial_name(trial_id: str) -> str:
+    return f"trial-{trial_id}"

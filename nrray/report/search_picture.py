@@ -1,0 +1,83 @@
+"""A search as a picture: score against each setting, the course of every trial, and what each cost."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+COLOURS = {"finished": "C0", "stopped_early": "C1", "failed": "C3", "unfinished": "0.6"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPoints:
+    """What is drawn of a trial: values by path; course: (step, macro F1) of its validations."""
+
+    status: str
+    values: Mapping[str, Any]
+    macro_f1: float | None
+    course: Sequence[tuple[int, float]]
+    minutes: float
+
+
+def search_picture(trials: Sequence[TrialPoints], *, log_paths: Sequence[str], title: str) -> bytes:
+    """A PNG. log_paths: settings with a logarithmic axis."""
+    paths = sorted({path for trial in trials for path in trial.values})
+    num_columns = 2
+    num_rows = -(-(len(paths) + 2) // num_columns)
+    figure = Figure(figsize=(10, 3.6 * num_rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11)
+    panels: list[Axes] = list(figure.subplots(num_rows, num_columns, squeeze=False).flat)
+    scored = [trial for trial in trials if trial.macro_f1 is not None]
+    for axes, path in zip(panels, paths, strict=False):
+        _scores(axes, scored, path, is_log=path in log_paths)
+    _courses(panels[len(paths)], trials)
+    _costs(panels[len(paths) + 1], trials)
+    for axes in panels[len(paths) + 2 :]:
+        axes.set_visible(False)
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    for status, colour in COLOURS.items():
+        if any(trial.status == status for trial in trials):
+            panels[0].plot([], [], "o", color=colour, label=status.replace("_", " "))
+    panels[0].legend(frameon=False, loc="best", fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _scores(axes: Axes, trials: Sequence[TrialPoints], path: str, *, is_log: bool) -> None:
+    values = [trial.values.get(path) for trial in trials]
+    numbers = all(isinstance(value, int | float) for value in values)
+    levels = sorted({str(value) for value in values})
+    for trial, value in zip(trials, values, strict=True):
+        where: Any = value if numbers else levels.index(str(value))
+        axes.plot([where], [float(trial.macro_f1 or 0)], "o", color=COLOURS[trial.status])
+    if not numbers:
+        axes.set_xticks(range(len(levels)), levels)
+    elif is_log:
+        axes.set_xscale("log")
+    elif len(set(values)) <= 8:
+        axes.set_xticks(sorted(set(values)))
+    axes.set_xlabel(path)
+    axes.set_ylabel("best macro F1 of validation")
+
+
+def _courses(axes: Axes, trials: Sequence[TrialPoints]) -> None:
+    for trial in trials:
+        if trial.course:
+            steps, scores = zip(*trial.course, strict=True)
+            axes.plot(steps, scores, ".-", color=COLOURS[trial.status], alpha=0.7, linewidth=1)
+    axes.set_xlabel("optimizer step")
+    axes.set_ylabel("macro F1 of validation")
+
+
+def _costs(axes: Axes, trials: Sequence[TrialPoints]) -> None:
+    for place, trial in enumerate(trials, start=1):
+        axes.bar(place, trial.minutes, color=COLOURS[trial.status])
+    axes.set_xlabel("trial, best first")
+    axes.set_ylabel("minutes of training")

@@ -1,0 +1,223 @@
+"""Windows per second of the training loop and of Hugging Face's Trainer, in one process, in turn: the same checkpoint, adapter,
+head, objective, batch and windows, made ready by the same code.
+
+    python tests/benchmarks/finetune_rate.py [--steps 12] [--rounds 3] [--threads 2] [--device cpu]
+
+Prints and appends to `tests/benchmarks/results/finetune_rate.jsonl` the rates of each round and the ratio of their medians.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from train_embedded import machine_name
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from nrray.decode.request import SampledFrames
+from nrray.labels import read_label_set
+from nrray.models import Device, ModelConfig
+from nrray.models.adapters import LoraSection
+from nrray.sampling import Sampling
+from nrray.train.batches import MicroBatch, Order, TrainingWindows
+from nrray.train.examples import Stretch, examples_of
+from nrray.train.finetuned import FinetuneJob, finetune
+from nrray.train.frame_store import FrameStore, store_file, write_frames
+from nrray.train.objective import positive_weights, prior_log_odds
+from nrray.train.training_config import TrainingConfig
+from nrray.train.tuned import HeadSection, tuned_model
+from nrray.train.tuned_module import TunedModule
+
+RESULTS = Path(__file__).parent / "results" / "finetune_rate.jsonl"
+NUM_STARTS = 480
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", type=Device, default=Device.CPU)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    ours, theirs = [], []
+    with tempfile.TemporaryDirectory() as place:
+        for number in range(arguments.rounds):
+            folder = Path(place) / str(number)
+            folder.mkdir()
+            job = noise_job(folder, steps=arguments.steps, model=ModelConfig(num_threads=arguments.threads))
+            theirs.append(trainer_rate(job, arguments.steps, arguments.device))
+            ours.append(loop_rate(job, arguments.device))
+            print(f"round {number}: loop {ours[-1]:.2f}, Trainer {theirs[-1]:.2f} windows/s", flush=True)
+    row = {
+        "machine": machine_name(torch.device(arguments.device.value), arguments.threads),
+        "steps": arguments.steps,
+        "batch_windows": job.training.batch_windows,
+        "loop_windows_per_second": [round(rate, 2) for rate in ours],
+        "trainer_windows_per_second": [round(rate, 2) for rate in theirs],
+        "ratio": round(statistics.median(ours) / statistics.median(theirs), 3),
+    }
+    with RESULTS.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(row) + "\n")
+    print(json.dumps(row, indent=1))
+
+
+def noise_job(folder: Path, *, steps: int, model: ModelConfig) -> FinetuneJob:
+    """A part to train and one to validate, of noise: what it shows costs nothing."""
+    sampling, label_set, random = Sampling.model_validate({}), read_label_set(), np.random.default_rng(0)
+    stretches = []
+    for part, num_starts in (("train", NUM_STARTS), ("validation", 4)):
+        rows = np.arange(num_starts + sampling.frames_per_window - 1, dtype=np.int32)
+        size = (len(rows), sampling.frame_height_px, sampling.frame_width_px, 3)
+        pixels = random.integers(0, 256, size, dtype=np.uint8)
+        times = rows.astype(np.int64)
+        write_frames(
+            store_file(folder, part),
+            SampledFrames(pixels=pixels, pts_us=times, frame_of_sample=rows, shortfall=""),
+        )
+        stretches.append(
+            Stretch(
+                name=part,
+                video_id=part,
+                video_path=part,
+                case=part,
+                part=part,
+                first_sample=0,
+                num_starts=num_starts,
+                targets=random.random((num_starts, len(label_set.names))) < 0.4,
+            )
+        )
+    num_windows = NUM_STARTS // sampling.frames_per_stride
+    batch = TrainingConfig().batch_windows
+    config = TrainingConfig(num_epochs=steps * batch / num_windows, validate_every_steps=10**6)
+    return FinetuneJob(
+        name="noise",
+        output=str(folder),
+        store=str(folder),
+        stretches=stretches,
+        label_set=label_set,
+        sampling=sampling,
+        split={"parts": {}},
+        model=model,
+        timesformer=None,
+        adapter=LoraSection(),
+        head=HeadSection(),
+        training=config,
+        identity={"training": config.model_dump(mode="json")},
+    )
+
+
+def loop_rate(job: FinetuneJob, device: Device) -> float:
+    """What the history says of all steps, start and validation excluded."""
+    finetune(job, Accelerator(cpu=device is Device.CPU))
+    events = [json.loads(line) for line in (Path(job.output) / "history.jsonl").read_text().splitlines()]
+    return float([event for event in events if "loss" in event][-1]["windows_per_second"])
+
+
+class MicroBatches(torch.utils.data.Dataset):  # type: ignore[misc]
+    """The micro-batches of all steps, one after the other."""
+
+    def __init__(self, windows: TrainingWindows, *, steps: int, config: TrainingConfig) -> None:
+        self._windows = windows
+        self._config = config
+        self._per_step = config.batch_windows // config.micro_batch_windows
+        self._steps = steps
+
+    def __len__(self) -> int:
+        return self._steps * self._per_step
+
+    def __getitem__(self, number: int) -> MicroBatch:
+        step, place = divmod(number, self._per_step)
+        return self._windows.micro_batches(step, self._config.micro_batch_windows)[place]
+
+
+class WithLoss(torch.nn.Module):  # type: ignore[misc]
+    """The module as the Trainer wants it."""
+
+    def __init__(self, module: TunedModule, config: TrainingConfig, positive_weight: torch.Tensor) -> None:
+        super().__init__()
+        self.module = module
+        self._objective = config.objective
+        self._positive_weight = positive_weight
+
+    def forward(self, inputs: dict[str, torch.Tensor], targets: torch.Tensor) -> dict[str, torch.Tensor]:
+        logits = self.module(inputs).float()
+        return {"loss": self._objective.cost(logits, targets, positive_weight=self._positive_weight).mean()}
+
+
+class Clock(TrainerCallback):  # type: ignore[misc]
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self.times.append(time.perf_counter())
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        self.times.append(time.perf_counter())
+
+
+def trainer_rate(job: FinetuneJob, steps: int, device: Device) -> float:
+    config, label_set = job.training, job.label_set
+    whole = [np.ones(stretch.num_starts, bool) for stretch in job.stretches]
+    examples = examples_of(job.stretches, whole, "train", job.sampling)
+    tuning = tuned_model(
+        job.model.model_copy(update={"device": device}),
+        timesformer=None,
+        adapter=job.adapter,
+        head=job.head,
+        label_set=label_set,
+        sampling=job.sampling,
+        log_odds=prior_log_odds(examples.targets),
+        config=config,
+    )
+    names = [stretch.name for stretch in job.stretches]
+    windows = TrainingWindows(
+        examples,
+        stretches=job.stretches,
+        whole=whole,
+        store=FrameStore(Path(job.store), names, frames_per_window=job.sampling.frames_per_window),
+        inputs=tuning.inputs,
+        order=Order(num_windows=len(examples), batch_windows=config.batch_windows, seed=config.seed),
+        augment=config.augment,
+        sampling=job.sampling,
+        max_jitter_seconds=config.max_jitter_seconds,
+        micro_batch_windows=config.micro_batch_windows,
+        process=0,
+        num_processes=1,
+    )
+    weights = positive_weights(examples.targets, bound=config.objective.max_positive_weight)
+    weight = torch.from_numpy(weights).to(next(tuning.module.parameters()).device)
+    clock = Clock()
+    trainer = Trainer(
+        model=WithLoss(tuning.module, config, weight),
+        args=TrainingArguments(
+            output_dir=job.output,
+            per_device_train_batch_size=1,
+            gradient_accumulation_steps=config.batch_windows // config.micro_batch_windows,
+            max_steps=steps,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            max_grad_norm=config.gradient_norm,
+            use_cpu=device is Device.CPU,
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            remove_unused_columns=False,
+        ),
+        train_dataset=MicroBatches(windows, steps=steps, config=config),
+        data_collator=lambda batches: {"inputs": batches[0].inputs, "targets": batches[0].targets},
+        callbacks=[clock],
+    )
+    trainer.train()
+    return steps * config.batch_windows / (clock.times[-1] - clock.times[0])
+
+
+if __name__ == "__main__":
+    main()

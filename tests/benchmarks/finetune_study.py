@@ -1,0 +1,254 @@
+"""The study's comparison, repeated on simulated cases: the embedded model and a TimeSformer, before and after fine-tuning on
+cases of a family of appearance that neither has seen, measured on other cases of it.
+
+    python tests/benchmarks/finetune_study.py --out DIR
+
+The TimeSformer learns from scratch what the embedded model learned: the same windows of the same cases, as many of them,
+through the loop of `nrray finetune`. Then both are fine-tuned on the same examples with three seeds by `nrray finetune`, and
+`nrray evaluate` and `nrray compare` measure them on the test part. Each step that is done is not done again.
+Leaves `DIR/figures.json` and prints it as Markdown.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+import yaml
+from accelerate import Accelerator
+from embedded_data import VALIDATION_CASES, simulation_of, split_cases, stored_windows
+
+from nrray.decode.request import SampledFrames
+from nrray.labels import read_label_set
+from nrray.models import ModelConfig, measure_labeler
+from nrray.models.adapters import LoraSection
+from nrray.sampling import Sampling
+from nrray.train.augment import AugmentConfig
+from nrray.train.examples import Stretch
+from nrray.train.finetuned import FinetuneJob, finetune
+from nrray.train.frame_store import store_file, write_frames
+from nrray.train.training_config import TrainingConfig
+from nrray.train.tuned import HeadSection
+from nrray.train.tuned_classifier import TimesformerSection
+from nrray.train.window_store import WindowSet, case_subset
+
+TIMESFORMER = TimesformerSection(hidden_size=128, num_layers=4, num_heads=4, patch_px=16)
+PRETRAINING_WINDOWS, PRETRAINING_BATCH = 32_000, 32  # what the embedded model saw: its card
+FAMILY = "oak"
+NUM_CASES, CASE_SECONDS = {"train": 18, "validation": 6, "test": 16}, 60.0
+SEEDS = (0, 1, 2)
+SHOWN = ("ventilation", "stimulation", "suction", "macro without baby_visible")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--pretraining", type=Path, help="folder of frames of train_embedded.py; made where it is not there"
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    out: Path = arguments.out.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    archive(out)
+    examples = {
+        "manifest": str(out / "scan/manifest.parquet"),
+        "annotations": str(out / "sim/truth"),
+        "cases": str(out / "sim/cases.csv"),
+        "split": str(out / "split.json"),
+        "store": {"folder": str(out / "frames")},
+        "workers": {"num_workers": 2},
+    }
+    sources: dict[str, dict[str, Any]] = {"embedded": {}}
+    for seed in SEEDS:
+        name = f"embedded-{seed}"
+        run("finetune", out / name, {**examples, "training": {"seed": seed}})
+        sources[name] = {"adapter": str(out / name / "adapter")}
+    pretrained = out / "timesformer/model"
+    if not pretrained.is_dir():
+        pretrain(out, arguments.pretraining or out / "pretraining", threads=arguments.threads)
+    sources["timesformer"] = {"path": str(pretrained)}
+    for seed in SEEDS:
+        name = f"timesformer-{seed}"
+        run("finetune", out / name, {**examples, "model": {"path": str(pretrained)}, "training": {"seed": seed}})
+        sources[name] = {"path": str(out / name / "model")}
+    figures = {name: measured(out, name, model) for name, model in sources.items()}
+    comparison = run(
+        "compare",
+        out / "comparison",
+        {
+            "candidates": [str(out / f"labels-{name}") for name in sources],
+            "names": list(sources),
+            "reference": str(out / "sim/truth"),
+            "cases": str(out / "sim/cases.csv"),
+            "split": str(out / "split.json"),
+        },
+    )
+    document = {"sources": figures, "comparison": comparison}
+    (out / "figures.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    print(table(figures))
+
+
+def archive(out: Path) -> None:
+    """Cases of the family, scanned, and split by their order."""
+    run(
+        "simulate",
+        out / "sim",
+        {
+            "num_cases": sum(NUM_CASES.values()),
+            "case_seconds": CASE_SECONDS,
+            "appearance": [FAMILY],
+            "videos_per_case": 1,
+            "seed": 77,
+        },
+    )
+    run("scan", out / "scan", {"archive": str(out / "sim/videos"), "cases": str(out / "sim/cases.csv")})
+    cases = sorted(set(pq.read_table(out / "scan/cases.parquet")["case_id"].to_pylist()))
+    ends = np.cumsum(list(NUM_CASES.values()))
+    parts = {part: cases[end - count : end] for (part, count), end in zip(NUM_CASES.items(), ends, strict=True)}
+    (out / "split.json").write_text(json.dumps({"parts": parts}), encoding="utf-8")
+
+
+def run(verb: str, output: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """A verb as a user runs it, once; its JSON."""
+    said = output.with_name(f"{output.name}.json")
+    if not said.is_file():
+        file = output.with_name(f"{output.name}.yaml")
+        file.write_text(yaml.safe_dump({**config, "output": str(output)}), encoding="utf-8")
+        started = time.perf_counter()
+        command = [sys.executable, "-m", "nrray", verb, str(file), "--json"]
+        found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if found.returncode:
+            raise SystemExit(f"{' '.join(command)}: exit {found.returncode}")
+        document = {**json.loads(found.stdout), "seconds_in_all": round(time.perf_counter() - started, 1)}
+        said.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        print(f"{verb} {output.name}: {document['seconds_in_all']} s", flush=True)
+    read: dict[str, Any] = json.loads(said.read_text(encoding="utf-8"))
+    return read
+
+
+def pretrain(out: Path, frames: Path, *, threads: int) -> None:
+    """A TimeSformer from scratch on the embedded model's windows."""
+    torch.set_num_threads(threads)
+    label_set, sampling = read_label_set(), Sampling.model_validate({})
+    simulation = simulation_of(num_cases=4000, case_seconds=60.0, seed=20)
+    windows = stored_windows(frames, simulation=simulation, sampling=sampling, label_set=label_set)
+    train, validation, _ = split_cases(simulation)
+    store = out / "pretraining-frames"
+    store.mkdir(exist_ok=True)
+    stretches = [
+        *stored_stretches(case_subset(windows, train), "train", store),
+        *stored_stretches(case_subset(windows, validation[:VALIDATION_CASES]), "validation", store),
+    ]
+    num_windows = sum(
+        int((np.arange(s.num_starts) % sampling.frames_per_stride == 0).sum()) for s in stretches if s.part == "train"
+    )
+    config = TrainingConfig(
+        num_epochs=PRETRAINING_WINDOWS / num_windows,
+        batch_windows=PRETRAINING_BATCH,
+        micro_batch_windows=8,
+        full_learning_rate=5e-4,
+        head_learning_rate=1e-3,
+        weight_decay=0.05,
+        augment=AugmentConfig(),
+        validate_every_steps=250,
+        patience=100,
+        checkpoint_every_steps=100,
+    )
+    (out / "timesformer").mkdir(exist_ok=True)
+    job = FinetuneJob(
+        name="timesformer",
+        output=str(out / "timesformer"),
+        store=str(store),
+        stretches=stretches,
+        label_set=label_set,
+        sampling=sampling,
+        split={"parts": {}},
+        model=ModelConfig(num_threads=threads),
+        timesformer=TIMESFORMER,
+        adapter=LoraSection(),
+        head=HeadSection(),
+        training=config,
+        identity={"training": config.model_dump(mode="json"), "timesformer": TIMESFORMER.model_dump(mode="json")},
+    )
+    started = time.perf_counter()
+    finetune(job, Accelerator(cpu=True))
+    print(f"pretrained in {time.perf_counter() - started:.0f} s", flush=True)
+
+
+def stored_stretches(windows: WindowSet, part: str, store: Path) -> list[Stretch]:
+    """The same frames as `nrray finetune` reads them: a file per case."""
+    stretches = []
+    for case in np.unique(windows.cases).tolist():
+        mine = np.flatnonzero(windows.cases == case)
+        rows = np.concatenate([windows.window_frames[mine, 0], windows.window_frames[mine[-1], 1:]])
+        name = f"case-{case}"
+        if not store_file(store, name).is_file():
+            pixels = windows.pixels[int(rows.min()) : int(rows.max()) + 1].numpy()
+            frames = (rows - rows.min()).astype(np.int32)
+            write_frames(
+                store_file(store, name),
+                SampledFrames(pixels=pixels, pts_us=np.arange(len(pixels)), frame_of_sample=frames, shortfall=""),
+            )
+        stretches.append(
+            Stretch(
+                name=name,
+                video_id=name,
+                video_path=name,
+                case=name,
+                part=part,
+                first_sample=0,
+                num_starts=len(mine),
+                targets=windows.targets[mine],
+            )
+        )
+    return stretches
+
+
+def measured(out: Path, name: str, model: dict[str, Any]) -> dict[str, Any]:
+    """Labels of the whole archive and what `nrray evaluate` says about the test part."""
+    run("relabel", out / f"labels-{name}", {"manifest": str(out / "scan/manifest.parquet"), "model": model})
+    document = run(
+        "evaluate",
+        out / f"evaluation-{name}",
+        {
+            "candidate": str(out / f"labels-{name}"),
+            "reference": str(out / "sim/truth"),
+            "cases": str(out / "sim/cases.csv"),
+            "split": str(out / "split.json"),
+        },
+    )
+    cost = measure_labeler(ModelConfig.model_validate(model), read_label_set())
+    trained = out / f"{name}.json"
+    return {
+        "f1": {row["name"]: row["values"].get("windows f1") for row in document["rows"]},
+        "parameters": cost["parameter_count"],
+        "flops_per_window": cost["flops_per_window"],
+        "finetuning": json.loads(trained.read_text(encoding="utf-8"))["metrics"] if trained.is_file() else None,
+    }
+
+
+def table(figures: dict[str, dict[str, Any]]) -> str:
+    lines = [f"| source | {' | '.join(SHOWN)} | parameters | GFLOP a window |", "|---" * (len(SHOWN) + 3) + "|"]
+    for name, figure in figures.items():
+        cells = [cell(figure["f1"].get(activity)) for activity in SHOWN]
+        lines.append(
+            f"| {name} | {' | '.join(cells)} | {figure['parameters'] / 1e6:.2f} M | {figure['flops_per_window'] / 1e9:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{value['estimate']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
+    return "-" if value is None else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()
