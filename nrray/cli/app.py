@@ -298,16 +298,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _said(error, EXIT_USAGE)
     except NrrayError as error:
         return _said(error, EXIT_ERROR)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nStopped. What was done is kept; the same command goes on from there.\n")
-        return EXIT_INTERRUPTED
-    except typer.Abort:
-        return EXIT_INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):
+        code = EXIT_INTERRUPTED
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # click's usage errors
             error.show()  # type: ignore[attr-defined]
             return int(error.exit_code)
         raise
+    if code == EXIT_INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+        sys.stderr.write("\nStopped. What was done is kept; the same command goes on from there.\n")
     return code if isinstance(code, int) else 0
 
 

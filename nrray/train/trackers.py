@@ -158,7 +158,7 @@ class _Wandb:
 
     def close(self) -> None:
         if self._run is not None:
-            self._run.finish(quiet=True)
+            self._run.finish()
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,20 +73,18 @@ def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_p
     assert "training goes on at step 1" in said
     assert "step 4 of" not in said  # what an earlier call had said
     assert said.endswith("Stopped. What was done is kept; the same command goes on from there.\n")
-    finished = nrray(*command)
-    assert finished.returncode == 0, finished.stderr
+    accelerator = Accelerator(cpu=True)
+    job = resolved_finetune(config_of(settings(archive, shared))).job
+    finetune(replace(job, identity={**job.identity, "dropped": []}), accelerator)  # to the end, in this process
     alone = tmp_path / "alone"
-    job = resolved_finetune(config_of(settings(archive, alone))).job
     alone.mkdir()
-    finetune(job, Accelerator(cpu=True))
+    finetune(resolved_finetune(config_of(settings(archive, alone))).job, accelerator)
     assert starts(shared)[0] == 0
     assert [step >= least for step, least in zip(starts(shared)[1:], (4, 10, 16), strict=True)] == [True] * 3
     ours, theirs = losses(shared), losses(alone)
     assert ours.keys() == theirs.keys()
     np.testing.assert_allclose([ours[key] for key in theirs], list(theirs.values()), rtol=1e-3, atol=1e-5)
     assert (shared / "adapter/nrray.json").is_file()
-    assert (shared / "curves.png").stat().st_size > 1000
-    assert not (shared / ".ray-train").exists()
 
 
 @pytest.fixture
@@ -118,6 +117,17 @@ def test_a_worker_that_fits_no_node_alone_is_refused():
     with pytest.raises(ResourcesError, match=r"1 workers of 3 CPUs do not fit"):
         planned_workers(WorkersConfig(num_workers=1, cpus_per_worker=3), capacity)
     assert planned_workers(WorkersConfig(num_workers=2, cpus_per_worker=2), capacity) == (2, False)
+
+
+def test_what_a_finished_training_leaves_and_says(archive, tmp_path):
+    output = tmp_path / "out"
+    found = nrray("finetune", *words(**settings(archive, output, training__num_epochs=0.5)))
+    assert found.returncode == 0, found.stderr
+    assert "training starts at step 0 of 2\n" in found.stdout
+    assert f"Next: nrray relabel --set manifest={archive}" in found.stdout
+    assert (output / "adapter/nrray.json").is_file()
+    assert (output / "curves.png").stat().st_size > 1000
+    assert not (output / ".ray-train").exists()
 
 
 def test_settings_that_are_wrong_are_said_before_anything_is_done(archive, tmp_path):
