@@ -241,19 +241,23 @@ def _start_private(*, dashboard: bool) -> None:
     if Path("/dev/shm").exists():
         # Ray falls back to a slow disk store, with a warning per object, when shared memory is too small.
         store_bytes = min(store_bytes, int(0.8 * psutil.disk_usage("/dev/shm").free))
-    try:
-        with _quiet_stderr():
-            ray.init(
-                address="local",
-                include_dashboard=dashboard,
-                dashboard_host="127.0.0.1",
-                object_store_memory=max(store_bytes, 100 * MIB),
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env={"env_vars": worker_environment()},
-            )
-    except (RuntimeError, ConnectionError, OSError, ValueError) as error:
-        raise ResourcesError(f"Ray could not start on this machine: {error}") from error
+    for is_last in (False, True):  # on a busy machine Ray's own processes may take longer than it waits for them
+        try:
+            with _quiet_stderr():
+                ray.init(
+                    address="local",
+                    include_dashboard=dashboard,
+                    dashboard_host="127.0.0.1",
+                    object_store_memory=max(store_bytes, 100 * MIB),
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    runtime_env={"env_vars": worker_environment()},
+                )
+            return
+        except Exception as error:  # Ray raises the base class itself here
+            ray.shutdown()
+            if is_last:
+                raise ResourcesError(f"Ray could not start on this machine: {error}") from error
 
 
 def _connect(address: str) -> None:

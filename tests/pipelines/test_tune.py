@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 import yaml
+from ray.util.state import list_actors, list_placement_groups
 
 from nrray.errors import ConfigError
 from nrray.pipelines.console import Reporter
@@ -26,6 +27,12 @@ SPACE = {
     "training__num_epochs": 3,
 }
 QUIET = Reporter(is_json=True)
+RAYS_OWN = {
+    "_StatsActor",
+    "DatasetStatsActor",
+    "AutoscalingRequester",
+    "AutoscalingCoordinator",
+}  # of Ray Data, without resources
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +72,10 @@ def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
     ray.init(num_cpus=2, include_dashboard=True, log_to_driver=False, object_store_memory=200 * 2**20)
     try:
         result = run_tune(config, QUIET)
-        wait_until(
-            lambda: ray.available_resources() == ray.cluster_resources() and not _actors(),
-            timeout_seconds=60,
-            what=f"everything to be free: {ray.available_resources()} of {ray.cluster_resources()}, {_actors()}",
-        )
+        try:
+            wait_until(lambda: not held(), timeout_seconds=60, what="everything to be free")
+        except AssertionError:
+            raise AssertionError(f"still held: {held()}") from None
     finally:
         ray.shutdown()
     assert len(result.trials) == 4
@@ -97,10 +103,13 @@ def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
     assert best["training"]["learning_rate"] == result.best.values["training.learning_rate"]
 
 
-def _actors():
-    from ray.util.state import list_actors
-
-    return [actor.class_name for actor in list_actors() if actor.state not in ("DEAD",)]
+def held():
+    """CPUs and memory that are not free, placement groups and actors that live."""
+    there, free = ray.cluster_resources(), ray.available_resources()
+    taken = {name: (free.get(name), there[name]) for name in ("CPU", "memory") if free.get(name) != there[name]}
+    groups = [group.placement_group_id for group in list_placement_groups() if group.state != "REMOVED"]
+    actors = [actor.class_name for actor in list_actors() if actor.state != "DEAD"]
+    return [taken, groups, actors] if taken or groups or set(actors) - RAYS_OWN else []
 
 
 @pytest.mark.timeout(600)
