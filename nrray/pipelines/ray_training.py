@@ -22,6 +22,7 @@ from nrray.pipelines.cluster import Capacity, cluster_capacity, error_of_ours, w
 from nrray.pipelines.finetune_job import WorkersConfig
 from nrray.storage import Folder
 from nrray.train.finetuned import FinetuneJob, finetune
+from nrray.train.training_state import STOP_FILE, STOPPED_FILE
 
 FAILURE_FILE = "failure.json"
 _RAY_FOLDER = ".ray-train"
@@ -62,7 +63,8 @@ def train_on_workers(asked: WorkersConfig, job: FinetuneJob, *, num_workers: int
     Raises ConfigError, DataError, ModelError, ResourcesError, StorageError, TrainingError.
     """
     output = Folder(job.output)
-    output.remove(FAILURE_FILE)
+    for leftover in (FAILURE_FILE, STOP_FILE, STOPPED_FILE):
+        output.remove(leftover)
     least = min(asked.min_workers or num_workers, num_workers)
     # Ray tries again for ever, 60 s each time, unless it is told how often.
     tries = math.ceil(asked.start_timeout_seconds / 60)

@@ -20,9 +20,9 @@ from nrray.models.rules import apply_rules
 from nrray.pipelines.ray_training import FAILURE_FILE
 from nrray.storage import Folder
 from nrray.train.finetuned import VALIDATION_FILE, artefact_folder
-from nrray.train.training_state import read_history
+from nrray.train.training_state import STOPPED_FILE, read_history
 
-VALUES_FILE, STOPPED_FILE = "values.json", "stopped.json"
+VALUES_FILE = "values.json"
 
 
 class TrialStatus(str, Enum):
@@ -55,8 +55,12 @@ def begin_trial(folder: Path, values: Mapping[str, Any]) -> None:
     """Note what a trial tries, before it does."""
     place = Folder(str(folder))
     place.create()
-    place.remove(STOPPED_FILE)
     place.write_json(VALUES_FILE, dict(values))
+
+
+def is_over(folder: Path) -> bool:
+    """Whether a trial was finished or given up."""
+    return artefact_folder(str(folder)) is not None or (folder / STOPPED_FILE).is_file()
 
 
 def read_trials(folder: Path) -> list[Trial]:

@@ -8,12 +8,13 @@ import importlib.util
 import json
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.tune.schedulers import AsyncHyperBandScheduler
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search import BasicVariantGenerator, Searcher
 
 from nrray.errors import ConfigError, DataError
@@ -24,12 +25,12 @@ from nrray.pipelines.console import Reporter
 from nrray.pipelines.finetune import extracted_job, training_sentence
 from nrray.pipelines.finetune_job import ResolvedFinetune, job_with, resolved_finetune
 from nrray.pipelines.ray_training import FAILURE_FILE, planned_workers, train_on_workers, worker_room
-from nrray.pipelines.trials import STOPPED_FILE, TrialStatus, begin_trial, read_trials, said_values
+from nrray.pipelines.trials import TrialStatus, begin_trial, is_over, read_trials, said_values
 from nrray.pipelines.tune_job import Range, Scale, SearcherKind, Space, TuneConfig, resolved_space
 from nrray.pipelines.tune_results import TRIALS, Tuned, search_result, write_table
 from nrray.storage import Folder
-from nrray.train.finetuned import FinetuneJob, artefact_folder
-from nrray.train.training_state import read_history
+from nrray.train.finetuned import FinetuneJob
+from nrray.train.training_state import STOP_FILE, read_history
 from nrray.writer_lock import WriterLock
 
 SEARCH_FILE = "search.json"
@@ -56,7 +57,7 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
     if dry_run:
         return _dry_run(config, resolved, space, reporter)
     output.create()
-    with WriterLock(output), ray_session(dashboard=True), terminated_as_interrupt():
+    with WriterLock(output), ray_session(), terminated_as_interrupt():
         is_finished = _bind(output, config, resolved, space)
         if is_finished:
             reporter.say("this search is finished: nothing was trained")
@@ -129,6 +130,8 @@ def _search(config: TuneConfig, job: FinetuneJob, space: Space, reporter: Report
         {"CPU": 0, "memory": _TRIAL_MEMORY_BYTES},
     )
     place = output / _TUNE_FOLDER
+    outcomes = Outcomes(output / TRIALS)
+    budget = Budget(outcomes, output / TRIALS, search.budget_minutes)
     failures = tune.FailureConfig(max_failures=search.max_trial_failures)
     if tune.Tuner.can_restore(str(place / "search")):
         tuner = tune.Tuner.restore(
@@ -144,19 +147,21 @@ def _search(config: TuneConfig, job: FinetuneJob, space: Space, reporter: Report
                 num_samples=search.num_trials,
                 max_concurrent_trials=concurrency,
                 search_alg=_searcher(search.searcher, search.seed, concurrency),
-                scheduler=AsyncHyperBandScheduler(
+                scheduler=Asha(
+                    output / TRIALS,
+                    budget,
                     time_attr=_TIME,
-                    max_t=101,  # above all: a trial that comes to its end is not to be killed there
+                    max_t=101,  # above all: trials come to their end by themselves
                     grace_period=search.grace_percent,
                     reduction_factor=search.reduction_factor,
                 ),
-                time_budget_s=search.budget_minutes * 60 if search.budget_minutes is not None else None,
             ),
             run_config=tune.RunConfig(
                 name="search",
                 storage_path=str(place),
                 failure_config=failures,
-                callbacks=[_Outcomes(output / TRIALS)],
+                callbacks=[outcomes],
+                stop=budget,
                 verbose=0,
             ),
         )
@@ -172,7 +177,7 @@ def run_trial(values: dict[str, Any], *, config: TuneConfig, job: FinetuneJob, n
     """One trial, in an actor of Tune's: a training, whose validations it reports."""
     folder = Path(job.output) / TRIALS / _trial_name(tune.get_context().get_trial_id())
     mine = job_with(job, config.finetune_config(values), output=folder)
-    if artefact_folder(str(folder)) is None:  # else it was finished before the driver could know
+    if not is_over(folder):  # else it was before the driver could know
         begin_trial(folder, values)
         course = _Reported(Folder(str(folder)))
         train_on_workers(config.workers, mine, num_workers=num_workers, on_gpu=on_gpu, course=course)
@@ -203,18 +208,40 @@ class _Reported:
         return [event for event in read_history(self._output) if "validation_loss" in event]
 
 
-class _Outcomes(tune.Callback):  # type: ignore[misc]
-    """Notes in a trial's folder what Tune alone knows: that it was given up, or failed without a word."""
+class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
+    """As Ray's, but a trial that is given up is asked to end, not killed: what its workers hold would be freed late or never."""
+
+    def __init__(self, folder: Path, budget: "Budget", **settings: Any) -> None:
+        super().__init__(**settings)
+        self._folder = folder
+        self._budget = budget
+
+    def choose_trial_to_run(self, controller: Any, **settings: Any) -> Any:
+        return None if self._budget.is_over else super().choose_trial_to_run(controller, **settings)
+
+    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        decision: str = super().on_trial_result(controller, trial, result)
+        if decision != TrialScheduler.STOP:
+            return decision
+        ask_to_stop(self._folder / _trial_name(trial.trial_id))
+        return str(TrialScheduler.CONTINUE)
+
+
+class Outcomes(tune.Callback):  # type: ignore[misc]
+    """Which trials are going on, and of one that failed without a word, what Tune says."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.running: set[str] = set()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.running.add(trial.trial_id)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        folder = self._folder / _trial_name(trial.trial_id)
-        if folder.is_dir() and artefact_folder(str(folder)) is None:
-            Folder(str(folder)).write_json(STOPPED_FILE, {})
+        self.running.discard(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.running.discard(trial.trial_id)
         place = Folder(str(self._folder / _trial_name(trial.trial_id)))
         if not place.exists(FAILURE_FILE):
             lines = str(trial.get_error() or "").strip().splitlines()
@@ -222,6 +249,29 @@ class _Outcomes(tune.Callback):  # type: ignore[misc]
             place.write_json(
                 FAILURE_FILE, {"kind": "TrainingError", "message": lines[-1] if lines else "no reason given"}
             )
+
+
+class Budget(tune.Stopper):  # type: ignore[misc]
+    """Ends the search once its time is over: trials are asked to end, and it waits for them."""
+
+    def __init__(self, outcomes: Outcomes, folder: Path, minutes: float | None) -> None:
+        self._outcomes = outcomes
+        self._folder = folder
+        self._end = time.time() + minutes * 60 if minutes is not None else None
+
+    @property
+    def is_over(self) -> bool:
+        return self._end is not None and time.time() >= self._end
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        if not self.is_over:
+            return False
+        for trial_id in self._outcomes.running:
+            ask_to_stop(self._folder / _trial_name(trial_id))
+        return not self._outcomes.running
 
 
 class _Told:
@@ -278,6 +328,12 @@ def _said_space(space: Mapping[str, Any]) -> str:
         return ", ".join(map(str, values))
 
     return "; ".join(f"{path.split('.')[-1]} {said(values)}" for path, values in space.items())
+
+
+def ask_to_stop(folder: Path) -> None:
+    """A training ends after the step that it is at, once it finds this."""
+    if folder.is_dir() and not (folder / STOP_FILE).exists():
+        Folder(str(folder)).write_bytes(STOP_FILE, b"")
 
 
 def _trial_name(trial_id: str) -> str:

@@ -78,10 +78,11 @@ def report_tune(result: Tuned, config: TuneConfig, reporter: Reporter) -> None:
                 f"validation cases. Take the cheapest of them, or validate on more cases."
             )
         if result.test is not None:
-            reporter.say(
-                f"On the test part: macro F1 {result.test['estimate']:.3f} ({result.test['low']:.3f} to "
-                f"{result.test['high']:.3f} over cases)"
+            low, high = result.test["low"], result.test["high"]
+            interval = (
+                f" ({low:.3f} to {high:.3f} over cases)" if low is not None else ", of too few cases for an interval"
             )
+            reporter.say(f"On the test part: macro F1 {result.test['estimate']:.3f}{interval}")
         reporter.say(f"Trials:  {result.output}/{TABLE_FILE}, {PICTURE_FILE}")
         artefact = artefact_folder(f"{result.output}/{BEST}")
         assert artefact is not None  # it was just copied there

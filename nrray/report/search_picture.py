@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 COLOURS = {"finished": "C0", "stopped_early": "C1", "failed": "C3", "unfinished": "0.6"}
 
@@ -79,5 +80,6 @@ def _courses(axes: Axes, trials: Sequence[TrialPoints]) -> None:
 def _costs(axes: Axes, trials: Sequence[TrialPoints]) -> None:
     for place, trial in enumerate(trials, start=1):
         axes.bar(place, trial.minutes, color=COLOURS[trial.status])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial, best first")
     axes.set_ylabel("minutes of training")

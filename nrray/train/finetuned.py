@@ -38,7 +38,7 @@ from nrray.train.objective import prior_log_odds
 from nrray.train.thresholds import best_temperatures, best_thresholds
 from nrray.train.trackers import Tracker, TrackerKind, opened_trackers
 from nrray.train.training_config import TrainingConfig
-from nrray.train.training_state import Records
+from nrray.train.training_state import STOPPED_FILE, Records
 from nrray.train.tuned import HeadSection, Tuning, tuned_model
 from nrray.train.tuned_card import tuned_card
 from nrray.train.tuned_classifier import TimesformerSection
@@ -83,7 +83,8 @@ def is_adapter_folder(artefact: str | Path) -> bool:
 
 
 def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
-    """Train, and leave the artefact in the output: `adapter`, or `model` of one that is trained whole.
+    """Train, and leave the artefact in the output: `adapter`, or `model` of one that is trained whole. One that is asked to
+    stop before its end leaves its state and a note that it was.
 
     Raises ConfigError, DataError, ModelError, StorageError, TrainingError.
     """
@@ -141,10 +142,14 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
         dtype=tuning.dtype,
     )
     try:
-        training.run()
+        is_done = training.run()
     finally:
         for tracker in trackers:
             tracker.close()
+    if not is_done:
+        if accelerator.is_main_process:
+            Folder(job.output).write_json(STOPPED_FILE, {"step": training.progress.step})
+        return
     logits = validated.logits(tuning.module)
     if accelerator.is_main_process:
         buffer = io.BytesIO()

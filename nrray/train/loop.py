@@ -20,6 +20,7 @@ from nrray.train.tuned_module import TunedModule
 from nrray.train.validation import Validation, autocast
 
 LOG_EVERY_STEPS = 10
+MAIN_PARTS = ("adapter", "whole")  # whose learning rate is told: those of other parts go with it
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
 
@@ -56,8 +57,9 @@ class Training:
         self._has_checked_gradients = False
         self.progress = Progress()
 
-    def run(self) -> None:
-        """Train to the end, or until validation gets no better; the module then holds the best weights.
+    def run(self) -> bool:
+        """Train to the end, or until validation gets no better; the module then holds the best weights. False where it was asked
+        to stop before: its state is saved.
 
         Raises TrainingError, DataError, StorageError.
         """
@@ -69,7 +71,7 @@ class Training:
         started, first = time.perf_counter(), self.progress.step
         self._module.train()
         for batches in self._batches() if not self._is_over() else ():
-            loss, norm = self._step(batches)
+            loss, norm, is_stopped = self._step(batches)
             step, is_last = self.progress.step, self.progress.step == self._num_steps
             self.progress.recent_losses.append(loss)
             if step % LOG_EVERY_STEPS == 0 or is_last:
@@ -78,11 +80,14 @@ class Training:
             is_validated = step % self._config.validate_every_steps == 0 or is_last
             if is_validated:
                 self._validate()
-            if is_validated or step % self._config.checkpoint_every_steps == 0:
+            if is_validated or is_stopped or step % self._config.checkpoint_every_steps == 0:
                 self._save()
             if self._is_over():
                 break
+            if is_stopped:
+                return False
         self._averages.put_best()
+        return True
 
     def _batches(self) -> DataLoader:
         return DataLoader(
@@ -94,8 +99,8 @@ class Training:
             collate_fn=_as_is,
         )
 
-    def _step(self, batches: list[MicroBatch]) -> tuple[float, float]:
-        """One optimizer step; returns the mean loss of its windows and the norm of the gradient."""
+    def _step(self, batches: list[MicroBatch]) -> tuple[float, float, bool]:
+        """One optimizer step; returns the mean loss of its windows, the norm of the gradient, and whether to stop."""
         share = self._config.rate_share(self.progress.step, self._num_steps)
         for group in self._optimizer.param_groups:
             has_started = self.progress.step >= group["start"] * self._num_steps
@@ -106,9 +111,10 @@ class Training:
             self._has_checked_gradients = True
         gradients = [parameter.grad for parameter in self._trained.values()]
         # One sum over all processes: a few MB of adapter, and no process waits for another within a step.
-        flat = torch.cat([costs, *(gradient.flatten() for gradient in gradients)])
+        stop = costs.new_tensor([self._accelerator.is_main_process and self._records.is_asked_to_stop()])
+        flat = torch.cat([costs, stop, *(gradient.flatten() for gradient in gradients)])
         flat = self._accelerator.reduce(flat, "sum")
-        costs, *parts = flat.split([len(costs), *(gradient.numel() for gradient in gradients)])
+        costs, stop, *parts = flat.split([len(costs), 1, *(gradient.numel() for gradient in gradients)])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
         norm = float(torch.nn.utils.clip_grad_norm_(self._trained.values(), self._config.gradient_norm))
@@ -118,7 +124,7 @@ class Training:
         self._optimizer.zero_grad(set_to_none=True)
         self._averages.follow(self.progress.step)
         self.progress.step += 1
-        return float(costs.mean()), norm
+        return float(costs.mean()), norm, bool(stop)
 
     def _accumulated(self, batches: list[MicroBatch]) -> torch.Tensor:
         """(batch_windows,) cost of this process's windows, 0 of the others'; their gradients are added up in the module."""
@@ -206,7 +212,9 @@ class Training:
         self._log(
             {
                 "loss": sum(losses) / len(losses),
-                "learning_rate": self._optimizer.param_groups[0]["lr"],
+                "learning_rate": next(
+                    group["lr"] for group in self._optimizer.param_groups if group["part"] in MAIN_PARTS
+                ),
                 "gradient_norm": norm,
                 "windows_per_second": windows_per_second,
                 "seconds_left": left / windows_per_second,
@@ -260,6 +268,7 @@ def _parameter_groups(module: TunedModule, config: TrainingConfig) -> list[dict[
     return [
         {
             "params": parameters,
+            "part": part,
             "lr": rates[part],
             "peak": rates[part],
             "start": start,

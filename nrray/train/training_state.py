@@ -14,6 +14,7 @@ from nrray.storage import Folder
 from nrray.train.trackers import Tracker, numbers
 
 STATES, HISTORY_FILE = "checkpoints", "history.jsonl"
+STOP_FILE, STOPPED_FILE = "stop", "stopped.json"
 _KEPT = 2
 
 
@@ -83,6 +84,10 @@ class Records:
                 f"training starts anew."
             )
         return None, []
+
+    def is_asked_to_stop(self) -> bool:
+        """Whether somebody left a stop file: the training is to end after this step."""
+        return self._output.exists(STOP_FILE)
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """What was measured, of which the last event is new. Raises StorageError."""

@@ -29,7 +29,7 @@ from nrray.train.finetuned import finetune
 from nrray.train.frame_store import FrameStore
 from nrray.train.loop import Training
 from nrray.train.training_config import TrainingConfig
-from nrray.train.training_state import Records
+from nrray.train.training_state import STOP_FILE, STOPPED_FILE, Records
 from nrray.train.tuned import HeadSection, tuned_model
 from nrray.train.tuned_classifier import TimesformerSection, TunedClassifier
 from nrray.types import Frames
@@ -178,9 +178,9 @@ def test_the_loss_that_is_told_is_the_mean_of_the_steps_since_the_last_one(
     step_of, losses = Training._step, []
 
     def recorded(self, batches):
-        loss, norm = step_of(self, batches)
-        losses.append(loss)
-        return loss, norm
+        found = step_of(self, batches)
+        losses.append(found[0])
+        return found
 
     monkeypatch.setattr(Training, "_step", recorded)
     monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 2)
@@ -188,6 +188,9 @@ def test_the_loss_that_is_told_is_the_mean_of_the_steps_since_the_last_one(
     finetune(job, accelerator)
     told = {event["step"]: event["loss"] for event in history_of(job) if "loss" in event}
     assert told.keys() == {2, 4, 5}
+    assert next(event["learning_rate"] for event in history_of(job) if "loss" in event) == pytest.approx(
+        job.training.learning_rate * job.training.rate_share(1, 5)
+    )
     np.testing.assert_allclose([told[2], told[4], told[5]], [np.mean(losses[:2]), np.mean(losses[2:4]), losses[4]])
 
 
@@ -201,6 +204,23 @@ def test_a_validation_part_that_shows_nothing_is_refused(
     ]
     with pytest.raises(DataError, match=r"no window of the validation part shows any of"):
         finetune(replace(job, stretches=stretches), accelerator)
+
+
+def test_a_training_that_is_asked_to_stop_keeps_its_state_and_leaves_no_adapter(
+    tmp_path, undisturbed, checkpoint_of, label_set, small_sampling, accelerator
+):
+    job = bright_job(tmp_path, checkpoint_of("fast_vlm"), label_set, small_sampling)
+    output = Folder(job.output)
+    output.write_bytes(STOP_FILE, b"")
+    finetune(job, accelerator)
+    assert output.read_json(STOPPED_FILE) == {"step": 1}
+    assert states_of(job)[-1] == "step-00000001.safetensors"
+    assert not output.exists("adapter")
+    output.remove(STOP_FILE)
+    finetune(job, accelerator)
+    np.testing.assert_array_equal(
+        labeler_of(job).label(unit_of(job, "c")).scores, labeler_of(undisturbed).label(unit_of(undisturbed, "c")).scores
+    )
 
 
 def test_a_training_of_other_settings_is_not_gone_on_with(undisturbed, accelerator):
