@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
@@ -130,8 +130,8 @@ def _search(config: TuneConfig, job: FinetuneJob, space: Space, reporter: Report
         {"CPU": 0, "memory": _TRIAL_MEMORY_BYTES},
     )
     place = output / _TUNE_FOLDER
-    outcomes = Outcomes(output / TRIALS)
-    budget = Budget(outcomes, output / TRIALS, search.budget_minutes)
+    budget = Budget(output / TRIALS, search.budget_minutes)
+    Outcomes.running.clear()
     failures = tune.FailureConfig(max_failures=search.max_trial_failures)
     if tune.Tuner.can_restore(str(place / "search")):
         tuner = tune.Tuner.restore(
@@ -160,7 +160,7 @@ def _search(config: TuneConfig, job: FinetuneJob, space: Space, reporter: Report
                 name="search",
                 storage_path=str(place),
                 failure_config=failures,
-                callbacks=[outcomes],
+                callbacks=[Outcomes(output / TRIALS)],
                 stop=budget,
                 verbose=0,
             ),
@@ -216,8 +216,8 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
         self._folder = folder
         self._budget = budget
 
-    def choose_trial_to_run(self, controller: Any, **settings: Any) -> Any:
-        return None if self._budget.is_over else super().choose_trial_to_run(controller, **settings)
+    def choose_trial_to_run(self, controller: Any) -> Any:
+        return None if self._budget.is_over else super().choose_trial_to_run(controller)
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
         decision: str = super().on_trial_result(controller, trial, result)
@@ -228,11 +228,13 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
 
 
 class Outcomes(tune.Callback):  # type: ignore[misc]
-    """Which trials are going on, and of one that failed without a word, what Tune says."""
+    """Which trials are going on, and of one that failed without a word, what Tune says. Tune pickles what it is given and
+    restores copies: `running` is of the process."""
+
+    running: ClassVar[set[str]] = set()
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.running: set[str] = set()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.running.add(trial.trial_id)
@@ -252,16 +254,19 @@ class Outcomes(tune.Callback):  # type: ignore[misc]
 
 
 class Budget(tune.Stopper):  # type: ignore[misc]
-    """Ends the search once its time is over: trials are asked to end, and it waits for them."""
+    """Ends the search once its time is over: trials are asked to end, and it waits for them. Each call has its own time."""
 
-    def __init__(self, outcomes: Outcomes, folder: Path, minutes: float | None) -> None:
-        self._outcomes = outcomes
+    def __init__(self, folder: Path, minutes: float | None) -> None:
         self._folder = folder
-        self._end = time.time() + minutes * 60 if minutes is not None else None
+        self._minutes = minutes
+        self._end = time.monotonic() + minutes * 60 if minutes is not None else None
+
+    def __reduce__(self) -> Any:
+        return Budget, (self._folder, self._minutes)
 
     @property
     def is_over(self) -> bool:
-        return self._end is not None and time.time() >= self._end
+        return self._end is not None and time.monotonic() >= self._end
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
@@ -269,9 +274,9 @@ class Budget(tune.Stopper):  # type: ignore[misc]
     def stop_all(self) -> bool:
         if not self.is_over:
             return False
-        for trial_id in self._outcomes.running:
+        for trial_id in Outcomes.running:
             ask_to_stop(self._folder / _trial_name(trial_id))
-        return not self._outcomes.running
+        return not Outcomes.running
 
 
 class _Told:
