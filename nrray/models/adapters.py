@@ -1,6 +1,7 @@
 """LoRA: small matrices beside the linears of a checkpoint. Put there to be trained, saved as `peft` saves them, and loaded
 by `peft` for labelling, or refused where they do not fit."""
 
+import warnings
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -45,18 +46,18 @@ def add_adapter(model: Any, section: LoraSection) -> PeftModel:
     same. Raises ModelError where nothing fits."""
     targets = adapted_names(model, section)
     saved = projector_names(model) if section.train_projector else []
-    adapted = get_peft_model(
-        model,
-        LoraConfig(
-            r=section.rank,
-            lora_alpha=section.alpha_per_rank * section.rank,
-            lora_dropout=section.dropout,
-            use_rslora=section.rank_stabilized,
-            use_dora=section.weight_decomposed,
-            target_modules=targets,
-            modules_to_save=saved or None,
-        ),
+    config = LoraConfig(
+        r=section.rank,
+        lora_alpha=section.alpha_per_rank * section.rank,
+        lora_dropout=section.dropout,
+        use_rslora=section.rank_stabilized,
+        use_dora=section.weight_decomposed,
+        target_modules=targets,
+        modules_to_save=saved or None,
     )
+    with warnings.catch_warnings():  # peft asks transformers by a name that will be another one
+        warnings.simplefilter("ignore", FutureWarning)
+        adapted = get_peft_model(model, config)
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()

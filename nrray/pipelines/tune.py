@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search import BasicVariantGenerator, Searcher
 
 from nrray.errors import ConfigError, DataError
-from nrray.models import measure_labeler
 from nrray.models.checkpoint import is_classifier_folder
 from nrray.pipelines.cluster import cluster_capacity, ray_session, terminated_as_interrupt, watched_call
 from nrray.pipelines.console import Reporter
@@ -29,7 +29,8 @@ from nrray.pipelines.trials import TrialStatus, begin_trial, is_over, read_trial
 from nrray.pipelines.tune_job import Range, Scale, SearcherKind, Space, TuneConfig, resolved_space
 from nrray.pipelines.tune_results import TRIALS, Tuned, search_result, write_table
 from nrray.storage import Folder
-from nrray.train.finetuned import FinetuneJob
+from nrray.train.examples import examples_of
+from nrray.train.finetuned import FinetuneJob, training_rate
 from nrray.train.training_state import STOP_FILE, read_history
 from nrray.writer_lock import WriterLock
 
@@ -37,7 +38,6 @@ SEARCH_FILE = "search.json"
 _TUNE_FOLDER = ".ray-tune"
 _METRIC, _TIME = "best_macro_f1", "percent"
 _TRIAL_MEMORY_BYTES = 200 * 2**20  # what asks Tune for a place: the workers ask for theirs themselves
-_TRAINING_COST = 3  # a training step is a forward and a backward pass of twice its work
 
 
 def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -> Tuned:
@@ -73,19 +73,18 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
 def _dry_run(config: TuneConfig, resolved: ResolvedFinetune, space: Space, reporter: Reporter) -> Tuned:
     with ray_session():
         workers, _, concurrency = _places(config)
-    windows = sum(len(stretch.targets) for stretch in resolved.plan.stretches if stretch.part == "train")
-    windows = windows // resolved.job.sampling.frames_per_stride
+    stretches = resolved.plan.stretches
+    whole = [np.ones(stretch.num_starts, bool) for stretch in stretches]
+    windows = len(examples_of(stretches, whole, "train", resolved.job.sampling))
     steps = config.training.num_steps(windows)
     reporter.say(f"space: {_said_space(space)}")
     reporter.say(
         f"{config.search.num_trials} trials of at most {steps} steps of {config.training.batch_windows} windows, "
         f"{concurrency} at once, {workers} workers each"
     )
-    if config.timesformer is None:
-        rate = measure_labeler(config.model, resolved.job.label_set)["windows_per_second"] / _TRAINING_COST
-        total = config.search.num_trials * steps * config.training.batch_windows
-        hours = total / (rate * workers * concurrency) / 3600
-        reporter.say(f"about {hours:.1f} h at most, by the speed of labelling here: {rate:.1f} windows/s to train")
+    rate = training_rate(resolved.job)
+    hours = config.search.num_trials * steps * config.training.batch_windows / (rate * workers * concurrency) / 3600
+    reporter.say(f"about {hours:.1f} h at most, at {rate:.1f} windows/s a worker, as measured here")
     reporter.say("dry run: nothing was decoded, nothing was written")
     return Tuned(output=resolved.job.output, trials=[], best=None, test=None, num_as_good=0)
 

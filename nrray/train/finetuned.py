@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
 
@@ -30,7 +32,7 @@ from nrray.models.artefact import (
 from nrray.models.config import Device, ModelConfig
 from nrray.sampling import Sampling
 from nrray.storage import Folder
-from nrray.train.batches import Order, PlainWindows, TrainingWindows
+from nrray.train.batches import Order, PlainWindows, TrainingWindows, placed
 from nrray.train.examples import Stretch, check_positives, examples_of, validation_note
 from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows
 from nrray.train.loop import Training
@@ -42,7 +44,7 @@ from nrray.train.training_state import STOPPED_FILE, Records
 from nrray.train.tuned import HeadSection, Tuning, tuned_model
 from nrray.train.tuned_card import tuned_card
 from nrray.train.tuned_classifier import TimesformerSection
-from nrray.train.validation import Validation
+from nrray.train.validation import Validation, autocast
 
 ADAPTER_FOLDER, MODEL_FOLDER = "adapter", "model"
 METRICS_FILE, SPLIT_FILE, CARD_FILE = "metrics.json", "split.json", "model_card.md"
@@ -174,6 +176,35 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
         )
         _write_adapter(job, tuning, logits=logits, targets=validation.targets, metrics=metrics, describe=describe)
     accelerator.wait_for_everyone()
+
+
+def training_rate(job: FinetuneJob) -> float:
+    """Windows per second that one process here learns from, by one micro-batch of blank windows; making real ones ready is
+    not counted. Raises ConfigError, ModelError."""
+    sampling, num_windows = job.sampling, job.training.micro_batch_windows
+    tuning = tuned_model(
+        job.model,
+        timesformer=job.timesformer,
+        adapter=job.adapter,
+        head=job.head,
+        label_set=job.label_set,
+        sampling=sampling,
+        log_odds=torch.zeros(len(job.label_set.names)),
+        config=job.training,
+    )
+    size = (num_windows, sampling.frames_per_window, sampling.frame_height_px, sampling.frame_width_px, 3)
+    device = next(tuning.module.parameters()).device
+    inputs = placed(tuning.inputs(np.zeros(size, np.uint8)), device)
+    tuning.module.train()
+    seconds = 0.0
+    for _ in range(2):  # the first one warms up
+        started = time.perf_counter()
+        with autocast(device, tuning.dtype):
+            cost = tuning.module(inputs).float().sum()
+        cost.backward()
+        float(cost.detach())  # a device may still be at it
+        seconds = time.perf_counter() - started
+    return num_windows / seconds
 
 
 def _trackers(job: FinetuneJob) -> list[Tracker]:

@@ -39,7 +39,7 @@ def words(**settings: object) -> list[str]:
 
 
 def nrray(
-    *arguments: str, timeout_seconds: float = 200, env: dict[str, str] | None = None
+    *arguments: str, timeout_seconds: float = 400, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """One command line in a process of its own."""
     return subprocess.run(
@@ -67,7 +67,7 @@ def started(*arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(timeout=60)
 
 
-def wait_until(condition: Callable[[], Any], *, timeout_seconds: float = 120, what: str = "") -> Any:
+def wait_until(condition: Callable[[], Any], *, timeout_seconds: float = 300, what: str = "") -> Any:
     """The first truthy value of `condition`."""
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:

@@ -36,8 +36,6 @@ KINDS = {
     "variable.mkv": {"pts_us": [n * 40_000 + (n > 70) * 900_000 for n in range(25 * SECONDS)]},
 }
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _ray():

@@ -45,13 +45,12 @@ def wait_for_step(output, step, process, log):
     states = Folder(str(output / "checkpoints"))
     wait_until(
         lambda: states.names(".safetensors")[-1:] >= [f"step-{step:08d}"] or process.poll() is not None,
-        timeout_seconds=240,
+        timeout_seconds=400,
         what=f"step {step}",
     )
     assert process.poll() is None, log.read_text()
 
 
-@pytest.mark.timeout(600)
 def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_path):
     shared, log = tmp_path / "shared", tmp_path / "log"
     command = ["finetune", *words(**settings(archive, shared, workers__num_workers=2, workers__cpus_per_worker=0.5))]
@@ -60,7 +59,7 @@ def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_p
         workers = descendants(process.pid, "RayTrainWorker")
         assert len(workers) == 2, log.read_text()
         workers[1].send_signal(signal.SIGKILL)
-        wait_until(lambda: len(starts(shared)) == 2, timeout_seconds=240, what="a second start")
+        wait_until(lambda: len(starts(shared)) == 2, timeout_seconds=400, what="a second start")
         wait_for_step(shared, 10, process, log)
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=60)

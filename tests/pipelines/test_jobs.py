@@ -16,8 +16,6 @@ from tests.pipelines.support import SMALL_UNITS, make_archive, run_json, tables,
 ROOT = Path(__file__).parents[2]
 NUM_UNITS = 6
 
-pytestmark = pytest.mark.timeout(400)
-
 
 def free_port() -> int:
     with socket.socket() as listener:

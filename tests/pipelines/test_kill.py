@@ -65,7 +65,6 @@ def _killed_driver_then_completed(undisturbed: Undisturbed, output: Path, kill_a
     assert not Folder(str(output / "journal")).names()
 
 
-@pytest.mark.timeout(400)
 def test_a_run_whose_driver_was_killed_is_completed_to_the_same_tables(
     undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
@@ -73,7 +72,6 @@ def test_a_run_whose_driver_was_killed_is_completed_to_the_same_tables(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_five_kills_of_the_driver_at_random_moments_change_nothing(undisturbed: Undisturbed, tmp_path: Path) -> None:
     moments = sorted(random.Random(2).sample(range(NUM_UNITS // 10, NUM_UNITS * 9 // 10), 5))
     _killed_driver_then_completed(undisturbed, tmp_path / "out", moments)
@@ -86,7 +84,7 @@ def _killed_worker_then_completed(
         wait_until(moment, what="the moment to kill")
         victim = wait_until(lambda: descendants(driver.pid, text), what=text)[0]
         victim.send_signal(signal.SIGKILL)
-        driver.wait(timeout=200)
+        driver.wait(timeout=400)
     # A unit that was in the killed child is a failed row that names the crash; it is tried again on request.
     finished = nrray(*undisturbed.command(output), "--retry-failed")
     assert finished.returncode == 0, finished.stdout + finished.stderr
@@ -98,27 +96,23 @@ def _is_decoding(output: Path) -> bool:
     return any("~decode~" in name for name in Folder(str(output / "journal")).names())
 
 
-@pytest.mark.timeout(400)
 def test_a_killed_labeler_costs_nothing(undisturbed: Undisturbed, tmp_path: Path) -> None:
     output = tmp_path / "out"
     _killed_worker_then_completed(undisturbed, output, "LabelStage", lambda: ledger_units(output) >= 5)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_a_killed_decode_worker_costs_nothing(undisturbed: Undisturbed, tmp_path: Path) -> None:
     output = tmp_path / "out"
     _killed_worker_then_completed(undisturbed, output, "DecodeStage", lambda: _is_decoding(output))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_a_killed_decode_child_costs_nothing(undisturbed: Undisturbed, tmp_path: Path) -> None:
     output = tmp_path / "out"
     _killed_worker_then_completed(undisturbed, output, "nrray.decode.child", lambda: _is_decoding(output))
 
 
-@pytest.mark.timeout(400)
 def test_a_unit_that_kills_its_labeler_is_quarantined_and_the_rest_is_done(
     undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
@@ -139,7 +133,7 @@ def test_a_unit_that_kills_its_labeler_is_quarantined_and_the_rest_is_done(
                 deaths += 1
             else:  # it was done before the signal came: another one has to die three times
                 victim, deaths = "", 0
-        assert driver.wait(timeout=250) == 3
+        assert driver.wait(timeout=400) == 3
     status = nrray("status", str(output), "--json")
     assert '"quarantined": 1' in status.stdout
     assert "killed_labeler" in status.stdout
@@ -174,7 +168,6 @@ def _killed_in(entry: str, journal: Folder) -> bool:
     return entry in journal.names()
 
 
-@pytest.mark.timeout(300)
 def test_a_second_run_on_one_output_is_refused_and_harms_nothing(undisturbed: Undisturbed, tmp_path: Path) -> None:
     output = tmp_path / "out"
     with started(*undisturbed.command(output), log=output.with_suffix(".log")) as driver:
@@ -182,12 +175,11 @@ def test_a_second_run_on_one_output_is_refused_and_harms_nothing(undisturbed: Un
         second = nrray(*undisturbed.command(output))
         assert second.returncode == 1
         assert "another run" in second.stderr
-        assert driver.wait(timeout=200) == 0
+        assert driver.wait(timeout=400) == 0
     assert_same_tables(output, undisturbed.output)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_sigterm_writes_what_is_pending(undisturbed: Undisturbed, tmp_path: Path) -> None:
     output = tmp_path / "out"
     command = [*undisturbed.command(output), *words(ledger__file_units=64, ledger__flush_seconds=1000)]

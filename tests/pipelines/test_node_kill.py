@@ -19,7 +19,7 @@ from tests.pipelines.support import assert_same_tables, ledger_units, make_archi
 QUIET = Reporter(is_json=True)
 NUM_UNITS = 40
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -27,8 +27,6 @@ from tests.videos import write_sound, write_video
 QUIET = Reporter(is_json=True)
 ODD_NAME = "a::b #'c\"d\ne <b>ü€<br> $x$.mp4"
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _ray():

@@ -13,8 +13,6 @@ import pytest
 from tests.pipelines.support import SMALL_UNITS, ledger_units, make_archive, nrray, tables, words
 from tests.videos import write_video
 
-pytestmark = pytest.mark.timeout(400)
-
 LOOPBACK_UP = """
 import fcntl, os, socket, struct, sys
 with socket.socket() as s:

@@ -65,7 +65,6 @@ def config_of(values):
     return TuneConfig.model_validate(document)
 
 
-@pytest.mark.timeout(600)
 def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
     output = tmp_path / "out"
     config = config_of(search_settings(archive, output))
@@ -112,7 +111,6 @@ def held():
     return [taken, groups, actors] if taken or groups or set(actors) - RAYS_OWN else []
 
 
-@pytest.mark.timeout(600)
 def test_a_search_whose_driver_is_killed_goes_on_and_trains_nothing_twice(archive, tmp_path):
     output, log = tmp_path / "out", tmp_path / "log"
     command = ["tune", *words(**search_settings(archive, output, search__grace_percent=100))]
@@ -122,7 +120,7 @@ def test_a_search_whose_driver_is_killed_goes_on_and_trains_nothing_twice(archiv
                 sum(t.status is TrialStatus.FINISHED for t in read_trials(output / "trials")) >= 2
                 or process.poll() is not None
             ),
-            timeout_seconds=300,
+            timeout_seconds=400,
             what="two finished trials",
         )
         assert process.poll() is None, log.read_text()
