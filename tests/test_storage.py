@@ -39,7 +39,8 @@ def mounted_tmpfs(path: Path, *, kib: int):
     try:
         yield
     finally:
-        subprocess.run(["umount", str(path)], check=True)
+        # lazy: a process that was just started elsewhere may hold a descriptor for a moment
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 @pytest.fixture(params=["local", "memory"])

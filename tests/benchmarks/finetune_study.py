@@ -38,7 +38,7 @@ from nrray.train.tuned import HeadSection
 from nrray.train.tuned_classifier import TimesformerSection
 from nrray.train.window_store import WindowSet, case_subset
 
-TIMESFORMER = TimesformerSection(hidden_size=128, num_layers=4, num_heads=4, patch_px=16)
+TIMESFORMER = TimesformerSection(hidden_size=96, num_layers=4, num_heads=3, patch_px=16)
 PRETRAINING_WINDOWS, PRETRAINING_BATCH = 32_000, 32  # what the embedded model saw: its card
 FAMILY = "oak"
 NUM_CASES, CASE_SECONDS = {"train": 18, "validation": 6, "test": 16}, 60.0
@@ -159,7 +159,8 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         augment=AugmentConfig(),
         validate_every_steps=250,
         patience=100,
-        checkpoint_every_steps=100,
+        checkpoint_every_steps=50,
+        loader_processes=1,
     )
     (out / "timesformer").mkdir(exist_ok=True)
     job = FinetuneJob(

@@ -106,11 +106,13 @@ def held():
     """CPUs and memory that are not free, placement groups and actors that live."""
     there, free = ray.cluster_resources(), ray.available_resources()
     taken = {name: (free.get(name), there[name]) for name in ("CPU", "memory") if free.get(name) != there[name]}
-    groups = [group.placement_group_id for group in list_placement_groups() if group.state != "REMOVED"]
-    actors = [actor.class_name for actor in list_actors() if actor.state != "DEAD"]
+    address = ray.get_runtime_context().gcs_address
+    groups = [group.placement_group_id for group in list_placement_groups(address) if group.state != "REMOVED"]
+    actors = [actor.class_name for actor in list_actors(address) if actor.state != "DEAD"]
     return [taken, groups, actors] if taken or groups or set(actors) - RAYS_OWN else []
 
 
+@pytest.mark.slow
 def test_a_search_whose_driver_is_killed_goes_on_and_trains_nothing_twice(archive, tmp_path):
     output, log = tmp_path / "out", tmp_path / "log"
     command = ["tune", *words(**search_settings(archive, output, search__grace_percent=100))]
