@@ -14,7 +14,6 @@ import pytest
 from nrray.decode import DecodeConfig, GuardedDecoder, probe_video, sample_frames
 from nrray.errors import DecodeError, ErrorKind
 from tests.decode.asking import CONFIG, grid_request, numbers, request
-from tests.pipelines.support import wait_until
 from tests.videos import write_video
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -122,7 +121,7 @@ def test_a_child_killed_between_requests_is_replaced(video):
     with GuardedDecoder(CONFIG) as guarded:
         assert_works(guarded, video)
         os.kill(guarded.pid, signal.SIGKILL)
-        wait_until(lambda: guarded.pid is None, what="its death")
+        wait_until(lambda: guarded.pid is None)
         assert_works(guarded, video)
 
 
