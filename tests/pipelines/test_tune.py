@@ -27,12 +27,7 @@ SPACE = {
     "training__num_epochs": 3,
 }
 QUIET = Reporter(is_json=True)
-RAYS_OWN = {
-    "_StatsActor",
-    "DatasetStatsActor",
-    "AutoscalingRequester",
-    "AutoscalingCoordinator",
-}  # of Ray Data, without resources
+RAYS_OWN = {"_StatsActor", "_AutoscalingCoordinatorActor", "ActorLocationTracker"}  # of Ray Data; they take nothing
 
 
 @pytest.fixture(scope="module")
