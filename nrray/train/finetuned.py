@@ -33,11 +33,11 @@ from nrray.models.config import Device, ModelConfig
 from nrray.sampling import Sampling
 from nrray.storage import Folder
 from nrray.train.batches import Order, PlainWindows, TrainingWindows, placed
-from nrray.train.examples import Stretch, check_positives, examples_of, validation_note
+from nrray.train.examples import Examples, Stretch, check_positives, examples_of, validation_note
 from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows
 from nrray.train.loop import Training
 from nrray.train.objective import prior_log_odds
-from nrray.train.thresholds import best_temperatures, best_thresholds
+from nrray.train.thresholds import best_temperatures, steady_thresholds
 from nrray.train.trackers import Tracker, TrackerKind, opened_trackers
 from nrray.train.training_config import TrainingConfig
 from nrray.train.training_state import STOPPED_FILE, Records
@@ -174,7 +174,7 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
             last_validation=_validation_at(progress.history, progress.best_step),
             best_step=progress.best_step,
         )
-        _write_adapter(job, tuning, logits=logits, targets=validation.targets, metrics=metrics, describe=describe)
+        _write_adapter(job, tuning, logits=logits, validation=validation, metrics=metrics, describe=describe)
     accelerator.wait_for_everyone()
 
 
@@ -224,13 +224,14 @@ def _write_adapter(
     tuning: Tuning,
     *,
     logits: NDArray[np.float32],
-    targets: NDArray[np.bool_],
+    validation: Examples,
     metrics: dict[str, Any],
     describe: Callable[[Artefact], str],
 ) -> None:
     names = job.label_set.names
-    temperatures = best_temperatures(logits, targets)
-    thresholds = best_thresholds((1 / (1 + np.exp(-logits / temperatures))).astype(np.float32), targets)
+    temperatures = best_temperatures(logits, validation.targets)
+    scores, near = ((1 / (1 + np.exp(-cuts / temperatures))).astype(np.float32) for cuts in (logits, tuning.cuts))
+    thresholds = steady_thresholds(scores, validation.targets, validation.cases, near=near)
     digest = tuning.base_digest
     target = Path(job.output) / (ADAPTER_FOLDER if digest is not None else MODEL_FOLDER)
     with tempfile.TemporaryDirectory(dir=job.output, prefix=".tmp-") as place:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from nrray.metrics import Agreement, macro_f1, window_agreement
 
 CANDIDATES = 199
+_RESAMPLES = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,37 @@ def best_thresholds(scores: NDArray[np.float32], targets: NDArray[np.bool_]) -> 
     """(A,) thresholds with the highest F1 of each activity; of equal ones the middle, 0.5 without positives."""
     grid = np.linspace(0, 1, CANDIDATES + 2, dtype=np.float32)[1:-1]
     return np.array([_best(grid, scores[:, i], targets[:, i]) for i in range(targets.shape[1])], dtype=np.float32)
+
+
+def steady_thresholds(
+    scores: NDArray[np.float32], targets: NDArray[np.bool_], cases: NDArray[np.int64], *, near: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(A,) thresholds, of each activity the nearest to `near` whose F1 is within one standard error of the best one's: the error
+    of their difference, over resamples of the (W,) windows' cases (the rule of Breiman et al. 1984, for thresholds).
+
+    Few cases say little about where to cut: the best cut of six cases lost 0.13 of macro F1 on others, at the same average
+    precision. Without positives, or of a single case, `near` stays.
+    """
+    names, index = np.unique(cases, return_inverse=True)
+    if len(names) < 2:
+        return near.astype(np.float32)
+    weights = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=_RESAMPLES)
+    found = []
+    for column, truth, start in zip(scores.T, targets.T, near, strict=True):
+        grid = np.append(np.linspace(0, 1, CANDIDATES + 2, dtype=np.float32)[1:-1], start)
+        claimed = column[:, None] >= grid
+        both, ours, theirs = (np.zeros((len(names), len(grid))) for _ in range(3))
+        np.add.at(both, index, claimed & truth[:, None])
+        np.add.at(ours, index, claimed)
+        np.add.at(theirs, index, np.broadcast_to(truth[:, None], claimed.shape))
+        f1 = 2 * both.sum(axis=0) / np.maximum(ours.sum(axis=0) + theirs.sum(axis=0), 1)
+        drawn = 2 * (weights @ both) / np.maximum(weights @ ours + weights @ theirs, 1)  # (B, G)
+        best = int(f1.argmax())
+        error = (drawn[:, [best]] - drawn).std(axis=0)
+        is_as_good = f1[best] - f1 <= error
+        distance = np.where(is_as_good, np.abs(grid - start), np.inf)
+        found.append(grid[int(distance.argmin())] if truth.any() else start)
+    return np.array(found, dtype=np.float32)
 
 
 def best_temperatures(logits: NDArray[np.float32], targets: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -57,8 +57,10 @@ def tuned_card(
             "|---|---|---|---|---|---|",
             *rows,
             "",
-            "Checkpoint, thresholds and temperatures were chosen on the validation windows, so these figures are better than",
-            "what to expect. The test part of the split was not read: `nrray evaluate` measures on it (split, part).",
+            "A threshold is the nearest to the one before training whose F1 is within a standard error, over validation",
+            "cases, of the best one's. Checkpoint, thresholds and temperatures were chosen on the validation windows, and F1 is",
+            "at the best thresholds of these, so the figures are better than what to expect. The test part of the split was not",
+            "read: `nrray evaluate` measures on it (split, part).",
             "",
         ]
     )

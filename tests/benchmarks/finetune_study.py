@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 import yaml
 from accelerate import Accelerator
@@ -61,7 +60,7 @@ def main() -> None:
         "manifest": str(out / "scan/manifest.parquet"),
         "annotations": str(out / "sim/truth"),
         "cases": str(out / "sim/cases.csv"),
-        "split": str(out / "split.json"),
+        "split": str(out / "split.split"),
         "store": {"folder": str(out / "frames")},
         "workers": {"num_workers": 2},
     }
@@ -87,7 +86,7 @@ def main() -> None:
             "names": list(sources),
             "reference": str(out / "sim/truth"),
             "cases": str(out / "sim/cases.csv"),
-            "split": str(out / "split.json"),
+            "split": str(out / "split.split"),
         },
     )
     document = {"sources": figures, "comparison": comparison}
@@ -96,7 +95,7 @@ def main() -> None:
 
 
 def archive(out: Path) -> None:
-    """Cases of the family, scanned, and split by their order."""
+    """Cases of the family, scanned, and dealt to parts."""
     run(
         "simulate",
         out / "sim",
@@ -109,10 +108,18 @@ def archive(out: Path) -> None:
         },
     )
     run("scan", out / "scan", {"archive": str(out / "sim/videos"), "cases": str(out / "sim/cases.csv")})
-    cases = sorted(set(pq.read_table(out / "scan/cases.parquet")["case_id"].to_pylist()))
-    ends = np.cumsum(list(NUM_CASES.values()))
-    parts = {part: cases[end - count : end] for (part, count), end in zip(NUM_CASES.items(), ends, strict=True)}
-    (out / "split.json").write_text(json.dumps({"parts": parts}), encoding="utf-8")
+    total = sum(NUM_CASES.values())
+    run(
+        "split",
+        out / "split",
+        {
+            "manifest": str(out / "scan/manifest.parquet"),
+            "cases": str(out / "sim/cases.csv"),
+            "annotations": str(out / "sim/truth"),
+            "fractions": {part: count / total for part, count in NUM_CASES.items()},
+            "seed": 0,
+        },
+    )
 
 
 def run(verb: str, output: Path, config: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +127,10 @@ def run(verb: str, output: Path, config: dict[str, Any]) -> dict[str, Any]:
     said = output.with_name(f"{output.name}.json")
     if not said.is_file():
         file = output.with_name(f"{output.name}.yaml")
-        file.write_text(yaml.safe_dump({**config, "output": str(output)}), encoding="utf-8")
+        file.write_text(
+            yaml.safe_dump({**config, "output": str(output.with_suffix(".split") if verb == "split" else output)}),
+            encoding="utf-8",
+        )
         started = time.perf_counter()
         command = [sys.executable, "-m", "nrray", verb, str(file), "--json"]
         found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -222,7 +232,7 @@ def measured(out: Path, name: str, model: dict[str, Any]) -> dict[str, Any]:
             "candidate": str(out / f"labels-{name}"),
             "reference": str(out / "sim/truth"),
             "cases": str(out / "sim/cases.csv"),
-            "split": str(out / "split.json"),
+            "split": str(out / "split.split"),
         },
     )
     cost = measure_labeler(ModelConfig.model_validate(model), read_label_set())

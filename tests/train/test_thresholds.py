@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nrray.train.thresholds import best_thresholds, held_out
+from nrray.train.thresholds import best_thresholds, held_out, steady_thresholds
 
 
 def test_the_threshold_separates_where_scores_do():
@@ -46,3 +46,38 @@ def test_an_activity_without_positives_or_claims_has_no_f1_and_no_interval():
     nothing = np.zeros((3, 1), dtype=bool)
     measured = held_out(["a"], nothing, nothing, cases=np.arange(3), left_out=[]).activities[0]
     assert measured.agreement.f1 is measured.f1_low is None
+
+
+def steady(scores, targets, cases, near=0.5):
+    found = steady_thresholds(
+        np.array(scores, np.float32)[:, None],
+        np.array(targets)[:, None],
+        np.array(cases),
+        near=np.array([near], np.float32),
+    )
+    return float(found[0])
+
+
+def test_a_threshold_moves_where_all_cases_say_so():
+    scores, targets = [0.6, 0.7, 0.9, 0.95] * 6, [False, False, True, True] * 6
+    threshold = steady(scores, targets, np.repeat(np.arange(6), 4))
+    assert 0.7 < threshold < 0.72  # as far as it must, and no further
+
+
+def test_a_threshold_moves_less_where_one_case_alone_says_so():
+    rng = np.random.default_rng(0)
+    scores, targets, cases = [], [], []
+    for case in range(6):  # one long case alone would have it higher
+        size, shift = (200, 0.2) if case == 0 else (30, 0.0)
+        truth = rng.random(size) < 0.3
+        scores.append(np.where(truth, 0.7, 0.35) + shift + rng.uniform(-0.1, 0.1, size))
+        targets.append(truth)
+        cases.append(np.full(size, case))
+    parts = [np.concatenate(part) for part in (scores, targets, cases)]
+    best = best_thresholds(parts[0].astype(np.float32)[:, None], parts[1][:, None])[0]
+    assert 0.5 <= steady(*parts) < best - 0.02
+
+
+def test_a_threshold_of_one_case_or_without_positives_stays():
+    assert steady([0.1, 0.9], [False, True], [0, 0], near=0.3) == pytest.approx(0.3)
+    assert steady([0.1, 0.9], [False, False], [0, 1], near=0.3) == pytest.approx(0.3)
