@@ -60,7 +60,7 @@ def main() -> None:
         "manifest": str(out / "scan/manifest.parquet"),
         "annotations": str(out / "sim/truth"),
         "cases": str(out / "sim/cases.csv"),
-        "split": str(out / "split.split"),
+        "split": str(out / "parts.json"),
         "store": {"folder": str(out / "frames")},
         "workers": {"num_workers": 2},
     }
@@ -86,7 +86,7 @@ def main() -> None:
             "names": list(sources),
             "reference": str(out / "sim/truth"),
             "cases": str(out / "sim/cases.csv"),
-            "split": str(out / "split.split"),
+            "split": str(out / "parts.json"),
         },
     )
     document = {"sources": figures, "comparison": comparison}
@@ -117,7 +117,7 @@ def archive(out: Path) -> None:
             "cases": str(out / "sim/cases.csv"),
             "annotations": str(out / "sim/truth"),
             "fractions": {part: count / total for part, count in NUM_CASES.items()},
-            "seed": 0,
+            "output": str(out / "parts.json"),
         },
     )
 
@@ -128,7 +128,7 @@ def run(verb: str, output: Path, config: dict[str, Any]) -> dict[str, Any]:
     if not said.is_file():
         file = output.with_name(f"{output.name}.yaml")
         file.write_text(
-            yaml.safe_dump({**config, "output": str(output.with_suffix(".split") if verb == "split" else output)}),
+            yaml.safe_dump({"output": str(output), **config}),
             encoding="utf-8",
         )
         started = time.perf_counter()
@@ -232,7 +232,7 @@ def measured(out: Path, name: str, model: dict[str, Any]) -> dict[str, Any]:
             "candidate": str(out / f"labels-{name}"),
             "reference": str(out / "sim/truth"),
             "cases": str(out / "sim/cases.csv"),
-            "split": str(out / "split.split"),
+            "split": str(out / "parts.json"),
         },
     )
     cost = measure_labeler(ModelConfig.model_validate(model), read_label_set())
