@@ -102,21 +102,21 @@ def saved_share(trials: Sequence[Trial]) -> float:
     return saved / total if total else 0.0
 
 
-def as_good(best: Trial, others: Sequence[Trial], label_set: LabelSet) -> tuple[list[Trial], int]:
+def as_good(best: Trial, others: Sequence[Trial], label_set: LabelSet) -> list[Trial]:
     """Finished trials that cannot be told from the best: the 95 % interval of the paired difference over validation cases
-    holds 0. And how many cases those are."""
-    drawn, num_cases = _draws(best, label_set)
+    holds 0."""
+    drawn = _draws(best, label_set)
     found = []
     for trial in others:
         if trial.status is not TrialStatus.FINISHED or trial is best:
             continue
-        difference = drawn - _draws(trial, label_set)[0]
+        difference = drawn - _draws(trial, label_set)
         if not len(difference) or np.nanpercentile(difference, 2.5) <= 0:
             found.append(trial)
-    return found, num_cases
+    return found
 
 
-def _draws(trial: Trial, label_set: LabelSet) -> tuple[NDArray[np.float64], int]:
+def _draws(trial: Trial, label_set: LabelSet) -> NDArray[np.float64]:
     """(B,) macro F1 over resamples of the validation cases, the same ones for every trial."""
     with np.load(io.BytesIO((trial.folder / VALIDATION_FILE).read_bytes())) as stored:
         logits, targets, cases = stored["logits"], stored["targets"], stored["cases"]
@@ -135,7 +135,8 @@ def _draws(trial: Trial, label_set: LabelSet) -> tuple[NDArray[np.float64], int]
     both, ours, theirs = resamples_of(len(names)).weights @ sums
     with np.errstate(invalid="ignore"):
         f1 = np.where(ours + theirs > 0, 2 * both / (ours + theirs), np.nan)
-    return np.nanmean(f1, axis=1) if len(f1) else f1[:, 0], len(names)
+    draws: NDArray[np.float64] = np.nanmean(f1, axis=1) if len(f1) else f1[:, 0]
+    return draws
 
 
 def _trial(folder: Path) -> Trial:

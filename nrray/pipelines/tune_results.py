@@ -143,7 +143,7 @@ def search_result(config: TuneConfig, resolved: ResolvedFinetune, output: Folder
             f"not one of {len(trials)} trials was finished: {next((t.error for t in trials if t.error), 'all were ended')}. "
             f"What they did is in {root / TRIALS}; delete {root} to search anew."
         )
-    others, _ = as_good(best, trials, resolved.job.label_set)
+    others = as_good(best, trials, resolved.job.label_set)
     if not was_finished or artefact_folder(str(root / BEST)) is None:
         artefact = artefact_folder(str(best.folder))
         assert artefact is not None  # it is finished

@@ -113,19 +113,7 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
     )
     store = FrameStore(store_folder, names, frames_per_window=job.sampling.frames_per_window)
     share = {"process": accelerator.process_index, "num_processes": accelerator.num_processes}
-    windows = TrainingWindows(
-        examples,
-        stretches=job.stretches,
-        whole=whole,
-        store=store,
-        inputs=tuning.inputs,
-        order=Order(num_windows=len(examples), batch_windows=config.batch_windows, seed=config.seed),
-        augment=config.augment,
-        sampling=job.sampling,
-        max_jitter_seconds=config.max_jitter_seconds,
-        micro_batch_windows=config.micro_batch_windows,
-        **share,
-    )
+    windows = training_windows(job, examples, whole, store=store, tuning=tuning, **share)
     held_out = PlainWindows(
         validation, store=store, inputs=tuning.inputs, micro_batch_windows=config.micro_batch_windows, **share
     )
@@ -176,6 +164,34 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
         )
         _write_adapter(job, tuning, logits=logits, validation=validation, metrics=metrics, describe=describe)
     accelerator.wait_for_everyone()
+
+
+def training_windows(
+    job: FinetuneJob,
+    examples: Examples,
+    whole: list[NDArray[np.bool_]],
+    *,
+    store: FrameStore,
+    tuning: Tuning,
+    process: int,
+    num_processes: int,
+) -> TrainingWindows:
+    """What a process shows of each step. whole: of every stretch, where all frames of a window are there."""
+    config = job.training
+    return TrainingWindows(
+        examples,
+        stretches=job.stretches,
+        whole=whole,
+        store=store,
+        inputs=tuning.inputs,
+        order=Order(num_windows=len(examples), batch_windows=config.batch_windows, seed=config.seed),
+        augment=config.augment,
+        sampling=job.sampling,
+        max_jitter_seconds=config.max_jitter_seconds,
+        micro_batch_windows=config.micro_batch_windows,
+        process=process,
+        num_processes=num_processes,
+    )
 
 
 def training_rate(job: FinetuneJob) -> float:

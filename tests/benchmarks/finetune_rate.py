@@ -27,9 +27,9 @@ from nrray.labels import read_label_set
 from nrray.models import Device, ModelConfig
 from nrray.models.adapters import LoraSection
 from nrray.sampling import Sampling
-from nrray.train.batches import MicroBatch, Order, TrainingWindows
+from nrray.train.batches import MicroBatch, TrainingWindows
 from nrray.train.examples import Stretch, examples_of
-from nrray.train.finetuned import FinetuneJob, finetune
+from nrray.train.finetuned import FinetuneJob, finetune, training_windows
 from nrray.train.frame_store import FrameStore, store_file, write_frames
 from nrray.train.objective import positive_weights, prior_log_odds
 from nrray.train.training_config import TrainingConfig
@@ -185,20 +185,8 @@ def trainer_rate(job: FinetuneJob, steps: int, device: Device) -> float:
         config=config,
     )
     names = [stretch.name for stretch in job.stretches]
-    windows = TrainingWindows(
-        examples,
-        stretches=job.stretches,
-        whole=whole,
-        store=FrameStore(Path(job.store), names, frames_per_window=job.sampling.frames_per_window),
-        inputs=tuning.inputs,
-        order=Order(num_windows=len(examples), batch_windows=config.batch_windows, seed=config.seed),
-        augment=config.augment,
-        sampling=job.sampling,
-        max_jitter_seconds=config.max_jitter_seconds,
-        micro_batch_windows=config.micro_batch_windows,
-        process=0,
-        num_processes=1,
-    )
+    store = FrameStore(Path(job.store), names, frames_per_window=job.sampling.frames_per_window)
+    windows = training_windows(job, examples, whole, store=store, tuning=tuning, process=0, num_processes=1)
     weights = positive_weights(examples.targets, bound=config.objective.max_positive_weight)
     weight = torch.from_numpy(weights).to(next(tuning.module.parameters()).device)
     clock = Clock()
