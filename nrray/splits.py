@@ -1,9 +1,11 @@
 """Which cases train, validate and test: a plain JSON file that people may write, and what must hold of it.
 
 A split is by case, never by video or window: what was filmed at one birth resembles itself. Reads of a part are noted in
-a file beside it, so that nobody tunes on the test part without it being seen.
+a file beside it, so that nobody tunes on the test part without it being seen; a copy under another name in the same folder
+counts on.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -128,14 +130,21 @@ def num_reads(uri: str) -> int:
     return len(folder.read_bytes(notes).splitlines()) if folder.exists(notes) else 0
 
 
-def noted_read(uri: str, part: str, *, what: str) -> int:
-    """Note that `part` was read for `what`; returns how often it has been read, this time included."""
+def noted_read(uri: str, part: str, part_cases: Collection[str], *, what: str) -> int:
+    """Note that `part` of the split in `uri` was read for `what`; returns how often it has been read, this time included:
+    the part of this name in this file, and the same cases in any split of its folder."""
     folder, name = _place(uri)
+    cases = hashlib.sha256("\n".join(sorted(part_cases)).encode()).hexdigest()
     notes = name + READS_SUFFIX
     old = folder.read_bytes(notes) if folder.exists(notes) else b""
-    line = json.dumps({"part": part, "time": round(time.time()), "what": what}, ensure_ascii=False)
+    line = json.dumps({"part": part, "cases": cases, "time": round(time.time()), "what": what}, ensure_ascii=False)
     folder.write_bytes(notes, old + line.encode() + b"\n")
-    return sum(json.loads(text)["part"] == part for text in (old.decode() + line).splitlines() if text)
+    count = 0
+    for other in folder.names(READS_SUFFIX):
+        for text in folder.read_bytes(other).splitlines():
+            read = json.loads(text)
+            count += read.get("cases") == cases or (other == notes and read["part"] == part)
+    return count
 
 
 def _place(uri: str) -> tuple[Folder, str]:

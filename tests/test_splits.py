@@ -72,4 +72,13 @@ def test_one_content_under_two_names_in_two_parts_is_refused():
 
 def test_reads_of_a_part_are_counted(tmp_path):
     file = str(tmp_path / "split.json")
-    assert [noted_read(file, part, what="x") for part in ("test", "test", "train", "test")] == [1, 2, 1, 3]
+    cases = {"test": ["a", "b"], "train": ["c"]}
+    assert [noted_read(file, part, cases[part], what="x") for part in ("test", "test", "train", "test")] == [1, 2, 1, 3]
+
+
+def test_reads_of_the_same_cases_under_another_name_count_on(tmp_path):
+    assert noted_read(str(tmp_path / "split.json"), "test", ["a", "b"], what="x") == 1
+    copy = str(tmp_path / "copy.json")
+    assert noted_read(copy, "test", ["b", "a"], what="x") == 2
+    assert noted_read(copy, "test", ["a"], what="x") == 2  # edited: this file's part has been read before
+    assert noted_read(str(tmp_path / "other.json"), "test", ["c"], what="x") == 1

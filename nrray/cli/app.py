@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from nrray import __version__
-from nrray.cli import measuring, training
-from nrray.cli.measuring import ConfigArgument, DryRunOption, JsonOption, SetOption
+from nrray.cli import annotations, measuring, training
+from nrray.cli.options import ConfigArgument, DryRunOption, JsonOption, SetOption, config_words, with_settings
 from nrray.errors import ConfigError, NrrayError
 
 EXIT_ERROR = 1
@@ -95,7 +95,7 @@ def doctor(
     _exit_if(not run_doctor(model=model, label_set=label_set, reporter=Reporter(is_json=as_json)), code=EXIT_ERROR)
 
 
-@app.command()
+@app.command(cls=with_settings("nrray.simulate", "SimulateConfig"))
 def simulate(
     config: ConfigArgument = None,
     appearance: Annotated[
@@ -130,7 +130,7 @@ def simulate(
     reporter.finish(asdict(result))
 
 
-@app.command()
+@app.command(cls=with_settings("nrray.pipelines.scan", "ScanConfig"))
 def scan(
     config: ConfigArgument = None,
     set_: SetOption = None,
@@ -166,7 +166,7 @@ def scan(
     _exit_if(result.num_bad > 0)
 
 
-@app.command()
+@app.command(cls=with_settings("nrray.pipelines.relabel_job", "RelabelConfig"))
 def relabel(
     config: ConfigArgument = None,
     set_: SetOption = None,
@@ -190,7 +190,7 @@ def relabel(
     options = RelabelOptions(limit_units=limit, dry_run=dry_run, retry_failed=retry_failed)
     result = run_relabel(settings, options, reporter)
     pictures = [] if dry_run else missing_pictures(Folder(result.output))
-    command = shlex.join(["nrray", "relabel", *_config_words(config, set_)])
+    command = shlex.join(["nrray", "relabel", *config_words(config, set_)])
     report_relabel(result, pictures, command, reporter)
     _exit_if(result.has_failures)
 
@@ -211,64 +211,6 @@ def status(
     reporter.finish(asdict(found))
 
 
-@app.command("import")
-def import_(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
-    """Read annotations of ELAN, BORIS, Label Studio, WebVTT or plain text into truth tables."""
-    from nrray.config import load_config
-    from nrray.formats import ImportConfig, import_annotations
-    from nrray.pipelines.console import Reporter
-
-    reporter = Reporter(is_json=as_json)
-    result = import_annotations(load_config(ImportConfig, config, set_ or ()))
-    rows = [
-        [
-            Path(item.file).name,
-            item.format.value,
-            len(item.annotations.segments),
-            ", ".join(f"{name} {seconds:.1f}" for name, seconds in item.seconds_by_activity.items()),
-            " ".join(item.annotations.notes),
-        ]
-        for item in result.files
-    ]
-    reporter.table("Imported", ["file", "format", "segments", "seconds per activity", "notes"], rows)
-    reporter.say(f"{result.num_segments} segments, {result.num_extents} extents in {result.folder}")
-    reporter.next_command(f"nrray evaluate --set candidate=LABELS --set reference={shlex.quote(result.folder)}")
-    reporter.finish(
-        {
-            "folder": result.folder,
-            "segments": result.num_segments,
-            "extents": result.num_extents,
-            "files": [
-                {
-                    "file": item.file,
-                    "format": item.format.value,
-                    "segments": len(item.annotations.segments),
-                    "seconds_by_activity": item.seconds_by_activity,
-                    "notes": item.annotations.notes,
-                }
-                for item in result.files
-            ],
-        }
-    )
-
-
-@app.command()
-def export(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
-    """Write truth, imported annotations or a label version as one file per video that another tool reads."""
-    from nrray.config import load_config
-    from nrray.formats import ExportConfig, export_annotations
-    from nrray.pipelines.console import Reporter
-
-    reporter = Reporter(is_json=as_json)
-    result = export_annotations(load_config(ExportConfig, config, set_ or ()))
-    for note in result.notes:
-        reporter.say(note)
-    reporter.say(
-        f"{result.num_segments} segments in {len(result.files)} {result.format.value} files in {result.folder}"
-    )
-    reporter.finish(asdict(result))
-
-
 @app.command()
 def bench(
     target: Annotated[BenchTarget, typer.Argument(help="What to measure.")],
@@ -282,12 +224,14 @@ def bench(
     run_bench(target.value, video=video, reporter=Reporter(is_json=as_json))
 
 
-app.command()(training.finetune)
-app.command()(training.tune)
+app.command(cls=with_settings("nrray.formats", "ImportConfig"), name="import")(annotations.import_)
+app.command(cls=with_settings("nrray.formats", "ExportConfig"))(annotations.export)
+app.command(cls=with_settings("nrray.pipelines.finetune_job", "FinetuneConfig"))(training.finetune)
+app.command(cls=with_settings("nrray.pipelines.tune_job", "TuneConfig"))(training.tune)
 app.command("export-model")(training.export_model)
-app.command()(measuring.evaluate)
-app.command()(measuring.compare)
-app.command()(measuring.split)
+app.command(cls=with_settings("nrray.evaluate.config", "EvaluateConfig"))(measuring.evaluate)
+app.command(cls=with_settings("nrray.evaluate.config", "CompareConfig"))(measuring.compare)
+app.command(cls=with_settings("nrray.evaluate.config", "SplitConfig"))(measuring.split)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -320,8 +264,3 @@ def _said(error: NrrayError, code: int) -> int:
 def _exit_if(condition: bool, *, code: int = EXIT_FAILURES) -> None:
     if condition:
         raise typer.Exit(code)
-
-
-def _config_words(config: Path | None, overrides: list[str] | None) -> list[str]:
-    words: list[Any] = [str(config)] if config is not None else []
-    return words + [word for override in overrides or () for word in ("--set", override)]

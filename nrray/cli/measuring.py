@@ -2,17 +2,8 @@
 
 import shlex
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
-ConfigArgument = Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Settings; see configs/.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="key.path=value", help="Override one setting; may be repeated.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of sentences.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
+from nrray.cli.options import ConfigArgument, JsonOption, SetOption
 
 _PRINTED = {
     "precision": "windows precision",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nrray.cli.measuring import ConfigArgument, DryRunOption, JsonOption, SetOption
+from nrray.cli.options import ConfigArgument, DryRunOption, JsonOption, SetOption
 
 
 def finetune(

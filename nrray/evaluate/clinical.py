@@ -31,7 +31,8 @@ class IndicatorSummary:
 @dataclass(frozen=True, kw_only=True)
 class IndicatorAgreement:
     """Candidate minus reference over the cases where both are known; limits are bias -+ 1.96 standard deviations, None
-    below three cases. For yes/no indicators `bias` is the difference of the shares and `num_equal` counts agreement."""
+    below three cases and for yes/no indicators, whose differences are no bell. For those `bias` is the difference of the
+    shares and `num_equal` counts agreement."""
 
     name: str
     unit: str
@@ -154,7 +155,7 @@ def agreements(
     for column, indicator in enumerate(candidate[0].indicators if candidate else ()):
         rows = np.flatnonzero(np.isfinite(ours[:, column] - theirs[:, column]))
         left, right, bias = ours[rows, column], theirs[rows, column], biases[column]
-        spread = 1.96 * float((left - right).std(ddof=1)) if len(rows) >= 3 else None
+        spread = 1.96 * float((left - right).std(ddof=1)) if len(rows) >= 3 and indicator.unit != "yes" else None
         limits = None if spread is None or bias.estimate is None else (bias.estimate - spread, bias.estimate + spread)
         found.append(
             IndicatorAgreement(

@@ -40,12 +40,12 @@ class CompareConfig(Section):
     reference: str = Field(description="what all of them are measured against")
     output: str = Field("runs/comparison", description="folder for comparison.json")
     cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
-    label_set: str | None = None
-    split: str | None = None
-    part: str = "test"
+    label_set: str | None = Field(None, description="label set file; the one in the package where none is given")
+    split: str | None = Field(None, description="split file; with it only the cases of `part` are compared")
+    part: str = Field("test", description="part of the split")
     metric: str = Field("time f1", description="what is compared; windows differ between sources, time does not")
-    num_resamples: int = Field(2000, ge=100, le=100_000)
-    seed: int = Field(0, ge=0)
+    num_resamples: int = Field(2000, ge=100, le=100_000, description="resamples of cases for intervals")
+    seed: int = Field(0, ge=0, description="of resamples")
 
     @field_validator("candidates")
     @classmethod
@@ -62,9 +62,12 @@ class SplitConfig(Section):
     cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
     annotations: str | None = Field(None, description="annotation folder: activities are then spread evenly")
     output: str = Field("runs/split.json", description="the split file")
-    fractions: dict[str, float] = Field(default_factory=lambda: {"train": 0.7, "validation": 0.15, "test": 0.15})
-    seed: int = Field(0, ge=0)
-    label_set: str | None = None
+    fractions: dict[str, float] = Field(
+        default_factory=lambda: {"train": 0.7, "validation": 0.15, "test": 0.15},
+        description="of the cases to each part",
+    )
+    seed: int = Field(0, ge=0, description="of the deal")
+    label_set: str | None = Field(None, description="label set file; the one in the package where none is given")
 
     @field_validator("fractions")
     @classmethod

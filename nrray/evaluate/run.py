@@ -69,8 +69,9 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
     alignment = aligned(
         candidate, reference, activities=label_set.activities, case_of_path=case_of_path, only_cases=only_cases
     )
-    if config.split is not None:
-        number = noted_read(config.split, config.part, what=f"evaluate {candidate.name} against {reference.name}")
+    if config.split is not None and only_cases is not None:
+        what = f"evaluate {candidate.name} against {reference.name}"
+        number = noted_read(config.split, config.part, only_cases, what=what)
         notes.append(_reads_note(config.split, config.part, number))
     if (note := few_cases_note(len(alignment.cases))) is not None:
         notes.append(note)
@@ -127,7 +128,8 @@ def compare(config: CompareConfig) -> Comparison:
     only_cases = None
     if config.split is not None:
         only_cases = _part(read_split(config.split), config.part, every, case_of_path, uri=config.split)
-        number = noted_read(config.split, config.part, what=f"compare {', '.join(source.name for source in sources)}")
+        what = f"compare {', '.join(source.name for source in sources)}"
+        number = noted_read(config.split, config.part, only_cases, what=what)
         notes.append(_reads_note(config.split, config.part, number))
     found = compared(
         sources,

@@ -19,6 +19,8 @@ from nrray.types import STATE_INDEX, CoverageStatus, LabelState
 
 LABELS, SEGMENTS, COVERAGE, EXTENTS = "labels.parquet", "segments.parquet", "coverage.parquet", "extents.parquet"
 
+_MAX_NAMED = 3  # sources in the name of all of them
+
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
@@ -89,15 +91,17 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Source:
 def _annotations(folder: Folder, uri: str, activities: tuple[str, ...]) -> Source:
     segments, extents = read_truth(folder.uri)
     sources = pc.unique(extents["source"]).to_pylist()
-    if len(sources) > 1:
+    looks = extents.group_by(["video_path", "source"]).aggregate([])
+    by_video = looks.group_by("video_path").aggregate([("source", "count")])
+    if twice := by_video.filter(pc.greater(by_video["source_count"], 1))["video_path"].to_pylist():
         raise DataError(
-            f"{uri}: found annotations of {len(sources)} sources ({', '.join(sources[:4])}), expected one. Import them "
-            f"into folders of their own, so that each can be compared."
+            f"{uri}: {len(twice)} videos, such as {twice[0]}, were annotated by several of {', '.join(sources[:6])}; expected "
+            f"one for each video. Import each annotator into a folder of its own (annotator=NAME), so that they can be compared."
         )
     _check_names(segments, activities, where=folder.path(SEGMENTS))
     paths, index = _path_index(extents["video_path"], segments["video_path"])
     return Source(
-        name=sources[0] if sources else uri,
+        name=", ".join(sources[:_MAX_NAMED]) + (", ..." if len(sources) > _MAX_NAMED else "") if sources else uri,
         paths=paths,
         activities=activities,
         segments=_segments(segments, index(segments["video_path"]), activities),

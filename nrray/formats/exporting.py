@@ -51,6 +51,11 @@ class ExportResult:
     num_segments: int
     notes: list[str]
 
+    @property
+    def suffix(self) -> str:
+        """What the files' names end with."""
+        return _SUFFIXES[self.format]
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:

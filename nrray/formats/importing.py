@@ -12,7 +12,7 @@ from nrray.formats.catalogue import check_options, format_of, reader_of
 from nrray.formats.names import ActivityNames
 from nrray.formats.options import ExtentFrom, Format, ImportConfig
 from nrray.formats.reading import Look, Reading, Stretch, counted
-from nrray.formats.videos import KnownVideos, seconds_text
+from nrray.formats.videos import KnownVideos, UnknownVideoError, all_unknown, seconds_text
 from nrray.manifest import manifest_videos
 from nrray.storage import Folder, absolute_uri, is_local, located, read_table, storage_errors
 from nrray.tables import table_from_rows
@@ -26,11 +26,13 @@ RECORD = "import.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Annotations:
-    """What one file or all of them came to; notes are sentences on what was skipped or is doubtful."""
+    """What one file or all of them came to; notes are sentences on what was skipped or is doubtful; `sources` are all who
+    looked, those too whose annotations are not asked for."""
 
     segments: list[TruthSegment]
     extents: list[TruthExtent]
     notes: list[str]
+    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,15 @@ class ImportResult:
     files: list[ImportedFile]
 
     @property
+    def rivals(self) -> tuple[str, ...]:
+        """Sources that annotated a video which another one annotated too, sorted."""
+        who: dict[str, set[str]] = {}
+        for item in self.files:
+            for row in _rows(item):
+                who.setdefault(row.video_path, set()).add(row.source)
+        return tuple(sorted({name for names in who.values() if len(names) > 1 for name in names}))
+
+    @property
     def num_segments(self) -> int:
         return sum(len(item.annotations.segments) for item in self.files)
 
@@ -78,14 +89,24 @@ def import_annotations(config: ImportConfig) -> ImportResult:
     contents = {file: _content(file) for file in found_files(config.files)}
     kinds = {file: format_of(file, data, config) for file, data in contents.items()}
     check_options(config, set(kinds.values()))
-    files = []
+    files: list[ImportedFile] = []
+    unknown: list[UnknownVideoError] = []
     for file, data in contents.items():
         reader = reader_of(kinds[file], known_names=names.known)
         videos.variable_rate_paths.clear()
-        reading = reader(data, file=file, options=config, videos=videos)
+        try:
+            reading = reader(data, file=file, options=config, videos=videos)
+            unknown += _unknown_videos(reading, file=file, videos=videos)
+        except UnknownVideoError as error:  # a reader of frame numbers has to know the video first
+            unknown.append(error)
+        if unknown:
+            continue
         annotations = checked_annotations(reading, file=file, config=config, videos=videos, names=names)
         digest = hashlib.sha256(data).hexdigest()
         files.append(ImportedFile(file=file, format=kinds[file], sha256=digest, annotations=annotations))
+    if unknown:
+        raise all_unknown(unknown, videos)
+    _check_annotator(files, config.annotator)
     _check_sources(files)
     _write(output, files, config)
     return ImportResult(folder=output.uri, files=files)
@@ -109,6 +130,16 @@ def found_files(patterns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _unknown_videos(reading: Reading, *, file: str, videos: KnownVideos) -> list[UnknownVideoError]:
+    found = []
+    for look in reading.looks:
+        try:
+            videos.of(look.video_name, file=file, where=f"{file}, {look.name}")
+        except UnknownVideoError as error:
+            found.append(error)
+    return found
+
+
 def checked_annotations(
     reading: Reading, *, file: str, config: ImportConfig, videos: KnownVideos, names: ActivityNames
 ) -> Annotations:
@@ -125,10 +156,15 @@ def checked_annotations(
             f"each of them: videos={{{', '.join(f'{name!r}: PATH' for name in sorted(named))}}}"
         )
     sources = _sources(placed, file=file, config=config, notes=notes)
+    if left_out := Counter(source for source in sources if config.annotator not in (None, source)):
+        told = ", ".join(f"{name} ({counted(count, 'look')})" for name, count in sorted(left_out.items()))
+        notes.append(f"Left out: {told}.")
     offset_us = round(config.offset_seconds * US_PER_SECOND)
     late: list[int] = []
     every = [stretch for look in reading.looks for stretch in look.stretches]
     for (look, video), source in zip(placed, sources, strict=True):
+        if source in left_out:
+            continue
         for stretch in look.stretches:
             activity = names.ours(stretch, among=every)
             if activity is None:
@@ -154,7 +190,8 @@ def checked_annotations(
     if config.extent is ExtentFrom.NONE:
         notes.append("No extents: nothing is known to have been looked at, so no comparison counts these segments.")
     segments.sort(key=lambda item: (item.video_path, item.start_us, item.activity, item.source, item.end_us))
-    return Annotations(segments=segments, extents=list(dict.fromkeys(extents)), notes=notes)
+    who = tuple(dict.fromkeys(sources))
+    return Annotations(segments=segments, extents=list(dict.fromkeys(extents)), notes=notes, sources=who)
 
 
 def _check_times(stretch: Stretch, start_us: int, end_us: int) -> None:
@@ -236,6 +273,15 @@ def _clock_notes(videos: KnownVideos, used: dict[str, Video]) -> list[str]:
             f"container's; set offset_seconds if the tool counted from the first frame."
         )
     return notes
+
+
+def _check_annotator(files: Sequence[ImportedFile], annotator: str | None) -> None:
+    """Raises DataError where nobody of that name annotated anything."""
+    known = sorted({source for item in files for source in item.annotations.sources})
+    if annotator is not None and annotator not in known:
+        raise DataError(
+            f"annotator is {annotator!r}, and the files are by {', '.join(map(repr, known))}: name one of them"
+        )
 
 
 def _check_sources(files: Sequence[ImportedFile]) -> None:

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nrray.config import Section
 
@@ -102,14 +102,16 @@ class ColumnMap(Section):
 class ReadOptions(Section):
     """What single formats need to be told. Each is an error where no file is in a format that it concerns."""
 
-    columns: ColumnMap | None = None
-    time_unit: TimeUnit | None = None
-    delimiter: Delimiter = Delimiter.AUTO
+    columns: ColumnMap | None = Field(
+        None, description="of delimited text: which column is activity, start, end or duration, video, source"
+    )
+    time_unit: TimeUnit | None = Field(None, description="of delimited text: us, ms, s, frames, hh:mm:ss.mmm")
+    delimiter: Delimiter = Field(Delimiter.AUTO, description="of delimited text")
     skip_rows: int = Field(0, ge=0, description="lines before the header or the first row")
     fps: float | None = Field(None, gt=0, description="of frame numbers; else the manifest's measured rate")
-    activity_from: ActivityFrom = ActivityFrom.AUTO
-    unset_time_slots: UnsetTimeSlots = UnsetTimeSlots.REFUSE
-    open_states: OpenStates = OpenStates.REFUSE
+    activity_from: ActivityFrom = Field(ActivityFrom.AUTO, description="of ELAN: what names the activity")
+    unset_time_slots: UnsetTimeSlots = Field(UnsetTimeSlots.REFUSE, description="of ELAN: annotations without a time")
+    open_states: OpenStates = Field(OpenStates.REFUSE, description="of BORIS: states that are never stopped")
 
 
 class ImportConfig(ReadOptions):
@@ -123,6 +125,7 @@ class ImportConfig(ReadOptions):
     source: str | None = Field(
         None, description="who annotated, where the files do not say; {folder} and {stem} are the file's"
     )
+    annotator: str | None = Field(None, description="only what this source annotated, as an import names it")
     video: str | None = Field(None, description="the one video that all files are of, whatever they say")
     videos: dict[str, str] = Field(
         default_factory=dict, description="their names of videos to paths of the manifest, where they differ"
@@ -130,14 +133,25 @@ class ImportConfig(ReadOptions):
     names: dict[str, str] = Field(default_factory=dict, description="their activity names to ours")
     ignore: list[str] = Field(default_factory=list, description="activity names that are left out, and counted")
     offset_seconds: float = Field(0.0, allow_inf_nan=False, description="added to all times")
-    extent: ExtentFrom = ExtentFrom.STATED
+    extent: ExtentFrom = Field(
+        ExtentFrom.STATED,
+        description="what the annotators looked at: as the files state it, the whole video, or not known",
+    )
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _braces_are_no_mapping(cls, source: object) -> object:
+        """YAML reads {folder}, as `--set source={folder}` gives it, as a mapping."""
+        if isinstance(source, dict) and list(source.values()) == [None]:
+            return f"{{{next(iter(source))}}}"
+        return source
 
 
 class ExportConfig(Section):
     """Which tables, in which format, where the files go."""
 
     input: str = Field(description="truth folder, folder of `nrray import`, or published version, such as .../latest")
-    format: Format
+    format: Format = Field(description="what is written")
     output: str = Field("runs/exported", description="folder for one file per video")
     manifest: str | None = Field(None, description="manifest.parquet: lengths (BORIS) and frame rates (Label Studio)")
     fps: float | None = Field(None, gt=0, description="of Label Studio frame numbers, in place of the manifest's rate")

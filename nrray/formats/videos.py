@@ -11,6 +11,28 @@ from nrray.types import US_PER_SECOND, Video
 
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts it before the name of an uploaded file
 
+_MAX_TOLD = 20
+
+
+class UnknownVideoError(DataError):
+    """Annotations of a video that the manifest does not have; `what` is where they are and how it is called there."""
+
+    def __init__(self, message: str, *, what: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
+def all_unknown(errors: Sequence[UnknownVideoError], videos: "KnownVideos") -> DataError:
+    """One error for all of them, so that one look is enough."""
+    whats = list(dict.fromkeys(error.what for error in errors))
+    if len(whats) == 1:
+        return errors[0]
+    told = "; ".join(whats[:_MAX_TOLD]) + (f"; and {len(whats) - _MAX_TOLD} more" if len(whats) > _MAX_TOLD else "")
+    return DataError(
+        f"{len(whats)} names are of no video of the manifest{videos.examples()}: {told}. Say which are meant, "
+        f"videos={{NAME: PATH, ...}}, name files like their videos, or scan the archive that holds them."
+    )
+
 
 class KnownVideos:
     """The manifest's videos, found by the names that annotation files use.
@@ -62,9 +84,10 @@ class KnownVideos:
             found = self._by_base.get(PurePosixPath(candidate).name, [])
             if found:
                 return _the_one(found, name, where)
-        raise DataError(
-            f"{where}: no video of the manifest is called {name!r}{self._examples()}. Say which is meant, "
-            f"videos={{{name!r}: PATH}}, or scan the archive that holds it."
+        raise UnknownVideoError(
+            f"{where}: no video of the manifest is called {name!r}{self.examples()}. Say which is meant, "
+            f"videos={{{name!r}: PATH}}, or scan the archive that holds it.",
+            what=f"{name!r} ({where})",
         )
 
     def frame_rate(self, video: Video, *, where: str) -> float:
@@ -94,12 +117,13 @@ class KnownVideos:
         for index, key in ((self._by_base, parts[-1]), (self._by_stem, parts[-1])):
             if found := index.get(key):
                 return _the_one(found, key, file)
-        raise DataError(
+        raise UnknownVideoError(
             f"{file} does not say which video it is of, and no video of the manifest is called "
-            f"{parts[-1]!r}{self._examples()}. Set video=PATH, or name the file like its video."
+            f"{parts[-1]!r}{self.examples()}. Set video=PATH, or name the file like its video.",
+            what=f"{parts[-1]!r} ({file})",
         )
 
-    def _examples(self) -> str:
+    def examples(self) -> str:
         return f" (it has {counted(len(self._by_path), 'video')}, such as {sorted(self._by_path)[:2]})"
 
 

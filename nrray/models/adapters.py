@@ -31,7 +31,7 @@ class LoraTargets(str, Enum):
 class LoraSection(Section):
     """How a checkpoint is adapted. Its language model is; tower and projector where it is asked for."""
 
-    rank: int = Field(default=16, ge=1, le=1024)
+    rank: int = Field(default=16, ge=1, le=1024, description="of the adapter's matrices")
     alpha_per_rank: float = Field(default=2.0, gt=0, description="alpha is this times the rank")
     rank_stabilized: bool = Field(default=False, description="alpha / sqrt(rank) for alpha / rank (rsLoRA)")
     weight_decomposed: bool = Field(default=False, description="DoRA: direction and length of weights apart; slower")

@@ -33,8 +33,8 @@ _JOB_FOLDER = "runtime_resources/working_dir_files"  # where Ray unpacks a job's
 class Pools(Section):
     """How many workers of each kind. `auto`: a decoder per CPU, a labeler per GPU, or per CPU where there is no GPU."""
 
-    decoders: int | Literal["auto"] = "auto"
-    labelers: int | Literal["auto"] = "auto"
+    decoders: int | Literal["auto"] = Field("auto", description="auto: one per CPU")
+    labelers: int | Literal["auto"] = Field("auto", description="auto: one per GPU, or per CPU where there is no GPU")
     decoder_memory_mib: int = Field(768, ge=64, description="what a decoder reserves of a node's memory")
     labeler_memory_mib: int = Field(1536, ge=64, description="what a labeler reserves of a node's memory")
     stall_timeout_seconds: int = Field(

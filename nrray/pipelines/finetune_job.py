@@ -50,7 +50,7 @@ class WorkersConfig(Section):
     min_workers: int | None = Field(
         None, ge=1, description="go on with so many where nodes are lost; None: with all or none"
     )
-    cpus_per_worker: float = Field(1.0, gt=0)
+    cpus_per_worker: float = Field(1.0, gt=0, description="what each reserves")
     start_timeout_seconds: int = Field(
         600, ge=10, description="workers that the cluster has no room for are waited for so long, in all"
     )
@@ -69,7 +69,7 @@ class FinetuneConfig(Section):
     split: str = Field(description="split file of `nrray split`; its test part is not read")
     cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
     output: str = Field(description="folder of checkpoints, history and the adapter; all workers see it")
-    label_set: str | None = None
+    label_set: str | None = Field(None, description="label set file; the newborn-resuscitation set where none is given")
     model: ModelConfig = ModelConfig()
     timesformer: TimesformerSection | None = Field(
         None, description="a TimeSformer from scratch for the checkpoint; as a baseline"

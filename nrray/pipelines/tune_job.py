@@ -58,7 +58,7 @@ class SearcherKind(str, Enum):
 class SearchSection(Section):
     """How many trials, how they are drawn, and when a trial is given up (ASHA, Li et al. 2020)."""
 
-    num_trials: int = Field(16, ge=1, le=10_000)
+    num_trials: int = Field(16, ge=1, le=10_000, description="settings that are tried")
     searcher: SearcherKind = SearcherKind.RANDOM
     seed: int = Field(0, ge=0, description="of what is drawn; all trials train with training.seed")
     grace_percent: int = Field(25, ge=1, le=100, description="of a trial's steps before it may be given up; 100: never")

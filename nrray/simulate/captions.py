@@ -36,7 +36,7 @@ class SceneFacts:
     others: Others
 
 
-_BRIEF = 0.3  # of a window: a passer who is there for less is not worth a word
+SEEN_SHARE = 0.01  # of the picture, over a window: of whom less is seen at its edge, nothing is told
 
 _SENTENCES: Mapping[str, Mapping[Enum, str]] = {
     "newborn": {
@@ -72,14 +72,15 @@ SLOTS: tuple[str, ...] = tuple(field.name for field in fields(SceneFacts))
 KindT = TypeVar("KindT", Airway, Body)
 
 
-def window_facts(course: Course, start_s: float, end_s: float) -> SceneFacts:
-    """What holds for most of [start_s, end_s) of case time."""
+def window_facts(course: Course, start_s: float, end_s: float, *, passers_share: float) -> SceneFacts:
+    """What holds for most of [start_s, end_s) of case time. passers_share: how much of the picture passers cover, a mean
+    over the window, in [0, 1]: a camera that looks closely does not see everybody who comes by."""
     seconds = end_s - start_s
     there = _overlap(course.arrival_s, course.departure_s, start_s, end_s)
     others = Others.NOBODY
-    for passing in course.passings:
-        if _overlap(passing.start_s, passing.end_s, start_s, end_s) >= _BRIEF * seconds:
-            others = Others.LEANING if passing.reach > LEANING_REACH else Others.PASSING
+    if passers_share >= SEEN_SHARE:
+        longest = max(course.passings, key=lambda passing: _overlap(passing.start_s, passing.end_s, start_s, end_s))
+        others = Others.LEANING if longest.reach > LEANING_REACH else Others.PASSING
     return SceneFacts(
         newborn=Newborn.THERE if there >= 0.5 * seconds else Newborn.ABSENT,
         airway=_longest(course.airway, start_s, end_s, otherwise=Airway.NOTHING),

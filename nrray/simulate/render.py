@@ -1,5 +1,6 @@
 """Pictures of a case and the files of a simulation: H.264 MP4, truth tables, case sidecar, millisecond text."""
 
+from dataclasses import replace
 from fractions import Fraction
 from math import pi, sin
 from pathlib import Path
@@ -13,7 +14,7 @@ from nrray.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA, TruthExtent, TruthS
 from nrray.cases import cases_csv
 from nrray.simulate.appearance import Appearance, View
 from nrray.simulate.case import Camera, SimulatedCase, camera_spans, case_rows
-from nrray.simulate.drawing import Brush, Matrix, Picture, draw_pose, shaded
+from nrray.simulate.drawing import Brush, Matrix, Picture, draw_passer, draw_pose, shaded
 from nrray.simulate.pose import Point, pose_at
 from nrray.storage import Folder
 from nrray.tables import table_from_rows
@@ -71,6 +72,21 @@ class FrameRenderer:
         look = self._case.appearance
         draw_pose(Brush(picture, matrix), pose_at(self._case.course, look, case_s), look)
         return picture
+
+
+def passers_share(case: SimulatedCase, camera_index: int, t_seconds: float) -> float:
+    """Share in [0, 1] of the picture that those who pass or lean over the table cover at `t_seconds` of a video."""
+    camera = case.cameras[camera_index]
+    passers = pose_at(case.course, case.appearance, t_seconds + camera.start_us / US_PER_SECOND).passers
+    if not passers:
+        return 0.0
+    picture: Picture = np.zeros((CANVAS[1] // 4, CANVAS[0] // 4, 3), np.uint8)
+    brush = Brush(picture, view_matrix(camera.view, (case.config.width_px, case.config.height_px)) / 4)
+    white = replace(case.appearance, passer=(255, 255, 255), helper_glove=(255, 255, 255))
+    for passer in passers:
+        draw_passer(brush, passer, white)
+    brush.flush()
+    return float((picture[..., 0] > 127).mean())
 
 
 def frame_at(case: SimulatedCase, camera_index: int, t_seconds: float) -> NDArray[np.uint8]:

@@ -9,11 +9,13 @@ from pydantic import Discriminator, Field, Tag
 
 from nrray.config import Section
 
+_KIND = "binary_cross_entropy, focal, asymmetric: each with settings of its own"
+
 
 class BinaryCrossEntropy(Section):
     """Each activity on its own; what is rare counts more, within bounds."""
 
-    kind: Literal["binary_cross_entropy"] = "binary_cross_entropy"
+    kind: Literal["binary_cross_entropy"] = Field("binary_cross_entropy", description=_KIND)
     max_positive_weight: float = Field(default=10.0, ge=1, description="bound of negatives / positives; 1: no weights")
 
     def cost(self, logits: torch.Tensor, targets: torch.Tensor, *, positive_weight: torch.Tensor) -> torch.Tensor:
@@ -26,7 +28,7 @@ class BinaryCrossEntropy(Section):
 class Focal(Section):
     """Cross-entropy times (1 - p)^gamma, p the probability of what is so: what is easy counts less (Lin et al. 2017)."""
 
-    kind: Literal["focal"] = "focal"
+    kind: Literal["focal"] = Field("focal", description=_KIND)
     gamma: float = Field(default=2.0, ge=0)
     max_positive_weight: float = Field(default=10.0, ge=1, description="bound of negatives / positives; 1: no weights")
 
@@ -41,7 +43,7 @@ class Asymmetric(Section):
     """As focal, but negatives are discounted more than positives, and those below `margin` not counted at all (Ridnik et
     al. 2021, whose values for many labels are the defaults)."""
 
-    kind: Literal["asymmetric"] = "asymmetric"
+    kind: Literal["asymmetric"] = Field("asymmetric", description=_KIND)
     gamma_positive: float = Field(default=0.0, ge=0)
     gamma_negative: float = Field(default=4.0, ge=0)
     margin: float = Field(default=0.05, ge=0, lt=1)

@@ -12,12 +12,12 @@ from nrray.train.objective import BinaryCrossEntropy, Objective
 class TrainingConfig(Section):
     """How it is trained. Learning rates: Schulman et al. 2025 for adapters; heads and towers as their ratios are in use."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="of weights, order, moves and looks")
     num_epochs: float = Field(default=3.0, gt=0, description="passes over the windows")
     batch_windows: int = Field(default=16, ge=1, description="windows of an optimizer step, over all workers")
     micro_batch_windows: int = Field(default=8, ge=1, description="of a worker at once; halved when memory runs out")
     learning_rate: float = Field(default=2.0e-4, gt=0, description="of the adapter")
-    head_learning_rate: float = Field(default=1.0e-3, gt=0)
+    head_learning_rate: float = Field(default=1.0e-3, gt=0, description="of the head")
     tower_learning_rate: float = Field(default=4.0e-5, gt=0, description="of the tower's adapter, where it has one")
     projector_learning_rate: float = Field(default=2.0e-5, gt=0, description="of the projector, where it is trained")
     full_learning_rate: float = Field(default=1.0e-4, gt=0, description="of a TimeSformer, which is trained whole")
@@ -27,7 +27,7 @@ class TrainingConfig(Section):
         le=1,
         description="of the training, over which its layers begin to learn, last first; not from scratch",
     )
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0, description="of matrices (AdamW)")
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1, description="share of the steps; then half a cosine to 0")
     gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
     objective: Objective = BinaryCrossEntropy()

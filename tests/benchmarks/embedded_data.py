@@ -25,6 +25,7 @@ from nrray.sampling import Sampling, unit_samples_us
 from nrray.simulate import Camera, SimulateConfig, SimulatedCase, camera_spans, render_part, simulated_case
 from nrray.simulate.appearance import FAMILIES
 from nrray.simulate.captions import caption_of, window_facts
+from nrray.simulate.render import passers_share
 from nrray.train.window_store import LabelledFrames, WindowSet, open_windows, write_windows
 from nrray.types import US_PER_SECOND, Frames
 
@@ -33,6 +34,7 @@ TEST_FAMILIES = ("oak", "pine")
 BLANK_CAPTION = "Nothing is seen."
 VALIDATION_CASES, TEST_CASES = 20, 40
 CLIP_SECONDS = 6.0  # 13 windows, each a quarter of a second after the one before
+PASSER_CLIPS = 1 / 3  # of the clips are of places where somebody comes by
 _BLANK_FRAMES = 1000
 
 
@@ -99,8 +101,7 @@ def case_stretch(
     first_frame, num_frames = 0, camera.num_frames
     if is_clip:
         num_frames = round(CLIP_SECONDS * simulation.frames_per_second)
-        random = np.random.default_rng([simulation.seed, index, 2])
-        first_frame = int(random.integers(camera.num_frames - num_frames + 1))
+        first_frame = clip_place(case, num_frames, np.random.default_rng([simulation.seed, index, 2]))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "part.mp4"
         render_part(case, 0, file, first_frame=first_frame, num_frames=num_frames)
@@ -114,6 +115,17 @@ def case_stretch(
             sampling=sampling,
             label_set=label_set,
         )
+
+
+def clip_place(case: SimulatedCase, num_frames: int, random: np.random.Generator) -> int:
+    """The clip's first frame: anywhere, but every third clip where somebody comes by, whom one in eight would show."""
+    last = case.cameras[0].num_frames - num_frames
+    place = int(random.integers(last + 1))
+    if random.random() < PASSER_CLIPS and case.course.passings:
+        passing = case.course.passings[random.integers(len(case.course.passings))]
+        middle_s = (passing.start_s + passing.end_s) / 2 - case.cameras[0].start_us / US_PER_SECOND
+        place = round((middle_s - random.uniform(0, CLIP_SECONDS)) * case.config.frames_per_second)
+    return min(max(place, 0), last)
 
 
 def part_stretch(
@@ -142,6 +154,8 @@ def part_stretch(
     sampled = sample_frames(request, DecodeConfig())
     starts = offset_us + np.arange(num_windows, dtype=np.int64) * step_us
     window_frames = sampled.frame_of_sample[np.arange(num_windows)[:, None] + np.arange(sampling.frames_per_window)]
+    shares = [passers_share(case, 0, t) for t in ((offset_us + sampled.pts_us) / US_PER_SECOND).tolist()]
+    window_shares = np.array(shares)[window_frames].mean(axis=1)
     activity, start_us, end_us = zip(*camera_spans(case, camera), strict=True)
     truth = pa.table({"activity": activity, "start_us": start_us, "end_us": end_us})
     return LabelledFrames(
@@ -156,8 +170,12 @@ def part_stretch(
         ),
         targets=window_targets(truth, label_set.activities, starts, starts + window_us),
         captions=[
-            caption_of(window_facts(case.course, start / US_PER_SECOND, (start + window_us) / US_PER_SECOND))
-            for start in (starts + camera.start_us).tolist()
+            caption_of(
+                window_facts(
+                    case.course, start / US_PER_SECOND, (start + window_us) / US_PER_SECOND, passers_share=share
+                )
+            )
+            for start, share in zip((starts + camera.start_us).tolist(), window_shares.tolist(), strict=True)
         ],
     )
 
@@ -189,8 +207,9 @@ def blank_stretch(simulation: SimulateConfig, sampling: Sampling, label_set: Lab
 def data_paragraph(simulation: SimulateConfig, sampling: Sampling) -> str:
     train, validation, test = split_cases(simulation)
     return (
-        f"{CLIP_SECONDS:g} s of each of {len(train) - 1} cases of `nrray.simulate` (seed {simulation.seed}) to train, whole "
-        f"videos of {simulation.case_seconds:g} s of\n{len(validation)} cases for thresholds and {len(test)} to measure, "
+        f"{CLIP_SECONDS:g} s of each of {len(train) - 1} cases of `nrray.simulate` (seed {simulation.seed}) to train, a third "
+        f"of them where somebody comes by, whole\nvideos of {simulation.case_seconds:g} s of {len(validation)} cases for "
+        f"thresholds and {len(test)} to measure, "
         f"drawn at {simulation.width_px}x{simulation.height_px} px and {simulation.frames_per_second:g} frames/s, encoded "
         f"as\nH.264 (CRF {simulation.crf} and worse) and read back by the decoder of every run at "
         f"{sampling.frames_per_second:g} frames/s and {sampling.frame_width_px}x{sampling.frame_height_px} px. The three "

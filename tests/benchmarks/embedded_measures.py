@@ -12,7 +12,7 @@ from nrray.labels import LabelSet
 from nrray.models.prompt_labeler import INSTRUCTION
 from nrray.models.rules import apply_rules
 from nrray.sampling import Sampling
-from nrray.simulate.captions import SLOTS, claims_of
+from nrray.simulate.captions import SLOTS, Others, claims_of
 from nrray.train.dialogue import Dialogues
 from nrray.train.embedded import CAPTION_PROMPT, TrainableVlm, window_prompt_ids
 from nrray.train.objective import positive_weights
@@ -169,13 +169,20 @@ def captions_of(vlm: TrainableVlm, windows: WindowSet, *, sampling: Sampling) ->
 
 
 def caption_agreement(captions: Sequence[str], truth: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Of every slot of the grammar, and of objects and motion: the share of captions that are right, the share that
+    """Of every slot of the grammar, and of people, objects and motion: the share of captions that are right, the share that
     would be by chance with the same frequencies, and Cohen's kappa. A caption that says nothing of a slot is wrong."""
     said, true = [claims_of(text) for text in captions], [claims_of(text) for text in truth]
     views = {slot: [[str(c[slot] and c[slot].value) for c in claims] for claims in (said, true)] for slot in SLOTS}
+    views["people"] = [[_people(c["newborn"], c["others"]) for c in claims] for claims in (said, true)]
     views["objects"] = [[_objects(c["airway"]) for c in claims] for claims in (said, true)]
     views["motion"] = [[_motion(c["airway"]) + _motion(c["body"]) for c in claims] for claims in (said, true)]
     return {name: _kappa(np.array(ours), np.array(theirs)) for name, (ours, theirs) in views.items()}
+
+
+def _people(newborn, others) -> str:
+    """Whether a newborn is there, and whether anybody comes by."""
+    comes_by = "?" if others is None else "nobody" if others is Others.NOBODY else "somebody"
+    return f"{newborn and newborn.value} {comes_by}"
 
 
 def _objects(claim) -> str:

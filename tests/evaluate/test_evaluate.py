@@ -154,6 +154,31 @@ def test_disjoint_extents_are_refused(tmp_path):
         evaluated(tmp_path, labels, reference)
 
 
+def test_annotators_share_an_archive_but_not_a_video(tmp_path):
+    labels = write_labels(tmp_path / "labels", {path: scores_of(TRUTH, 60) for path in PATHS})
+    halves = [
+        write_annotations(
+            tmp_path / name, dict.fromkeys(paths, TRUTH), {path: [(0, 60)] for path in paths}, source=name
+        )
+        for name, paths in (("anna", PATHS[:2]), ("bo", PATHS[2:]), ("cleo", PATHS[:1]))
+    ]
+
+    def joined(name, *folders):
+        (tmp_path / name).mkdir()
+        for table in ("segments.parquet", "extents.parquet"):
+            parts = [pq.read_table(f"{folder}/{table}") for folder in folders]
+            pq.write_table(pa.concat_tables(parts), tmp_path / name / table)
+        return str(tmp_path / name)
+
+    document = evaluated(tmp_path, labels, joined("shared", *halves[:2]))
+    assert document["reference"] == "anna, bo"
+    assert document["num_cases"] == len(PATHS)
+    with pytest.raises(
+        DataError, match=rf"1 videos, such as {PATHS[0]}, were annotated by several of .*annotator=NAME"
+    ):
+        evaluated(tmp_path, labels, joined("rivals", *halves))
+
+
 def test_annotations_can_be_measured_against_annotations(tmp_path):
     shifted = {name: [(start + 1, end + 1) for start, end in spans] for name, spans in TRUTH.items()}
     first = write_annotations(
@@ -210,7 +235,7 @@ def test_a_split_of_cases_that_are_not_here_is_refused_and_no_read_is_noted(tmp_
 def test_a_split_that_has_been_read_is_not_overwritten(tmp_path):
     file = tmp_path / "split.json"
     file.write_text(json.dumps({"parts": {"test": ["a"]}}), encoding="utf-8")
-    noted_read(str(file), "test", what="evaluate")
+    noted_read(str(file), "test", {"a"}, what="evaluate")
     pq.write_table(pa.table({"path": ["a"], "content_id": ["c"]}), tmp_path / "manifest.parquet")
     config = SplitConfig(manifest=str(tmp_path / "manifest.parquet"), output=str(file))
     with pytest.raises(DataError, match="has been read once"):

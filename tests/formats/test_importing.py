@@ -123,6 +123,33 @@ def test_all_unknown_names_of_a_file_are_told_at_once(tmp_path):
         imported(tmp_path, {"alone.txt": lines})
 
 
+def test_all_unknown_videos_are_told_at_once(tmp_path):
+    files = {"nobody.txt": LINE, "alone.txt": LINE, "none.txt": LINE}
+    with pytest.raises(
+        DataError, match=r"2 names are of no video .*'nobody' \(.*nobody\.txt\); 'none' \(.*videos="
+    ) as raised:
+        imported(tmp_path, files)
+    assert "alone.txt" not in str(raised.value)
+    tiers = "video,start,end,activity\nx.mp4,1,2,suction\ny.mp4,1,2,suction\nalone.mp4,1,2,suction\n"
+    columns = {name: name for name in ("video", "start", "end", "activity")}
+    with pytest.raises(DataError, match=r"2 names are of no video .*'x\.mp4'.*'y\.mp4'"):
+        imported(tmp_path, {"all.csv": tiers}, columns=columns, time_unit="s")
+
+
+def test_one_of_several_annotators_can_be_taken(tmp_path):
+    files = {"anna/alone.txt": LINE, "bo/alone.txt": LINE, "bo/phone.txt": LINE}
+    both = imported(tmp_path, files, source="{folder}")
+    assert both.rivals == ("anna", "bo")
+    result = imported(tmp_path, files, source="{folder}", annotator="bo")
+    assert {row.source for item in result.files for row in item.annotations.segments} == {"bo"}
+    assert [path for path, *_ in spans(result)] == ["alone.mp4", "phone.mov"]
+    assert result.num_extents == 2
+    assert result.rivals == ()
+    assert "Left out: anna (1 look)." in notes(result)
+    with pytest.raises(DataError, match="annotator is 'cleo', and the files are by 'anna', 'bo'"):
+        imported(tmp_path, files, source="{folder}", annotator="cleo")
+
+
 def test_annotators_in_folders_keep_their_names(tmp_path):
     files = {"anna/alone.txt": LINE, "bo/alone.txt": LINE}
     with pytest.raises(DataError, match=r"both speak of alone.mp4 as source 'imported'"):

@@ -1,4 +1,5 @@
 import json
+import shlex
 
 import pyarrow as pa
 import pytest
@@ -71,5 +72,31 @@ def test_the_verbs_import_export_and_name_the_next_command(tmp_path, capsys):
     out = ["--set", f"input={tmp_path}/in", "--set", "format=webvtt", "--set", f"output={tmp_path}/vtt"]
     assert main(["export", *out]) == 0
     assert "00:00:01.000 --> 00:00:02.500" in (tmp_path / "vtt/alone.mp4.vtt").read_text()
+    said = capsys.readouterr().out
+    again = shlex.split(
+        said.partition("Next: nrray ")[2].replace("MANIFEST", manifest).replace("FOLDER", f"{tmp_path}/back")
+    )
+    assert main([*again, "--set", "extent=whole"]) == 0
+    assert "suction 1.5" in capsys.readouterr().out
     assert main(["import", *arguments, "--set", "fromat=elan"]) == 2
     assert "did you mean 'format'?" in capsys.readouterr().err
+
+
+def test_of_many_files_those_with_something_to_say_are_told(tmp_path, capsys):
+    manifest = write_manifest(tmp_path)
+    for number in range(30):
+        folder = tmp_path / f"annotator{number:02d}"
+        folder.mkdir()
+        twice = "suction\t3000\t3000\t0\n" if number == 7 else ""
+        (folder / "alone.txt").write_text("suction\t1000\t2500\t1500\n" + twice)
+    words = [f"files=[{tmp_path}/*/alone.txt]", f"manifest={manifest}", f"output={tmp_path}/in", "extent=whole"]
+    arguments = [word for setting in [*words, "source={folder}"] for word in ("--set", setting)]
+    assert main(["import", *arguments]) == 0
+    said = capsys.readouterr().out
+    assert said.count("alone.txt") == 1 + said.count("Next:")  # the one with a note, and the command
+    assert "30 files" in said
+    assert "Seconds in all: suction 45.0" in said
+    following = shlex.split(said.partition("Next: nrray ")[2])
+    assert following[-4:] == ["--set", "annotator=annotator00", "--set", f"output={tmp_path}/in-annotator00"]
+    assert main(following) == 0
+    assert "Next: nrray evaluate" in capsys.readouterr().out

@@ -1,14 +1,15 @@
 """Whatever dies, the same command completes the output to the tables of an undisturbed run."""
 
+import os
 import random
 import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
+from nrray.ledger import Ledger
 from nrray.storage import Folder
 from tests.pipelines.support import (
     SMALL_UNITS,
@@ -113,27 +114,30 @@ def test_a_killed_decode_child_costs_nothing(undisturbed: Undisturbed, tmp_path:
     _killed_worker_then_completed(undisturbed, output, "nrray.decode.child", lambda: _is_decoding(output))
 
 
+# Audit hooks see what a process is about to do: the worker that has labelled the unit dies before its entry is gone.
+_POISON = """
+import os, signal, sys
+
+def die(event, arguments):
+    if event == "os.remove" and sys.argv[0].endswith("default_worker.py"):
+        name = os.path.basename(str(arguments[0]))
+        if name.startswith(os.environ["POISONED_UNIT"] + "~") and "~label~" in name:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(die)
+"""
+
+
 def test_a_unit_that_kills_its_labeler_is_quarantined_and_the_rest_is_done(
     undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    output = tmp_path / "out"
-    journal = Folder(str(output / "journal"))
-    with started(*undisturbed.command(output), log=output.with_suffix(".log")) as driver:
-        wait_until(lambda: ledger_units(output) >= 3, what="3 units in the ledger")
-        victim, tried = "", set[str]()
-        deaths = 0
-        while deaths < 3:
-            # Whoever enters the victim's labelling dies, as if the unit had killed it.
-            entry = wait_until(
-                lambda victim=victim: _label_entry(journal, victim, tried), what="an entry of the victim"
-            )
-            tried.add(entry)
-            if _killed_in(entry, journal):
-                victim = entry.split("~")[0]
-                deaths += 1
-            else:  # it was done before the signal came: another one has to die three times
-                victim, deaths = "", 0
-        assert driver.wait(timeout=400) == 3
+    output, poison = tmp_path / "out", tmp_path / "poison"
+    poison.mkdir()
+    (poison / "sitecustomize.py").write_text(_POISON)
+    victim = Ledger(Folder(str(undisturbed.output))).index()["unit_id"][7].as_py()
+    path = os.pathsep.join([str(poison), *filter(None, [os.environ.get("PYTHONPATH")])])
+    poisoned = nrray(*undisturbed.command(output), env={"PYTHONPATH": path, "POISONED_UNIT": victim})
+    assert poisoned.returncode == 3, poisoned.stdout + poisoned.stderr
     status = nrray("status", str(output), "--json")
     assert '"quarantined": 1' in status.stdout
     assert "killed_labeler" in status.stdout
@@ -141,31 +145,6 @@ def test_a_unit_that_kills_its_labeler_is_quarantined_and_the_rest_is_done(
     again = nrray(*undisturbed.command(output), "--retry-failed")
     assert again.returncode == 0, again.stdout + again.stderr
     assert_same_tables(output, undisturbed.output)
-
-
-def _label_entry(journal: Folder, victim: str, tried: set[str]) -> str | None:
-    """A new try of the victim, or, where there is none yet, the first try of a unit."""
-    tries: dict[str, list[str]] = {}
-    for name in journal.names():
-        tries.setdefault(name.split("~")[0], []).append(name)
-    if victim:
-        return next((name for name in tries.get(victim, []) if name not in tried), None)
-    known = {name.split("~")[0] for name in tried}
-    return next(
-        (names[0] for unit, names in tries.items() if unit not in known and len(names) == 1 and "~label~" in names[0]),
-        None,
-    )
-
-
-def _killed_in(entry: str, journal: Folder) -> bool:
-    """Whether the process that made this entry died, by our signal, before it could leave it."""
-    try:
-        process = psutil.Process(int(entry.split("~")[3].split("-")[0]))
-        process.kill()
-        process.wait(timeout=30)
-    except psutil.NoSuchProcess:
-        return False
-    return entry in journal.names()
 
 
 def test_a_second_run_on_one_output_is_refused_and_harms_nothing(undisturbed: Undisturbed, tmp_path: Path) -> None:

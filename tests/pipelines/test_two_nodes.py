@@ -1,10 +1,13 @@
-"""A node of a cluster dies in the middle of a run: the run goes on, and its tables are those of an undisturbed one."""
+"""Two nodes share the work, and one of them dies in the middle of it: what is left behind is what an undisturbed run
+leaves."""
 
 import threading
 from pathlib import Path
 
 import pytest
 import ray
+from ray._private.node import Node
+from ray._private.ray_constants import PROCESS_TYPE_RAYLET
 from ray.cluster_utils import Cluster
 
 from nrray.pipelines.cluster import Pools
@@ -13,8 +16,10 @@ from nrray.pipelines.relabel import RelabelOptions, relabel
 from nrray.pipelines.relabel_job import LedgerConfig, RelabelConfig
 from nrray.pipelines.relabelled import Relabelled
 from nrray.pipelines.scan import ScanConfig, scan
+from nrray.pipelines.simulate import simulate
 from nrray.plan import Packing
-from tests.pipelines.support import assert_same_tables, ledger_units, make_archive, wait_until
+from nrray.simulate import SimulateConfig
+from tests.pipelines.support import assert_same_tables, descendants, ledger_units, make_archive, wait_until
 
 QUIET = Reporter(is_json=True)
 NUM_UNITS = 40
@@ -36,6 +41,42 @@ def cluster():
     finally:
         ray.shutdown()
         nodes.shutdown()
+
+
+def working(node: Node, text: str) -> bool:
+    """Whether a worker of `node` is at a task whose name holds `text`."""
+    raylet = node.all_processes[PROCESS_TYPE_RAYLET][0].process.pid
+    return bool(descendants(raylet, text))
+
+
+def test_cases_are_drawn_on_both_nodes_and_a_lost_one_costs_nothing(cluster, tmp_path):
+    nodes, lost = cluster
+
+    def config(output: Path) -> SimulateConfig:
+        return SimulateConfig(output=str(output), num_cases=6, case_seconds=60.0, videos_per_case=1, seed=5)
+
+    simulate(config(tmp_path / "undisturbed"), QUIET)
+
+    def lose_the_node() -> None:
+        wait_until(
+            lambda: all(working(node, "_rendered") for node in (nodes.head_node, lost)), what="drawing on both nodes"
+        )
+        nodes.remove_node(lost, allow_graceful=False)
+
+    loser = threading.Thread(target=lose_the_node)
+    loser.start()
+    drawn = simulate(config(tmp_path / "out"), QUIET)
+    loser.join(timeout=60)
+    assert not loser.is_alive()
+    assert len([node for node in ray.nodes() if node["Alive"]]) == 1
+    assert drawn.num_videos == 6
+    expected, found = files_of(tmp_path / "undisturbed"), files_of(tmp_path / "out")
+    assert found.keys() == expected.keys()
+    assert all(found[name] == expected[name] for name in expected if name.endswith(".mp4"))
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def run(manifest: str, output: Path) -> Relabelled:

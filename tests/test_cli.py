@@ -1,0 +1,52 @@
+"""The command line says what it takes: every setting with its default and a phrase."""
+
+import re
+
+import pytest
+
+from nrray.cli import main
+from nrray.cli.options import settings_of
+from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
+from nrray.formats import ExportConfig, ImportConfig
+from nrray.pipelines.finetune_job import FinetuneConfig
+from nrray.pipelines.relabel_job import RelabelConfig
+from nrray.pipelines.scan import ScanConfig
+from nrray.pipelines.tune_job import TuneConfig
+from nrray.simulate import SimulateConfig
+
+CONFIGS = {
+    "simulate": SimulateConfig,
+    "scan": ScanConfig,
+    "relabel": RelabelConfig,
+    "import": ImportConfig,
+    "export": ExportConfig,
+    "finetune": FinetuneConfig,
+    "tune": TuneConfig,
+    "evaluate": EvaluateConfig,
+    "compare": CompareConfig,
+    "split": SplitConfig,
+}
+
+
+@pytest.mark.parametrize("verb", CONFIGS)
+def test_help_lists_every_setting_with_its_default_and_what_it_does(verb, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([verb, "--help"]) == 0
+    printed = capsys.readouterr().out
+    rows = list(settings_of(CONFIGS[verb]))
+    assert [key for key, _, description in rows if not description] == []
+    for key, default, _ in rows:
+        assert re.search(rf"│ {re.escape(key)} +{re.escape(default.split()[0])}", printed), key
+
+
+def test_a_default_is_that_of_the_section_that_holds_it():
+    own = {key: default for key, default, _ in settings_of(FinetuneConfig)}
+    assert own["training.augment.max_turn_degrees"] == "10.0"  # 20 in the recipe of the embedded model
+    assert own["manifest"] == "required"
+    assert own["cases"] == "-"
+
+
+def test_every_verb_is_in_the_help(capsys):
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"│ {verb} " in printed for verb in [*CONFIGS, "demo", "doctor", "status", "bench", "export-model"])
