@@ -210,7 +210,7 @@ def clinical_document(clinical: Clinical) -> Document:
         },
         "candidate": [asdict(summary) for summary in clinical.candidate_summary],
         "reference": [asdict(summary) for summary in clinical.reference_summary],
-        "agreement": [asdict(row) for row in clinical.agreement],
+        "agreement": [{**vars(row), "bias": asdict(row.bias)} for row in clinical.agreement],  # pairs are many
         "cases": {
             side: {
                 case.case_id: {

@@ -1,6 +1,7 @@
 """Intervals: the 2.5 and 97.5 percentiles over resamples of whole cases. Windows of one birth resemble each other, and
 resampling windows alone would make intervals too narrow."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 NUM_RESAMPLES = 2000
-RANK_LEVELS = 1024
 FEW_CASES = 20  # below, percentile intervals over cases are rough
 
 Sums = dict[str, NDArray[np.float64]]
@@ -72,24 +72,33 @@ def resampled_quantiles(
     values: NDArray[np.float64], case: NDArray[np.int64], resamples: Resamples, shares: Sequence[float]
 ) -> NDArray[np.float64]:
     """(B, len(shares)) the smallest value with at least that share of the weight at or below it; values belong to cases.
-    Of more values than cases and than `RANK_LEVELS`, that many ranks are told apart."""
+
+    Ordered values are taken in blocks of about the root of their number: a product says in which block a resample's
+    quantile lies, and only that block's values are weighed one by one.
+    """
     num_resamples, num_cases = resamples.counts.shape
     if len(values) == 0:
         return np.full((num_resamples, len(shares)), np.nan)
     order = np.argsort(values)
-    if len(values) <= max(RANK_LEVELS, num_cases):
-        of_level, drawn = values[order], resamples.counts[:, case[order]]
-    else:
-        level = np.arange(len(values)) * RANK_LEVELS // len(values)
-        sums = np.zeros((num_cases, RANK_LEVELS), np.float32)
-        np.add.at(sums, (case[order], level), 1)
-        of_level = values[order][np.searchsorted(level, np.arange(RANK_LEVELS), side="right") - 1]
-        drawn = resamples.counts @ sums
+    ordered, case_of = values[order], case[order]
+    size = math.isqrt(len(values))
+    block = np.arange(len(values)) // size
+    in_block = np.zeros((num_cases, block[-1] + 1), np.float32)
+    np.add.at(in_block, (case_of, block), 1)
+    drawn = resamples.counts @ in_block
     cumulative = np.cumsum(drawn, axis=1, dtype=np.float32)  # whole numbers, exact up to 2^24
-    total = cumulative[:, -1:].astype(np.float64)
-    reached = [np.ceil(share * total - 1e-9).astype(np.float32) for share in shares]
-    picked = [of_level[(cumulative >= least).argmax(axis=1)] for least in reached]
-    return np.where(total > 0, np.stack(picked, axis=1), np.nan)
+    total = cumulative[:, -1].astype(np.float64)
+    rows = np.arange(num_resamples)
+    picked = []
+    for share in shares:
+        least = np.ceil(share * total - 1e-9).astype(np.float32)
+        found = (cumulative >= least[:, None]).argmax(axis=1)
+        column = found[:, None] * size + np.arange(size)
+        weight = resamples.counts[rows[:, None], case_of[np.minimum(column, len(values) - 1)]]
+        reached = np.cumsum(np.where(column < len(values), weight, 0), axis=1, dtype=np.float32)
+        reached += (cumulative[rows, found] - drawn[rows, found])[:, None]
+        picked.append(ordered[column[rows, (reached >= least[:, None]).argmax(axis=1)]])
+    return np.where(total[:, None] > 0, np.stack(picked, axis=1), np.nan)
 
 
 def few_cases_note(num_cases: int) -> str | None:

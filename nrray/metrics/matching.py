@@ -32,6 +32,8 @@ def nearest_pairs(left: IntArray, right: IntArray, distance: IntArray, *, num_le
 
 
 def _nearest(pairs: IntArray, left: IntArray, right: IntArray, distance: IntArray) -> IntArray:
+    if len(pairs) == 2:  # they share an end
+        return pairs[[distance[pairs].argmin()]]
     rows, row = np.unique(left[pairs], return_inverse=True)
     columns, column = np.unique(right[pairs], return_inverse=True)
     far = float(distance[pairs].sum() + 1)  # dearer than all real pairs together: a pair is never given up for nearness
