@@ -18,26 +18,12 @@ from nrray.pipelines.ray_training import planned_workers
 from nrray.storage import Folder
 from nrray.train.finetuned import finetune
 from tests.pipelines.support import descendants, nrray, started, wait_until, words
-from tests.pipelines.training_support import config_of, make_annotated_archive, settings
+from tests.pipelines.training_support import config_of, losses, make_annotated_archive, settings, starts
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     return make_annotated_archive(tmp_path_factory.mktemp("archive"))
-
-
-def losses(output):
-    events = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
-    return {
-        (event["step"], "loss" in event): event.get("loss", event.get("validation_loss"))
-        for event in events
-        if "num_workers" not in event
-    }
-
-
-def starts(output):
-    events = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
-    return [event["step"] for event in events if "num_workers" in event]
 
 
 def wait_for_step(output, step, process, log):
@@ -78,8 +64,9 @@ def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_p
     alone = tmp_path / "alone"
     alone.mkdir()
     finetune(resolved_finetune(config_of(settings(archive, alone))).job, accelerator)
-    assert starts(shared)[0] == 0
-    assert [step >= least for step, least in zip(starts(shared)[1:], (4, 10, 16), strict=True)] == [True] * 3
+    steps = [step for step, _ in starts(shared)]
+    assert steps[0] == 0
+    assert [step >= least for step, least in zip(steps[1:], (4, 10, 16), strict=True)] == [True] * 3
     ours, theirs = losses(shared), losses(alone)
     assert ours.keys() == theirs.keys()
     np.testing.assert_allclose([ours[key] for key in theirs], list(theirs.values()), rtol=1e-3, atol=1e-5)

@@ -4,6 +4,7 @@ leaves."""
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
 from ray._private.node import Node
@@ -12,6 +13,7 @@ from ray.cluster_utils import Cluster
 
 from nrray.pipelines.cluster import Pools
 from nrray.pipelines.console import Reporter
+from nrray.pipelines.finetune import run_finetune
 from nrray.pipelines.relabel import RelabelOptions, relabel
 from nrray.pipelines.relabel_job import LedgerConfig, RelabelConfig
 from nrray.pipelines.relabelled import Relabelled
@@ -19,12 +21,19 @@ from nrray.pipelines.scan import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
 from nrray.plan import Packing
 from nrray.simulate import SimulateConfig
+from nrray.storage import Folder
 from tests.pipelines.support import assert_same_tables, descendants, ledger_units, make_archive, wait_until
+from tests.pipelines.training_support import config_of, losses, make_annotated_archive, settings, starts
 
 QUIET = Reporter(is_json=True)
 NUM_UNITS = 40
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def annotated_archive(tmp_path_factory):
+    return make_annotated_archive(tmp_path_factory.mktemp("annotated"))
 
 
 @pytest.fixture
@@ -113,3 +122,26 @@ def test_a_lost_node_costs_nothing(cluster, tmp_path):
     again = run(manifest, output)
     assert again.counts == {"ok": NUM_UNITS, "failed": 0, "quarantined": 0, "not_run": 0}
     assert_same_tables(output, tmp_path / "undisturbed")
+
+
+def test_a_training_goes_on_with_the_workers_that_are_left(annotated_archive, cluster, tmp_path):
+    nodes, lost = cluster
+    output, alone = tmp_path / "out", tmp_path / "alone"
+    elastic = {"workers__num_workers": 2, "workers__min_workers": 1, "workers__decoders": 1}
+    states = Folder(str(output / "checkpoints"))
+
+    def lose_the_node() -> None:
+        wait_until(lambda: states.names(".safetensors")[-1:] >= ["step-00000006"], what="step 6")
+        nodes.remove_node(lost, allow_graceful=False)
+
+    loser = threading.Thread(target=lose_the_node)
+    loser.start()
+    run_finetune(config_of(settings(annotated_archive, output, **elastic)), QUIET)
+    loser.join(timeout=60)
+    assert not loser.is_alive()
+    assert [workers for _, workers in starts(output)] == [2, 1]
+    run_finetune(config_of(settings(annotated_archive, alone, workers__num_workers=1, workers__decoders=1)), QUIET)
+    assert [workers for _, workers in starts(alone)] == [1]
+    ours, theirs = losses(output), losses(alone)
+    assert ours.keys() == theirs.keys()
+    np.testing.assert_allclose([ours[key] for key in theirs], list(theirs.values()), rtol=1e-3, atol=1e-5)

@@ -90,3 +90,21 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
 
 def config_of(values: dict[str, Any]) -> FinetuneConfig:
     return FinetuneConfig.model_validate(nested(values))
+
+
+def losses(output: Path) -> dict[tuple[int, bool], float]:
+    """(step, whether it is a training loss) to the loss that a training's history tells."""
+    return {
+        (event["step"], "loss" in event): event.get("loss", event.get("validation_loss"))
+        for event in _history(output)
+        if "num_workers" not in event
+    }
+
+
+def starts(output: Path) -> list[tuple[int, int]]:
+    """(step, number of workers) of every start of a training, in order."""
+    return [(event["step"], event["num_workers"]) for event in _history(output) if "num_workers" in event]
+
+
+def _history(output: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
