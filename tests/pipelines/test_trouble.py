@@ -69,8 +69,8 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on_when_there_is_room(man
         cp -r "$DISK/out" kept
     """
     finished = on_small_disk(script, cwd=tmp_path)
-    assert "first 1" in finished.stdout, finished.stdout + finished.stderr
-    assert "no space is left" in finished.stderr
+    assert "first 1\n" in finished.stdout, finished.stdout + finished.stderr
+    assert "no space is left" in finished.stderr, finished.stdout + finished.stderr
     assert "Traceback" not in finished.stderr
     assert "second 0" in finished.stdout, finished.stdout + finished.stderr
     assert ledger_units(tmp_path / "kept") == 10
