@@ -80,8 +80,9 @@ def passers_share(case: SimulatedCase, camera_index: int, t_seconds: float) -> f
     passers = pose_at(case.course, case.appearance, t_seconds + camera.start_us / US_PER_SECOND).passers
     if not passers:
         return 0.0
-    picture: Picture = np.zeros((CANVAS[1] // 4, CANVAS[0] // 4, 3), np.uint8)
-    brush = Brush(picture, view_matrix(camera.view, (case.config.width_px, case.config.height_px)) / 4)
+    width, height = case.config.width_px, case.config.height_px
+    picture: Picture = np.zeros((height // 4, width // 4, 3), np.uint8)
+    brush = Brush(picture, view_matrix(camera.view, (width, height)) / 4)
     white = replace(case.appearance, passer=(255, 255, 255), helper_glove=(255, 255, 255))
     for passer in passers:
         draw_passer(brush, passer, white)

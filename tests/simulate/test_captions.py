@@ -61,8 +61,10 @@ def test_who_comes_by_is_told_where_enough_of_them_is_seen():
     assert window_facts(COURSE, 11.0, 14.0, passers_share=0.9 * SEEN_SHARE).others is Others.NOBODY
 
 
-def test_the_share_of_passers_is_of_the_pixels_that_they_change():
-    config = SimulateConfig(num_cases=1, seed=3, case_seconds=60.0, videos_per_case=1)
+@pytest.mark.parametrize("size", [(320, 240), (480, 480)])
+def test_the_share_of_passers_is_of_the_pixels_that_they_change(size):
+    width, height = size
+    config = SimulateConfig(num_cases=1, seed=3, case_seconds=60.0, videos_per_case=1, width_px=width, height_px=height)
     drawn = simulated_case(config, 0)
     case = replace(drawn, appearance=replace(drawn.appearance, shadow=0.0))  # a shadow is no person
     alone = replace(case, course=replace(case.course, passings=()))
