@@ -96,12 +96,14 @@ def import_annotations(config: ImportConfig) -> ImportResult:
         videos.variable_rate_paths.clear()
         try:
             reading = reader(data, file=file, options=config, videos=videos)
-            unknown += _unknown_videos(reading, file=file, videos=videos)
         except UnknownVideoError as error:  # a reader of frame numbers has to know the video first
             unknown.append(error)
+            continue
+        placed, unplaced = _placed(reading, file=file, videos=videos)
+        unknown += unplaced
         if unknown:
             continue
-        annotations = checked_annotations(reading, file=file, config=config, videos=videos, names=names)
+        annotations = checked_annotations(reading, placed, file=file, config=config, videos=videos, names=names)
         digest = hashlib.sha256(data).hexdigest()
         files.append(ImportedFile(file=file, format=kinds[file], sha256=digest, annotations=annotations))
     if unknown:
@@ -130,25 +132,37 @@ def found_files(patterns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _unknown_videos(reading: Reading, *, file: str, videos: KnownVideos) -> list[UnknownVideoError]:
-    found = []
+def _placed(
+    reading: Reading, *, file: str, videos: KnownVideos
+) -> tuple[list[tuple[Look, Video]], list[UnknownVideoError]]:
+    """Each look with its video, and what is of no video of the manifest."""
+    placed: list[tuple[Look, Video]] = []
+    unknown: list[UnknownVideoError] = []
     for look in reading.looks:
         try:
-            videos.of(look.video_name, file=file, where=f"{file}, {look.name}")
+            placed.append((look, videos.of(look.video_name, file=file, where=f"{file}, {look.name}")))
         except UnknownVideoError as error:
-            found.append(error)
-    return found
+            unknown.append(error)
+    return placed, unknown
 
 
 def checked_annotations(
-    reading: Reading, *, file: str, config: ImportConfig, videos: KnownVideos, names: ActivityNames
+    reading: Reading,
+    placed: Sequence[tuple[Look, Video]],
+    *,
+    file: str,
+    config: ImportConfig,
+    videos: KnownVideos,
+    names: ActivityNames,
 ) -> Annotations:
-    """A reading in the archive's names and times. Raises DataError that names the place in the file."""
+    """A reading, each of whose looks is placed at its video, in the archive's names and times.
+
+    Raises DataError that names the place in the file.
+    """
     segments: list[TruthSegment] = []
     extents: list[TruthExtent] = []
     notes = list(reading.notes)
     tally: Counter[str] = Counter()
-    placed = [(look, videos.of(look.video_name, file=file, where=f"{file}, {look.name}")) for look in reading.looks]
     named = {str(look.video_name) for look, _ in placed}
     if config.video is not None and len(named) > 1:
         raise DataError(
