@@ -8,8 +8,8 @@ import os
 
 __version__ = "0.1.0"
 
-# What every process of nrray runs with; `pipelines` hands the same to Ray's workers. The user's own setting wins
-# only for HF_HUB_OFFLINE, which `--allow-download` sets to 0.
+# What every process of nrray runs with, Ray's workers too: what they are sent has them import this first. A runtime_env
+# that said the same would have Ray start workers of its own beside those that it has ready.
 LOCAL_ONLY_ENVIRONMENT: dict[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",

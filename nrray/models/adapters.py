@@ -2,43 +2,21 @@
 by `peft` for labelling, or refused where they do not fit."""
 
 import warnings
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict
-from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
-from nrray.config import Section
 from nrray.errors import ModelError
+from nrray.models.config import LoraSection, LoraTargets
 
 ADAPTER_FILE = "adapter_model.safetensors"
 _QUERY_VALUE = ("q_proj", "v_proj")
 _PROJECTORS = ("multi_modal_projector", "connector", "merger")
 """What families call the layers between tower and language model; inside a Qwen tower there are several mergers."""
-
-
-class LoraTargets(str, Enum):
-    """Which linears of the language model are adapted."""
-
-    ALL_LINEAR = "all_linear"  # better than attention alone at equal size: Schulman et al. 2025
-    QUERY_VALUE = "query_value"  # the study's
-
-
-class LoraSection(Section):
-    """How a checkpoint is adapted. Its language model is; tower and projector where it is asked for."""
-
-    rank: int = Field(default=16, ge=1, le=1024, description="of the adapter's matrices")
-    alpha_per_rank: float = Field(default=2.0, gt=0, description="alpha is this times the rank")
-    rank_stabilized: bool = Field(default=False, description="alpha / sqrt(rank) for alpha / rank (rsLoRA)")
-    weight_decomposed: bool = Field(default=False, description="DoRA: direction and length of weights apart; slower")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="above 0, a run depends on its number of workers")
-    targets: LoraTargets = LoraTargets.ALL_LINEAR
-    adapt_tower: bool = Field(default=False, description="the linears of the vision tower too")
-    train_projector: bool = Field(default=False, description="the projector's own weights are trained, not adapted")
 
 
 def add_adapter(model: Any, section: LoraSection) -> PeftModel:

@@ -22,6 +22,7 @@ ARTEFACT_FILE = "nrray.json"
 HEAD_FILE = "head.safetensors"
 ARTEFACT_SCHEMA_VERSION = 1
 _READ_BYTES = 1 << 20
+CLASSIFIER_TYPES = frozenset({"timesformer"})  # they see frames and know no words; their first token stands for all
 
 
 class Pooling(str, Enum):
@@ -214,3 +215,33 @@ def check_labels(artefact: Artefact, label_set: LabelSet, *, folder: Path) -> No
             f"other definitions, questions or rules (digest {label_set.digest[:12]}, expected {trained.digest[:12]}). "
             f"Use the label set of the training, or train a model for this one."
         )
+
+
+def is_classifier_folder(path: str | Path) -> bool:
+    """Whether `path` holds a checkpoint that knows no words. Raises ModelError where it holds nothing."""
+    folder = resolve_model_path(path)
+    check_checkpoint_files(folder)
+    try:
+        model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{folder / 'config.json'} cannot be read: {error}. Copy the checkpoint again.") from None
+    return model_type in CLASSIFIER_TYPES
+
+
+def check_checkpoint_files(folder: Path) -> None:
+    """Raises ModelError where a folder holds no checkpoint, or one that only running its code could open."""
+    names = sorted(file.name for file in folder.iterdir())
+    weights = [name for name in names if name.startswith("model") and name.endswith(".safetensors")]
+    if "config.json" in names and weights:
+        return
+    pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+    if pickled and not weights:
+        raise ModelError(
+            f"model {folder}: found pickled weights {pickled}, expected model*.safetensors. Pickle files can run code "
+            f"and are never opened: load the model where you trust it and save it with save_pretrained(folder)."
+        )
+    missing = ([] if "config.json" in names else ["config.json"]) + ([] if weights else ["model*.safetensors"])
+    raise ModelError(
+        f"model {folder}: found {names[:12] or 'an empty folder'}, expected also {' and '.join(missing)}. "
+        f"Give a checkpoint folder as save_pretrained writes it."
+    )

@@ -1,7 +1,6 @@
 """Loads any image-text-to-text checkpoint folder, or a TimeSformer's, through transformers' Auto classes, or says why it
 cannot."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,13 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import logging as transformers_logging
 
 from nrray.errors import ModelError
-from nrray.models.artefact import described_folder, labeler_digest, resolve_model_path
+from nrray.models.artefact import (
+    CLASSIFIER_TYPES,
+    check_checkpoint_files,
+    described_folder,
+    labeler_digest,
+    resolve_model_path,
+)
 from nrray.models.config import Device, Dtype, ModelConfig, resolved_dtype
 from nrray.models.labeler import ModelInfo, ModelKind
 from nrray.sampling import Sampling
@@ -30,7 +35,6 @@ _LOADING_ERRORS = (
     SafetensorError,
     StrictDataclassError,
 )
-CLASSIFIER_TYPES = frozenset({"timesformer"})  # they see frames and know no words; their first token stands for all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,21 +62,10 @@ class Checkpoint:
         return tuple(sorted(token for token in found if isinstance(token, int)))
 
 
-def is_classifier_folder(path: str | Path) -> bool:
-    """Whether `path` holds a checkpoint that knows no words. Raises ModelError where it holds nothing."""
-    folder = resolve_model_path(path)
-    _check_files(folder)
-    try:
-        model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(f"{folder / 'config.json'} cannot be read: {error}. Copy the checkpoint again.") from None
-    return model_type in CLASSIFIER_TYPES
-
-
 def load_checkpoint(config: ModelConfig) -> Checkpoint:
     """The model and processor in `config.path`, on their device. Raises ModelError."""
     folder = resolve_model_path(config.path)
-    _check_files(folder)
+    check_checkpoint_files(folder)
     digest = labeler_digest(config)
     transformers_logging.disable_progress_bar()  # actors would write it into each other's lines
     device = torch_device(config.device)
@@ -161,24 +154,6 @@ def torch_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
     """The number format to run in."""
     resolved = resolved_dtype(dtype, on_gpu=device.type == "cuda")
     return torch.bfloat16 if resolved is Dtype.BFLOAT16 else torch.float32
-
-
-def _check_files(folder: Path) -> None:
-    names = sorted(file.name for file in folder.iterdir())
-    weights = [name for name in names if name.startswith("model") and name.endswith(".safetensors")]
-    if "config.json" in names and weights:
-        return
-    pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
-    if pickled and not weights:
-        raise ModelError(
-            f"model {folder}: found pickled weights {pickled}, expected model*.safetensors. Pickle files can run code "
-            f"and are never opened: load the model where you trust it and save it with save_pretrained(folder)."
-        )
-    missing = ([] if "config.json" in names else ["config.json"]) + ([] if weights else ["model*.safetensors"])
-    raise ModelError(
-        f"model {folder}: found {names[:12] or 'an empty folder'}, expected also {' and '.join(missing)}. "
-        f"Give a checkpoint folder as save_pretrained writes it."
-    )
 
 
 def _check_loaded(folder: Path, *, loading: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The `model` section of configs: which checkpoint, on which device, how much at once."""
+"""Config sections about checkpoints: which one, on which device, how much at once, and how one is adapted. No torch."""
 
 from enum import Enum
 
@@ -45,3 +45,23 @@ class ModelConfig(Section):
         default=8, ge=1, le=4096, description="windows per forward; halved when CUDA runs out of memory"
     )
     num_threads: int = Field(default=1, ge=1, le=1024, description="torch threads of a labeler that runs on CPU")
+
+
+class LoraTargets(str, Enum):
+    """Which linears of the language model are adapted."""
+
+    ALL_LINEAR = "all_linear"  # better than attention alone at equal size: Schulman et al. 2025
+    QUERY_VALUE = "query_value"  # the study's
+
+
+class LoraSection(Section):
+    """How a checkpoint is adapted. Its language model is; tower and projector where it is asked for."""
+
+    rank: int = Field(default=16, ge=1, le=1024, description="of the adapter's matrices")
+    alpha_per_rank: float = Field(default=2.0, gt=0, description="alpha is this times the rank")
+    rank_stabilized: bool = Field(default=False, description="alpha / sqrt(rank) for alpha / rank (rsLoRA)")
+    weight_decomposed: bool = Field(default=False, description="DoRA: direction and length of weights apart; slower")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="above 0, a run depends on its number of workers")
+    targets: LoraTargets = LoraTargets.ALL_LINEAR
+    adapt_tower: bool = Field(default=False, description="the linears of the vision tower too")
+    train_projector: bool = Field(default=False, description="the projector's own weights are trained, not adapted")

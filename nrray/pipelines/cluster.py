@@ -21,7 +21,6 @@ from ray.data import DataContext, ExecutionResources
 from ray.data.exceptions import RayDataUserCodeException, SystemException
 from ray.exceptions import RayError
 
-from nrray import LOCAL_ONLY_ENVIRONMENT
 from nrray.config import Section
 from nrray.errors import ConfigError, NrrayError, ResourcesError
 from nrray.storage import is_local
@@ -231,11 +230,6 @@ def watched_call(call: Callable[[], object], *, tick: Callable[[], None], every_
         raise error
 
 
-def worker_environment() -> dict[str, str]:
-    """What every worker process runs with."""
-    return {**LOCAL_ONLY_ENVIRONMENT, "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1")}
-
-
 def _start_private(*, dashboard: bool) -> None:
     store_bytes = int(min(2 * 2**30, 0.15 * psutil.virtual_memory().total))
     if Path("/dev/shm").exists():
@@ -251,7 +245,6 @@ def _start_private(*, dashboard: bool) -> None:
                     object_store_memory=max(store_bytes, 100 * MIB),
                     log_to_driver=False,
                     logging_level=logging.ERROR,
-                    runtime_env={"env_vars": worker_environment()},
                 )
             return
         except Exception as error:  # Ray raises the base class itself here
@@ -263,7 +256,7 @@ def _start_private(*, dashboard: bool) -> None:
 def _connect(address: str) -> None:
     try:
         with _quiet_stderr():
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": worker_environment()})
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
     except (RuntimeError, ConnectionError, OSError, ValueError) as error:
         raise ResourcesError(
             f"no Ray cluster answers at RAY_ADDRESS={address} (RAY_AUTH_MODE={os.environ.get('RAY_AUTH_MODE')}): {error}. "

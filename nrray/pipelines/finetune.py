@@ -15,8 +15,8 @@ from nrray.pipelines.finetune_job import FinetuneConfig, ResolvedFinetune, resol
 from nrray.pipelines.ray_training import planned_workers, train_on_workers
 from nrray.report.training_curves import training_curves
 from nrray.storage import Folder
-from nrray.train.finetuned import METRICS_FILE, FinetuneJob, artefact_folder, is_adapter_folder
-from nrray.train.training_state import HISTORY_FILE, read_history
+from nrray.train.history import HISTORY_FILE, read_history
+from nrray.train.job import METRICS_FILE, FinetuneJob, artefact_folder, is_adapter_folder
 from nrray.writer_lock import WriterLock
 
 DROPPED_FILE = "dropped.json"

@@ -16,18 +16,15 @@ from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError, DataError
 from nrray.labels import read_label_set
 from nrray.models import ModelConfig, check_sampling, model_digest, read_artefact, resolve_model_path
-from nrray.models.adapters import LoraSection
-from nrray.models.config import EMBEDDED
+from nrray.models.config import EMBEDDED, LoraSection
 from nrray.pipelines.cluster import refuse_job_folder
 from nrray.sampling import Sampling
 from nrray.splits import check_contents, part_cases, read_split
 from nrray.storage import absolute_uri, is_local, read_table
 from nrray.train.examples import ExamplePlan, check_positives, planned_examples, validation_note
-from nrray.train.finetuned import FinetuneJob
+from nrray.train.job import FinetuneJob
 from nrray.train.trackers import TrackerKind, check_trackers
-from nrray.train.training_config import TrainingConfig
-from nrray.train.tuned import HeadSection
-from nrray.train.tuned_classifier import TimesformerSection
+from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
 
 TRAINED_PARTS = ("train", "validation")  # the test part is for `nrray evaluate`, once
 _FREE = ("micro_batch_windows", "loader_processes", "checkpoint_every_steps")  # settings that change no result

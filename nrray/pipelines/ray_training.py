@@ -2,6 +2,8 @@
 
 What a training needs to go on is in its output, written by the first worker: Ray commits what is reported to it later than
 it is reported, and would start again from an older state.
+
+torch and peft take seconds to import: they come in with a training, and on the driver torch alone.
 """
 
 import math
@@ -11,18 +13,15 @@ import shutil
 from typing import Any, Protocol
 
 import ray.train
-import torch
-from accelerate import Accelerator
 from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
 
 from nrray import errors
 from nrray.errors import NrrayError, ResourcesError, TrainingError
 from nrray.pipelines.cluster import Capacity, cluster_capacity, error_of_ours, watched_call
 from nrray.pipelines.finetune_job import WorkersConfig
 from nrray.storage import Folder
-from nrray.train.finetuned import FinetuneJob, finetune
-from nrray.train.training_state import STOP_FILE, STOPPED_FILE
+from nrray.train.history import STOP_FILE, STOPPED_FILE
+from nrray.train.job import FinetuneJob
 
 FAILURE_FILE = "failure.json"
 _RAY_FOLDER = ".ray-train"
@@ -62,6 +61,8 @@ def train_on_workers(asked: WorkersConfig, job: FinetuneJob, *, num_workers: int
 
     Raises ConfigError, DataError, ModelError, ResourcesError, StorageError, TrainingError.
     """
+    from ray.train.torch import TorchTrainer
+
     output = Folder(job.output)
     for leftover in (FAILURE_FILE, STOP_FILE, STOPPED_FILE):
         output.remove(leftover)
@@ -108,6 +109,11 @@ def train_on_workers(asked: WorkersConfig, job: FinetuneJob, *, num_workers: int
 
 def train_worker(config: dict[str, Any]) -> None:
     """What runs in each of Ray Train's workers."""
+    import torch
+    from accelerate import Accelerator
+
+    from nrray.train.finetuned import finetune
+
     job: FinetuneJob = config["job"]
     output = Folder(job.output)
     if output.exists(FAILURE_FILE):

@@ -19,8 +19,8 @@ from nrray.models.artefact import read_artefact
 from nrray.models.rules import apply_rules
 from nrray.pipelines.ray_training import FAILURE_FILE
 from nrray.storage import Folder
-from nrray.train.finetuned import VALIDATION_FILE, artefact_folder
-from nrray.train.training_state import STOPPED_FILE, read_history
+from nrray.train.history import STOPPED_FILE, read_history
+from nrray.train.job import VALIDATION_FILE, artefact_folder
 
 VALUES_FILE = "values.json"
 

@@ -19,7 +19,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search import BasicVariantGenerator, Searcher
 
 from nrray.errors import ConfigError, DataError
-from nrray.models.checkpoint import is_classifier_folder
+from nrray.models.artefact import is_classifier_folder
 from nrray.pipelines.cluster import cluster_capacity, ray_session, terminated_as_interrupt, watched_call
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.finetune import extracted_job, training_sentence
@@ -30,8 +30,8 @@ from nrray.pipelines.tune_job import Range, Scale, SearcherKind, Space, TuneConf
 from nrray.pipelines.tune_results import TRIALS, Tuned, search_result, write_table
 from nrray.storage import Folder
 from nrray.train.examples import examples_of
-from nrray.train.finetuned import FinetuneJob, training_rate
-from nrray.train.training_state import STOP_FILE, read_history
+from nrray.train.history import STOP_FILE, read_history
+from nrray.train.job import FinetuneJob
 from nrray.writer_lock import WriterLock
 
 SEARCH_FILE = "search.json"
@@ -82,6 +82,8 @@ def _dry_run(config: TuneConfig, resolved: ResolvedFinetune, space: Space, repor
         f"{config.search.num_trials} trials of at most {steps} steps of {config.training.batch_windows} windows, "
         f"{concurrency} at once, {workers} workers each"
     )
+    from nrray.train.finetuned import training_rate  # with torch and peft, which nothing else here needs
+
     rate = training_rate(resolved.job)
     hours = config.search.num_trials * steps * config.training.batch_windows / (rate * workers * concurrency) / 3600
     reporter.say(f"about {hours:.1f} h at most, at {rate:.1f} windows/s a worker, as measured here")

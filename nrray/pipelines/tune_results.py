@@ -34,7 +34,7 @@ from nrray.pipelines.tune_job import Range, Scale, Space, TuneConfig
 from nrray.report.search_picture import TrialPoints, search_picture
 from nrray.splits import part_cases, read_split
 from nrray.storage import Folder
-from nrray.train.finetuned import FinetuneJob, artefact_folder, is_adapter_folder
+from nrray.train.job import FinetuneJob, artefact_folder, is_adapter_folder
 
 TRIALS, BEST = "trials", "best"
 TABLE_FILE, PICTURE_FILE, BEST_CONFIG = "trials.parquet", "search.png", "best.yaml"

@@ -7,29 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 
-from nrray.config import Section
 from nrray.models.pictures import LUMA
+from nrray.train.training_config import AugmentConfig
 
 Drawn = Callable[..., torch.Tensor]
 """(limit, *shape) to (B, *shape) values between -limit and limit, on the frames' device."""
 
 _GREY = torch.tensor(LUMA) / 256
-
-
-class AugmentConfig(Section):
-    """How far windows are changed; every amount is drawn evenly between its two ends."""
-
-    flip_fraction: float = Field(default=0.5, ge=0, le=1, description="share of windows that are mirrored")
-    max_turn_degrees: float = Field(default=20.0, ge=0, description="either way")
-    max_zoom: float = Field(default=0.25, ge=0, description="in or out, natural logarithm of the factor")
-    max_shift: float = Field(default=0.12, ge=0, description="either way, as a share of the frame's side")
-    max_hue_degrees: float = Field(default=180.0, ge=0, description="either way")
-    max_gain: float = Field(default=0.35, ge=0, description="of saturation, contrast and each colour, relative")
-    max_light: float = Field(default=0.1, ge=0, description="added to all pixels, as a share of white")
-    max_sharpness: float = Field(default=0.8, ge=0, description="from blurred (-) to sharpened (+)")
-    max_noise: float = Field(default=0.03, ge=0, description="standard deviation of every pixel, as a share of white")
 
 
 def augmented(

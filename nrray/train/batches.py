@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from nrray.sampling import Sampling
-from nrray.train.augment import AugmentConfig, augmented
+from nrray.train.augment import augmented
 from nrray.train.examples import Examples, Stretch, window_name
 from nrray.train.frame_store import FrameStore
+from nrray.train.training_config import AugmentConfig
 
 ModelInputs = Callable[[NDArray[np.uint8]], dict[str, torch.Tensor]]
 """(B, F, H, W, 3) uint8 windows to a model's tensors."""

@@ -9,7 +9,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,6 @@ import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
 
-from nrray.labels import LabelSet
-from nrray.models.adapters import LoraSection
 from nrray.models.artefact import (
     ARTEFACT_SCHEMA_VERSION,
     Artefact,
@@ -29,59 +26,29 @@ from nrray.models.artefact import (
     trained_labels,
     write_artefact,
 )
-from nrray.models.config import Device, ModelConfig
-from nrray.sampling import Sampling
+from nrray.models.config import Device
 from nrray.storage import Folder
 from nrray.train.batches import Order, PlainWindows, TrainingWindows, placed
-from nrray.train.examples import Examples, Stretch, check_positives, examples_of, validation_note
+from nrray.train.examples import Examples, check_positives, examples_of, validation_note
 from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows
+from nrray.train.history import STOPPED_FILE
+from nrray.train.job import (
+    ADAPTER_FOLDER,
+    CARD_FILE,
+    METRICS_FILE,
+    MODEL_FOLDER,
+    SPLIT_FILE,
+    VALIDATION_FILE,
+    FinetuneJob,
+)
 from nrray.train.loop import Training
 from nrray.train.objective import prior_log_odds
 from nrray.train.thresholds import best_temperatures, steady_thresholds
-from nrray.train.trackers import Tracker, TrackerKind, opened_trackers
-from nrray.train.training_config import TrainingConfig
-from nrray.train.training_state import STOPPED_FILE, Records
-from nrray.train.tuned import HeadSection, Tuning, tuned_model
+from nrray.train.trackers import Tracker, opened_trackers
+from nrray.train.training_state import Records
+from nrray.train.tuned import Tuning, tuned_model
 from nrray.train.tuned_card import tuned_card
-from nrray.train.tuned_classifier import TimesformerSection
 from nrray.train.validation import Validation, autocast
-
-ADAPTER_FOLDER, MODEL_FOLDER = "adapter", "model"
-METRICS_FILE, SPLIT_FILE, CARD_FILE = "metrics.json", "split.json", "model_card.md"
-VALIDATION_FILE = (
-    "validation.npz"  # logits, targets and cases of the windows that were chosen on, for those who compare
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneJob:
-    """Everything that a process needs; can be sent to it. `identity` is what decides the result, for resuming."""
-
-    name: str
-    output: str
-    store: str
-    stretches: list[Stretch]
-    label_set: LabelSet
-    sampling: Sampling
-    split: dict[str, Any]
-    model: ModelConfig
-    timesformer: TimesformerSection | None
-    adapter: LoraSection
-    head: HeadSection
-    training: TrainingConfig
-    identity: dict[str, Any]
-    trackers: tuple[TrackerKind, ...] = ()
-
-
-def artefact_folder(output: str) -> Path | None:
-    """What a finished training left in its output; None before."""
-    folders = [Path(output) / name for name in (ADAPTER_FOLDER, MODEL_FOLDER)]
-    return next((folder for folder in folders if folder.is_dir()), None)
-
-
-def is_adapter_folder(artefact: str | Path) -> bool:
-    """Whether what a training left needs its checkpoint beside it."""
-    return Path(artefact).name == ADAPTER_FOLDER
 
 
 def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:

@@ -1,13 +1,20 @@
-"""What training lowers: the cost of logits against multi-label targets, as classes that a config chooses by `kind`."""
+"""What training lowers: the cost of logits against multi-label targets, as classes that a config chooses by `kind`.
 
-from typing import Annotated, Any, Literal
+Configs are read long before a model is: torch comes in with the first cost.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag
 
 from nrray.config import Section
+
+if TYPE_CHECKING:
+    import torch
 
 _KIND = "binary_cross_entropy, focal, asymmetric: each with settings of its own"
 
@@ -20,6 +27,8 @@ class BinaryCrossEntropy(Section):
 
     def cost(self, logits: torch.Tensor, targets: torch.Tensor, *, positive_weight: torch.Tensor) -> torch.Tensor:
         """(B, A) cost of (B, A) logits; positive_weight: (A,)."""
+        import torch
+
         return torch.nn.functional.binary_cross_entropy_with_logits(
             logits, targets, pos_weight=positive_weight, reduction="none"
         )
@@ -34,6 +43,8 @@ class Focal(Section):
 
     def cost(self, logits: torch.Tensor, targets: torch.Tensor, *, positive_weight: torch.Tensor) -> torch.Tensor:
         """(B, A) cost of (B, A) logits; positive_weight: (A,)."""
+        import torch
+
         signed = torch.where(targets > 0.5, logits, -logits)
         cost = -torch.nn.functional.logsigmoid(signed) * torch.sigmoid(-signed) ** self.gamma
         return cost * torch.where(targets > 0.5, positive_weight, 1.0)
@@ -51,6 +62,8 @@ class Asymmetric(Section):
 
     def cost(self, logits: torch.Tensor, targets: torch.Tensor, *, positive_weight: torch.Tensor) -> torch.Tensor:
         """(B, A) cost of (B, A) logits; positive_weight: (A,)."""
+        import torch
+
         positive = -torch.nn.functional.logsigmoid(logits) * torch.sigmoid(-logits) ** self.gamma_positive
         shifted = (torch.sigmoid(logits) - self.margin).clamp_min(0)
         negative = -torch.log1p(-shifted.clamp_max(1 - 1e-6)) * shifted**self.gamma_negative
@@ -85,5 +98,7 @@ def positive_weights(targets: NDArray[np.bool_], *, bound: float) -> NDArray[np.
 
 def prior_log_odds(targets: NDArray[np.bool_]) -> torch.Tensor:
     """(A,) log odds of (W, A) targets, of shares within 0.01 and 0.99: where a head starts."""
+    import torch
+
     prior = np.clip(targets.mean(axis=0), 0.01, 0.99)
     return torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))

@@ -17,10 +17,11 @@ from pydantic import Field
 from nrray.config import Section
 from nrray.models.families import CPU_FRAMES_PER_FORWARD, HiddenStates
 from nrray.models.pictures import Pictures
-from nrray.train.augment import AugmentConfig, augmented
+from nrray.train.augment import augmented
 from nrray.train.dialogue import Dialogues, Spoken
 from nrray.train.embedded import PIXEL_MEAN, PIXEL_STD, TrainableVlm
 from nrray.train.objective import BinaryCrossEntropy, Objective, positive_weights, prior_log_odds
+from nrray.train.training_config import AugmentConfig
 from nrray.train.window_store import WindowSet
 
 

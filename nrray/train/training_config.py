@@ -1,12 +1,26 @@
-"""The `training` section: how a model is trained, whichever it is."""
+"""Config sections of a training: how a model is trained, whichever it is, and what is new in it. No torch."""
 
 import math
 
 from pydantic import Field
 
 from nrray.config import Section
-from nrray.train.augment import AugmentConfig
+from nrray.models.artefact import Pooling
 from nrray.train.objective import BinaryCrossEntropy, Objective
+
+
+class AugmentConfig(Section):
+    """How far windows are changed; every amount is drawn evenly between its two ends."""
+
+    flip_fraction: float = Field(default=0.5, ge=0, le=1, description="share of windows that are mirrored")
+    max_turn_degrees: float = Field(default=20.0, ge=0, description="either way")
+    max_zoom: float = Field(default=0.25, ge=0, description="in or out, natural logarithm of the factor")
+    max_shift: float = Field(default=0.12, ge=0, description="either way, as a share of the frame's side")
+    max_hue_degrees: float = Field(default=180.0, ge=0, description="either way")
+    max_gain: float = Field(default=0.35, ge=0, description="of saturation, contrast and each colour, relative")
+    max_light: float = Field(default=0.1, ge=0, description="added to all pixels, as a share of white")
+    max_sharpness: float = Field(default=0.8, ge=0, description="from blurred (-) to sharpened (+)")
+    max_noise: float = Field(default=0.03, ge=0, description="standard deviation of every pixel, as a share of white")
 
 
 class TrainingConfig(Section):
@@ -52,3 +66,19 @@ class TrainingConfig(Section):
         if step < warmup:
             return (step + 1) / warmup
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, num_steps - warmup)))
+
+
+class HeadSection(Section):
+    """The classification head: what it reads and how."""
+
+    pooling: Pooling = Field(default=Pooling.MEAN_FRAMES, description="which hidden states are read")
+    hidden_units: int | None = Field(default=None, ge=1, description="of a hidden layer; None: one linear layer")
+
+
+class TimesformerSection(Section):
+    """A TimeSformer from scratch, for frames as they are sampled; the published one is 768 wide, 12 deep."""
+
+    hidden_size: int = Field(default=192, ge=8)
+    num_layers: int = Field(default=6, ge=1)
+    num_heads: int = Field(default=3, ge=1)
+    patch_px: int = Field(default=16, ge=2)

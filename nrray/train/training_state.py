@@ -11,10 +11,10 @@ from safetensors.torch import load, save
 
 from nrray.errors import DataError
 from nrray.storage import Folder
+from nrray.train.history import HISTORY_FILE, STOP_FILE
 from nrray.train.trackers import Tracker, numbers
 
-STATES, HISTORY_FILE = "checkpoints", "history.jsonl"
-STOP_FILE, STOPPED_FILE = "stop", "stopped.json"
+STATES = "checkpoints"
 _KEPT = 2
 
 
@@ -98,13 +98,6 @@ class Records:
             if "num_workers" in event:
                 tracker.begin(event["step"])
             tracker.log(event["step"], numbers(event))
-
-
-def read_history(output: Folder) -> list[dict[str, Any]]:
-    """What the training in `output` has measured so far."""
-    if not output.exists(HISTORY_FILE):
-        return []
-    return [json.loads(line) for line in output.read_bytes(HISTORY_FILE).splitlines()]
 
 
 def _loaded(data: bytes) -> tuple[TrainingState, dict[str, Any]]:

@@ -7,33 +7,24 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 
-from nrray.config import Section
 from nrray.errors import ConfigError, ModelError
 from nrray.labels import LabelSet
-from nrray.models.adapters import LoraSection, add_adapter
-from nrray.models.artefact import Artefact, Pooling, read_artefact, trained_labels
-from nrray.models.checkpoint import Checkpoint, is_classifier_folder, load_checkpoint, torch_dtype
-from nrray.models.config import Dtype, ModelConfig
+from nrray.models.adapters import add_adapter
+from nrray.models.artefact import Artefact, is_classifier_folder, read_artefact, trained_labels
+from nrray.models.checkpoint import Checkpoint, load_checkpoint, torch_dtype
+from nrray.models.config import Dtype, LoraSection, ModelConfig
 from nrray.models.families import is_frame_wise, quicken_tower
 from nrray.models.head import Head, add_query, load_head, save_head
 from nrray.models.pictures import Pictures, pictured
 from nrray.models.window_processor import WindowProcessor, window_processor
 from nrray.sampling import Sampling
-from nrray.train.training_config import TrainingConfig
-from nrray.train.tuned_classifier import READABLE, TimesformerSection, TunedClassifier, fresh_timesformer
+from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
+from nrray.train.tuned_classifier import READABLE, TunedClassifier, fresh_timesformer
 from nrray.train.tuned_module import TunedModule
 from nrray.types import Frames
 
 QUESTION = "Which activities are going on?"
-
-
-class HeadSection(Section):
-    """The classification head: what it reads and how."""
-
-    pooling: Pooling = Field(default=Pooling.MEAN_FRAMES, description="which hidden states are read")
-    hidden_units: int | None = Field(default=None, ge=1, description="of a hidden layer; None: one linear layer")
 
 
 @dataclass(frozen=True, kw_only=True)

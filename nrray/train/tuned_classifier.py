@@ -6,29 +6,19 @@ import re
 from pathlib import Path
 
 import torch
-from pydantic import Field
 from transformers import TimesformerConfig, TimesformerModel, TimesformerVideoProcessor
 
-from nrray.config import Section
 from nrray.errors import ConfigError
 from nrray.models.artefact import Pooling
 from nrray.models.checkpoint import Checkpoint, torch_device
 from nrray.models.config import ModelConfig
 from nrray.models.head import Head, save_head
 from nrray.sampling import Sampling
+from nrray.train.training_config import TimesformerSection
 from nrray.train.tuned_module import TunedModule
 
 _LAYER = re.compile(r"\.layer\.(\d+)\.")
 READABLE = (Pooling.MEAN_FRAMES, Pooling.ATTENTION)  # it has no prompt whose last token could be read
-
-
-class TimesformerSection(Section):
-    """A TimeSformer from scratch, for frames as they are sampled; the published one is 768 wide, 12 deep."""
-
-    hidden_size: int = Field(default=192, ge=8)
-    num_layers: int = Field(default=6, ge=1)
-    num_heads: int = Field(default=3, ge=1)
-    patch_px: int = Field(default=16, ge=2)
 
 
 class TunedClassifier(TunedModule):

@@ -25,15 +25,16 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from nrray.decode.request import SampledFrames
 from nrray.labels import read_label_set
 from nrray.models import Device, ModelConfig
-from nrray.models.adapters import LoraSection
+from nrray.models.config import LoraSection
 from nrray.sampling import Sampling
 from nrray.train.batches import MicroBatch, TrainingWindows
 from nrray.train.examples import Stretch, examples_of
-from nrray.train.finetuned import FinetuneJob, finetune, training_windows
+from nrray.train.finetuned import finetune, training_windows
 from nrray.train.frame_store import FrameStore, store_file, write_frames
+from nrray.train.job import FinetuneJob
 from nrray.train.objective import positive_weights, prior_log_odds
-from nrray.train.training_config import TrainingConfig
-from nrray.train.tuned import HeadSection, tuned_model
+from nrray.train.training_config import HeadSection, TrainingConfig
+from nrray.train.tuned import tuned_model
 from nrray.train.tuned_module import TunedModule
 
 RESULTS = Path(__file__).parent / "results" / "finetune_rate.jsonl"

@@ -26,15 +26,13 @@ from embedded_data import VALIDATION_CASES, simulation_of, split_cases, stored_w
 from nrray.decode.request import SampledFrames
 from nrray.labels import read_label_set
 from nrray.models import ModelConfig, measure_labeler
-from nrray.models.adapters import LoraSection
+from nrray.models.config import LoraSection
 from nrray.sampling import Sampling
-from nrray.train.augment import AugmentConfig
 from nrray.train.examples import Stretch
-from nrray.train.finetuned import FinetuneJob, finetune
+from nrray.train.finetuned import finetune
 from nrray.train.frame_store import store_file, write_frames
-from nrray.train.training_config import TrainingConfig
-from nrray.train.tuned import HeadSection
-from nrray.train.tuned_classifier import TimesformerSection
+from nrray.train.job import FinetuneJob
+from nrray.train.training_config import AugmentConfig, HeadSection, TimesformerSection, TrainingConfig
 from nrray.train.window_store import WindowSet, case_subset
 
 TIMESFORMER = TimesformerSection(hidden_size=96, num_layers=4, num_heads=3, patch_px=16)

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import krippendorff
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
@@ -26,7 +26,6 @@ from nrray.metrics.timelines import (
 )
 from tests.metrics import reference
 
-TIMELINES = settings(max_examples=1000, deadline=None)
 US = 1_000_000
 
 half_seconds = st.integers(0, 40).map(lambda n: n * US // 2)
@@ -61,7 +60,6 @@ def close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9, equal_nan=True)
 
 
-@TIMELINES
 @given(videos)
 def test_time_counts_and_their_ratios(made):
     counts = time_counts(lines_of(made))
@@ -72,7 +70,6 @@ def test_time_counts_and_their_ratios(made):
         close(getattr(ratios, name), expected)
 
 
-@TIMELINES
 @given(videos)
 def test_segments_by_intersection_over_union(made):
     lines = lines_of(made)
@@ -83,7 +80,6 @@ def test_segments_by_intersection_over_union(made):
         close(matching_f1(found), 2 * matched / (ours + theirs) if ours + theirs else math.nan)
 
 
-@TIMELINES
 @given(videos)
 def test_events_within_collars(made):
     lines = lines_of(made)
@@ -93,7 +89,6 @@ def test_events_within_collars(made):
             assert tuple(found.tolist()) == reference.event_counts(made, collar_us, with_offset)
 
 
-@TIMELINES
 @given(videos)
 def test_onset_errors_are_as_many_and_as_small_as_can_be(made):
     found = onset_errors(lines_of(made), 5 * US).error_us
@@ -102,13 +97,11 @@ def test_onset_errors_are_as_many_and_as_small_as_can_be(made):
     assert int(np.abs(found).sum()) == sum(abs(error) for error in expected)
 
 
-@TIMELINES
 @given(videos)
 def test_edit_distance_of_runs(made):
     assert tuple(edit_sums(lines_of(made)).sum(axis=0).tolist()) == reference.edit_sums(made)
 
 
-@TIMELINES
 @given(videos)
 def test_detection_precision(made):
     lines = lines_of(made)
@@ -123,14 +116,12 @@ def test_detection_precision(made):
         close(ours, reference.detection_ap(made, iou))
 
 
-@TIMELINES
 @given(videos)
 def test_false_alarms(made):
     lines = lines_of(made)
     assert (int(false_alarms(lines).sum()), int(lines.evaluated.length_us.sum())) == reference.false_alarms(made)
 
 
-@TIMELINES
 @given(st.lists(st.lists(st.tuples(segments, spans), min_size=2, max_size=3), min_size=1, max_size=2))
 def test_alpha_over_time(made):
     num_sources = min(len(video) for video in made)
@@ -143,7 +134,6 @@ def test_alpha_over_time(made):
     close(krippendorff_alpha(sources), reference.krippendorff_alpha(made))
 
 
-@TIMELINES
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=2, max_size=30))
 def test_alpha_is_that_of_the_package(rows):
     """Three coders of unit-long cells; None where one did not look."""
@@ -159,7 +149,6 @@ def test_alpha_is_that_of_the_package(rows):
     close(ours, krippendorff.alpha(reliability_data=table, level_of_measurement="nominal"))
 
 
-@TIMELINES
 @given(st.lists(st.tuples(st.integers(0, 20).map(lambda n: n / 20), st.booleans()), min_size=1, max_size=40))
 def test_scores(rows):
     scores, targets = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
@@ -177,7 +166,6 @@ def test_scores(rows):
             close(row[1:] / row[0], [mean, observed])
 
 
-@TIMELINES
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
 def test_ratios_are_scikit_learn_s(rows):
     ours, theirs = (np.array([row[i] for row in rows]) for i in (0, 1))

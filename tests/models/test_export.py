@@ -6,7 +6,7 @@ from transformers import AutoModelForImageTextToText
 
 from nrray.errors import ModelError
 from nrray.models import ModelConfig, Pooling, load_labeler, read_artefact
-from nrray.models.adapters import LoraSection
+from nrray.models.config import LoraSection
 from nrray.models.export import export_model
 from nrray.models.measure import synthetic_frames
 from tests.checkpoints import CHECKPOINTS

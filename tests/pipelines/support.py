@@ -14,6 +14,8 @@ from typing import Any
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+import ray
 
 from nrray.ledger import Ledger
 from nrray.storage import Folder
@@ -65,6 +67,19 @@ def started(*arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
         process.wait(timeout=60)
+
+
+@contextmanager
+def one_ray(*, dashboard: bool = False) -> Iterator[None]:
+    """Ray with two CPUs in this process; every command line within the block connects to it, as on a cluster. To start
+    it takes longer than most runs of a test."""
+    ray.init(num_cpus=2, include_dashboard=dashboard, log_to_driver=False, object_store_memory=200 * 2**20)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+            yield
+    finally:
+        ray.shutdown()
 
 
 def wait_until(condition: Callable[[], Any], *, timeout_seconds: float = 300, what: str = "") -> Any:

@@ -8,14 +8,13 @@ import numpy as np
 from nrray.decode.request import SampledFrames
 from nrray.labels import LabelSet
 from nrray.models import ModelConfig
-from nrray.models.adapters import LoraSection
 from nrray.models.artefact import Pooling
+from nrray.models.config import LoraSection
 from nrray.sampling import Sampling
 from nrray.train.examples import Stretch
-from nrray.train.finetuned import FinetuneJob
 from nrray.train.frame_store import store_file, write_frames
-from nrray.train.training_config import TrainingConfig
-from nrray.train.tuned import HeadSection
+from nrray.train.job import FinetuneJob
+from nrray.train.training_config import HeadSection, TrainingConfig
 
 NUM_STARTS = 40
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from nrray.models.pictures import Pictures
-from nrray.train.augment import AugmentConfig, augmented
+from nrray.train.augment import augmented
+from nrray.train.training_config import AugmentConfig
 
 NOTHING = AugmentConfig(
     flip_fraction=0, max_turn_degrees=0, max_zoom=0, max_shift=0, max_hue_degrees=0, max_gain=0, max_light=0,

@@ -6,10 +6,10 @@ import torch
 
 from nrray.decode.request import SampledFrames
 from nrray.sampling import Sampling
-from nrray.train.augment import AugmentConfig
 from nrray.train.batches import Order, PlainWindows, TrainingWindows
 from nrray.train.examples import Stretch, examples_of
 from nrray.train.frame_store import FrameStore, store_file, write_frames
+from nrray.train.training_config import AugmentConfig
 
 SAMPLING = Sampling(frame_width_px=16, frame_height_px=16)
 STARTS = 29

@@ -19,19 +19,20 @@ from transformers import (
 
 from nrray.errors import ConfigError, DataError, ModelError, TrainingError
 from nrray.models import ModelConfig, load_labeler
-from nrray.models.adapters import LoraSection
 from nrray.models.artefact import Pooling, read_artefact
 from nrray.models.checkpoint import load_checkpoint
+from nrray.models.config import LoraSection
 from nrray.models.head import Head
 from nrray.storage import Folder
 from nrray.train import loop
 from nrray.train.finetuned import finetune
 from nrray.train.frame_store import FrameStore
+from nrray.train.history import STOP_FILE, STOPPED_FILE
 from nrray.train.loop import Training
-from nrray.train.training_config import TrainingConfig
-from nrray.train.training_state import STOP_FILE, STOPPED_FILE, Records
-from nrray.train.tuned import HeadSection, tuned_model
-from nrray.train.tuned_classifier import TimesformerSection, TunedClassifier
+from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
+from nrray.train.training_state import Records
+from nrray.train.tuned import tuned_model
+from nrray.train.tuned_classifier import TunedClassifier
 from nrray.types import Frames
 from tests.checkpoints import CHECKPOINTS
 from tests.train.support import NUM_STARTS, bright_job

@@ -8,7 +8,6 @@ from transformers import FastVlmConfig, FastVlmForConditionalGeneration, LlamaCo
 from nrray.models import Pooling
 from nrray.models.head import Head
 from nrray.models.pictures import Pictures
-from nrray.train.augment import AugmentConfig
 from nrray.train.dialogue import Spoken
 from nrray.train.embedded import TrainableVlm
 from nrray.train.recipe import (
@@ -19,6 +18,7 @@ from nrray.train.recipe import (
     window_scores,
     window_states,
 )
+from nrray.train.training_config import AugmentConfig
 from nrray.train.window_store import WindowSet
 
 NUM_FRAMES, NUM_TOKENS, CHANNELS, IMAGE_TOKEN = 3, 4, 1280, 3

@@ -1,0 +1,49 @@
+"""What a fine-tuning is given and what it leaves, for those who start it and those who read it. No torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nrray.labels import LabelSet
+from nrray.models.config import LoraSection, ModelConfig
+from nrray.sampling import Sampling
+from nrray.train.examples import Stretch
+from nrray.train.trackers import TrackerKind
+from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
+
+ADAPTER_FOLDER, MODEL_FOLDER = "adapter", "model"
+METRICS_FILE, SPLIT_FILE, CARD_FILE = "metrics.json", "split.json", "model_card.md"
+VALIDATION_FILE = (
+    "validation.npz"  # logits, targets and cases of the windows that were chosen on, for those who compare
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneJob:
+    """Everything that a process needs; can be sent to it. `identity` is what decides the result, for resuming."""
+
+    name: str
+    output: str
+    store: str
+    stretches: list[Stretch]
+    label_set: LabelSet
+    sampling: Sampling
+    split: dict[str, Any]
+    model: ModelConfig
+    timesformer: TimesformerSection | None
+    adapter: LoraSection
+    head: HeadSection
+    training: TrainingConfig
+    identity: dict[str, Any]
+    trackers: tuple[TrackerKind, ...] = ()
+
+
+def artefact_folder(output: str) -> Path | None:
+    """What a finished training left in its output; None before."""
+    folders = [Path(output) / name for name in (ADAPTER_FOLDER, MODEL_FOLDER)]
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def is_adapter_folder(artefact: str | Path) -> bool:
+    """Whether what a training left needs its checkpoint beside it."""
+    return Path(artefact).name == ADAPTER_FOLDER
