@@ -1,8 +1,8 @@
 """`nrray finetune` on Ray: two workers, with everything killed in turn, against the same training in one process."""
 
 import json
+import os
 import signal
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,13 +17,19 @@ from nrray.pipelines.finetune_job import WorkersConfig, resolved_finetune
 from nrray.pipelines.ray_training import planned_workers
 from nrray.storage import Folder
 from nrray.train.finetuned import finetune
-from tests.pipelines.support import descendants, nrray, started, wait_until, words
-from tests.pipelines.training_support import config_of, losses, make_annotated_archive, settings, starts
+from tests.pipelines.support import descendants, nrray, one_ray, started, wait_until, words
+from tests.pipelines.training_support import config_of, losses, settings, starts
 
 
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    return make_annotated_archive(tmp_path_factory.mktemp("archive"))
+@pytest.fixture(scope="module", autouse=True)
+def _ray():
+    with one_ray():
+        yield
+
+
+@pytest.fixture
+def archive(annotated_archive):
+    return annotated_archive
 
 
 def wait_for_step(output, step, process, log):
@@ -37,12 +43,13 @@ def wait_for_step(output, step, process, log):
     assert process.poll() is None, log.read_text()
 
 
+@pytest.mark.harsh
 def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_path):
     shared, log = tmp_path / "shared", tmp_path / "log"
     command = ["finetune", *words(**settings(archive, shared, workers__num_workers=2, workers__cpus_per_worker=0.5))]
     with started(*command, log=log) as process:  # a worker is killed, then the driver
         wait_for_step(shared, 4, process, log)
-        workers = descendants(process.pid, "RayTrainWorker")
+        workers = descendants(os.getpid(), "RayTrainWorker")
         assert len(workers) == 2, log.read_text()
         workers[1].send_signal(signal.SIGKILL)
         wait_until(lambda: len(starts(shared)) == 2, timeout_seconds=400, what="a second start")
@@ -58,9 +65,12 @@ def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_p
     assert "training goes on at step 1" in said
     assert "step 4 of" not in said  # what an earlier call had said
     assert said.endswith("Stopped. What was done is kept; the same command goes on from there.\n")
+    finished = nrray(*command)
+    assert finished.returncode == 0, finished.stderr
+    assert f"Next: nrray relabel --set manifest={archive}" in finished.stdout
+    assert (shared / "curves.png").stat().st_size > 1000
+    assert not (shared / ".ray-train").exists()
     accelerator = Accelerator(cpu=True)
-    job = resolved_finetune(config_of(settings(archive, shared))).job
-    finetune(replace(job, identity={**job.identity, "dropped": []}), accelerator)  # to the end, in this process
     alone = tmp_path / "alone"
     alone.mkdir()
     finetune(resolved_finetune(config_of(settings(archive, alone))).job, accelerator)
@@ -73,21 +83,14 @@ def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_p
     assert (shared / "adapter/nrray.json").is_file()
 
 
-@pytest.fixture
-def ray_of_two_cpus():
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=150 * 2**20)
-    yield
-    ray.shutdown()
-
-
 @ray.remote(num_cpus=1)
 class Holder:
     def held(self) -> bool:
         return True
 
 
-def test_workers_that_a_busy_cluster_cannot_start_are_not_waited_for_for_ever(archive, tmp_path, ray_of_two_cpus):
-    holder = Holder.remote()
+def test_workers_that_a_busy_cluster_cannot_start_are_not_waited_for_for_ever(archive, tmp_path):
+    holder = Holder.remote()  # ends with the test, when nothing names it any more
     assert ray.get(holder.held.remote(), timeout=60)
     asked = {"num_workers": 2, "decoders": 1, "start_timeout_seconds": 10}
     config = config_of(
@@ -103,17 +106,6 @@ def test_a_worker_that_fits_no_node_alone_is_refused():
     with pytest.raises(ResourcesError, match=r"1 workers of 3 CPUs do not fit"):
         planned_workers(WorkersConfig(num_workers=1, cpus_per_worker=3), capacity)
     assert planned_workers(WorkersConfig(num_workers=2, cpus_per_worker=2), capacity) == (2, False)
-
-
-def test_what_a_finished_training_leaves_and_says(archive, tmp_path):
-    output = tmp_path / "out"
-    found = nrray("finetune", *words(**settings(archive, output, training__num_epochs=0.5)))
-    assert found.returncode == 0, found.stderr
-    assert "training starts at step 0 of 2\n" in found.stdout
-    assert f"Next: nrray relabel --set manifest={archive}" in found.stdout
-    assert (output / "adapter/nrray.json").is_file()
-    assert (output / "curves.png").stat().st_size > 1000
-    assert not (output / ".ray-train").exists()
 
 
 def test_settings_that_are_wrong_are_said_before_anything_is_done(archive, tmp_path):

@@ -148,6 +148,7 @@ sys.addaudithook(die)
 """
 
 
+@pytest.mark.harsh
 def test_a_killed_run_goes_on_and_a_unit_that_kills_its_labeler_is_quarantined(
     undisturbed: Undisturbed, tmp_path: Path
 ) -> None:

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -25,6 +27,24 @@ from tests.pipelines.support import run_json, tables
 from tests.videos import write_sound, write_video
 
 QUIET = Reporter(is_json=True)
+KIND_SECONDS = 6
+KINDS: dict[str, dict[str, Any]] = {
+    "h264.mp4": {},
+    "h264.mkv": {},
+    "h264.ts": {},
+    "h264.avi": {"b_frames": 0},
+    "h264_10bit.mp4": {"pix_fmt": "yuv420p10le"},
+    "hevc.mp4": {"codec": "libx265"},
+    "hevc_10bit.mkv": {"codec": "libx265", "pix_fmt": "yuv420p10le"},
+    "vp9.webm": {"codec": "libvpx-vp9"},
+    "av1.mkv": {"codec": "libsvtav1"},
+    "mpeg4.avi": {"codec": "mpeg4"},
+    "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "odd.mkv": {"size": (161, 97), "pix_fmt": "yuv444p"},
+    "turned.mp4": {"rotation_degrees": 90},
+    "late.mkv": {"start_us": 5_000_000},
+    "variable.mkv": {"pts_us": [n * 40_000 + (n > 70) * 900_000 for n in range(25 * KIND_SECONDS)]},
+}
 ODD_NAME = "a::b #'c\"d\ne <b>ü€<br> $x$.mp4"
 
 
@@ -58,6 +78,8 @@ def archive(tmp_path_factory) -> Path:
         flipped[position] ^= 0xFF
     (root / "flipped.mkv").write_bytes(flipped)
     (root / "notes.txt").write_text("not a video by its name")
+    for name, kind in KINDS.items():
+        write_video(root / name, num_frames=25 * KIND_SECONDS, **kind)
     return root
 
 
@@ -100,6 +122,7 @@ def test_every_file_is_a_row_of_the_manifest_with_its_reason(scanned):
         "text.mp4": "unreadable",
         "sound.mp4": "no_video_stream",
         "no_index.mp4": "unreadable",
+        **dict.fromkeys(KINDS),
     }
     assert all(video.reason for video in scanned.videos if video.status is ProbeStatus.BAD)
     assert scanned.ignored == Counter({".txt": 1})
@@ -119,6 +142,37 @@ def test_a_second_scan_probes_only_what_changed(archive, scanned, tmp_path):
     # What may be mended without a change of the file is looked at again.
     assert again.num_probed == sum(video.error_kind == "unreadable" for video in scanned.videos)
     assert again.videos == scanned.videos
+
+
+def test_a_file_that_grows_during_the_scan_is_a_row_and_is_probed_again(tmp_path):
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    write_video(folder / "quiet.mkv", fps=10, num_frames=50)
+    data = write_video(tmp_path / "whole.mkv", fps=10, num_frames=100).read_bytes()
+    growing, stop = folder / "growing.mkv", threading.Event()
+    growing.write_bytes(data[:2000])
+
+    def grow() -> None:
+        while not stop.wait(0.05):
+            with growing.open("ab") as file:
+                file.write(b"\0")
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    config = ScanConfig(archive=str(folder), output=str(tmp_path / "scan"))
+    try:
+        first = scan(config, QUIET)
+    finally:
+        stop.set()
+        writer.join()
+    assert {video.path: video.error_kind for video in first.videos} == {
+        "quiet.mkv": None,
+        "growing.mkv": "still_growing",
+    }
+    growing.write_bytes(data)
+    again = scan(config, QUIET)
+    assert again.num_probed == 1
+    assert all(video.status is ProbeStatus.OK for video in again.videos)
 
 
 def test_an_archive_that_is_not_mounted_changes_nothing(scanned, tmp_path):
@@ -154,6 +208,14 @@ def test_statuses_sum_to_the_plan_and_every_file_has_coverage(scanned, output):
     windows = Counter(found["coverage"]["status"].to_pylist())
     assert windows["ok"] * 4 == found["labels"].num_rows
     assert not windows["not_run"]
+
+
+def test_every_codec_and_container_is_labelled_from_end_to_end(output):
+    rows = [row for row in tables(output)["coverage"].to_pylist() if row["path"] in KINDS]
+    assert {row["status"] for row in rows} == {"ok"}
+    windows = Counter(row["path"] for row in rows)
+    assert set(windows) == set(KINDS)
+    assert {count for name, count in windows.items() if name != "variable.mkv"} == {KIND_SECONDS - 2}
 
 
 def test_a_window_without_frames_has_a_reason_and_no_label(output):
@@ -247,58 +309,52 @@ def test_more_workers_than_the_machine_has_are_refused(scanned, tmp_path):
         run(scanned, tmp_path, pools=Pools(decoders=50, labelers=50))
 
 
-def test_an_archive_that_grew_is_completed_and_a_changed_file_is_said(tmp_path):
-    folder = tmp_path / "archive"
+def test_what_is_left_out_added_changed_and_mended_is_completed_and_nothing_done_twice(tmp_path):
+    folder, output = tmp_path / "archive", tmp_path / "out"
     folder.mkdir()
-    write_video(folder / "a.mp4", fps=10, num_frames=60)
+    write_video(folder / "a.mp4", fps=10, num_frames=110)
     config = ScanConfig(archive=str(folder), output=str(tmp_path / "scan"))
-    first = run(scan(config, QUIET), tmp_path / "out")
-    old = tables(tmp_path / "out")["labels"]
-    write_video(folder / "b.mp4", fps=10, num_frames=90)
-    grown = scan(config, QUIET)
+    part = run(scan(config, QUIET), output, RelabelOptions(limit_units=1))
+    assert part.counts == {"ok": 1, "failed": 0, "quarantined": 0, "not_run": 2}
+    assert Counter(tables(output)["coverage"]["status"].to_pylist())["not_run"] > 0
+    done = pq.read_table(output / "ledger")
+    # The archive grows, and b changes after the scan: its units fail by name.
+    added = write_video(folder / "b.mp4", fps=10, num_frames=90)
+    grown, whole, facts = scan(config, QUIET), added.read_bytes(), os.stat(added)
     assert grown.num_probed == 1
-    # b changes after the scan: its units fail by name, a's are not done again.
-    write_video(folder / "b.mp4", fps=10, num_frames=80)
-    second = run(grown, tmp_path / "out")
-    planned = sum(second.counts.values())
-    assert second.counts == {
-        "ok": first.counts["ok"],
-        "failed": planned - first.counts["ok"],
-        "quarantined": 0,
-        "not_run": 0,
-    }
-    kinds = {row["error_kind"] for row in tables(tmp_path / "out")["coverage"].to_pylist() if row["status"] == "failed"}
+    write_video(added, fps=10, num_frames=80)
+    failed = run(grown, output)
+    assert failed.counts["ok"] == 3
+    assert failed.counts["failed"] == sum(failed.counts.values()) - 3 > 0
+    kinds = {row["error_kind"] for row in tables(output)["coverage"].to_pylist() if row["status"] == "failed"}
     assert kinds == {"changed_since_scan"}
-    assert tables(tmp_path / "out")["labels"].equals(old)
-    # Scanned again, it is another video, and everything is there.
-    third = run(scan(config, QUIET), tmp_path / "out")
-    assert third.counts["failed"] == third.counts["not_run"] == 0
-    assert not third.has_failures
-
-
-def test_limit_and_retry_failed(tmp_path):
-    folder = tmp_path / "archive"
-    folder.mkdir()
-    video = write_video(folder / "a.mp4", fps=10, num_frames=110)
-    facts = os.stat(video)
-    scanned = scan(ScanConfig(archive=str(folder), output=str(tmp_path / "scan")), QUIET)
-    part = run(scanned, tmp_path / "out", RelabelOptions(limit_units=1))
-    assert part.counts["ok"] == 1
-    assert part.counts["not_run"] == 2
-    assert Counter(tables(tmp_path / "out")["coverage"]["status"].to_pylist())["not_run"] > 0
-    video.rename(tmp_path / "away.mp4")
-    failed = run(scanned, tmp_path / "out")
-    assert failed.counts["failed"] == 2
-    (tmp_path / "away.mp4").rename(video)
-    os.utime(video, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert run(scanned, tmp_path / "out").counts["failed"] == 2  # a failure is settled until it is asked for
-    retried = run(scanned, tmp_path / "out", RelabelOptions(retry_failed=True))
-    assert retried.counts == {"ok": 3, "failed": 0, "quarantined": 0, "not_run": 0}
-    attempts = pq.read_table(tmp_path / "out" / "ledger", columns=["attempts"])["attempts"].to_pylist()
-    assert max(attempts) == 2
+    assert run(grown, output).counts == failed.counts  # a failure is settled until it is asked for
+    added.write_bytes(whole)
+    os.utime(added, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    retried = run(grown, output, RelabelOptions(retry_failed=True))
+    assert retried.counts == {"ok": sum(failed.counts.values()), "failed": 0, "quarantined": 0, "not_run": 0}
+    rows = pq.read_table(output / "ledger").select(["unit_id", "attempts"]).to_pylist()
+    assert max(row["attempts"] for row in rows) == 2
+    assert sum(row["unit_id"] == done["unit_id"][0].as_py() for row in rows) == 1
+    # Changed and scanned again, it is another video, and planned as one.
+    write_video(added, fps=10, num_frames=80)
+    assert run(scan(config, QUIET), output, RelabelOptions(dry_run=True)).counts["not_run"] > 0
 
 
 def test_a_dry_run_writes_nothing(scanned, tmp_path):
     result = run(scanned, tmp_path / "out", RelabelOptions(dry_run=True))
     assert result.counts["not_run"] == sum(result.counts.values())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("NRRAY_SAMPLE_VIDEOS" not in os.environ, reason="NRRAY_SAMPLE_VIDEOS names no folder of videos")
+def test_every_real_video_gets_its_rows(tmp_path):
+    scanned = scan(ScanConfig(archive=os.environ["NRRAY_SAMPLE_VIDEOS"], output=str(tmp_path / "scan")), QUIET)
+    result = run(scanned, tmp_path / "labels")
+    found = tables(tmp_path / "labels")
+    assert result.counts["not_run"] == 0
+    coverage = found["coverage"].to_pylist()
+    assert {row["path"] for row in coverage} == {video.path for video in scanned.videos}
+    assert all(row["reason"] for row in coverage if row["status"] != "ok")
+    assert found["labels"].num_rows == 4 * Counter(row["status"] for row in coverage)["ok"]

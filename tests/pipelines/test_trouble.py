@@ -5,13 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from tests.pipelines.support import SMALL_UNITS, ledger_units, make_archive, nrray, tables, words
-from tests.videos import write_video
 
 LOOPBACK_UP = """
 import fcntl, os, socket, struct, sys
@@ -57,6 +55,7 @@ def on_small_disk(script: str, *, cwd: Path) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.harsh
 @pytest.mark.skipif(not can_unshare("-m"), reason="needs the right to mount a small file system")
 def test_a_full_disk_is_said_and_the_same_command_goes_on_when_there_is_room(manifest, tmp_path):
     words_ = " ".join(f"'{word}'" for word in relabel_words(manifest, tmp_path / "disk" / "out"))
@@ -109,36 +108,6 @@ def test_the_demo_runs_with_the_network_cut(tmp_path):
     }
 
 
-def test_a_file_that_grows_during_the_scan_is_a_row_and_is_probed_again(tmp_path):
-    archive = tmp_path / "archive"
-    archive.mkdir()
-    whole = write_video(tmp_path / "whole.mkv", fps=10, num_frames=100)
-    write_video(archive / "quiet.mkv", fps=10, num_frames=50)
-    growing = archive / "growing.mkv"
-    data = whole.read_bytes()
-    growing.write_bytes(data[:2000])
-    stop = threading.Event()
-
-    def grow() -> None:
-        while not stop.wait(0.05):
-            with growing.open("ab") as file:
-                file.write(b"\0")
-
-    writer = threading.Thread(target=grow)
-    writer.start()
-    try:
-        scanned = nrray("scan", *words(archive=archive, output=tmp_path / "scan"))
-    finally:
-        stop.set()
-        writer.join()
-    assert scanned.returncode == 3, scanned.stdout + scanned.stderr
-    assert "still_growing" in scanned.stdout
-    growing.write_bytes(data)
-    again = nrray("scan", *words(archive=archive, output=tmp_path / "scan"), "--json")
-    assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["probed"] == 1
-
-
 def test_a_misspelt_key_names_the_closest_one(tmp_path):
     config = tmp_path / "relabel.yaml"
     config.write_text("manifest: x\noutput: y\nmodel:\n  devise: cpu\n")
@@ -148,6 +117,7 @@ def test_a_misspelt_key_names_the_closest_one(tmp_path):
     assert "did you mean 'device'" in finished.stderr
 
 
+@pytest.mark.slow
 def test_a_backend_that_is_not_there_is_said_in_a_sentence(manifest, tmp_path):
     """A package that cannot be imported hides the installed one."""
     broken = tmp_path / "broken" / "decord"

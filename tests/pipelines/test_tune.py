@@ -17,7 +17,7 @@ from nrray.pipelines.tune import run_tune
 from nrray.pipelines.tune_job import Range, TuneConfig, resolved_space
 from nrray.pipelines.tune_results import report_tune
 from tests.pipelines.support import nrray, started, wait_until, words
-from tests.pipelines.training_support import make_annotated_archive, nested, settings
+from tests.pipelines.training_support import nested, settings
 
 SPACE = {
     "space__rank": "[2, 4]",
@@ -32,9 +32,9 @@ RAYS_OWN = {"_StatsActor", "_AutoscalingCoordinatorActor", "ActorLocationTracker
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory):
+def archive(annotated_archive):
     """Somebody says that the newborn is seen in the first half of each video: trials differ in how they take that."""
-    folder = make_annotated_archive(tmp_path_factory.mktemp("archive"))
+    folder = annotated_archive
     truth = folder / "halves"
     truth.mkdir()
     shutil.copy(folder / "sim/truth/extents.parquet", truth)
@@ -52,7 +52,8 @@ def archive(tmp_path_factory):
 
 
 def search_settings(archive, output, **changes):
-    return settings(archive, output, annotations=archive / "halves", **{**SPACE, **changes})
+    places = {"annotations": archive / "halves", "store__folder": archive / "frames-of-halves"}
+    return settings(archive, output, **{**places, **SPACE, **changes})
 
 
 def config_of(values):
@@ -61,6 +62,7 @@ def config_of(values):
     return TuneConfig.model_validate(document)
 
 
+@pytest.mark.harsh
 def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
     output = tmp_path / "out"
     config = config_of(search_settings(archive, output))
