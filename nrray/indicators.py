@@ -8,6 +8,7 @@ clock. Rates, heart rate and mask leak cannot be read from intervals and are not
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from statistics import median
 
 from nrray.types import US_PER_SECOND
@@ -106,6 +107,7 @@ class _View:
         """Why the time from arrival to `end_us` cannot be judged, or None."""
         return self.reason if self.begin_us is None else self.hole(min(self.begin_us, end_us), end_us)
 
+    @cached_property
     def whole(self) -> str | None:
         """Why the case as a whole cannot be judged, or None."""
         return self.before(self.looked_at[-1][1]) if self.looked_at else "nothing of it was looked at"
@@ -161,14 +163,14 @@ def _ventilation(spans: Mapping[str, list[Interval]], view: _View, zero_us: int)
             _indicator(f"interruption during {name}", "share", share, hole or (None if gap_us else "no interruption"))
         )
     lengths = [(end - start) / US_PER_SECOND for start, end in ventilation]
-    found.append(_indicator("ventilation sequences", "count", float(len(lengths)), view.whole()))
-    found.append(_indicator("median ventilation sequence", "s", median(lengths), view.whole()))
+    found.append(_indicator("ventilation sequences", "count", float(len(lengths)), view.whole))
+    found.append(_indicator("median ventilation sequence", "s", median(lengths), view.whole))
     return found
 
 
 def _never_ventilated(view: _View) -> list[Indicator]:
     """A case that was looked at as a whole and never ventilated was not ventilated within 60 s, in 0 sequences."""
-    hole = view.whole()
+    hole = view.whole
     reason = hole or "no ventilation was seen"
     return [
         _unknown("time to first ventilation", "s", reason),
@@ -182,7 +184,7 @@ def _never_ventilated(view: _View) -> list[Indicator]:
 
 
 def _episodes(name: str, spans: Sequence[Interval], view: _View, zero_us: int) -> list[Indicator]:
-    whole = view.whole()
+    whole = view.whole
     lengths = [(end - start) / US_PER_SECOND for start, end in spans]
     found = []
     if spans:
@@ -198,7 +200,7 @@ def _episodes(name: str, spans: Sequence[Interval], view: _View, zero_us: int) -
 
 
 def _suction(spans: Mapping[str, list[Interval]], view: _View) -> list[Indicator]:
-    suction, ventilation, whole = spans[SUCTION], spans[VENTILATION], view.whole()
+    suction, ventilation, whole = spans[SUCTION], spans[VENTILATION], view.whole
     total_us = sum(end - start for start, end in suction)
     found = [
         _indicator("suction episodes", "count", float(len(suction)), whole),
@@ -225,7 +227,7 @@ def _suction(spans: Mapping[str, list[Interval]], view: _View) -> list[Indicator
 def _idle(spans: Mapping[str, list[Interval]], visible: Sequence[Interval], view: _View) -> Indicator:
     busy = merged([span for mine in spans.values() for span in mine], 0)
     idle_us = sum(end - start for start, end in visible) - _shared(busy, visible)
-    return _indicator("idle while visible", "s", idle_us / US_PER_SECOND, view.whole())
+    return _indicator("idle while visible", "s", idle_us / US_PER_SECOND, view.whole)
 
 
 def _gaps(spans: Sequence[Interval], part: Interval) -> list[Interval]:

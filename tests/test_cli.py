@@ -1,6 +1,8 @@
 """The command line says what it takes: every setting with its default and a phrase."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -50,3 +52,13 @@ def test_every_verb_is_in_the_help(capsys):
     assert main(["--help"]) == 0
     printed = capsys.readouterr().out
     assert all(f"│ {verb} " in printed for verb in [*CONFIGS, "demo", "doctor", "status", "bench", "export-model"])
+
+
+def test_reading_a_config_waits_for_no_torch():
+    """It takes ten seconds to import, with what comes with it, and an error in a config must not take so long."""
+    verbs = "import nrray.pipelines.relabel, nrray.pipelines.stages, nrray.pipelines.finetune, nrray.pipelines.tune"
+    heavy = "{'torch', 'transformers', 'peft', 'accelerate'} & set(sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", f"import sys; {verbs}; print({heavy})"], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "set()\n"
