@@ -54,18 +54,16 @@ JobSubmissionClient('http://127.0.0.1:$dashboard_port').submit_job(entrypoint='t
     exit 1
     ;;
 stop)
-    for file in "$dir"/*.pid; do
-        [ -e "$file" ] || continue
-        group=$(cat "$file")
-        kill -TERM -- "-$group" 2>/dev/null || true
+    groups=$(cat "$dir"/*.pid 2>/dev/null || true)
+    for group in $groups; do kill -TERM -- "-$group" 2>/dev/null || true; done
+    for _ in $(seq 20); do # all of them have the same 10 s
+        alive=
+        for group in $groups; do ! kill -0 -- "-$group" 2>/dev/null || alive=yes; done
+        [ -n "$alive" ] || break
+        sleep 0.5
     done
-    for file in "$dir"/*.pid; do
-        [ -e "$file" ] || continue
-        group=$(cat "$file")
-        for _ in $(seq 20); do kill -0 -- "-$group" 2>/dev/null || break; sleep 0.5; done
-        kill -KILL -- "-$group" 2>/dev/null || true
-        rm -f "$file"
-    done
+    for group in $groups; do kill -KILL -- "-$group" 2>/dev/null || true; done
+    rm -f "$dir"/*.pid
     if [ -e "$dir/tmp" ]; then rm -rf "$(cat "$dir/tmp")"; fi
     rm -f "$dir/tmp" "$dir/token"
     ;;

@@ -87,6 +87,7 @@ def test_a_read_only_output_is_said_before_anything_runs(manifest, tmp_path):
     assert "running on" not in finished.stdout
 
 
+@pytest.mark.harsh
 @pytest.mark.skipif(not can_unshare("-n"), reason="needs the right to make a network namespace")
 def test_the_demo_runs_with_the_network_cut(tmp_path):
     finished = subprocess.run(
