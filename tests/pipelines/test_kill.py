@@ -116,7 +116,7 @@ def _is_decoding(output: Path) -> bool:
     return any("~decode~" in name for name in Folder(str(output / "journal")).names())
 
 
-@pytest.mark.slow
+@pytest.mark.harsh
 def test_a_killed_labeler_costs_nothing(undisturbed: Undisturbed, tmp_path: Path) -> None:
     output = tmp_path / "out"
     _killed_worker_then_completed(undisturbed, output, "LabelStage", lambda: ledger_units(output) >= 5)

@@ -118,7 +118,7 @@ def test_a_misspelt_key_names_the_closest_one(tmp_path):
     assert "did you mean 'device'" in finished.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.harsh
 def test_a_backend_that_is_not_there_is_said_in_a_sentence(manifest, tmp_path):
     """A package that cannot be imported hides the installed one."""
     broken = tmp_path / "broken" / "decord"
