@@ -224,6 +224,30 @@ def smol_vlm(folder: Path, label_set: LabelSet) -> Path:
     return folder
 
 
+def wide_qwen3_vl(folder: Path, label_set: LabelSet) -> Path:
+    """Wide enough for blocks of 64 weights, which 4 bits come in; hidden states of 128."""
+    return qwen3_vl(
+        folder,
+        label_set,
+        text={
+            **TEXT,
+            "hidden_size": 128,
+            "intermediate_size": 128,
+            "head_dim": 32,
+            "rope_parameters": _rope(mrope_section=[6, 5, 5], mrope_interleaved=True),
+        },
+        vision={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "patch_size": 16,
+            "out_hidden_size": 128,
+            "deepstack_visual_indexes": [0],
+        },
+    )
+
+
 CHECKPOINTS: dict[str, Callable[[Path, LabelSet], Path]] = {
     "fast_vlm": fast_vlm,
     "llava_next_video": llava_next_video,

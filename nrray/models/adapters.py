@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from peft.utils import get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 
@@ -39,6 +40,11 @@ def add_adapter(model: Any, section: LoraSection) -> PeftModel:
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    for module in adapted.modules():
+        if isinstance(module, LoraLayer):
+            module.cast_input_dtype_enabled = (
+                False  # to 32 bits and, by autocast, back: two passes over memory for nothing
+            )
     return adapted
 
 
@@ -87,7 +93,8 @@ def with_adapter(model: Any, folder: Path) -> Any:
     in fewer bits, where a sum would round it away. Raises ModelError where a tensor is missing or has no place."""
     saved = _saved_shapes(folder / ADAPTER_FILE)
     try:
-        adapted = PeftModel.from_pretrained(model, folder, local_files_only=True)
+        # In the base's number format, in which autocast has trained it too: mixed ones would be cast in every layer.
+        adapted = PeftModel.from_pretrained(model, folder, local_files_only=True, autocast_adapter_dtype=False)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"adapter {folder} cannot be loaded: {type(error).__name__}: {error}. Expected adapter_config.json and "

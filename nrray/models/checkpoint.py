@@ -21,7 +21,9 @@ from nrray.models.artefact import (
     resolve_model_path,
 )
 from nrray.models.config import Device, Dtype, ModelConfig, resolved_dtype
+from nrray.models.four_bit import check_four_bit, four_bit_arguments, is_four_bit
 from nrray.models.labeler import ModelInfo, ModelKind
+from nrray.models.packed_attention import pack_attention
 from nrray.sampling import Sampling
 
 _LOADING_ERRORS = (
@@ -70,6 +72,8 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
     transformers_logging.disable_progress_bar()  # actors would write it into each other's lines
     device = torch_device(config.device)
     dtype = torch_dtype(config.dtype, device)
+    if config.dtype is Dtype.NF4:
+        check_four_bit()
     if device.type == "cpu":
         torch.set_num_threads(config.num_threads)
     try:
@@ -90,6 +94,7 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
+            **(four_bit_arguments(model_config, device) if config.dtype is Dtype.NF4 else {}),
         )
         processor = processor_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except _LOADING_ERRORS as error:
@@ -100,6 +105,7 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
     _check_loaded(folder, loading=loading)
     if not is_classifier:
         _check_speaks(folder, processor=processor)
+        pack_attention(model)
     if config.adapter is not None:
         from nrray.models.adapters import with_adapter  # peft takes a second to import
 
@@ -112,7 +118,7 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
     return Checkpoint(
         folder=folder,
         digest=digest,
-        model=model.to(device).eval(),
+        model=(model if config.dtype is Dtype.NF4 else model.to(device)).eval(),
         processor=processor,
         device=device,
         dtype=dtype,
@@ -128,12 +134,12 @@ def checkpoint_info(
         name=name,
         path=str(checkpoint.folder),
         digest=checkpoint.digest,
-        parameter_count=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
+        parameter_count=checkpoint.model.num_parameters(),  # of 4 bits, two are one element
         activities=activities,
         sampling=sampling,
         kind=kind,
         device=str(checkpoint.device),
-        dtype=str(checkpoint.dtype).removeprefix("torch."),
+        dtype=Dtype.NF4.value if is_four_bit(checkpoint.model) else str(checkpoint.dtype).removeprefix("torch."),
         memory_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
     )
 
@@ -153,7 +159,7 @@ def torch_device(device: Device) -> torch.device:
 def torch_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
     """The number format to run in."""
     resolved = resolved_dtype(dtype, on_gpu=device.type == "cuda")
-    return torch.bfloat16 if resolved is Dtype.BFLOAT16 else torch.float32
+    return torch.float32 if resolved is Dtype.FLOAT32 else torch.bfloat16
 
 
 def _check_loaded(folder: Path, *, loading: dict[str, Any]) -> None:

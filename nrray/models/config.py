@@ -23,6 +23,7 @@ class Dtype(str, Enum):
     AUTO = "auto"
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
+    NF4 = "nf4"  # linears of the language model in 4 bits, all else in bfloat16 (QLoRA: Dettmers et al. 2023); bitsandbytes
 
 
 def resolved_dtype(dtype: Dtype, *, on_gpu: bool) -> Dtype:

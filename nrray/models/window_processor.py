@@ -11,14 +11,21 @@ from numpy.typing import NDArray
 
 from nrray.models.checkpoint import Checkpoint
 
+CPU = torch.device("cpu")
+
 
 class WindowProcessor(Protocol):
     """What makes a model's inputs."""
 
     def tensors(
-        self, windows: Sequence[NDArray[np.uint8]], *, question: str, frames_per_second: float
+        self,
+        windows: Sequence[NDArray[np.uint8]],
+        *,
+        question: str,
+        frames_per_second: float,
+        device: torch.device = CPU,
     ) -> dict[str, torch.Tensor]:
-        """The tensors of windows of (F, H, W, 3) frames each, on the CPU."""
+        """The tensors of windows of (F, H, W, 3) frames each; a video's pixels are made on `device`, all else on the CPU."""
         ...
 
 
@@ -30,10 +37,15 @@ class ClassifierProcessor:
     dtype: torch.dtype
 
     def tensors(
-        self, windows: Sequence[NDArray[np.uint8]], *, question: str, frames_per_second: float
+        self,
+        windows: Sequence[NDArray[np.uint8]],
+        *,
+        question: str,
+        frames_per_second: float,
+        device: torch.device = CPU,
     ) -> dict[str, torch.Tensor]:
         """(B, F, 3, H, W) pixel values, as the checkpoint's processor makes them; the question is not asked."""
-        made = self.processor(videos=list(windows), do_sample_frames=False, return_tensors="pt")
+        made = self.processor(videos=list(windows), do_sample_frames=False, return_tensors="pt", **_made_on(device))
         return {"pixel_values": made["pixel_values"].to(self.dtype)}
 
 
@@ -55,14 +67,23 @@ class PromptProcessor:
         return getattr(self.processor, "image_processor", None) is not None
 
     def tensors(
-        self, windows: Sequence[NDArray[np.uint8]], *, question: str, frames_per_second: float
+        self,
+        windows: Sequence[NDArray[np.uint8]],
+        *,
+        question: str,
+        frames_per_second: float,
+        device: torch.device = CPU,
     ) -> dict[str, torch.Tensor]:
-        """The processor's tensors of windows of (F, H, W, 3) frames each, on the CPU; padding stands on the left."""
+        """As the protocol says; padding stands on the left."""
         if self.takes_video:
             text = self._chat_text([{"type": "video"}], question=question)
             metadata = [_video_metadata(window, frames_per_second=frames_per_second) for window in windows]
             return self._processed(
-                text=[text] * len(windows), videos=list(windows), video_metadata=metadata, do_sample_frames=False
+                text=[text] * len(windows),
+                videos=list(windows),
+                video_metadata=metadata,
+                do_sample_frames=False,
+                **_made_on(device),
             )
         text = self._chat_text([{"type": "image"}] * len(windows[0]), question=question)
         return self._processed(text=[text] * len(windows), images=[list(window) for window in windows])
@@ -98,6 +119,25 @@ def prompt_processor(checkpoint: Checkpoint) -> PromptProcessor:
     )
 
 
+def processing_device(
+    processor: WindowProcessor, shape: tuple[int, ...], *, device: torch.device, frames_per_second: float
+) -> torch.device:
+    """Where windows of (F, H, W, 3) frames are scaled and normalized: on the model's device, which takes no time, where that
+    makes of noise what a CPU makes of it, as in training. Frames that are resized come out otherwise on a GPU."""
+    if device.type == "cpu":
+        return CPU
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    there, here = (
+        processor.tensors([noise], question="", frames_per_second=frames_per_second, device=place)
+        for place in (device, CPU)
+    )
+    # A grey level is 1 / 128 of what pixels are scaled to; bfloat16 keeps three digits.
+    is_same = all(
+        torch.allclose(there[name].to(CPU).float(), here[name].float(), rtol=8e-3, atol=2e-3) for name in here
+    )
+    return device if is_same else CPU
+
+
 def _video_metadata(video: NDArray[np.uint8], *, frames_per_second: float) -> dict[str, Any]:
     num_frames = len(video)
     return {
@@ -106,3 +146,8 @@ def _video_metadata(video: NDArray[np.uint8], *, frames_per_second: float) -> di
         "duration": num_frames / frames_per_second,
         "frames_indices": list(range(num_frames)),
     }
+
+
+def _made_on(device: torch.device) -> dict[str, torch.device]:
+    # A GPU scales and normalizes in no time; on a CPU it would wait for this longer than it computes.
+    return {} if device.type == "cpu" else {"device": device}

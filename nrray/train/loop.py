@@ -1,6 +1,7 @@
 """The training loop: accelerate's processes, one global batch whatever their number, states to go on from. Knows no Ray."""
 
 import math
+import os
 import time
 from typing import Any
 
@@ -20,6 +21,7 @@ from nrray.train.tuned_module import TunedModule
 from nrray.train.validation import Validation, autocast
 
 LOG_EVERY_STEPS = 10
+MAX_LOADERS = 8  # each takes half a gigabyte
 MAIN_PARTS = ("adapter", "whole")  # whose learning rate is told: those of other parts go with it
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
@@ -90,12 +92,14 @@ class Training:
         return True
 
     def _batches(self) -> DataLoader:
+        asked = self._config.loader_processes
+        count = asked if asked != "auto" else loader_processes(self._accelerator.device)
         return DataLoader(
             self._windows,
             batch_size=None,
             sampler=range(self.progress.step, self._num_steps),
-            num_workers=self._config.loader_processes,
-            multiprocessing_context="spawn" if self._config.loader_processes else None,
+            num_workers=count,
+            multiprocessing_context="spawn" if count else None,
             collate_fn=_as_is,
         )
 
@@ -250,6 +254,14 @@ class Training:
             f"{what} of step {self.progress.step} is no number, with {self._windows.names(rows)}. Training stopped; the last "
             f"checkpoint is kept. Lower training.learning_rate, or look at these windows."
         )
+
+
+def loader_processes(device: torch.device) -> int:
+    """Processes that prepare batches for a worker on `device`: a GPU learns faster than one CPU prepares, a CPU does both."""
+    if device.type == "cpu":
+        return 0
+    workers_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, min(MAX_LOADERS, (os.cpu_count() or 1) // workers_here - 1))
 
 
 def _parameter_groups(module: TunedModule, config: TrainingConfig) -> list[dict[str, Any]]:

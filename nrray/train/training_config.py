@@ -1,6 +1,7 @@
 """Config sections of a training: how a model is trained, whichever it is, and what is new in it. No torch."""
 
 import math
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -54,7 +55,9 @@ class TrainingConfig(Section):
     validate_every_steps: int = Field(default=100, ge=1, description="and at the end")
     patience: int = Field(default=5, ge=1, description="validations without a better macro F1, then it stops")
     checkpoint_every_steps: int = Field(default=50, ge=1, description="what a crash costs at most")
-    loader_processes: int = Field(default=0, ge=0, le=64, description="of each worker, that prepare batches; 0: itself")
+    loader_processes: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = Field(
+        default="auto", description="of each worker, that prepare batches; 0: itself; auto: up to 8 where it has a GPU"
+    )
 
     def num_steps(self, num_windows: int) -> int:
         """Optimizer steps, unless it stops early."""

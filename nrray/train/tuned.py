@@ -12,7 +12,7 @@ from nrray.errors import ConfigError, ModelError
 from nrray.labels import LabelSet
 from nrray.models.adapters import add_adapter
 from nrray.models.artefact import Artefact, is_classifier_folder, read_artefact, trained_labels
-from nrray.models.checkpoint import Checkpoint, load_checkpoint, torch_dtype
+from nrray.models.checkpoint import Checkpoint, load_checkpoint, torch_device, torch_dtype
 from nrray.models.config import Dtype, LoraSection, ModelConfig
 from nrray.models.families import is_frame_wise, quicken_tower
 from nrray.models.head import Head, add_query, load_head, save_head
@@ -113,6 +113,11 @@ def tuned_model(
     is the (A,) log_odds. Raises ConfigError, ModelError.
     """
     torch.manual_seed(config.seed)
+    if model.dtype is Dtype.NF4 and torch_device(model.device).type == "cpu":
+        raise ConfigError(
+            "model.dtype: found nf4 and no GPU. In 4 bits a model is trained on CUDA alone, as bitsandbytes has no gradients on "
+            "a CPU. Set it to auto."
+        )
     if timesformer is not None:
         checkpoint, base = fresh_timesformer(timesformer, sampling, model, seed=config.seed), None
     else:

@@ -19,26 +19,22 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from noise import noise_job
 from train_embedded import machine_name
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from nrray.decode.request import SampledFrames
-from nrray.labels import read_label_set
 from nrray.models import Device, ModelConfig
-from nrray.models.config import LoraSection
-from nrray.sampling import Sampling
 from nrray.train.batches import MicroBatch, TrainingWindows
-from nrray.train.examples import Stretch, examples_of
+from nrray.train.examples import examples_of
 from nrray.train.finetuned import finetune, training_windows
-from nrray.train.frame_store import FrameStore, store_file, write_frames
+from nrray.train.frame_store import FrameStore
 from nrray.train.job import FinetuneJob
 from nrray.train.objective import positive_weights, prior_log_odds
-from nrray.train.training_config import HeadSection, TrainingConfig
+from nrray.train.training_config import TrainingConfig
 from nrray.train.tuned import tuned_model
 from nrray.train.tuned_module import TunedModule
 
 RESULTS = Path(__file__).parent / "results" / "finetune_rate.jsonl"
-NUM_STARTS = 480
 
 
 def main() -> None:
@@ -75,51 +71,6 @@ def main() -> None:
     with RESULTS.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(row) + "\n")
     print(json.dumps(row, indent=1))
-
-
-def noise_job(folder: Path, *, steps: int, model: ModelConfig) -> FinetuneJob:
-    """A part to train and one to validate, of noise: what it shows costs nothing."""
-    sampling, label_set, random = Sampling.model_validate({}), read_label_set(), np.random.default_rng(0)
-    stretches = []
-    for part, num_starts in (("train", NUM_STARTS), ("validation", 4)):
-        rows = np.arange(num_starts + sampling.frames_per_window - 1, dtype=np.int32)
-        size = (len(rows), sampling.frame_height_px, sampling.frame_width_px, 3)
-        pixels = random.integers(0, 256, size, dtype=np.uint8)
-        times = rows.astype(np.int64)
-        write_frames(
-            store_file(folder, part),
-            SampledFrames(pixels=pixels, pts_us=times, frame_of_sample=rows, shortfall=""),
-        )
-        stretches.append(
-            Stretch(
-                name=part,
-                video_id=part,
-                video_path=part,
-                case=part,
-                part=part,
-                first_sample=0,
-                num_starts=num_starts,
-                targets=random.random((num_starts, len(label_set.names))) < 0.4,
-            )
-        )
-    num_windows = NUM_STARTS // sampling.frames_per_stride
-    batch = TrainingConfig().batch_windows
-    config = TrainingConfig(num_epochs=steps * batch / num_windows, validate_every_steps=10**6)
-    return FinetuneJob(
-        name="noise",
-        output=str(folder),
-        store=str(folder),
-        stretches=stretches,
-        label_set=label_set,
-        sampling=sampling,
-        split={"parts": {}},
-        model=model,
-        timesformer=None,
-        adapter=LoraSection(),
-        head=HeadSection(),
-        training=config,
-        identity={"training": config.model_dump(mode="json")},
-    )
 
 
 def loop_rate(job: FinetuneJob, device: Device) -> float:

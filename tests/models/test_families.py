@@ -11,6 +11,8 @@ from nrray.models import ModelConfig, load_labeler
 from nrray.models.checkpoint import load_checkpoint
 from nrray.models.families import family_of
 from nrray.models.measure import synthetic_frames
+from nrray.models.packed_attention import packed_attention
+from nrray.models.window_processor import processing_device
 from nrray.types import Frames
 from tests.checkpoints import CHECKPOINTS
 
@@ -55,3 +57,42 @@ def test_blank_frames_change_the_scores(name, checkpoint_of, tmp_path, label_set
     seen, unseen = labeler.label(unit).scores, labeler.label(blank).scores
     assert np.abs(seen - unseen).max() > 1e-3
     np.testing.assert_allclose(unseen[0], unseen[1], atol=1e-5)  # nothing is left that could tell windows apart
+
+
+class RoundingProcessor:
+    """Makes pixels that are `error` grey levels off where they are not made on the CPU."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def tensors(self, windows, *, question, frames_per_second, device):
+        pixels = torch.from_numpy(np.stack(windows)).float() / 127.5 - 1
+        return {"pixel_values": pixels + (self.error / 127.5 if device.type != "cpu" else 0)}
+
+
+@pytest.mark.parametrize(("error", "kept"), [(0.0, True), (0.01, True), (1.0, False)])
+def test_pixels_are_made_on_the_device_where_they_come_out_the_same(error, kept):
+    elsewhere = torch.device("cuda")
+    processor = RoundingProcessor(error)
+    found = processing_device(processor, (2, 8, 8, 3), device=elsewhere, frames_per_second=2.0)
+    assert found == (elsewhere if kept else torch.device("cpu"))
+
+
+@pytest.mark.parametrize("lengths", [(4, 4, 4), (3, 5, 1)])
+def test_packed_sequences_attend_to_themselves_alone(lengths):
+    random = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 2, sum(lengths), 8, generator=random) for _ in range(3))
+    ends = torch.tensor([0, *np.cumsum(lengths)])
+    found, _ = packed_attention(
+        torch.nn.Identity(), query, key, value, None, scaling=0.3, cu_seq_lens_q=ends, max_length_q=max(lengths)
+    )
+    parts = [tensor.split(lengths, dim=2) for tensor in (query, key, value)]
+    alone = [torch.softmax(0.3 * q @ k.transpose(2, 3), dim=-1) @ v for q, k, v in zip(*parts, strict=True)]
+    torch.testing.assert_close(found, torch.cat(alone, dim=2).transpose(1, 2))
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_vl", "qwen3_vl"])
+def test_towers_of_packed_sequences_attend_at_once(name, checkpoint_of):
+    config = load_checkpoint(ModelConfig(path=str(checkpoint_of(name)))).model.config
+    assert config.vision_config._attn_implementation == "nrray_packed_flash"
+    assert config.get_text_config()._attn_implementation == "sdpa"

@@ -1,8 +1,10 @@
+import importlib.util
 import json
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -10,6 +12,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from nrray.errors import ModelError
 from nrray.models import Device, ModelConfig, load_labeler, model_digest, read_sampling, resolve_model_path
+from nrray.models.config import Dtype
+from nrray.models.measure import synthetic_frames
+from nrray.sampling import Sampling
+from tests.checkpoints import wide_qwen3_vl
 
 
 @pytest.fixture
@@ -111,6 +117,29 @@ def test_cuda_that_is_not_there_is_a_model_error(folder, label_set):
         pytest.skip("this machine has CUDA")
     with pytest.raises(ModelError, match="no CUDA device"):
         load_labeler(ModelConfig(path=str(folder), device=Device.CUDA), label_set)
+
+
+def test_four_bits_take_less_memory_and_score_about_the_same(tmp_path, label_set):
+    base = ModelConfig(path=str(wide_qwen3_vl(tmp_path / "base", label_set)), device=Device.CPU, dtype=Dtype.BFLOAT16)
+    labelers = [
+        load_labeler(base.model_copy(update={"dtype": dtype}), label_set) for dtype in (Dtype.BFLOAT16, Dtype.NF4)
+    ]
+    full, small = (labeler.info for labeler in labelers)
+    assert (full.dtype, small.dtype) == ("bfloat16", "nf4")
+    assert full.parameter_count == small.parameter_count
+    assert full.memory_bytes - small.memory_bytes > full.memory_bytes / 4  # half of this one is its vocabulary
+    frames = synthetic_frames(
+        Sampling(frames_per_second=2.0, window_seconds=2.0, stride_seconds=1.0, frame_width_px=64, frame_height_px=64),
+        num_windows=2,
+    )
+    scores = [labeler.label(frames).scores for labeler in labelers]
+    np.testing.assert_allclose(scores[1], scores[0], atol=0.2)
+
+
+def test_four_bits_without_bitsandbytes_are_a_model_error(folder, label_set, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModelError, match=r"pip install 'nrray\[nf4\]'"):
+        load_labeler(ModelConfig(path=str(folder), dtype=Dtype.NF4), label_set)
 
 
 def test_the_digest_changes_with_any_file_and_with_nothing_else(folder):

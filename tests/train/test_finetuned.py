@@ -21,13 +21,14 @@ from nrray.errors import ConfigError, DataError, ModelError, TrainingError
 from nrray.models import ModelConfig, load_labeler
 from nrray.models.artefact import Pooling, read_artefact
 from nrray.models.checkpoint import load_checkpoint
-from nrray.models.config import LoraSection
+from nrray.models.config import Dtype, LoraSection
 from nrray.models.head import Head
 from nrray.storage import Folder
 from nrray.train import loop
 from nrray.train.finetuned import finetune
 from nrray.train.frame_store import FrameStore
 from nrray.train.history import STOP_FILE, STOPPED_FILE
+from nrray.train.job import VALIDATION_FILE
 from nrray.train.loop import Training
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
 from nrray.train.training_state import Records
@@ -75,7 +76,7 @@ def unit_of(job, case, num_windows=6):
 
 
 def labeler_of(job):
-    return load_labeler(ModelConfig(path=job.model.path, adapter=f"{job.output}/adapter"), job.label_set)
+    return load_labeler(job.model.model_copy(update={"adapter": f"{job.output}/adapter"}), job.label_set)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,27 @@ def test_it_learns_what_can_be_seen(undisturbed):
     first, last = validations[0], validations[-1]
     assert last["validation_loss"] < first["validation_loss"]
     assert [event["step"] for event in validations] == [0, 4, 8, 10]  # 2 passes over 40 windows of the stride, 8 a step
+
+
+def test_a_base_of_sixteen_bits_is_trained_and_labels_as_it_was_measured(
+    tmp_path, checkpoint_of, label_set, small_sampling, accelerator
+):
+    job = bright_job(tmp_path, checkpoint_of("qwen3_vl"), label_set, small_sampling)
+    job = replace(job, model=job.model.model_copy(update={"dtype": Dtype.BFLOAT16}))
+    finetune(job, accelerator)
+    artefact = read_artefact(f"{job.output}/adapter")
+    temperatures = np.array([artefact.temperatures[name] for name in label_set.names])
+    with np.load(f"{job.output}/{VALIDATION_FILE}") as validated:
+        measured = 1 / (1 + np.exp(-validated["logits"] / temperatures))
+    scores = labeler_of(job).label(unit_of(job, "c", NUM_STARTS)).scores[:: small_sampling.frames_per_stride]
+    np.testing.assert_allclose(scores, measured, atol=0.03)
+
+
+def test_four_bits_are_not_trained_on_a_cpu(tmp_path, checkpoint_of, label_set, small_sampling, accelerator):
+    job = bright_job(tmp_path, checkpoint_of("qwen3_vl"), label_set, small_sampling)
+    job = replace(job, model=job.model.model_copy(update={"dtype": Dtype.NF4}))
+    with pytest.raises(ConfigError, match=r"nf4 and no GPU"):
+        finetune(job, accelerator)
 
 
 def test_the_adapter_labels_as_it_was_measured(undisturbed):

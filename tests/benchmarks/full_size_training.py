@@ -1,0 +1,197 @@
+"""Fine-tuning at full size on this machine's GPU: Qwen3-VL-2B's shape with random weights, 8 frames of 224 px, the loop of
+`nrray finetune` in one process, with and without gradient checkpointing.
+
+    python -m tests.benchmarks.full_size_training --folder DIR [--tiny]
+
+Writes the checkpoint into DIR (4 GB, unless it is there) and prints one JSON line per setting: windows/s of the loop, its
+loaders included, and of the same step from inputs that lie on the device; peak memory; and model FLOP utilisation, that is the
+operations of forward and backward as torch counts them without recomputation, over time and the peak that the vendor gives
+for dense bfloat16 (989 TFLOP/s of an H100 or H200).
+"""
+
+import argparse
+import json
+import shutil
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch.utils.flop_counter import FlopCounterMode
+
+from nrray.labels import read_label_set
+from nrray.models import ModelConfig
+from nrray.models.config import Dtype, LoraSection
+from nrray.sampling import Sampling
+from nrray.train.batches import placed
+from nrray.train.finetuned import finetune
+from nrray.train.job import FinetuneJob
+from nrray.train.training_config import TrainingConfig
+from nrray.train.tuned import tuned_model
+from nrray.train.validation import autocast
+from tests.benchmarks.full_size import TEXT, TINY_TEXT, TINY_VISION, VISION
+from tests.benchmarks.noise import noise_job
+from tests.checkpoints import qwen3_vl
+
+PEAK_FLOPS = 989.4e12  # bfloat16, dense: NVIDIA's H100 SXM and H200 data sheets
+SIDE_PX = 224
+NUM_STEPS = 20  # the loop tells its time every ten
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--tiny", action="store_true", help="a few layers, to try the script without a GPU")
+    parser.add_argument("--batch", type=int, default=64, help="windows of an optimizer step")
+    parser.add_argument("--loaders", type=int, default=12, help="processes that prepare windows")
+    parser.add_argument("--settings", nargs="+", default=["32", "32:checkpointing", "32:nf4"])
+    arguments = parser.parse_args()
+    on_gpu = torch.cuda.is_available()
+    if not (arguments.folder / "config.json").exists():
+        qwen3_vl(
+            arguments.folder,
+            read_label_set(),
+            text=TINY_TEXT if arguments.tiny else TEXT,
+            vision=TINY_VISION if arguments.tiny else VISION,
+            side_px=SIDE_PX,
+            dtype=torch.bfloat16,
+            device="cuda" if on_gpu else "cpu",
+        )
+    for setting in arguments.settings:
+        windows, *options = setting.split(":")
+        found = measured(
+            arguments.folder,
+            batch_windows=arguments.batch,
+            micro_batch_windows=int(windows),
+            checkpointing="checkpointing" in options,
+            dtype=Dtype.NF4 if "nf4" in options else Dtype.AUTO,
+            loaders=arguments.loaders,
+        )
+        print(json.dumps({"device": torch.cuda.get_device_name() if on_gpu else "cpu", **found}), flush=True)
+
+
+def measured(
+    folder: Path, *, batch_windows: int, micro_batch_windows: int, checkpointing: bool, dtype: Dtype, loaders: int
+) -> dict[str, Any]:
+    place = folder.parent / "training"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    sampling = Sampling(
+        frames_per_second=4.0,
+        window_seconds=2.0,
+        stride_seconds=1.0,
+        frame_width_px=SIDE_PX,
+        frame_height_px=SIDE_PX,
+    )
+    config = TrainingConfig(
+        batch_windows=batch_windows,
+        micro_batch_windows=micro_batch_windows,
+        gradient_checkpointing=checkpointing,
+        loader_processes=loaders,
+        validate_every_steps=10**6,
+        checkpoint_every_steps=10**6,
+    )
+    job = noise_job(
+        place,
+        steps=NUM_STEPS,
+        model=ModelConfig(path=str(folder), dtype=dtype),
+        sampling=sampling,
+        config=config,
+    )
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    finetune(job, Accelerator(cpu=not on_gpu))
+    rate_of_loop = loop_rate(place, batch_windows=batch_windows)
+    print(f"loop: {rate_of_loop:.1f} windows/s", flush=True)
+    found: dict[str, Any] = {
+        "dtype": dtype.value if dtype is not Dtype.AUTO else ("bfloat16" if on_gpu else "float32"),
+        "frames a window": f"{sampling.frames_per_window} of {SIDE_PX}x{SIDE_PX} px",
+        "windows a step": batch_windows,
+        "windows per forward": micro_batch_windows,
+        "gradient checkpointing": checkpointing,
+        "loop, windows per second": round(rate_of_loop, 1),
+    }
+    if on_gpu:
+        found["loop, peak GiB"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    rate, operations = step_rate(job)
+    return {
+        **found,
+        "step alone, windows per second": round(rate, 1),
+        "TFLOP a window": round(operations / 1e12, 3),
+        "loop, model FLOP utilisation": round(rate_of_loop * operations / PEAK_FLOPS, 3),
+        "step alone, model FLOP utilisation": round(rate * operations / PEAK_FLOPS, 3),
+    }
+
+
+def loop_rate(output: Path, *, batch_windows: int) -> float:
+    """Between the first and the last of the losses that the history tells with their times: start and validation excluded."""
+    events = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
+    told = [(event["step"], event["unix_seconds"]) for event in events if "loss" in event]
+    steps, seconds = sum(b[0] - a[0] for a, b in pairwise(told)), told[-1][1] - told[0][1]
+    return steps * batch_windows / seconds
+
+
+def step_rate(job: FinetuneJob, *, num_steps: int = 5) -> tuple[float, float]:
+    """Windows per second of forward, backward and optimizer from inputs on the device; operations of forward and backward per
+    window."""
+    config = job.training
+    tuning = tuned_model(
+        job.model,
+        timesformer=None,
+        adapter=LoraSection(),
+        head=job.head,
+        label_set=job.label_set,
+        sampling=job.sampling,
+        log_odds=torch.zeros(len(job.label_set.names)),
+        config=config,
+    )
+    module, windows = tuning.module, config.micro_batch_windows
+    device = next(module.parameters()).device
+    sampling = job.sampling
+    size = (windows, sampling.frames_per_window, sampling.frame_height_px, sampling.frame_width_px, 3)
+    noise = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+    inputs = placed(tuning.inputs(noise), device)
+    trained = list(module.trained().values())
+    optimizer = torch.optim.AdamW(trained, lr=1e-5)
+    module.train()
+
+    def passed() -> None:
+        with autocast(device, tuning.dtype):
+            cost = module(inputs).float().square().mean()
+        cost.backward()
+
+    def step() -> None:
+        for _ in range(config.batch_windows // windows):
+            passed()
+        torch.nn.utils.clip_grad_norm_(trained, config.gradient_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    step()
+    wait(device)
+    started = time.perf_counter()
+    for _ in range(num_steps):
+        step()
+    wait(device)
+    seconds = time.perf_counter() - started
+    model = module._checkpoint.model
+    if config.gradient_checkpointing:  # what it computes again is no use
+        model.gradient_checkpointing_disable()
+    model.set_attn_implementation({"text_config": "eager"})  # torch cannot count grouped queries in one call
+    with FlopCounterMode(display=False) as counter:
+        passed()
+    return num_steps * config.batch_windows / seconds, counter.get_total_flops() / windows
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    main()
