@@ -17,7 +17,7 @@ from nrray.pipelines.tune import run_tune
 from nrray.pipelines.tune_job import Range, TuneConfig, resolved_space
 from nrray.pipelines.tune_results import report_tune
 from tests.pipelines.support import nrray, started, wait_until, words
-from tests.pipelines.training_support import nested, settings
+from tests.pipelines.training_support import settings, tune_config_of
 
 SPACE = {
     "space__rank": "[2, 4]",
@@ -56,16 +56,10 @@ def search_settings(archive, output, **changes):
     return settings(archive, output, **{**places, **SPACE, **changes})
 
 
-def config_of(values):
-    document = nested(values)
-    document["space"] = {key: yaml.safe_load(value) for key, value in document["space"].items()}
-    return TuneConfig.model_validate(document)
-
-
 @pytest.mark.harsh
 def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
     output = tmp_path / "out"
-    config = config_of(search_settings(archive, output))
+    config = tune_config_of(search_settings(archive, output))
     ray.init(num_cpus=2, include_dashboard=True, log_to_driver=False, object_store_memory=200 * 2**20)
     try:
         result = run_tune(config, QUIET)

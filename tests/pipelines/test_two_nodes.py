@@ -19,11 +19,20 @@ from nrray.pipelines.relabel_job import LedgerConfig, RelabelConfig
 from nrray.pipelines.relabelled import Relabelled
 from nrray.pipelines.scan import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
+from nrray.pipelines.trials import TrialStatus
+from nrray.pipelines.tune import run_tune
 from nrray.plan import Packing
 from nrray.simulate import SimulateConfig
 from nrray.storage import Folder
 from tests.pipelines.support import assert_same_tables, descendants, ledger_units, make_archive, wait_until
-from tests.pipelines.training_support import config_of, losses, make_annotated_archive, settings, starts
+from tests.pipelines.training_support import (
+    config_of,
+    losses,
+    make_annotated_archive,
+    settings,
+    starts,
+    tune_config_of,
+)
 
 QUIET = Reporter(is_json=True)
 NUM_UNITS = 40
@@ -145,3 +154,41 @@ def test_a_training_goes_on_with_the_workers_that_are_left(annotated_archive, cl
     ours, theirs = losses(output), losses(alone)
     assert ours.keys() == theirs.keys()
     np.testing.assert_allclose([ours[key] for key in theirs], list(theirs.values()), rtol=1e-3, atol=1e-5)
+
+
+def test_a_search_that_loses_a_node_accounts_for_every_trial(annotated_archive, cluster, tmp_path):
+    nodes, lost = cluster
+    output = tmp_path / "out"
+    search = {
+        "space__rank": "[2, 4]",
+        "space__learning_rate": "{low: 1.0e-4, high: 1.0e-2, scale: log}",
+        "search__num_trials": 4,
+        "search__grace_percent": 100,  # none is given up
+        "workers__num_workers": 1,
+        "workers__decoders": 1,
+    }
+
+    def lose_the_node() -> None:
+        wait_until(lambda: len(running_trials(output)) == 2, what="a trial on each node")
+        nodes.remove_node(lost, allow_graceful=False)
+
+    loser = threading.Thread(target=lose_the_node)
+    loser.start()
+    result = run_tune(tune_config_of(settings(annotated_archive, output, **search)), QUIET)
+    loser.join(timeout=60)
+    assert not loser.is_alive()
+    assert len([node for node in ray.nodes() if node["Alive"]]) == 1
+    assert [trial.status for trial in result.trials] == [TrialStatus.FINISHED] * 4
+    assert sum(len(starts(trial.folder)) for trial in result.trials) > 4  # one at least began again
+    assert all(trial.steps == trial.num_steps for trial in result.trials)
+    wait_until(
+        lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"],
+        timeout_seconds=60,
+        what="everything to be free",
+    )
+
+
+def running_trials(output: Path) -> list[Path]:
+    """Trials that have saved a state and are not at their end."""
+    states = (output / "trials").glob("*/checkpoints/*.safetensors")
+    return sorted({state.parent.parent for state in states if not (state.parent.parent / "adapter").exists()})

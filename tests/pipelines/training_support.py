@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import yaml
 
 from nrray.pipelines.finetune_job import FinetuneConfig
+from nrray.pipelines.tune_job import TuneConfig
 from tests.pipelines.support import nrray, words
 
 FAST = {
@@ -90,6 +92,12 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
 
 def config_of(values: dict[str, Any]) -> FinetuneConfig:
     return FinetuneConfig.model_validate(nested(values))
+
+
+def tune_config_of(values: dict[str, Any]) -> TuneConfig:
+    document = nested(values)
+    document["space"] = {key: yaml.safe_load(value) for key, value in document["space"].items()}
+    return TuneConfig.model_validate(document)
 
 
 def losses(output: Path) -> dict[tuple[int, bool], float]:
