@@ -126,6 +126,7 @@ def _search(config: TuneConfig, job: FinetuneJob, space: Space, reporter: Report
         f"{'GPU' if on_gpu else 'CPU'} workers each"
     )
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the other one draws a box, whatever `verbose` says
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, config=config, job=job, num_workers=workers, on_gpu=on_gpu),
         {"CPU": 0, "memory": _TRIAL_MEMORY_BYTES},
@@ -312,8 +313,10 @@ def _check_searcher(config: TuneConfig) -> None:
 def _searcher(kind: SearcherKind, seed: int, concurrency: int) -> Searcher | BasicVariantGenerator:
     if kind is SearcherKind.RANDOM:
         return BasicVariantGenerator(random_state=seed, max_concurrent=concurrency)
+    import optuna
     from ray.tune.search.optuna import OptunaSearch
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it dates its lines
     return OptunaSearch(seed=seed)
 
 

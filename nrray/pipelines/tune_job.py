@@ -39,12 +39,13 @@ class Range(Section):
 Space = dict[str, tuple[Any, ...] | Range]
 """Path of a setting to the values that it may have."""
 
+_UNFREEZING = "training.unfreezing_fraction"
 RATES = Range(low=5.0e-5, high=1.0e-3, scale=Scale.LOG)
 ADAPTER_SPACE: Space = {"adapter.rank": (8, 16, 32, 64), "training.learning_rate": RATES}
 """Around ten times the rates of whole models, which is where adapters learn best at any rank (Schulman et al. 2025)."""
 TIMESFORMER_SPACE: Space = {
     "training.full_learning_rate": Range(low=3.0e-5, high=1.0e-3, scale=Scale.LOG),
-    "training.unfreezing_fraction": (0.0, 0.25, 0.5, 0.75),
+    _UNFREEZING: (0.0, 0.25, 0.5, 0.75),
 }
 
 
@@ -98,14 +99,25 @@ class TuneConfig(FinetuneConfig):
 
 def resolved_space(config: TuneConfig, *, is_classifier: bool) -> Space:
     """The space by full paths, every end of which is a valid setting. Raises ConfigError."""
+    is_fresh = config.timesformer is not None
     if not config.space:
-        return TIMESFORMER_SPACE if is_classifier else ADAPTER_SPACE
+        space = TIMESFORMER_SPACE if is_classifier else ADAPTER_SPACE
+        return {path: values for path, values in space.items() if not (is_fresh and path == _UNFREEZING)}
     short = {
         "rank": "adapter.rank",
         "learning_rate": "training.full_learning_rate" if is_classifier else "training.learning_rate",
-        "unfreezing": "training.unfreezing_fraction",
+        "unfreezing": _UNFREEZING,
     }
     space = {short.get(path, path): values for path, values in config.space.items()}
+    if is_fresh and _UNFREEZING in space:
+        raise ConfigError(
+            f"space: found {_UNFREEZING}, which a TimeSformer from scratch does not have: all of it learns at once. Leave it "
+            f"out, or give a checkpoint (model.path)."
+        )
+    if is_classifier and (adapted := [path for path in space if path.startswith("adapter.")]):
+        raise ConfigError(
+            f"space: found {adapted[0]}, but a TimeSformer is trained whole, without an adapter. Leave it out."
+        )
     for path, values in space.items():
         if path.split(".")[0] not in _SEARCHED_SECTIONS or "." not in path:
             raise ConfigError(

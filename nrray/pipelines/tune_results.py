@@ -74,7 +74,7 @@ def report_tune(result: Tuned, config: TuneConfig, reporter: Reporter) -> None:
         reporter.say(f"Best: {result.best.name}, {said_values(result.best.values)}")
         if result.num_as_good:
             reporter.say(
-                f"Its lead is within noise: {result.num_as_good} other finished trials cannot be told from it on these "
+                f"Its lead is within noise: it cannot be told from {result.num_as_good} of the other finished trials on these "
                 f"validation cases. Take the cheapest of them, or validate on more cases."
             )
         if result.test is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 COLOURS = {"finished": "C0", "stopped_early": "C1", "failed": "C3", "unfinished": "0.6"}
 
@@ -62,6 +62,9 @@ def _scores(axes: Axes, trials: Sequence[TrialPoints], path: str, *, is_log: boo
         axes.set_xticks(range(len(levels)), levels)
     elif is_log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())  # else numbers of neighbours overlap
     elif len(set(values)) <= 8:
         axes.set_xticks(sorted(set(values)))
     axes.set_xlabel(path)

@@ -156,6 +156,21 @@ def test_without_a_space_rank_and_learning_rate_are_searched():
         "training.full_learning_rate",
         "training.unfreezing_fraction",
     }
+    fresh = TuneConfig.model_validate({**PLACES, "timesformer": {}})
+    assert set(resolved_space(fresh, is_classifier=True)) == {"training.full_learning_rate"}
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"unfreezing": [0.5]}, r"TimeSformer from scratch does not have: all of it learns at once"),
+        ({"rank": [8]}, r"found adapter.rank, but a TimeSformer is trained whole"),
+    ],
+)
+def test_what_changes_nothing_in_a_timesformer_is_not_searched(space, message):
+    config = TuneConfig.model_validate({**PLACES, "timesformer": {}, "space": space})
+    with pytest.raises(ConfigError, match=message):
+        resolved_space(config, is_classifier=True)
 
 
 def test_a_space_may_name_any_setting_of_the_training():
