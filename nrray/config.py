@@ -34,6 +34,9 @@ class Section(BaseModel):
 SectionT = TypeVar("SectionT", bound=Section)
 
 
+_YAML_MARKS = ("'", '"', "[", "{", "|", ">", "&", "*", "!")  # what begins with one is more than plain text
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice: YAML would silently keep the last."""
 
@@ -52,7 +55,7 @@ def load_config(cls: type[SectionT], path: str | Path | None, overrides: Sequenc
     Raises ConfigError with one line per problem, each with the key's path and, for a misspelt key, its closest match.
     """
     data: dict[str, Any] = {}
-    where = "the defaults"
+    where = "the settings"
     if path is not None:
         where = str(path)
         data = read_mapping(path)
@@ -68,6 +71,11 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"config file not found: {file}. Examples are in configs/.") from None
+    except IsADirectoryError:
+        raise ConfigError(
+            f"config file {file}: found a folder, expected a YAML file. A folder goes into a setting, such as "
+            f"--set archive={file}."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"config file {file} cannot be read: {error}") from None
     try:
@@ -100,6 +108,8 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
         value = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from None
+    if isinstance(value, str) and not text.lstrip().startswith(_YAML_MARKS):
+        value = text.strip()  # YAML would cut a path at " #"
     *parents, last = key_path.strip().split(".")
     target = data
     for parent in parents:
@@ -118,7 +128,8 @@ def _problem_line(cls: type[BaseModel], problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         known = _fields_at(cls, location[:-1])
         close = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
-        hint = f"; did you mean '{close[0]}'?" if close else f"; known keys: {', '.join(sorted(known)) or 'none'}"
+        meant = ".".join([*map(str, problem["loc"][:-1]), *close])
+        hint = f"; did you mean '{meant}'?" if close else f"; known keys: {', '.join(sorted(known)) or 'none'}"
         return f"{path}: unknown key{hint}"
     if problem["type"] == "missing":
         return f"{path}: is required and was not given"

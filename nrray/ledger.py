@@ -47,7 +47,7 @@ RESULT_SCHEMA = pa.schema(
     ]
 )
 
-INDEX_COLUMNS = ["unit_id", "video_id", "status", "error_kind", "attempts", "finished_us"]
+INDEX_COLUMNS = ["unit_id", "video_id", "status", "error_kind", "shortfall", "attempts", "finished_us"]
 
 MAX_FILE_UNITS = 64
 
@@ -250,11 +250,14 @@ def unit_counts(units: pa.Table, index: pa.Table) -> dict[str, int]:
 
 
 def missing_units(units: pa.Table, index: pa.Table, *, retry_failed: bool) -> pa.Table:
-    """Planned units without a row, and with `retry_failed` those whose row is not `ok`; `attempts` says how often
-    each was tried before."""
-    settled = index.filter(pc.equal(index["status"], UnitStatus.OK.value)) if retry_failed else index
+    """Planned units without a row, and with `retry_failed`, after them, those whose row is not `ok` or lacks windows: the file
+    may be whole by now. `attempts` says how often each was tried before."""
+    is_whole = pc.and_(pc.equal(index["status"], UnitStatus.OK.value), pc.is_null(index["shortfall"]))
+    settled = index.filter(is_whole) if retry_failed else index
     is_settled = pc.is_in(units["unit_id"], value_set=settled["unit_id"].combine_chunks())
     todo = units.filter(pc.invert(is_settled))
     position = pc.index_in(todo["unit_id"], value_set=index["unit_id"].combine_chunks())
     attempts = pc.fill_null(index["attempts"].combine_chunks().take(position.combine_chunks()), 0)
-    return todo.append_column("attempts", attempts.cast(pa.int32()))
+    todo = todo.append_column("attempts", attempts.cast(pa.int32()))
+    is_new = pc.is_null(position)
+    return pa.concat_tables([todo.filter(is_new), todo.filter(pc.invert(is_new))])

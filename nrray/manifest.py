@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from nrray.errors import DataError
 from nrray.tables import rows_from_table, table_from_rows
 from nrray.types import ProbeStatus, Video
 
@@ -60,6 +62,31 @@ def manifest_table(videos: Sequence[Video]) -> pa.Table:
 def manifest_videos(table: pa.Table) -> list[Video]:
     """The rows of a manifest table. Raises DataError where columns are missing or ill-typed."""
     return rows_from_table(table, Video)
+
+
+def check_manifest(table: pa.Table, *, name: str) -> None:
+    """Raise DataError where a table is no manifest that a plan can be made of: edited by hand, or of another program."""
+    if missing := [field.name for field in VIDEO_SCHEMA if field.name not in table.column_names]:
+        raise DataError(f"{name} is no manifest of `nrray scan`: it lacks the columns {missing[:5]}")
+    for field in VIDEO_SCHEMA:
+        if (found := table.schema.field(field.name).type) != field.type:
+            raise DataError(f"{name}: column {field.name} holds {found}, expected {field.type}. Scan again.")
+    counts = pc.value_counts(table["video_id"]).to_pylist()
+    if twice := [item["values"] for item in counts if item["counts"] > 1]:
+        paths = table.filter(pc.equal(table["video_id"], twice[0]))["path"].to_pylist()
+        raise DataError(
+            f"{name}: {len(paths)} rows have the video_id {twice[0]}: {paths[:3]}. Expected one; scan again."
+        )
+    known = pc.is_in(table["status"], value_set=pa.array([status.value for status in ProbeStatus]))
+    has_times = pc.and_(pc.is_valid(table["start_us"]), pc.greater(pc.fill_null(table["duration_us"], 0), 0))
+    is_bad = pc.equal(table["status"], ProbeStatus.BAD.value)
+    wrong = table.filter(pc.invert(pc.and_(known, pc.or_(is_bad, has_times))))
+    if wrong.num_rows:
+        row = wrong.select(["path", "status", "start_us", "duration_us"]).to_pylist()[0]
+        raise DataError(
+            f"{name}: {wrong.num_rows} rows cannot be planned, such as {row}. Expected status bad, or ok with a start and a "
+            f"duration above 0. Scan again."
+        )
 
 
 def duplicate_groups(videos: Sequence[Video]) -> list[list[Video]]:

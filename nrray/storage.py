@@ -44,7 +44,10 @@ def located(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     absolute = absolute_uri(uri)
     if is_local(absolute):
         return fsspec.filesystem("file"), absolute
-    file_system, path = url_to_fs(absolute)
+    try:
+        file_system, path = url_to_fs(absolute)
+    except (ValueError, ImportError) as error:
+        raise DataError(f"{uri}: {error}. Expected a local path, or a URI such as s3://bucket/folder.") from None
     return file_system, str(path)
 
 
@@ -193,7 +196,12 @@ def read_table(uri: str) -> pa.Table:
         with fs.open(path, "rb") as file:
             return pq.read_table(file)
     except FileNotFoundError:
-        raise DataError(f"table not found: {uri}") from None
+        raise DataError(
+            f"table not found: {uri}. Expected a Parquet file, such as the manifest.parquet that `nrray scan` leaves in its "
+            f"output."
+        ) from None
+    except IsADirectoryError:
+        raise DataError(f"{uri}: found a folder, expected a Parquet file in one, such as manifest.parquet.") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{uri} is not a readable Parquet table: {error}") from None
 

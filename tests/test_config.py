@@ -60,7 +60,7 @@ def test_no_file_and_an_empty_file_are_the_defaults(tmp_path):
     ],
 )
 def test_an_unknown_key_names_its_path_and_the_closest_match(tmp_path, text, path):
-    closest = "count" if path == "cuont" else "stride_seconds"
+    closest = "count" if path == "cuont" else f"{path}s"
     assert f"{path}: unknown key; did you mean '{closest}'?" in refusal(tmp_path, text)
 
 
@@ -147,6 +147,16 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         with pytest.raises(ConfigError) as caught:
             load_config(Outer, tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
+
+
+def test_a_folder_where_settings_are_expected_is_told_where_it_goes(tmp_path):
+    with pytest.raises(ConfigError, match=rf"found a folder, expected a YAML file.*--set archive={tmp_path}"):
+        load_config(Outer, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["/archive #1", "out 100% #1?[x]/"])
+def test_an_override_of_plain_text_is_taken_whole(text):
+    assert load_config(Outer, None, [f"inner.name={text}"]).inner.name == text
 
 
 def test_a_section_does_not_change(tmp_path):

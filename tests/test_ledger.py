@@ -114,8 +114,19 @@ def test_results_are_exactly_the_rows_that_count(tmp_path_factory, files):
     for retry_failed in (False, True):
         todo = missing_units(UNITS, index, retry_failed=retry_failed)
         settled = {unit for unit, rank in best.items() if rank[0] or not retry_failed}
-        assert todo["unit_id"].to_pylist() == [unit for unit in IDS if unit not in settled]
+        missing = [unit for unit in IDS if unit not in settled]
+        assert todo["unit_id"].to_pylist() == sorted(
+            missing, key=lambda unit: unit in best
+        )  # what was never tried is first
         assert todo["attempts"].to_pylist() == [best.get(unit, (0, 0, 0))[1] for unit in todo["unit_id"].to_pylist()]
+
+
+def test_a_unit_that_lacks_windows_is_tried_again_with_the_failed_ones(ledger):
+    ledger.append(results([0, 1], shortfall="decoding stopped"))
+    ledger.append(results([1], attempts=2))  # its file was whole the second time
+    index = ledger.index()
+    assert missing_units(UNITS.slice(0, 2), index, retry_failed=False).num_rows == 0
+    assert missing_units(UNITS.slice(0, 2), index, retry_failed=True)["unit_id"].to_pylist() == IDS[:1]
 
 
 def test_units_of_another_plan_do_not_count(ledger):

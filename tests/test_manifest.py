@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from nrray.errors import DataError
 from nrray.manifest import (
     VIDEO_SCHEMA,
+    check_manifest,
     content_id_of,
     duplicate_groups,
     manifest_table,
@@ -45,6 +46,29 @@ def test_a_table_that_is_no_manifest_is_refused():
     position = table.column_names.index("schema_version")
     with pytest.raises(DataError, match="schema_version"):
         manifest_videos(table.set_column(position, "schema_version", pa.array([99], pa.int16())))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("video_id", ["a", "a"], r"2 rows have the video_id a: \['a.mp4', 'b.mp4'\]"),
+        ("duration_us", [-5, 1], r"1 rows cannot be planned, such as .*'duration_us': -5"),
+        ("duration_us", [1, None], r"'path': 'b.mp4'.*'duration_us': None"),
+        ("start_us", [None, 0], r"'start_us': None"),
+        ("status", ["fine", "ok"], r"'status': 'fine'"),
+        ("duration_us", [1.5, 2.5], r"column duration_us holds double, expected int64"),
+    ],
+)
+def test_a_manifest_that_was_edited_is_refused_with_the_row(column, values, message):
+    table = manifest_table([video("a.mp4"), video("b.mp4")])
+    check_manifest(table, name="m.parquet")
+    index = table.column_names.index(column)
+    with pytest.raises(DataError, match=message):
+        check_manifest(table.set_column(index, column, pa.array(values)), name="m.parquet")
+
+
+def test_a_manifest_with_files_that_cannot_be_read_is_fine():
+    check_manifest(manifest_table([video("a.mp4"), bad_video("b.mp4")]), name="m.parquet")
 
 
 def test_content_ids_depend_on_size_and_on_every_chunk():

@@ -150,9 +150,10 @@ def scan(
     if not dry_run:
         report_scan(result, settings, reporter)
         labels = absolute_uri(settings.output).rstrip("/") + "-labels"
-        reporter.next_command(
-            f"nrray relabel --set manifest={shlex.quote(result.manifest)} --set output={shlex.quote(labels)}"
-        )
+        if len(result.videos) > result.num_bad:
+            reporter.next_command(
+                f"nrray relabel --set manifest={shlex.quote(result.manifest)} --set output={shlex.quote(labels)}"
+            )
     reporter.finish(
         {
             "manifest": result.manifest,

@@ -16,6 +16,9 @@ from nrray.decode.source import OpenedVideo, opened_bytes, opened_video, require
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND
 
+MAX_DURATION_US = (
+    30 * 24 * 3600 * US_PER_SECOND
+)  # a header that says more is damaged, and its plan would fill the memory
 _MAX_PACKETS = 300
 _MAX_PACKETS_TO_FIRST_FRAME = 3000
 _MAX_REORDERED = 16
@@ -56,6 +59,12 @@ def probe_video(uri: str, config: DecodeConfig) -> ProbeResult:
     interval_us = round(US_PER_SECOND / measured_fps) if measured_fps > 0 else 40_000
     end_us = claimed_end_us if is_exact and claimed_end_us else _measured_end_us(uri, config, claimed_end_us)
     end_us = max(end_us or 0, int(head.pts_us[-1]) + (0 if is_exact else interval_us), head.start_us + 1)
+    if end_us - head.start_us > MAX_DURATION_US:
+        hours, most = (us / US_PER_SECOND / 3600 for us in (end_us - head.start_us, MAX_DURATION_US))
+        raise DecodeError(
+            ErrorKind.UNREADABLE,
+            f"{uri} says that it lasts {hours:,.0f} hours, expected {most:,.0f} at most: its header is damaged. Remux it.",
+        )
     return ProbeResult(
         container=container,
         codec=codec_name,

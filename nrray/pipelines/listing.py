@@ -18,6 +18,9 @@ VIDEO_SUFFIXES: tuple[str, ...] = (
 )
 
 
+LINKED_FOLDERS, DANGLING_LINKS = "links to folders", "links to nothing"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Listed:
     """A file that the walk found. One whose name is no valid text cannot be named in a table, and is not `nameable`:
@@ -31,7 +34,7 @@ class Listed:
 
 
 def listed_files(archive: str, suffixes: set[str]) -> tuple[list[Listed], Counter[str]]:
-    """All video files below `archive`, sorted by path, and a count of the rest by suffix.
+    """All video files below `archive`, sorted by path, and a count of what is passed over: by suffix, or by what it is.
 
     Hidden files and folders are passed over; folders behind symbolic links are not entered. Raises DataError.
     """
@@ -39,7 +42,7 @@ def listed_files(archive: str, suffixes: set[str]) -> tuple[list[Listed], Counte
     suffixes = {suffix.lower() if suffix.startswith(".") else f".{suffix.lower()}" for suffix in suffixes}
     found: list[Listed] = []
     ignored: Counter[str] = Counter()
-    for file in _local_files(archive) if is_local(archive) else _remote_files(archive):
+    for file in _local_files(archive, ignored) if is_local(archive) else _remote_files(archive):
         suffix = PurePosixPath(file.path).suffix.lower()
         if suffix and suffix not in suffixes:
             ignored[suffix] += 1
@@ -48,7 +51,7 @@ def listed_files(archive: str, suffixes: set[str]) -> tuple[list[Listed], Counte
     return sorted(found, key=lambda file: file.path), ignored
 
 
-def _local_files(archive: str) -> Iterator[Listed]:
+def _local_files(archive: str, ignored: Counter[str]) -> Iterator[Listed]:
     root = Path(archive)
     if root.is_file():
         raise DataError(f"{archive} is a file; expected the folder that holds the videos.")
@@ -60,12 +63,15 @@ def _local_files(archive: str) -> Iterator[Listed]:
 
     for folder, folders, names in os.walk(root, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        ignored.update(LINKED_FOLDERS for name in folders if os.path.islink(os.path.join(folder, name)))
         for name in sorted(names):
             full = os.path.join(folder, name)
             try:
                 facts = os.stat(full)
             except OSError:
-                continue  # a dangling link, or a file that went away meanwhile
+                if os.path.islink(full):
+                    ignored[DANGLING_LINKS] += 1
+                continue  # or a file that went away meanwhile
             if name.startswith(".") or not stat.S_ISREG(facts.st_mode):
                 continue  # sockets, pipes and devices are no files
             yield Listed(

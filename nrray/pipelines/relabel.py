@@ -5,6 +5,7 @@ cluster, a lost worker can leave no half-written or late file, and no write task
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -118,6 +119,12 @@ def _todo_sentence(plan: Plan, missing: int, now: int) -> str:
     parts = [f"{done:,} of {plan.units.num_rows:,} units are in the ledger"] if done else []
     parts.append(f"{now:,} to do" if now == missing else f"{now:,} of the {missing:,} missing ones now")
     return "; ".join(parts)
+
+
+def _digest_of_videos(manifest: pa.Table) -> str:
+    """Of what coverage says of them before anything is tried: which there are, and why some cannot be read."""
+    rows = manifest.select(["video_id", "reason"]).sort_by("video_id").to_pylist()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def _suspects_last(todo: pa.Table, suspects: set[str]) -> pa.Table:
@@ -257,7 +264,7 @@ def _publish(
         "units": counts,
         "ledger_rows": index.num_rows,
         "attempts": int(pc.sum(index["attempts"]).as_py() or 0),
-        "videos": hashlib.sha256("\n".join(sorted(job.manifest["video_id"].to_pylist())).encode()).hexdigest(),
+        "videos": _digest_of_videos(job.manifest),
         "segment_rule": job.config.segments.model_dump(mode="json"),
     }
     versions = version_names(job.output)

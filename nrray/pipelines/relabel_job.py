@@ -12,10 +12,10 @@ from pydantic import Field
 
 from nrray.config import Section
 from nrray.decode import DecodeConfig
-from nrray.errors import ConfigError, DataError
+from nrray.errors import ConfigError
 from nrray.journal import EntryLimits
 from nrray.labels import LabelSet, read_label_set
-from nrray.manifest import VIDEO_SCHEMA
+from nrray.manifest import check_manifest
 from nrray.models import (
     Artefact,
     ModelConfig,
@@ -77,8 +77,7 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
     for name in ("manifest", "output"):
         refuse_job_folder(getattr(config, name), name)
     manifest = read_table(config.manifest)
-    if missing := [field.name for field in VIDEO_SCHEMA if field.name not in manifest.column_names]:
-        raise DataError(f"{config.manifest} is no manifest of `nrray scan`: it lacks the columns {missing[:5]}")
+    check_manifest(manifest, name=config.manifest)
     label_set = read_label_set(config.label_set)
     unknown = sorted(set(config.segments.thresholds) - set(label_set.names))
     if unknown:

@@ -21,6 +21,12 @@ class Relabelled:
     def has_failures(self) -> bool:
         return self.counts["failed"] + self.counts["quarantined"] > 0
 
+    @property
+    def num_windows_missing(self) -> int:
+        """Of units that were tried: a video may end, or be damaged, in the middle of one."""
+        windows = self.published.num_windows if self.published is not None else {}
+        return sum(count for status, count in windows.items() if status not in ("ok", "not_run"))
+
 
 def report_relabel(result: Relabelled, pictures: list[str], command: str, reporter: Reporter) -> None:
     """What became of every planned unit, where the tables are, and the next command."""
@@ -49,6 +55,9 @@ def report_relabel(result: Relabelled, pictures: list[str], command: str, report
         )
         reporter.next_command(f"nrray status {shlex.quote(result.output)}   # the reasons")
         reporter.next_command(f"{command} --retry-failed")
+    elif result.num_windows_missing:
+        reporter.say(f"{result.num_windows_missing:,} windows have no labels; they are rows with reasons")
+        reporter.next_command(f"nrray status {shlex.quote(result.output)}   # the reasons")
     elif counts["not_run"]:
         reporter.next_command(command)
     else:

@@ -86,7 +86,7 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
         )
     removed = [path for path in before if path not in paths]
     reporter.say(
-        f"{len(files)} video files in {absolute_uri(config.archive)}: {len(fresh)} new or changed, "
+        f"{len(files)} video files in {absolute_uri(config.archive)}: {len(fresh)} to look at, "
         f"{len(files) - len(fresh)} known, {len(removed)} gone"
     )
     manifest_uri = f"{output.uri.rstrip('/')}/manifest.parquet"
@@ -308,13 +308,18 @@ def report_scan(scanned: Scanned, config: ScanConfig, reporter: Reporter) -> Non
     reporter.table(
         "Same content",
         ["files", "first", "also"],
-        [[len(group), group[0].path, ", ".join(video.path for video in group[1:4])] for group in duplicates[:10]],
+        [[len(group), group[0].path, _others(group[1:])] for group in duplicates[:10]],
     )
     if scanned.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in scanned.ignored.most_common(8))
-        reporter.say(f"Not videos by their names, passed over: {kinds}")
+        reporter.say(f"Passed over, by their names no videos: {kinds}")
     reporter.say(_verdict(scanned, readable, len(duplicates)))
     reporter.say(f"Manifest: {scanned.manifest}")
+
+
+def _others(group: list[Video]) -> str:
+    more = f" and {len(group) - 3} more" if len(group) > 3 else ""
+    return ", ".join(video.path for video in group[:3]) + more
 
 
 def _codec_row(key: tuple[str, str], group: list[Video]) -> list[object]:
@@ -342,5 +347,5 @@ def _verdict(scanned: Scanned, readable: list[Video], num_duplicates: int) -> st
     if scanned.num_bad:
         parts.append(f"{scanned.num_bad} files cannot be read")
     if num_duplicates:
-        parts.append(f"{num_duplicates} contents are there more than once")
+        parts.append(f"{num_duplicates} of them are there under several names")
     return "Verdict: " + "; ".join(parts) + "."

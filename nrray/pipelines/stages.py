@@ -98,6 +98,7 @@ class DecodeStage:
         try:
             check_unchanged(row["uri"], size_bytes=row["size_bytes"], modified_us=row["modified_us"])
             sampled = self._decoder.sample(self._request(row))
+            check_unchanged(row["uri"], size_bytes=row["size_bytes"], modified_us=row["modified_us"])  # meanwhile
         except DecodeError as error:
             return _not_decoded(row, UnitStatus.FAILED, error.kind, str(error), time.perf_counter() - started)
         finally:

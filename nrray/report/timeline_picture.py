@@ -258,6 +258,7 @@ def _draw_legend(
     entries = [
         Patch(facecolor=color, label=legible(lane.source, max_chars=40))
         for lane, color in zip(lanes, LANE_COLORS, strict=False)
+        if lane.source  # a video without labels has none
     ]
     if has_scores:
         entries.append(Patch(facecolor="#D3EAF9", edgecolor=SCORE_COLOR, label="score of the windows, 0 to 1"))

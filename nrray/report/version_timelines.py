@@ -199,7 +199,7 @@ def _model_lane(labels: pa.Table, segments: pa.Table, activities: Sequence[str])
     for name in activities:
         mine: NDArray[np.bool_] = activity == name
         scores[name] = WindowScores(start_us=start_us[mine], end_us=end_us[mine], score=score[mine])
-    return Lane(source=" + ".join(sources) or "no label", segments=_spans(segments), scores=scores)
+    return Lane(source=" + ".join(sources), segments=_spans(segments), scores=scores)
 
 
 def _truth_lane(truth: pa.Table | None, video_id: str) -> list[Lane]:

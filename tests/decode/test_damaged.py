@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import struct
 
 import av
 import numpy as np
@@ -227,3 +228,13 @@ def test_pictures_that_change_their_size_are_scaled_to_one(tmp_path):
     got = numbers(sample_frames(request(path, grid_us(facts), end_us=facts.start_us + facts.duration_us), CONFIG))
     assert got[:8] == [0, 6, 12, 18, 25, 31, 37, 43]
     assert np.diff(got[8:15]).tolist() in ([6, 6, 6, 7, 6, 6], [6, 6, 7, 6, 6, 6], [6, 7, 6, 6, 6, 7])
+
+
+def test_a_header_that_says_a_video_lasts_for_years_is_refused(tmp_path):
+    path = write_video(tmp_path / "years.mkv", num_frames=20)
+    data = path.read_bytes()
+    place = data.index(b"\x44\x89\x88") + 3  # the segment's Duration, a 64-bit float of milliseconds
+    path.write_bytes(data[:place] + struct.pack(">d", 2.6e14) + data[place + 8 :])
+    with pytest.raises(DecodeError, match=r"says that it lasts [\d,]+ hours, expected 720 at most") as caught:
+        probe_video(str(path), CONFIG)
+    assert caught.value.kind is ErrorKind.UNREADABLE
