@@ -46,7 +46,7 @@ def test_the_order_of_activities_is_part_of_the_digest():
         ("name: s\nactivities:\n- {name: A b, definition: d, starts: s, ends: e, question: q}", "activities.0.name"),
         (
             "name: s\nactivities:\n- {name: a, definition: d, starts: s, ends: e, quesion: q}",
-            "did you mean 'question'",
+            "did you mean 'activities.0.question'",
         ),
     ],
 )

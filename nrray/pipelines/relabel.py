@@ -268,7 +268,9 @@ def _publish(
         "segment_rule": job.config.segments.model_dump(mode="json"),
     }
     versions = version_names(job.output)
-    if versions and (job.output / "versions" / versions[-1]).read_json("run.json").get("state") == state:
+    last = job.output / "versions" / versions[-1] if versions else None
+    is_whole = last is not None and all(last.exists(f"{name}.parquet") for name in ("labels", "segments", "coverage"))
+    if last is not None and is_whole and last.read_json("run.json").get("state") == state:
         reporter.say(f"nothing has changed since {versions[-1]}: it stays the latest version")
         point_latest(job.output, versions[-1])  # a run that was killed right after its version has not done so
         return None

@@ -115,7 +115,7 @@ def test_a_misspelt_key_names_the_closest_one(tmp_path):
     finished = nrray("relabel", str(config))
     assert finished.returncode == 2
     assert "model.devise" in finished.stderr
-    assert "did you mean 'device'" in finished.stderr
+    assert "did you mean 'model.device'" in finished.stderr
 
 
 @pytest.mark.harsh
