@@ -172,7 +172,9 @@ def relabel(
     config: ConfigArgument = None,
     set_: SetOption = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="UNITS", help="Try at most so many units.")] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also try again what failed or lacks windows.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also try again what failed or lacks windows.")
+    ] = False,
     as_json: JsonOption = False,
     dry_run: DryRunOption = False,
 ) -> None:

@@ -9,7 +9,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -120,7 +121,7 @@ def _bind(output: Folder, config: TuneConfig, resolved: ResolvedFinetune, space:
 
 def _search(config: TuneConfig, job: FinetuneJob, space: Space, reporter: Reporter) -> None:
     workers, on_gpu, concurrency = _places(config)
-    search, output = config.search, Path(job.output)
+    search, output = config.search, Path(job.output).absolute()
     reporter.say(
         f"searching {_said_space(space)}: {search.num_trials} trials, {concurrency} at once, {workers} "
         f"{'GPU' if on_gpu else 'CPU'} workers each"
@@ -168,11 +169,27 @@ def _search(config: TuneConfig, job: FinetuneJob, space: Space, reporter: Report
             ),
         )
     told = _Told(output / TRIALS, search.num_trials, reporter)
-    watched_call(tuner.fit, tick=told.tell)
+    with _working_in(output):
+        watched_call(tuner.fit, tick=told.tell)
     told.tell()
     document = Folder(str(output))
     document.write_json(SEARCH_FILE, {**document.read_json(SEARCH_FILE), "is_finished": True})
     shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    """Tune asks where it works, and a job's folder is lost where nodes share a disk: each unpacks it anew."""
+    try:
+        before = os.getcwd()
+    except FileNotFoundError:
+        before = str(folder)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.chdir(before)
 
 
 def run_trial(values: dict[str, Any], *, config: TuneConfig, job: FinetuneJob, num_workers: int, on_gpu: bool) -> None:
