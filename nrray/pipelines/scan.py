@@ -312,7 +312,7 @@ def report_scan(scanned: Scanned, config: ScanConfig, reporter: Reporter) -> Non
     )
     if scanned.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in scanned.ignored.most_common(8))
-        reporter.say(f"Passed over, by their names no videos: {kinds}")
+        reporter.say(f"Passed over: {kinds}")
     reporter.say(_verdict(scanned, readable, len(duplicates)))
     reporter.say(f"Manifest: {scanned.manifest}")
 

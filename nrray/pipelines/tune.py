@@ -8,15 +8,13 @@ import importlib.util
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from ray import tune
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search import BasicVariantGenerator, Searcher
 
 from nrray.errors import ConfigError, DataError
@@ -25,13 +23,14 @@ from nrray.pipelines.cluster import cluster_capacity, ray_session, terminated_as
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.finetune import extracted_job, training_sentence
 from nrray.pipelines.finetune_job import ResolvedFinetune, job_with, resolved_finetune
-from nrray.pipelines.ray_training import FAILURE_FILE, planned_workers, train_on_workers, worker_room
+from nrray.pipelines.giving_up import Asha, Budget, Outcomes, trial_name
+from nrray.pipelines.ray_training import planned_workers, train_on_workers, worker_room
 from nrray.pipelines.trials import TrialStatus, begin_trial, is_over, read_trials, said_values
 from nrray.pipelines.tune_job import Range, Scale, SearcherKind, Space, TuneConfig, resolved_space
 from nrray.pipelines.tune_results import TRIALS, Tuned, search_result, write_table
 from nrray.storage import Folder
 from nrray.train.examples import examples_of
-from nrray.train.history import STOP_FILE, read_history
+from nrray.train.history import read_history
 from nrray.train.job import FinetuneJob
 from nrray.writer_lock import WriterLock
 
@@ -194,7 +193,7 @@ def _working_in(folder: Path) -> Iterator[None]:
 
 def run_trial(values: dict[str, Any], *, config: TuneConfig, job: FinetuneJob, num_workers: int, on_gpu: bool) -> None:
     """One trial, in an actor of Tune's: a training, whose validations it reports."""
-    folder = Path(job.output) / TRIALS / _trial_name(tune.get_context().get_trial_id())
+    folder = Path(job.output) / TRIALS / trial_name(tune.get_context().get_trial_id())
     mine = job_with(job, config.finetune_config(values), output=folder)
     if not is_over(folder):  # else it was before the driver could know
         begin_trial(folder, values)
@@ -225,77 +224,6 @@ class _Reported:
 
     def _validations(self) -> list[dict[str, Any]]:
         return [event for event in read_history(self._output) if "validation_loss" in event]
-
-
-class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
-    """As Ray's, but a trial that is given up is asked to end, not killed: what its workers hold would be freed late or never."""
-
-    def __init__(self, folder: Path, budget: "Budget", **settings: Any) -> None:
-        super().__init__(**settings)
-        self._folder = folder
-        self._budget = budget
-
-    def choose_trial_to_run(self, controller: Any) -> Any:
-        return None if self._budget.is_over else super().choose_trial_to_run(controller)
-
-    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        decision: str = super().on_trial_result(controller, trial, result)
-        if decision != TrialScheduler.STOP:
-            return decision
-        ask_to_stop(self._folder / _trial_name(trial.trial_id))
-        return str(TrialScheduler.CONTINUE)
-
-
-class Outcomes(tune.Callback):  # type: ignore[misc]
-    """Which trials are going on, and of one that failed without a word, what Tune says. Tune pickles what it is given and
-    restores copies: `running` is of the process."""
-
-    running: ClassVar[set[str]] = set()
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.running.add(trial.trial_id)
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.running.discard(trial.trial_id)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.running.discard(trial.trial_id)
-        place = Folder(str(self._folder / _trial_name(trial.trial_id)))
-        if not place.exists(FAILURE_FILE):
-            lines = str(trial.get_error() or "").strip().splitlines()
-            place.create()
-            place.write_json(
-                FAILURE_FILE, {"kind": "TrainingError", "message": lines[-1] if lines else "no reason given"}
-            )
-
-
-class Budget(tune.Stopper):  # type: ignore[misc]
-    """Ends the search once its time is over: trials are asked to end, and it waits for them. Each call has its own time."""
-
-    def __init__(self, folder: Path, minutes: float | None) -> None:
-        self._folder = folder
-        self._minutes = minutes
-        self._end = time.monotonic() + minutes * 60 if minutes is not None else None
-
-    def __reduce__(self) -> Any:
-        return Budget, (self._folder, self._minutes)
-
-    @property
-    def is_over(self) -> bool:
-        return self._end is not None and time.monotonic() >= self._end
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        if not self.is_over:
-            return False
-        for trial_id in Outcomes.running:
-            ask_to_stop(self._folder / _trial_name(trial_id))
-        return not Outcomes.running
 
 
 class _Told:
@@ -354,13 +282,3 @@ def _said_space(space: Mapping[str, Any]) -> str:
         return ", ".join(map(str, values))
 
     return "; ".join(f"{path.split('.')[-1]} {said(values)}" for path, values in space.items())
-
-
-def ask_to_stop(folder: Path) -> None:
-    """A training ends after the step that it is at, once it finds this."""
-    if folder.is_dir() and not (folder / STOP_FILE).exists():
-        Folder(str(folder)).write_bytes(STOP_FILE, b"")
-
-
-def _trial_name(trial_id: str) -> str:
-    return f"trial-{trial_id}"
