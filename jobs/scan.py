@@ -2,7 +2,7 @@
 
 import sys
 
-from nrray.cli import main
+from nrray.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main(["scan", *sys.argv[1:]]))
+    run(["scan", *sys.argv[1:]])

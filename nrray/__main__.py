@@ -1,7 +1,5 @@
 """`python -m nrray` is `nrray`."""
 
-import sys
+from nrray.cli import run
 
-from nrray.cli import main
-
-sys.exit(main())
+run()

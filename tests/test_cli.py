@@ -62,3 +62,27 @@ def test_reading_a_config_waits_for_no_torch():
         [sys.executable, "-c", f"import sys; {verbs}; print({heavy})"], capture_output=True, text=True, check=True
     )
     assert found.stdout == "set()\n"
+
+
+def test_an_interrupted_verb_ends_without_taking_python_down():
+    """Ray's threads are still in calls then: one that wants Python meanwhile would end the process with SIGSEGV."""
+    script = """
+import atexit
+from nrray.cli import app
+
+class Left:
+    def __del__(self):
+        print("taken down")
+
+left = Left()
+atexit.register(print, "at exit")
+app.main = lambda arguments: {code}
+app.run()
+"""
+    ends = {
+        code: subprocess.run(
+            [sys.executable, "-c", script.replace("{code}", code)], capture_output=True, text=True, timeout=60
+        )
+        for code in ("app.EXIT_INTERRUPTED", "app.EXIT_ERROR")
+    }
+    assert [(end.returncode, end.stdout) for end in ends.values()] == [(130, "at exit\n"), (1, "at exit\ntaken down\n")]

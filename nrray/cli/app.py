@@ -4,13 +4,15 @@
 Exit codes: 0 done; 1 an error, said in a sentence; 2 wrong usage; 3 done, but some units or files failed.
 """
 
+import atexit
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -255,6 +257,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if code == EXIT_INTERRUPTED:  # what typer makes of a KeyboardInterrupt
         sys.stderr.write("\nStopped. What was done is kept; the same command goes on from there.\n")
     return code if isinstance(code, int) else 0
+
+
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """`main` as a whole process, which ends with its exit code.
+
+    An interrupted verb leaves threads of Ray's in the middle of calls. Where one of them wants Python while the interpreter
+    is taken down, the process dies of SIGSEGV: it is not taken down then, but for what is registered to be done at the end.
+    """
+    code = main(arguments)
+    if code == EXIT_INTERRUPTED:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _said(error: NrrayError, code: int) -> int:
