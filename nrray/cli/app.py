@@ -196,7 +196,7 @@ def relabel(
     result = run_relabel(settings, options, reporter)
     pictures = [] if dry_run else missing_pictures(Folder(result.output))
     command = shlex.join(["nrray", "relabel", *config_words(config, set_)])
-    report_relabel(result, pictures, command, reporter)
+    report_relabel(result, pictures, command, reporter, was_retried=retry_failed)
     _exit_if(result.has_failures)
 
 

@@ -43,7 +43,7 @@ from nrray.pipelines.cluster import (
 )
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.progress import Progress
-from nrray.pipelines.relabel_job import RelabelConfig, RelabelJob, resolved_job, restating
+from nrray.pipelines.relabel_job import RelabelConfig, RelabelJob, resolved_job, restating, thresholds_in_use
 from nrray.pipelines.relabelled import Relabelled
 from nrray.pipelines.stages import WORK_SCHEMA, DecodeStage, LabelStage
 from nrray.plan import Plan, plan_sentence
@@ -282,6 +282,7 @@ def _publish(
         "state": state,
         "config": job.config.model_dump(mode="json"),
         "label_set": job.label_set.model_dump(mode="json"),
+        "thresholds": thresholds_in_use(job),
         "manifest": absolute_uri(job.config.manifest),
         "measured": facts,
         "published_unix": int(time.time()),

@@ -115,14 +115,20 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
     )
 
 
+def thresholds_in_use(job: RelabelJob) -> dict[str, float]:
+    """The score from which each activity is present, the config's before the model's own; a prompted model has none of its
+    own."""
+    own = job.artefact.thresholds if job.artefact is not None else {}
+    return {**own, **job.config.segments.thresholds}
+
+
 def restating(job: RelabelJob) -> Restate | None:
     """How states follow from scores where the config has thresholds of its own: a head's with the label set's rules,
     as the model itself decides; of a prompted model only plain answers, as it knows no rules."""
-    asked = job.config.segments.thresholds
-    if not asked:
+    if not job.config.segments.thresholds:
         return None
-    own = job.artefact.thresholds if job.artefact is not None else {}
-    thresholds = np.array([asked.get(name, own.get(name, np.nan)) for name in job.label_set.names], np.float32)
+    in_use = thresholds_in_use(job)
+    thresholds = np.array([in_use.get(name, np.nan) for name in job.label_set.names], np.float32)
 
     if job.artefact is None:
         return partial(restated_answers, thresholds=thresholds)

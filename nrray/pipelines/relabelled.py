@@ -28,8 +28,10 @@ class Relabelled:
         return sum(count for status, count in windows.items() if status not in ("ok", "not_run"))
 
 
-def report_relabel(result: Relabelled, pictures: list[str], command: str, reporter: Reporter) -> None:
-    """What became of every planned unit, where the tables are, and the next command."""
+def report_relabel(
+    result: Relabelled, pictures: list[str], command: str, reporter: Reporter, *, was_retried: bool = False
+) -> None:
+    """What became of every planned unit, where the tables are, and the next command: not what was done just now in vain."""
     counts = result.counts
     planned = sum(counts.values())
     reporter.table("Units", ["status", "units"], [[status, count] for status, count in counts.items() if count])
@@ -54,7 +56,8 @@ def report_relabel(result: Relabelled, pictures: list[str], command: str, report
             f"{counts['failed'] + counts['quarantined']} of {planned} units failed; they are rows with reasons"
         )
         reporter.next_command(f"nrray status {shlex.quote(result.output)}   # the reasons")
-        reporter.next_command(f"{command} --retry-failed")
+        if not was_retried:
+            reporter.next_command(f"{command} --retry-failed")
     elif result.num_windows_missing:
         reporter.say(f"{result.num_windows_missing:,} windows have no labels; they are rows with reasons")
         reporter.next_command(f"nrray status {shlex.quote(result.output)}   # the reasons")

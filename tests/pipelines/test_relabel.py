@@ -17,7 +17,7 @@ from nrray.pipelines.cluster import Pools, ray_session
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.relabel import RelabelOptions, relabel
 from nrray.pipelines.relabel_job import RelabelConfig
-from nrray.pipelines.relabelled import Relabelled
+from nrray.pipelines.relabelled import Relabelled, report_relabel
 from nrray.pipelines.scan import ScanConfig, Scanned, scan
 from nrray.pipelines.status import output_status
 from nrray.plan import Packing
@@ -270,6 +270,7 @@ def test_thresholds_of_one_s_own_keep_the_rules(scanned, output, tmp_path):
     low = {"baby_visible": visible[len(visible) // 2], "ventilation": 0.0, "stimulation": 0.0, "suction": 0.0}
     overrides = [f"segments.thresholds={low}".replace("'", ""), "manifest=x", "output=y"]
     run(scanned, tmp_path / "out", segments=load_config(RelabelConfig, None, overrides).segments)
+    assert run_json(tmp_path / "out")["thresholds"] == pytest.approx(low)
     windows: dict[tuple[str, int], set[str]] = {}
     for row in tables(tmp_path / "out")["labels"].to_pylist():
         present = windows.setdefault((row["path"], row["start_us"]), set())
@@ -280,6 +281,16 @@ def test_thresholds_of_one_s_own_keep_the_rules(scanned, output, tmp_path):
     for present in windows.values():
         assert not present or "baby_visible" in present
         assert not {"ventilation", "suction"} <= present
+
+
+@pytest.mark.parametrize("was_retried", [False, True])
+def test_what_was_tried_again_in_vain_is_not_proposed_again(was_retried, capsys):
+    counts = {"ok": 3, "failed": 1, "quarantined": 0, "not_run": 0}
+    result = Relabelled(output="out", counts=counts, published=None, facts={})
+    report_relabel(result, [], "nrray relabel a.yaml", Reporter(is_json=False), was_retried=was_retried)
+    printed = capsys.readouterr().out
+    assert "nrray status out" in printed
+    assert ("nrray relabel a.yaml --retry-failed" in printed) is not was_retried
 
 
 def test_labels_of_two_number_formats_are_never_mixed(scanned, output):
