@@ -17,6 +17,7 @@ from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig
 
 from nrray import errors
 from nrray.errors import NrrayError, ResourcesError, TrainingError
+from nrray.pipelines.allocator import keep_freed_memory
 from nrray.pipelines.cluster import Capacity, cluster_capacity, error_of_ours, watched_call
 from nrray.pipelines.finetune_job import WorkersConfig
 from nrray.storage import Folder
@@ -118,6 +119,7 @@ def train_worker(config: dict[str, Any]) -> None:
     output = Folder(job.output)
     if output.exists(FAILURE_FILE):
         return  # it would happen again: the driver says what it was
+    keep_freed_memory()
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     context = ray.train.get_context()
     found = (accelerator.num_processes, accelerator.process_index)

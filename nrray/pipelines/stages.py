@@ -16,6 +16,7 @@ from nrray.journal import EntryLimits, Journal, is_exhausted
 from nrray.labels import LabelSet
 from nrray.ledger import RESULT_SCHEMA
 from nrray.models import Labeler, LabelMemoryError, ModelConfig, is_device_lost, load_labeler
+from nrray.pipelines.allocator import keep_freed_memory
 from nrray.plan import UNIT_SCHEMA
 from nrray.sampling import Sampling, unit_samples_us, unit_window_samples, window_spans_us
 from nrray.storage import Folder, check_unchanged
@@ -135,6 +136,7 @@ class LabelStage:
         sampling: Sampling,
         limits: EntryLimits,
     ) -> None:
+        keep_freed_memory()
         self._journal = Journal(Folder(output), run_id)
         self._run_id = run_id
         self._sampling = sampling
