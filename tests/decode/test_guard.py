@@ -73,6 +73,16 @@ def test_a_large_answer_arrives_whole(video):
     assert numbers(frames) == list(range(50))
 
 
+def test_the_child_keeps_nothing_of_what_it_has_answered(tmp_path):
+    large = write_video(tmp_path / "large.mp4", size=(1280, 720), num_frames=12)
+    asked, resident = grid_request(large), []
+    with GuardedDecoder(CONFIG) as guarded:
+        for _ in range(40):
+            guarded.sample(asked)
+            resident.append(psutil.Process(guarded.pid).memory_info().rss)
+    assert (resident[-1] - resident[9]) / 2**20 < 10
+
+
 def test_errors_keep_their_kind_and_the_child_lives_on(video, tmp_path):
     with GuardedDecoder(CONFIG) as guarded:
         assert error_of(guarded.probe, str(tmp_path / "none.mp4")).kind is ErrorKind.MISSING
