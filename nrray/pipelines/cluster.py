@@ -26,6 +26,7 @@ from nrray.errors import ConfigError, NrrayError, ResourcesError
 from nrray.storage import is_local
 
 MIB = 2**20
+_STARTING_WORKERS = 16
 _JOB_FOLDER = "runtime_resources/working_dir_files"  # where Ray unpacks a job's --working-dir
 
 
@@ -245,6 +246,8 @@ def _start_private(*, dashboard: bool) -> None:
                     object_store_memory=max(store_bytes, 100 * MIB),
                     log_to_driver=False,
                     logging_level=logging.ERROR,
+                    # A search of two trials takes 14 processes: with Ray's own limit, a CPU each, it would warn of them.
+                    _system_config={"worker_maximum_startup_concurrency": _STARTING_WORKERS},
                 )
             return
         except Exception as error:  # Ray raises the base class itself here

@@ -1,5 +1,6 @@
 """`nrray tune`: trials that are given up, killed, gone on with and told again; nothing is held at the end."""
 
+import re
 import shutil
 import signal
 
@@ -17,7 +18,7 @@ from nrray.pipelines.tune import run_tune
 from nrray.pipelines.tune_job import Range, TuneConfig, resolved_space
 from nrray.pipelines.tune_results import report_tune
 from tests.pipelines.support import nrray, started, wait_until, words
-from tests.pipelines.training_support import settings, tune_config_of
+from tests.pipelines.training_support import settings, starts, tune_config_of
 
 SPACE = {
     "space__rank": "[2, 4]",
@@ -92,6 +93,49 @@ def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
     assert again.returncode == 0, again.stderr
     best = yaml.safe_load((output / "best.yaml").read_text())
     assert best["training"]["learning_rate"] == result.best.values["training.learning_rate"]
+
+
+@pytest.mark.harsh
+def test_a_trial_that_fails_is_tried_again_then_told_and_the_others_finish(archive, tmp_path, capsys):
+    output = tmp_path / "out"
+    changes = {"space__learning_rate": "[1.0e-4, 1.0e+30]", "search__searcher": "optuna", "search__num_trials": 3}
+    config = tune_config_of(search_settings(archive, output, search__seed=0, **changes))
+    result = run_tune(config, QUIET)
+    assert len(result.trials) == 3
+    failed = [trial for trial in result.trials if trial.status is TrialStatus.FAILED]
+    assert {trial.values["training.learning_rate"] for trial in failed} == {1.0e30}
+    assert all(trial.values["training.learning_rate"] == 1.0e-4 for trial in result.trials if trial not in failed)
+    assert [len(starts(output / "trials" / trial.name)) for trial in failed] == [2] * len(failed)
+    assert result.best is not None
+    assert result.best.status is TrialStatus.FINISHED
+    report_tune(result, config, Reporter())
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(rf"{failed[0].name} failed: the (loss|gradient) of step \d+ is no number", said)
+    assert "WARNING" not in said  # of Ray's, about how many processes a search takes
+
+
+@pytest.mark.harsh
+def test_ctrl_c_and_a_budget_keep_what_was_found(archive, tmp_path):
+    output, log = tmp_path / "out", tmp_path / "log"
+    command = ["tune", *words(**search_settings(archive, output, search__grace_percent=100))]
+    trials = output / "trials"
+    with started(*command, log=log) as process:
+        wait_until(
+            lambda: any(t.status is TrialStatus.FINISHED for t in read_trials(trials)) or process.poll() is not None,
+            timeout_seconds=400,
+            what="a finished trial",
+        )
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130, log.read_text()
+    found = pq.read_table(output / "trials.parquet")
+    assert "finished" in found["status"].to_pylist()
+    assert (output / "search.png").stat().st_size > 10_000
+    ended = nrray(*command, "--budget-minutes", "0.1")  # over before a trial can be: they are asked to end
+    assert ended.returncode == 0, ended.stderr
+    after = read_trials(trials)
+    assert all(trial.status is not TrialStatus.UNFINISHED for trial in after)
+    assert any(trial.status is TrialStatus.FINISHED for trial in after)
+    assert "Best: trial-" in ended.stdout
 
 
 def held():
