@@ -1,7 +1,8 @@
 """The verbs: arguments in, exit code out. Pipelines and libraries are imported by the verb that needs them, so that
 `nrray --help` is quick.
 
-Exit codes: 0 done; 1 an error, said in a sentence; 2 wrong usage; 3 done, but some units or files failed.
+Exit codes: 0 done; 1 an error, said in a sentence; 2 wrong usage; 3 done, but some units or files failed; 130
+stopped by Ctrl-C or SIGTERM.
 """
 
 import atexit
