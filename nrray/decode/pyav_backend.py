@@ -1,6 +1,7 @@
-"""One request with PyAV: one open, one seek, one forward pass, and only wanted frames are scaled. Frames come out in
-order of presentation; what is damaged is left out and told apart from what is merely sparse."""
+"""One request with PyAV: one open, one seek, one forward pass, and only wanted frames are scaled, and decoded where that is
+possible. Frames come out in order of presentation; what is damaged is left out and told apart from what is merely sparse."""
 
+import contextlib
 import heapq
 from collections import deque
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from av.video.stream import VideoStream
 from nrray.decode.orientation import Orientation, frame_orientation
 from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames
 from nrray.decode.scaling import Scaler
-from nrray.decode.selection import DecodedTimes, rounded_us, serve_samples, typical_interval_us
+from nrray.decode.selection import MAX_BRIDGED_US, DecodedTimes, rounded_us, serve_samples, typical_interval_us
+from nrray.decode.skipping import Skipper, SkippingError, can_skip
 from nrray.decode.source import OpenedVideo, opened_video, require_clear
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND
@@ -34,6 +36,11 @@ class _TimesGoBackError(Exception):
 
 def sample_pyav_frames(request: FrameRequest, config: DecodeConfig) -> SampledFrames:
     """The frames of `request`. Raises DecodeError."""
+    # Where anything is missing all is decoded: only then is it known what is damaged, and what merely sparse.
+    with contextlib.suppress(SkippingError, _TimesGoBackError, DecodeError):
+        frames = _forward_pass(request, config, sorts_times=False, skips=True).sampled_frames()
+        if not frames.shortfall:
+            return frames
     try:
         forward = _forward_pass(request, config, sorts_times=False)
     except _TimesGoBackError:
@@ -56,12 +63,14 @@ class ForwardPass:
 
     request: FrameRequest
     claimed_fps: float
+    is_strict: bool = False  # damage, and what may be damage, is a SkippingError
     frame_us: list[int] = field(default_factory=list)
     after_damage: list[bool] = field(default_factory=list)
     stop_reason: str = ""
     damage_window: int = 0  # frames still to come that damage may lie just before
     _rows: dict[int, int] = field(default_factory=dict)  # decoded frame -> row of _pixels
     _last: VideoFrame | None = None
+    _last_index: int = -1
     _orientation: Orientation | None = None
     _num_served: int = 0
 
@@ -72,34 +81,60 @@ class ForwardPass:
         self._scaler = Scaler()
 
     def offer(self, frame: VideoFrame, pts_us: int) -> bool:
-        """Take the next frame; True when all samples are served. Raises _TimesGoBackError."""
+        """Take the next frame; True when all samples are served. Raises _TimesGoBackError, SkippingError."""
+        if not self._is_later(pts_us):
+            return False
+        self._serve_before(pts_us, first=frame)
+        self._last, self._last_index = frame, len(self.frame_us) - 1
+        return self._num_served == len(self._samples)
+
+    def pass_over(self, pts_us: int) -> bool:
+        """Note that the next frame was not decoded, as no sample needs it; True when all samples are served. Raises
+        _TimesGoBackError, SkippingError."""
+        if self._is_later(pts_us):
+            self._serve_before(pts_us, first=None)
+        return self._num_served == len(self._samples)
+
+    def _is_later(self, pts_us: int) -> bool:
+        """Whether a frame is later than the one before, which it is then noted to be; one at the same time is dropped."""
         if self.frame_us and pts_us <= self.frame_us[-1]:
             if pts_us == self.frame_us[-1]:
                 return False
             raise _TimesGoBackError(f"fall from {self.frame_us[-1] / 1e6:.3f} s to {pts_us / 1e6:.3f} s")
+        if self.is_strict and self.frame_us and pts_us - self.frame_us[-1] > MAX_BRIDGED_US:
+            raise SkippingError("a hole, which may be damage")
         self.frame_us.append(pts_us)
         self.after_damage.append(self.damage_window > 0)
         self.damage_window -= 1
+        return True
+
+    def _serve_before(self, pts_us: int, *, first: VideoFrame | None) -> None:
+        """Samples before the frame at `pts_us` get the one before it; where there is none, `first`."""
         samples = self._samples
-        if samples[self._num_served] < pts_us:
-            if self._last is None:
-                self._keep(frame)
-            else:
-                self._keep(self._last, back=1)
-            while self._num_served < len(samples) and samples[self._num_served] < pts_us:
-                self._num_served += 1
-        self._last = frame
-        return self._num_served == len(samples)
+        if self._num_served == len(samples) or samples[self._num_served] >= pts_us:
+            return
+        index = len(self.frame_us) - 1
+        if self._last is not None:
+            self._keep(self._last, index - 1)
+        elif first is not None:
+            self._keep(first, index)
+        else:
+            raise SkippingError("the first picture did not come out")
+        while self._num_served < len(samples) and samples[self._num_served] < pts_us:
+            self._num_served += 1
 
     def note_damage(self, reason: str) -> None:
-        """Something could not be decoded, before one of the next frames: the decoder still holds some back."""
+        """Something could not be decoded, before one of the next frames: the decoder still holds some back. Raises
+        SkippingError in a strict pass."""
+        if self.is_strict:
+            raise SkippingError(reason)
         self.damage_window = _MAX_REORDERED_FRAMES + 1
         self.stop_reason = reason
 
     def finish(self) -> None:
         """No frame follows: the last one serves what is left."""
         if self._last is not None and self._num_served < len(self._samples):
-            self._keep(self._last)
+            self._keep(self._last, len(self.frame_us) - 1)
 
     def sampled_frames(self) -> SampledFrames:
         """The result. Raises DecodeError DECODE_FAILED or NO_FRAMES when not one sample has a frame."""
@@ -130,10 +165,11 @@ class ForwardPass:
             pixels=pixels, pts_us=frame_us[used], frame_of_sample=frame_of_sample, shortfall=service.shortfall
         )
 
-    def _keep(self, frame: VideoFrame, *, back: int = 0) -> None:
-        index = len(self.frame_us) - 1 - back
+    def _keep(self, frame: VideoFrame, index: int) -> None:
         if index in self._rows:
             return
+        if frame is self._last and index != self._last_index:
+            raise SkippingError("a picture that a sample needs did not come out")
         if self._orientation is None:
             self._orientation = frame_orientation(frame)
         row = len(self._rows)
@@ -145,42 +181,58 @@ class ForwardPass:
         self._rows[index] = row
 
 
-def _forward_pass(request: FrameRequest, config: DecodeConfig, *, sorts_times: bool) -> ForwardPass:
+def _forward_pass(
+    request: FrameRequest, config: DecodeConfig, *, sorts_times: bool, skips: bool = False
+) -> ForwardPass:
     first_us = int(request.sample_us[0])
     if request.seekable:
         for seconds in _BACK_OFF_SECONDS:
             seek_us = first_us - seconds * US_PER_SECOND
             with opened_video(request.uri, config) as opened:
                 if seek_us <= _start_us(opened):
-                    return _decoded(opened, request, seek_us=None, sorts_times=sorts_times)
-                forward = _decoded(opened, request, seek_us=seek_us, sorts_times=sorts_times)
+                    return _decoded(
+                        opened, request, seek_us=None, sorts_times=sorts_times, skips=skips and can_skip(opened, config)
+                    )
+                forward = _decoded(
+                    opened, request, seek_us=seek_us, sorts_times=sorts_times, skips=skips and can_skip(opened, config)
+                )
             if forward.frame_us and forward.frame_us[0] <= first_us:
                 return forward
     with opened_video(request.uri, config) as opened:
-        return _decoded(opened, request, seek_us=None, sorts_times=sorts_times)
+        return _decoded(
+            opened, request, seek_us=None, sorts_times=sorts_times, skips=skips and can_skip(opened, config)
+        )
 
 
-def _decoded(opened: OpenedVideo, request: FrameRequest, *, seek_us: int | None, sorts_times: bool) -> ForwardPass:
+def _decoded(
+    opened: OpenedVideo, request: FrameRequest, *, seek_us: int | None, sorts_times: bool, skips: bool
+) -> ForwardPass:
     """Decode until the samples are served or the video ends; after a seek, give up at a first frame that is late."""
-    forward = ForwardPass(request=request, claimed_fps=float(opened.stream.average_rate or 0))
+    forward = ForwardPass(request=request, claimed_fps=float(opened.stream.average_rate or 0), is_strict=skips)
     time_base = opened.stream.time_base
     assert time_base is not None  # opened_video refuses others
     first_us = int(request.sample_us[0])
-    frames = _output_frames(opened, forward, uri=request.uri, seek_us=seek_us)
+    skipper = Skipper(opened, request.sample_us.tolist()) if skips else None
+    frames = _output_frames(opened, forward, uri=request.uri, seek_us=seek_us, skipper=skipper)
     ordered = _sorted_by_time(frames) if sorts_times else frames
     for frame, pts in ordered:
+        for passed in skipper.passed_over(pts) if skipper is not None else ():
+            if forward.pass_over(rounded_us(passed, time_base)):
+                return forward
         if frame.is_corrupt:  # dropped only here: sorting needs its time
             forward.note_damage("the decoder marked pictures as corrupt")
             continue
         is_complete = forward.offer(frame, rounded_us(pts, time_base))
         if is_complete or (seek_us is not None and forward.frame_us[0] > first_us):
             return forward
+    if skipper is not None:
+        skipper.finish()
     forward.finish()
     return forward
 
 
 def _output_frames(
-    opened: OpenedVideo, forward: ForwardPass, *, uri: str, seek_us: int | None
+    opened: OpenedVideo, forward: ForwardPass, *, uri: str, seek_us: int | None, skipper: Skipper | None
 ) -> Iterator[tuple[VideoFrame, int]]:
     """Frames as the decoder gives them, with their PTS; damage is noted in `forward`."""
     num_without_pts = 0
@@ -188,7 +240,8 @@ def _output_frames(
     is_waiting = seek_us is not None
     if seek_us is not None and not _seek(opened, seek_us):
         return
-    for packet in _readable_packets(opened, forward):
+    packets = _readable_packets(opened, forward)
+    for packet in packets if skipper is None else skipper.packets(packets):
         require_clear(packet, uri)
         if is_waiting:
             if not packet.is_keyframe:

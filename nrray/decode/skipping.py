@@ -1,0 +1,90 @@
+"""Pictures that no sample needs and no other picture refers to are not decoded: half of the work where a video has B-frames.
+
+Only H.264 says so of each picture for certain (ITU-T H.264, 7.4.1: nal_ref_idc); the like mark of HEVC holds within one
+temporal layer alone.
+"""
+
+import heapq
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from collections.abc import Iterator
+
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from nrray.decode.request import DecodeConfig
+from nrray.decode.selection import rounded_us
+from nrray.decode.source import OpenedVideo
+
+# These say when a packet's picture is shown; AVI says in which order it is decoded.
+_TIMED_CONTAINERS = frozenset({"mov", "matroska", "mpegts", "flv"})
+# A picture is followed in time by one of the next so many packets: H.264 reorders at most 16.
+_AHEAD_PACKETS = 17
+
+
+class SkippingError(Exception):
+    """The pictures that came out are not those that the packets had promised: all have to be decoded."""
+
+
+def can_skip(opened: OpenedVideo, config: DecodeConfig) -> bool:
+    """Whether the decoder can be told packet by packet."""
+    is_timed = opened.container.format.name.split(",")[0] in _TIMED_CONTAINERS
+    return is_timed and opened.stream.codec_context.name == "h264" and config.threads == 1
+
+
+class Skipper:
+    """Reads packets some way ahead, so that it is known which picture each sample needs before it is decoded."""
+
+    def __init__(self, opened: OpenedVideo, sample_us: list[int]) -> None:
+        assert opened.stream.time_base is not None  # opened_video refuses others
+        self._codec = opened.stream.codec_context
+        self._time_base = opened.stream.time_base
+        self._samples = sample_us
+        self._known: list[int] = []  # PTS of packets, rising
+        self._unneeded: list[int] = []  # PTS of pictures that come out only if others refer to them, a heap
+        self._has_begun = False
+
+    def packets(self, packets: Iterator["Packet[VideoStream]"]) -> Iterator["Packet[VideoStream]"]:
+        """The same packets, each with the decoder told what to do with it. Raises SkippingError for one without PTS."""
+        ahead: deque[Packet[VideoStream]] = deque()
+        for packet in packets:
+            if packet.pts is not None:
+                insort(self._known, packet.pts)
+            elif packet.size:
+                raise SkippingError("a packet has no presentation time")
+            ahead.append(packet)
+            if len(ahead) > _AHEAD_PACKETS:
+                yield self._told(ahead.popleft())
+        while ahead:
+            yield self._told(ahead.popleft())
+
+    def passed_over(self, pts: int) -> list[int]:
+        """PTS of the pictures before the one at `pts`, which came out, that did not; each is told once."""
+        self._has_begun = True
+        passed = []
+        while self._unneeded and self._unneeded[0] <= pts:
+            passed.append(heapq.heappop(self._unneeded))
+        return [before for before in passed if before < pts]
+
+    def finish(self) -> None:
+        """No picture follows. Raises SkippingError where some were to come."""
+        if self._unneeded:
+            raise SkippingError("the last pictures did not come out")
+
+    def _told(self, packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
+        needed = True
+        # What comes out first serves all samples before it, whatever the packets say of its time.
+        if self._has_begun and packet.pts is not None and not packet.is_keyframe and not packet.is_discard:
+            needed = self._is_needed(packet.pts)
+            if not needed:
+                heapq.heappush(self._unneeded, packet.pts)
+        self._codec.skip_frame = "DEFAULT" if needed else "NONREF"
+        return packet
+
+    def _is_needed(self, pts: int) -> bool:
+        following = bisect_right(self._known, pts)
+        if following == len(self._known):
+            return True  # the last one
+        span = (rounded_us(ticks, self._time_base) for ticks in (pts, self._known[following]))
+        first, end = (bisect_left(self._samples, time_us) for time_us in span)
+        return end > first
