@@ -12,7 +12,7 @@ from nrray.decode.orientation import frame_orientation
 from nrray.decode.pyav_backend import sample_pyav_frames
 from nrray.decode.request import DecodeConfig, FrameRequest, ProbeResult, SampledFrames
 from nrray.decode.selection import rounded_us
-from nrray.decode.source import OpenedVideo, opened_bytes, opened_video, require_clear
+from nrray.decode.source import OpenedVideo, demuxed, opened_bytes, opened_video, require_clear
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND
 
@@ -90,7 +90,7 @@ def _head(opened: OpenedVideo, uri: str) -> _Head:
     error_text = ""
     num_packets, has_more = 0, False
     try:
-        for packet in opened.container.demux(opened.stream):
+        for packet in demuxed(opened):
             require_clear(packet, uri)
             num_packets += 1
             if num_packets > (_MAX_PACKETS if first is not None else _MAX_PACKETS_TO_FIRST_FRAME):
@@ -202,7 +202,7 @@ def _key_frame_us(uri: str, config: DecodeConfig, time_us: int) -> int | None:
         assert time_base is not None
         try:
             opened.container.seek(int(time_us / US_PER_SECOND / time_base), stream=opened.stream)
-            for packet in opened.container.demux(opened.stream):
+            for packet in demuxed(opened):
                 if packet.is_keyframe and packet.pts is not None:
                     return rounded_us(packet.pts, time_base)
         except (av.error.FFmpegError, OSError):

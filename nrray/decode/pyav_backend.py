@@ -18,7 +18,7 @@ from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames
 from nrray.decode.scaling import Scaler
 from nrray.decode.selection import MAX_BRIDGED_US, DecodedTimes, rounded_us, serve_samples, typical_interval_us
 from nrray.decode.skipping import Skipper, SkippingError, can_skip
-from nrray.decode.source import OpenedVideo, opened_video, require_clear
+from nrray.decode.source import OpenedVideo, demuxed, opened_video, require_clear
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND
 
@@ -269,7 +269,7 @@ def _readable_packets(opened: OpenedVideo, forward: ForwardPass) -> Iterator["Pa
     num_errors = 0
     while num_errors < _MAX_READ_ERRORS:
         try:
-            for packet in opened.container.demux(opened.stream):
+            for packet in demuxed(opened):
                 num_errors = 0
                 yield packet
             return

@@ -84,6 +84,14 @@ def opened_video(uri: str, config: DecodeConfig) -> Iterator[OpenedVideo]:
         yield OpenedVideo(container=container, stream=_video_stream(container, uri, config))
 
 
+def demuxed(opened: OpenedVideo) -> Iterator["Packet[VideoStream]"]:
+    """The stream's packets. Raises av.error.FFmpegError or OSError where they cannot be read on."""
+    try:
+        yield from opened.container.demux(opened.stream)
+    except IndexError:  # PyAV looks for a stream that came up in mid-file, in a damaged FLV
+        raise OSError("packets of a stream that its header does not name") from None
+
+
 def require_clear(packet: "Packet[VideoStream]", uri: str) -> None:
     """Raise DecodeError ENCRYPTED for a packet that carries encryption parameters (MP4 CENC, Matroska)."""
     if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
