@@ -87,7 +87,8 @@ def main() -> None:
             "split": str(out / "parts.json"),
         },
     )
-    document = {"sources": figures, "comparison": comparison}
+    differences = [difference for difference in comparison["differences"] if difference["what"].startswith("macro")]
+    document = {"sources": figures, "differences": differences}
     (out / "figures.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(table(figures))
 
