@@ -4,6 +4,7 @@ Importing it switches telemetry and model-hub access off, before any library tha
 clinical video never leaves the machine, and neither does a word about it.
 """
 
+import logging
 import os
 
 __version__ = "0.1.0"
@@ -21,3 +22,4 @@ LOCAL_ONLY_ENVIRONMENT: dict[str, str] = {
 }
 os.environ.update(LOCAL_ONLY_ENVIRONMENT)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says that it could not fetch a kernel from a hub

@@ -57,7 +57,7 @@ def load_config(cls: type[SectionT], path: str | Path | None, overrides: Sequenc
     data: dict[str, Any] = {}
     where = "the settings"
     if path is not None:
-        where = str(path)
+        where = f"{path} and --set" if overrides else str(path)
         data = read_mapping(path)
     for override in overrides:
         _apply_override(data, override)

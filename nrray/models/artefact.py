@@ -94,6 +94,10 @@ def described_folder(config: ModelConfig) -> Path:
                 f"its base ({artefact.base.path})."
             )
         return folder
+    if artefact is None and (folder / "adapter" / ARTEFACT_FILE).is_file():
+        raise ModelError(
+            f"adapter {folder}: found what `nrray finetune` left. Set model.adapter to {folder / 'adapter'}."
+        )
     if artefact is None or artefact.base is None:
         raise ModelError(
             f"adapter {folder}: found no {ARTEFACT_FILE} that names its base, expected a folder of `nrray finetune`. Set "

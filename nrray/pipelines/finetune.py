@@ -120,6 +120,15 @@ def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporte
             f"macro F1 {'-' if macro is None else f'{macro:.3f}'} on {metrics['num_validation_windows']:,} windows of the "
             f"validation part, on which it was chosen"
         )
+        if metrics["steps"] < metrics.get("num_steps", 0):  # an older training does not say
+            reporter.say(
+                f"Ended before its {metrics['num_steps']} steps: {config.training.patience} validations without a better one"
+            )
+        if metrics["best_step"] == 0:
+            reporter.say(
+                "No step was better than none: what is left is the model as it was before, with thresholds and temperatures "
+                "fitted to the validation part. More cases, more epochs or another learning rate may help."
+            )
         reporter.say(f"{'Adapter: ' if is_adapter else 'Model:   '}{result.artefact}")
         reporter.say(f"Course:  {result.output}/{CURVES_FILE}, {HISTORY_FILE}")
         labels = f"{result.output.rstrip('/')}-labels"

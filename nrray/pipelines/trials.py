@@ -70,7 +70,15 @@ def read_trials(folder: Path) -> list[Trial]:
         if folder.is_dir()
         else []
     )
-    return sorted(found, key=lambda trial: -math.inf if trial.macro_f1 is None else trial.macro_f1, reverse=True)
+    return sorted(found, key=_merit, reverse=True)
+
+
+def _merit(trial: Trial) -> tuple[float, float]:
+    """Macro F1; of equal ones, the lower cross-entropy. As the training itself chooses."""
+    if trial.macro_f1 is None:
+        return -math.inf, 0.0
+    validations = (event for event in trial.history if event.get("validation_macro_f1") == trial.macro_f1)
+    return trial.macro_f1, -min(float(event["validation_loss"]) for event in validations)
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
@@ -143,7 +151,7 @@ def _trial(folder: Path) -> Trial:
     place = Folder(str(folder))
     history = read_history(place)
     validations = [event for event in history if event.get("validation_macro_f1") is not None]
-    best = max(validations, key=lambda event: float(event["validation_macro_f1"]), default=None)
+    best = max(validations, key=lambda e: (float(e["validation_macro_f1"]), -float(e["validation_loss"])), default=None)
     failure = place.read_json(FAILURE_FILE) if place.exists(FAILURE_FILE) else None
     if artefact_folder(str(folder)) is not None:
         status = TrialStatus.FINISHED

@@ -43,7 +43,7 @@ from nrray.train.job import (
 )
 from nrray.train.loop import Training
 from nrray.train.objective import prior_log_odds
-from nrray.train.thresholds import best_temperatures, steady_thresholds
+from nrray.train.thresholds import steady_temperatures, steady_thresholds
 from nrray.train.trackers import Tracker, opened_trackers
 from nrray.train.training_state import Records
 from nrray.train.tuned import Tuning, tuned_model
@@ -117,6 +117,7 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
         metrics = {
             **facts,
             "steps": progress.step,
+            "num_steps": config.num_steps(len(examples)),
             "best_step": progress.best_step,
             "best_validation_macro_f1": progress.best_macro_f1,
         }
@@ -212,7 +213,8 @@ def _write_adapter(
     describe: Callable[[Artefact], str],
 ) -> None:
     names = job.label_set.names
-    temperatures = best_temperatures(logits, validation.targets)
+    start = tuning.temperatures.astype(np.float32)
+    temperatures = steady_temperatures(logits, validation.targets, validation.cases, near=start)
     scores, near = ((1 / (1 + np.exp(-cuts / temperatures))).astype(np.float32) for cuts in (logits, tuning.cuts))
     thresholds = steady_thresholds(scores, validation.targets, validation.cases, near=near)
     digest = tuning.base_digest
@@ -233,8 +235,9 @@ def _write_adapter(
             pictures=tuning.inputs.pictures,
             pooling=job.head.pooling,
             hidden_units=job.head.hidden_units,
-            thresholds={name: round(float(value), 4) for name, value in zip(names, thresholds, strict=True)},
-            temperatures={name: round(float(value), 4) for name, value in zip(names, temperatures, strict=True)},
+            # Not rounded: a score may be as near to 1 as its number format can tell, and so may a threshold.
+            thresholds={name: float(value) for name, value in zip(names, thresholds, strict=True)},
+            temperatures={name: float(value) for name, value in zip(names, temperatures, strict=True)},
             files=folder_files(folder) if digest is not None else {},
         )
         write_artefact(artefact, folder)

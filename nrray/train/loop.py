@@ -166,13 +166,15 @@ class Training:
         with self._averages.in_model():
             measured = self._validation.measured(self._module)
         self._log(measured)
-        macro, best = measured["validation_macro_f1"], self.progress.best_macro_f1
-        if macro is not None and (best is None or macro > best):
-            self.progress.best_macro_f1, self.progress.best_step = macro, self.progress.step
-            self.progress.validations_without_better = 0
+        progress, macro = self.progress, measured["validation_macro_f1"]
+        is_better = macro is not None and (progress.best_macro_f1 is None or macro > progress.best_macro_f1)
+        progress.validations_without_better = 0 if is_better else progress.validations_without_better + 1
+        # Of equal ones, on few windows there are many, the one that is surer of what is right.
+        is_surer = macro == progress.best_macro_f1 and measured["validation_loss"] < (progress.best_loss or math.inf)
+        if is_better or is_surer:
+            progress.best_macro_f1, progress.best_step = macro, progress.step
+            progress.best_loss = measured["validation_loss"]
             self._averages.keep_as_best()
-        else:
-            self.progress.validations_without_better += 1
 
     def _is_over(self) -> bool:
         is_stuck = self.progress.validations_without_better >= self._config.patience

@@ -52,7 +52,7 @@ def steady_thresholds(
     names, index = np.unique(cases, return_inverse=True)
     if len(names) < 2:
         return near.astype(np.float32)
-    weights = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=_RESAMPLES)
+    weights = _draws_of(len(names))
     found = []
     for column, truth, start in zip(scores.T, targets.T, near, strict=True):
         grid = np.append(np.linspace(0, 1, CANDIDATES + 2, dtype=np.float32)[1:-1], start)
@@ -71,19 +71,43 @@ def steady_thresholds(
     return np.array(found, dtype=np.float32)
 
 
-def best_temperatures(logits: NDArray[np.float32], targets: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """(A,) temperatures with the lowest cross-entropy of (W, A) logits / temperature (Guo et al. 2017), to within 2 %;
-    1 where an activity is in all windows or in none."""
-    grid = np.geomspace(0.1, 10, 233)
+def steady_temperatures(
+    logits: NDArray[np.float32], targets: NDArray[np.bool_], cases: NDArray[np.int64], *, near: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(A,) temperatures, of each activity the nearest to `near` whose cross-entropy of (W, A) logits / temperature (Guo et al.
+    2017) is within one standard error of the lowest one's, as in `steady_thresholds`.
+
+    A yes or no of N windows is taken for (N + 1) / (N + 2) and 1 / (N + 2) (Platt 1999): a few cases without a mistake would
+    ask for a temperature of 0. Where an activity is in all windows or in none, or of a single case, `near` stays.
+    """
+    names, index = np.unique(cases, return_inverse=True)
+    if len(names) < 2:
+        return near.astype(np.float32)
+    weights, num_windows = _draws_of(len(names)), np.bincount(index)
     found = []
-    for column, truth in zip(logits.T.astype(np.float64), targets.T, strict=True):
+    for column, truth, start in zip(logits.T.astype(np.float64), targets.T, near, strict=True):
         if truth.all() or not truth.any():
-            found.append(1.0)
+            found.append(start)
             continue
-        signed = np.where(truth, column, -column)
-        costs = [np.logaddexp(0, -signed / temperature).mean() for temperature in grid]
-        found.append(float(grid[int(np.argmin(costs))]))
+        grid = np.append(np.geomspace(0.1, 10, 233), start)
+        num_yes, num_no = int(truth.sum()), int((~truth).sum())
+        aim = np.where(truth, (num_yes + 1) / (num_yes + 2), 1 / (num_no + 2))
+        # Cross-entropy of aim with the sigmoid of z: log(1 + exp(z)) - aim z.
+        scaled = (column / value for value in grid)
+        sums = np.stack([np.bincount(index, np.logaddexp(0, z) - aim * z) for z in scaled], axis=1)  # (C, G)
+        costs = sums.sum(axis=0) / len(column)
+        drawn = (weights @ sums) / (weights @ num_windows)[:, None]  # (B, G)
+        lowest = int(costs.argmin())
+        error = (drawn - drawn[:, [lowest]]).std(axis=0)
+        distance = np.where(costs - costs[lowest] <= error, np.abs(np.log(grid / start)), np.inf)
+        found.append(grid[int(distance.argmin())])
     return np.array(found, dtype=np.float32)
+
+
+def _draws_of(num_cases: int) -> NDArray[np.int64]:
+    """(B, C) how often each case is in each resample, the same ones every time."""
+    even = np.full(num_cases, 1 / num_cases)
+    return np.random.default_rng(0).multinomial(num_cases, even, size=_RESAMPLES)
 
 
 def held_out(

@@ -25,6 +25,7 @@ class Progress:
     step: int = 0
     best_step: int = 0
     best_macro_f1: float | None = None
+    best_loss: float | None = None  # of the validation at best_step
     validations_without_better: int = 0
     recent_losses: list[float] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)

@@ -87,13 +87,15 @@ class TunedVlm(TunedModule):
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
     """A model that is ready to be trained, and its inputs. base_digest: of the checkpoint that an adapter needs; None where
-    the model is trained whole; dtype: in which it computes; cuts: (A,) logits above which it says yes before it is trained."""
+    the model is trained whole; dtype: in which it computes; cuts, temperatures: (A,) logits above which
+    it says yes, and what they are divided by for scores, before it is trained."""
 
     module: TunedModule
     inputs: WindowInputs
     base_digest: str | None
     dtype: torch.dtype
     cuts: NDArray[np.float64]
+    temperatures: NDArray[np.float64]
 
 
 def tuned_model(
@@ -141,6 +143,7 @@ def tuned_model(
             checkpoint.model.get_encoder(modality="image").requires_grad_(False)
         add_query(checkpoint.model, placed)
         module = TunedVlm(checkpoint, adapted, placed)
+    cuts, temperatures = _cuts(base, head, label_set)
     if config.gradient_checkpointing:
         checkpoint.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return Tuning(
@@ -153,18 +156,21 @@ def tuned_model(
         ),
         base_digest=None if checkpoint.is_classifier else checkpoint.digest,
         dtype=torch_dtype(model.dtype, checkpoint.device),
-        cuts=_cuts(base, head, label_set),
+        cuts=cuts,
+        temperatures=temperatures,
     )
 
 
-def _cuts(base: Artefact | None, section: HeadSection, label_set: LabelSet) -> NDArray[np.float64]:
-    """Those of the checkpoint's own head; of a fresh one, whose loss weighs yes and no alike, 0."""
+def _cuts(
+    base: Artefact | None, section: HeadSection, label_set: LabelSet
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cuts and temperatures of the checkpoint's own head; of a fresh one, whose loss weighs yes and no alike, 0 and 1."""
     if base is None or not _reads_the_same(base, section, label_set):
-        return np.zeros(len(label_set.names))
+        return np.zeros(len(label_set.names)), np.ones(len(label_set.names))
     thresholds = np.array([base.thresholds[name] for name in label_set.names])
     temperatures = np.array([base.temperatures.get(name, 1.0) for name in label_set.names])
     cuts: NDArray[np.float64] = np.log(thresholds / (1 - thresholds)) * temperatures
-    return cuts
+    return cuts, temperatures
 
 
 def _placed_head(

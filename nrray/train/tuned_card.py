@@ -48,7 +48,8 @@ def tuned_card(
             f"other cases to choose on.",
             f"* {num_trained:,} trained parameters; the moving average (decay {config.average_decay:g}) of step {best_step} is "
             f"kept, the best of",
-            "  all validations by macro F1.",
+            "  all validations by macro F1, of equal ones by cross-entropy."
+            + (" Step 0 is the model as it was: nothing was gained." if best_step == 0 else ""),
             f"* {config.batch_windows} windows a step, learning rate {rate:g} of {of_what} and "
             f"{config.head_learning_rate:g} of the head, objective",
             f"  {config.objective.kind}, seed {config.seed}.",
@@ -58,9 +59,9 @@ def tuned_card(
             *rows,
             "",
             "A threshold is the nearest to the one before training whose F1 is within a standard error, over validation",
-            "cases, of the best one's. Checkpoint, thresholds and temperatures were chosen on the validation windows, and F1 is",
-            "at the best thresholds of these, so the figures are better than what to expect. The test part of the split was not",
-            "read: `nrray evaluate` measures on it (split, part).",
+            "cases, of the best one's; a temperature likewise, by cross-entropy. Checkpoint, thresholds and temperatures were",
+            "chosen on the validation windows, and F1 is at the best thresholds of these, so the figures are better than what to",
+            "expect. Nothing here was chosen by the test part of the split: `nrray evaluate` measures on it (split, part).",
             "",
         ]
     )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nrray.train.thresholds import best_thresholds, held_out, steady_thresholds
+from nrray.train.thresholds import best_thresholds, held_out, steady_temperatures, steady_thresholds
 
 
 def test_the_threshold_separates_where_scores_do():
@@ -81,3 +81,33 @@ def test_a_threshold_moves_less_where_one_case_alone_says_so():
 def test_a_threshold_of_one_case_or_without_positives_stays():
     assert steady([0.1, 0.9], [False, True], [0, 0], near=0.3) == pytest.approx(0.3)
     assert steady([0.1, 0.9], [False, False], [0, 1], near=0.3) == pytest.approx(0.3)
+
+
+def temperature(logits, targets, cases, near=1.0):
+    found = steady_temperatures(
+        np.asarray(logits, np.float32)[:, None],
+        np.asarray(targets)[:, None],
+        np.asarray(cases),
+        near=np.float32([near]),
+    )
+    return float(found[0])
+
+
+def test_a_temperature_moves_where_many_cases_say_so():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=6000)
+    targets = rng.random(6000) < 1 / (1 + np.exp(-logits))  # these are right as they are
+    cases = np.repeat(np.arange(60), 100)
+    assert temperature(3 * logits, targets, cases) == pytest.approx(3, rel=0.15)
+    assert temperature(logits / 3, targets, cases) == pytest.approx(1 / 3, rel=0.15)
+    assert temperature(logits, targets, cases) == pytest.approx(1, rel=0.05)
+
+
+def test_a_few_cases_without_a_mistake_do_not_make_certain():
+    logits, targets = [-6.0, -4.0, -5.0, 4.0, 3.0] * 6, [False, False, False, True, True] * 6
+    assert 0.7 < temperature(logits, targets, np.repeat([0, 1], 15)) < 2.5
+
+
+def test_a_temperature_of_one_case_or_without_positives_stays():
+    assert temperature([-1.0, 1.0], [False, True], [0, 0], near=0.3) == pytest.approx(0.3)
+    assert temperature([-1.0, 1.0], [False, False], [0, 1], near=0.3) == pytest.approx(0.3)
