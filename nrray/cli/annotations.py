@@ -59,7 +59,7 @@ def export(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonO
         f"{result.num_segments} segments in {len(result.files)} {result.format.value} files in {result.folder}"
     )
     files = shlex.quote(f"files=[{result.folder}/**/*{result.suffix}]")
-    reporter.next_command(f"nrray import --set {files} --set manifest=MANIFEST --set output=FOLDER")
+    reporter.next_command(f"nrray import --set {files} --set manifest=MANIFEST --set extent=whole --set output=FOLDER")
     reporter.finish(asdict(result))
 
 

@@ -126,6 +126,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         case = case_of_path.get(path, path)
         contents[case] = contents.get(case, frozenset()) | {content}
     check_contents(split, contents)
+    unused = sorted(contents.keys() - {case for cases in split.parts.values() for case in cases})
     plan = planned_examples(
         manifest,
         truth,
@@ -139,8 +140,12 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     targets = {part: [s.targets for s in plan.stretches if s.part == part] for part in TRAINED_PARTS}
     check_positives(targets["train"], label_set)
     note = validation_note(targets["validation"], label_set)
+    if unused:
+        plan.notes.append(
+            f"{len(unused)} cases are in no part of {config.split} and are not used, such as {unused[0]!r}."
+        )
     if note is not None:
-        plan = replace(plan, notes=[*plan.notes, note])
+        plan.notes.append(note)
     check_trackers(config.trackers)
     model = config.model
     if model.path != EMBEDDED:

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from nrray.errors import ResourcesError
 from nrray.pipelines.cluster import Capacity
 from nrray.pipelines.console import Reporter
-from nrray.pipelines.finetune import run_finetune
+from nrray.pipelines.finetune import Finetuned, report_finetune, run_finetune
 from nrray.pipelines.finetune_job import WorkersConfig, resolved_finetune
 from nrray.pipelines.ray_training import planned_workers
 from nrray.storage import Folder
@@ -117,6 +117,29 @@ def test_settings_that_are_wrong_are_said_before_anything_is_done(archive, tmp_p
     assert found.returncode == 1
     assert "cases to train and validate on are of no video here, such as 'nobody'" in found.stderr
     assert not output.exists()
+
+
+def test_a_case_that_is_in_no_part_is_said(archive, tmp_path):
+    parts = json.loads((archive / "split.json").read_text())["parts"]
+    (tmp_path / "fewer.json").write_text(json.dumps({"parts": {**parts, "test": []}}))
+    found = nrray("finetune", "--dry-run", *words(**settings(archive, tmp_path / "out", split=tmp_path / "fewer.json")))
+    assert found.returncode == 0, found.stderr
+    assert f"1 cases are in no part of {tmp_path / 'fewer.json'} and are not used, such as" in " ".join(
+        found.stdout.split()
+    )
+
+
+@pytest.mark.parametrize(("best_step", "steps"), [(0, 50), (40, 57)])
+def test_a_training_that_gained_nothing_or_ended_early_says_so(best_step, steps, archive, tmp_path, capsys):
+    metrics = {"steps": steps, "num_steps": 57, "best_step": best_step, "best_validation_macro_f1": 0.85}
+    metrics |= {"num_train_windows": 304, "num_validation_windows": 76}
+    config = config_of(settings(archive, tmp_path))
+    report_finetune(
+        Finetuned(output=str(tmp_path), artefact=str(tmp_path), metrics=metrics, dropped={}), config, Reporter()
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("No step was better than none" in said) is (best_step == 0)
+    assert ("Ended before its 57 steps" in said) is (steps < 57)
 
 
 def test_a_dry_run_says_what_the_frames_take_and_writes_nothing(archive, tmp_path):
