@@ -1,7 +1,7 @@
 """The verbs `evaluate`, `compare` and `split`: settings in, files and sentences out."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 from nrray.annotations import read_truth
 from nrray.cases import read_cases
 from nrray.errors import DataError
-from nrray.evaluate.alignment import aligned
+from nrray.evaluate.alignment import aligned, common_paths
 from nrray.evaluate.clinical import clinical
 from nrray.evaluate.comparison import Comparison, compared
 from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
 from nrray.evaluate.document import Document, balanced_document, evaluation_document
 from nrray.evaluate.measures import measured
 from nrray.evaluate.resampling import few_cases_note, resamples_of
-from nrray.evaluate.source import Source, read_source
+from nrray.evaluate.source import Source, read_source, trained_cases
 from nrray.indicators import VENTILATION
 from nrray.labels import LabelSet, read_label_set
 from nrray.report.evaluation_page import evaluation_page
@@ -73,6 +73,7 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
         what = f"evaluate {candidate.name} against {reference.name}"
         number = noted_read(config.split, config.part, only_cases, what=what)
         notes.append(_reads_note(config.split, config.part, number))
+    notes += _trained_notes([config.candidate], [candidate], alignment.cases)
     if (note := few_cases_note(len(alignment.cases))) is not None:
         notes.append(note)
     resamples = resamples_of(len(alignment.cases), num_resamples=config.num_resamples, seed=config.seed)
@@ -131,6 +132,8 @@ def compare(config: CompareConfig) -> Comparison:
         what = f"compare {', '.join(source.name for source in sources)}"
         number = noted_read(config.split, config.part, only_cases, what=what)
         notes.append(_reads_note(config.split, config.part, number))
+    paths = common_paths([*sources, reference], case_of_path, only_cases)
+    notes += _trained_notes(config.candidates, sources, {case_of_path.get(path, path) for path in paths})
     found = compared(
         sources,
         reference,
@@ -167,6 +170,20 @@ def _sidecar_notes(uri: str | None, sidecar: Mapping[str, Case], paths: Sequence
     return [
         f"{len(missing)} of {len(known)} videos are not in {uri}, such as {missing[0]}: each counts as a case of its own."
     ]
+
+
+def _trained_notes(uris: Sequence[str], sources: Sequence[Source], cases: Collection[str]) -> list[str]:
+    """Of each source whose model has learned from some of the cases that it is judged on."""
+    notes = []
+    for uri, source in zip(uris, sources, strict=True):
+        parts = trained_cases(uri)
+        learned, chosen = (len(parts.get(part, frozenset()) & set(cases)) for part in ("train", "validation"))
+        if learned or chosen:
+            notes.append(
+                f"{source.name} was trained on {learned} of these {len(cases)} cases and chosen on {chosen}: its figures are "
+                f"better than what to expect of others. Give its split=..., and part=test."
+            )
+    return notes
 
 
 def _part(

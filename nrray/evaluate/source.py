@@ -20,6 +20,7 @@ from nrray.types import STATE_INDEX, CoverageStatus, LabelState
 LABELS, SEGMENTS, COVERAGE, EXTENTS = "labels.parquet", "segments.parquet", "coverage.parquet", "extents.parquet"
 
 _MAX_NAMED = 3  # sources in the name of all of them
+RUN, SPLIT = "run.json", "split.json"  # of a label version; beside a model that `nrray finetune` left
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,20 @@ def read_source(uri: str, *, activities: tuple[str, ...], name: str | None = Non
             f"(annotations). Give an output of `nrray relabel` or `nrray import`, or the truth of a simulation."
         )
     return source if name is None else Source(**{**vars(source), "name": name})
+
+
+def trained_cases(uri: str) -> dict[str, frozenset[str]]:
+    """Part to cases that the model behind the labels in `uri` was trained on, as its folder says; nothing where it does not."""
+    folder = Folder(uri)
+    if not folder.exists(RUN):
+        folder = folder / "latest"
+    if not folder.exists(RUN):
+        return {}
+    model = folder.read_json(RUN).get("config", {}).get("model", {})
+    place = Folder(str(model.get("adapter") or model.get("path") or uri))
+    if not place.exists(SPLIT):
+        return {}
+    return {part: frozenset(cases) for part, cases in place.read_json(SPLIT).get("parts", {}).items()}
 
 
 def _label_version(folder: Folder, activities: tuple[str, ...]) -> Source:

@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -276,6 +277,24 @@ def test_a_better_source_may_be_claimed_and_an_equal_one_may_not(tmp_path):
     assert f"No difference in {over} between bad and twin may be claimed" in said
     assert any("8 cases: below about 20" in note for note in found.notes)
     assert any("Without a case sidecar" in note for note in found.notes)
+
+
+def test_a_model_that_is_judged_on_what_it_learned_from_is_said(tmp_path):
+    tuned, reference = archive(tmp_path, right=0.9, name="tuned", seed=1)
+    other, _ = archive(tmp_path, right=0.9, name="other", seed=2)
+    paths = sorted(set(pq.read_table(f"{tuned}/labels.parquet")["path"].to_pylist()))
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    parts = {"train": paths[:5], "validation": paths[5:6], "test": paths[6:]}
+    (adapter / "split.json").write_text(json.dumps({"parts": parts}))
+    for folder, model in ((tuned, {"adapter": str(adapter)}), (other, {"path": "embedded"})):
+        Path(folder, "run.json").write_text(json.dumps({"config": {"model": model}}))
+    output = str(tmp_path / "out")
+    compared = compare(CompareConfig(candidates=(tuned, other), reference=reference, output=output))
+    evaluated = evaluate(EvaluateConfig(candidate=tuned, reference=reference, output=output))
+    for notes in (compared.notes, evaluated.document["notes"]):
+        (said,) = [note for note in notes if "was trained on" in note]
+        assert said.startswith("tuned was trained on 5 of these 8 cases and chosen on 1")
 
 
 def test_a_difference_is_paired(tmp_path):
