@@ -79,6 +79,9 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
     for note in resolved.plan.notes:
         reporter.say(note)
     reporter.say(training_sentence(resolved))
+    from nrray.train.training_state import Records  # with torch
+
+    Records(output, job.identity).check_identity(undecided="dropped")
     if dry_run:
         reporter.say("dry run: nothing was decoded, nothing was written")
         return Finetuned(output=job.output, artefact=None, metrics={}, dropped={})

@@ -73,11 +73,7 @@ class Records:
             except (SafetensorError, ValueError, KeyError, TypeError) as error:
                 unreadable.append(f"{name} ({error})")
                 continue
-            if changed := _changed_keys(identity, self._identity):
-                raise DataError(
-                    f"{self._output} holds a training with other settings: {', '.join(changed)} differ. Train into another "
-                    f"output, or delete this one."
-                )
+            self._check(identity, self._identity)
             return state, unreadable
         if unreadable:
             raise DataError(
@@ -85,6 +81,23 @@ class Records:
                 f"training starts anew."
             )
         return None, []
+
+    def check_identity(self, *, undecided: str) -> None:
+        """Raises DataError where the last checkpoint is of other settings; the one that is `undecided` is not compared yet."""
+        for name in reversed(self._states.names(".safetensors")):
+            try:
+                identity = json.loads(_metadata(self._states.read_bytes(name))["identity"])
+            except (ValueError, KeyError, TypeError):
+                continue  # whoever reads all of it says so
+            self._check({**identity, undecided: None}, {**self._identity, undecided: None})
+            return
+
+    def _check(self, found: dict[str, Any], expected: dict[str, Any]) -> None:
+        if changes := _changes(found, expected):
+            raise DataError(
+                f"{self._output} holds a training with other settings: {'; '.join(changes)}. Train into another output, set "
+                f"these back, or delete this one."
+            )
 
     def is_asked_to_stop(self) -> bool:
         """Whether somebody left a stop file: the training is to end after this step."""
@@ -118,12 +131,14 @@ def _metadata(data: bytes) -> dict[str, str]:
     return found
 
 
-def _changed_keys(found: dict[str, Any], expected: dict[str, Any], path: str = "") -> list[str]:
-    changed = []
+def _changes(found: dict[str, Any], expected: dict[str, Any], path: str = "") -> list[str]:
+    """Which settings differ; of plain ones also how."""
+    changes = []
     for key in sorted(found.keys() | expected.keys()):
-        ours, theirs, where = found.get(key), expected.get(key), f"{path}{key}"
-        if isinstance(ours, dict) and isinstance(theirs, dict):
-            changed += _changed_keys(ours, theirs, f"{where}.")
-        elif ours != theirs:
-            changed.append(where)
-    return changed
+        there, here, where = found.get(key), expected.get(key), f"{path}{key}"
+        if isinstance(there, dict) and isinstance(here, dict):
+            changes += _changes(there, here, f"{where}.")
+        elif there != here:
+            is_plain = all(len(repr(value)) <= 40 for value in (there, here))
+            changes.append(f"{where} (there {there!r}, here {here!r})" if is_plain else where)
+    return changes
