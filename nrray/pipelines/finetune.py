@@ -5,6 +5,7 @@ import shlex
 import shutil
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from nrray.models.config import EMBEDDED
@@ -86,6 +87,22 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
         reporter.say("dry run: nothing was decoded, nothing was written")
         return Finetuned(output=job.output, artefact=None, metrics={}, dropped={})
     output.create()
+    if artefact_folder(job.output) is not None:  # it is written last
+        reporter.say("this training is finished: nothing was trained")
+        dropped = output.read_json(DROPPED_FILE)
+    else:
+        dropped = _trained(resolved, output, reporter)
+    output.write_bytes(CURVES_FILE, training_curves(read_history(output), title=job.name))
+    artefact = artefact_folder(job.output)
+    assert artefact is not None  # or training would have ended with an error
+    if not config.store.keep:
+        shutil.rmtree(job.store, ignore_errors=True)
+    return Finetuned(output=job.output, artefact=str(artefact), metrics=_metrics(artefact), dropped=dropped)
+
+
+def _trained(resolved: ResolvedFinetune, output: Folder, reporter: Reporter) -> dict[str, str]:
+    """Train to the end; what could not be decoded, by name."""
+    config = resolved.config
     with WriterLock(output), ray_session(), terminated_as_interrupt():
         job, dropped = extracted_job(resolved, reporter)
         workers, on_gpu = planned_workers(config.workers, cluster_capacity())
@@ -93,13 +110,12 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
         reporter.say(f"workers: {workers}, each with {share}")
         course = SaidCourse(output, reporter)
         train_on_workers(config.workers, job, num_workers=workers, on_gpu=on_gpu, course=course)
-    output.write_bytes(CURVES_FILE, training_curves(read_history(output), title=job.name))
-    artefact = artefact_folder(job.output)
-    assert artefact is not None  # or training would have ended with an error
-    metrics = json.loads((artefact / METRICS_FILE).read_text(encoding="utf-8"))
-    if not config.store.keep:
-        shutil.rmtree(job.store, ignore_errors=True)
-    return Finetuned(output=job.output, artefact=str(artefact), metrics=metrics, dropped=dropped)
+    return dropped
+
+
+def _metrics(artefact: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((artefact / METRICS_FILE).read_text(encoding="utf-8"))
+    return found
 
 
 def extracted_job(resolved: ResolvedFinetune, reporter: Reporter) -> tuple[FinetuneJob, dict[str, str]]:

@@ -81,6 +81,10 @@ def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_p
     assert ours.keys() == theirs.keys()
     np.testing.assert_allclose([ours[key] for key in theirs], list(theirs.values()), rtol=1e-3, atol=1e-5)
     assert (shared / "adapter/nrray.json").is_file()
+    again = nrray(*command)
+    assert again.returncode == 0, again.stderr
+    assert "this training is finished: nothing was trained" in again.stdout
+    assert [step for step, _ in starts(shared)] == steps
 
 
 @ray.remote(num_cpus=1)
