@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from nrray.train.history import STOP_FILE, STOPPED_FILE
 from nrray.train.job import VALIDATION_FILE
 from nrray.train.loop import Training
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
-from nrray.train.training_state import Records
+from nrray.train.training_state import Progress, Records
 from nrray.train.tuned import tuned_model
 from nrray.train.tuned_classifier import TunedClassifier
 from nrray.types import Frames
@@ -403,3 +404,32 @@ def test_a_timesformer_has_no_prompt_to_read(tmp_path, timesformer_folder, label
     job = bright_job(tmp_path, timesformer_folder, label_set, small_sampling)
     with pytest.raises(ConfigError, match=r"head.pooling: found query, expected one of mean_frames, attention"):
         finetune(replace(job, head=HeadSection(pooling=Pooling.QUERY)), accelerator)
+
+
+def test_of_equally_good_validations_the_surest_is_kept():
+    measured = [(0.8, 0.5), (0.8, 0.4), (0.8, 0.45), (0.7, 0.1), (None, 0.0), (0.8, 0.3)]
+
+    class Scripted:
+        def measured(self, module):
+            macro, loss = measured[training.progress.step]
+            return {"validation_macro_f1": macro, "validation_loss": loss}
+
+    class Averages:
+        def __init__(self):
+            self.kept = []
+
+        def in_model(self):
+            return nullcontext()
+
+        def keep_as_best(self):
+            self.kept.append(training.progress.step)
+
+    training = object.__new__(Training)
+    training.progress, training._module, training._log = Progress(), None, lambda event: None
+    training._validation, training._averages = Scripted(), Averages()
+    for step in range(len(measured)):
+        training.progress.step = step
+        training._validate()
+    assert training._averages.kept == [0, 1, 5]
+    assert (training.progress.best_step, training.progress.best_macro_f1, training.progress.best_loss) == (5, 0.8, 0.3)
+    assert training.progress.validations_without_better == 5  # surer is not better: patience runs out all the same
