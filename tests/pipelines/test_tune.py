@@ -110,7 +110,7 @@ def test_a_trial_that_fails_is_tried_again_then_told_and_the_others_finish(archi
     assert result.best.status is TrialStatus.FINISHED
     report_tune(result, config, Reporter())
     said = " ".join(capsys.readouterr().out.split())
-    assert re.search(rf"{failed[0].name} failed: the (loss|gradient) of step \d+ is no number", said)
+    assert re.search(rf"{failed[0].name} failed: TrainingError: the (loss|gradient) of step \d+ is no number", said)
     assert "WARNING" not in said  # of Ray's, about how many processes a search takes
 
 
