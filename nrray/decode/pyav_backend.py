@@ -1,7 +1,6 @@
 """One request with PyAV: one open, one seek, one forward pass, and only wanted frames are scaled, and decoded where that is
 possible. Frames come out in order of presentation; what is damaged is left out and told apart from what is merely sparse."""
 
-import contextlib
 import heapq
 from collections import deque
 from collections.abc import Iterator
@@ -36,18 +35,20 @@ class _TimesGoBackError(Exception):
 
 def sample_pyav_frames(request: FrameRequest, config: DecodeConfig) -> SampledFrames:
     """The frames of `request`. Raises DecodeError."""
-    # Where anything is missing all is decoded: only then is it known what is damaged, and what merely sparse.
-    with contextlib.suppress(SkippingError, _TimesGoBackError, DecodeError):
-        frames = _forward_pass(request, config, sorts_times=False, skips=True).sampled_frames()
-        if not frames.shortfall:
-            return frames
     try:
-        forward = _forward_pass(request, config, sorts_times=False)
+        return _sampled(request, config, skips=True)
+    except SkippingError:  # only where all is decoded is it known what is damaged, and what merely sparse
+        return _sampled(request, config, skips=False)
+
+
+def _sampled(request: FrameRequest, config: DecodeConfig, *, skips: bool) -> SampledFrames:
+    try:
+        forward = _forward_pass(request, config, sorts_times=False, skips=skips)
     except _TimesGoBackError:
         # AVI has no presentation times: with B-frames each time is right, but on a neighbouring frame. Frames come
         # out in the right order, so that sorting their times puts them right.
         try:
-            forward = _forward_pass(request, config, sorts_times=True)
+            forward = _forward_pass(request, config, sorts_times=True, skips=False)
         except _TimesGoBackError as error:
             raise DecodeError(
                 ErrorKind.UNSUPPORTED,
@@ -100,7 +101,8 @@ class ForwardPass:
         if self.frame_us and pts_us <= self.frame_us[-1]:
             if pts_us == self.frame_us[-1]:
                 return False
-            raise _TimesGoBackError(f"fall from {self.frame_us[-1] / 1e6:.3f} s to {pts_us / 1e6:.3f} s")
+            fall = f"fall from {self.frame_us[-1] / 1e6:.3f} s to {pts_us / 1e6:.3f} s"
+            raise SkippingError(fall) if self.is_strict else _TimesGoBackError(fall)
         if self.is_strict and self.frame_us and pts_us - self.frame_us[-1] > MAX_BRIDGED_US:
             raise SkippingError("a hole, which may be damage")
         self.frame_us.append(pts_us)
@@ -137,7 +139,8 @@ class ForwardPass:
             self._keep(self._last, len(self.frame_us) - 1)
 
     def sampled_frames(self) -> SampledFrames:
-        """The result. Raises DecodeError DECODE_FAILED or NO_FRAMES when not one sample has a frame."""
+        """The result. Raises DecodeError DECODE_FAILED or NO_FRAMES when not one sample has a frame, SkippingError where a
+        strict pass lacks any."""
         frame_us = np.array(self.frame_us, np.int64)
         last = self._last
         duration_us = 0
@@ -151,6 +154,8 @@ class ForwardPass:
             stop_reason=self.stop_reason,
         )
         service = serve_samples(times, sample_us=self.request.sample_us, video_end_us=self.request.video_end_us)
+        if self.is_strict and service.shortfall:
+            raise SkippingError(service.shortfall)
         used = np.unique(service.frame_of_sample[service.frame_of_sample >= 0])
         if not len(used):
             kind = ErrorKind.DECODE_FAILED if self.stop_reason or self.frame_us else ErrorKind.NO_FRAMES
@@ -181,38 +186,32 @@ class ForwardPass:
         self._rows[index] = row
 
 
-def _forward_pass(
-    request: FrameRequest, config: DecodeConfig, *, sorts_times: bool, skips: bool = False
-) -> ForwardPass:
+def _forward_pass(request: FrameRequest, config: DecodeConfig, *, sorts_times: bool, skips: bool) -> ForwardPass:
+    ways = {"sorts_times": sorts_times, "skips": skips}
     first_us = int(request.sample_us[0])
     if request.seekable:
         for seconds in _BACK_OFF_SECONDS:
             seek_us = first_us - seconds * US_PER_SECOND
             with opened_video(request.uri, config) as opened:
                 if seek_us <= _start_us(opened):
-                    return _decoded(
-                        opened, request, seek_us=None, sorts_times=sorts_times, skips=skips and can_skip(opened, config)
-                    )
-                forward = _decoded(
-                    opened, request, seek_us=seek_us, sorts_times=sorts_times, skips=skips and can_skip(opened, config)
-                )
+                    return _decoded(opened, request, seek_us=None, **ways)
+                forward = _decoded(opened, request, seek_us=seek_us, **ways)
             if forward.frame_us and forward.frame_us[0] <= first_us:
                 return forward
     with opened_video(request.uri, config) as opened:
-        return _decoded(
-            opened, request, seek_us=None, sorts_times=sorts_times, skips=skips and can_skip(opened, config)
-        )
+        return _decoded(opened, request, seek_us=None, **ways)
 
 
 def _decoded(
     opened: OpenedVideo, request: FrameRequest, *, seek_us: int | None, sorts_times: bool, skips: bool
 ) -> ForwardPass:
     """Decode until the samples are served or the video ends; after a seek, give up at a first frame that is late."""
-    forward = ForwardPass(request=request, claimed_fps=float(opened.stream.average_rate or 0), is_strict=skips)
+    skipper = Skipper(opened, request.sample_us.tolist()) if skips and can_skip(opened) else None
+    claimed_fps = float(opened.stream.average_rate or 0)
+    forward = ForwardPass(request=request, claimed_fps=claimed_fps, is_strict=skipper is not None)
     time_base = opened.stream.time_base
     assert time_base is not None  # opened_video refuses others
     first_us = int(request.sample_us[0])
-    skipper = Skipper(opened, request.sample_us.tolist()) if skips else None
     frames = _output_frames(opened, forward, uri=request.uri, seek_us=seek_us, skipper=skipper)
     ordered = _sorted_by_time(frames) if sorts_times else frames
     for frame, pts in ordered:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from nrray.decode.request import DecodeConfig
 from nrray.decode.selection import rounded_us
 from nrray.decode.source import OpenedVideo
 
@@ -26,10 +25,11 @@ class SkippingError(Exception):
     """The pictures that came out are not those that the packets had promised: all have to be decoded."""
 
 
-def can_skip(opened: OpenedVideo, config: DecodeConfig) -> bool:
+def can_skip(opened: OpenedVideo) -> bool:
     """Whether the decoder can be told packet by packet."""
     is_timed = opened.container.format.name.split(",")[0] in _TIMED_CONTAINERS
-    return is_timed and opened.stream.codec_context.name == "h264" and config.threads == 1
+    codec = opened.stream.codec_context
+    return is_timed and codec.name == "h264" and codec.thread_count == 1
 
 
 class Skipper:

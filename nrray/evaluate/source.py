@@ -72,8 +72,8 @@ def trained_cases(uri: str) -> dict[str, frozenset[str]]:
         folder = folder / "latest"
     if not folder.exists(RUN):
         return {}
-    model = folder.read_json(RUN).get("config", {}).get("model", {})
-    place = Folder(str(model.get("adapter") or model.get("path") or uri))
+    model = folder.read_json(RUN)["config"]["model"]
+    place = Folder(str(model.get("adapter") or model["path"]))
     if not place.exists(SPLIT):
         return {}
     return {part: frozenset(cases) for part, cases in place.read_json(SPLIT).get("parts", {}).items()}
