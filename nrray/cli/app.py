@@ -143,15 +143,16 @@ def scan(
     """Probe an archive's videos and write or update its manifest."""
     from nrray.config import load_config
     from nrray.pipelines.console import Reporter
-    from nrray.pipelines.scan import ScanConfig, report_scan
+    from nrray.pipelines.scan import ScanConfig
     from nrray.pipelines.scan import scan as run_scan
+    from nrray.pipelines.scanned import report_scan
     from nrray.storage import absolute_uri
 
     settings = load_config(ScanConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
     result = run_scan(settings, reporter, dry_run=dry_run)
     if not dry_run:
-        report_scan(result, settings, reporter)
+        report_scan(result, reporter)
         labels = absolute_uri(settings.output).rstrip("/") + "-labels"
         if len(result.videos) > result.num_bad:
             reporter.next_command(

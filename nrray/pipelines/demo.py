@@ -17,7 +17,8 @@ from nrray.pipelines.pictures import draw_pictures
 from nrray.pipelines.relabel import RelabelOptions, relabel
 from nrray.pipelines.relabel_job import RelabelConfig
 from nrray.pipelines.relabelled import Relabelled
-from nrray.pipelines.scan import ScanConfig, Scanned, report_scan, scan
+from nrray.pipelines.scan import ScanConfig, scan
+from nrray.pipelines.scanned import Scanned, report_scan
 from nrray.pipelines.simulate import simulate
 from nrray.simulate import SimulateConfig
 from nrray.storage import Folder
@@ -56,7 +57,7 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
         with _timed("scan", seconds):
             reporter.say("2/5 scan")
             scanned = scan(scan_config, reporter)
-            report_scan(scanned, scan_config, reporter)
+            report_scan(scanned, reporter)
         with _timed("relabel", seconds):
             reporter.say("3/5 relabel")
             relabelled = relabel(relabel_config, RelabelOptions(), reporter)

@@ -18,7 +18,8 @@ from nrray.pipelines.console import Reporter
 from nrray.pipelines.relabel import RelabelOptions, relabel
 from nrray.pipelines.relabel_job import RelabelConfig
 from nrray.pipelines.relabelled import Relabelled, report_relabel
-from nrray.pipelines.scan import ScanConfig, Scanned, scan
+from nrray.pipelines.scan import ScanConfig, scan
+from nrray.pipelines.scanned import Scanned
 from nrray.pipelines.status import output_status
 from nrray.plan import Packing
 from nrray.storage import Folder
