@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from nrray.models.artefact import (
 from nrray.models.config import Device
 from nrray.storage import Folder
 from nrray.train.batches import Order, PlainWindows, TrainingWindows, placed
+from nrray.train.compiled import compiled_layers
 from nrray.train.examples import Examples, check_positives, examples_of, validation_note
 from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows
 from nrray.train.history import STOPPED_FILE
@@ -99,7 +101,8 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
         dtype=tuning.dtype,
     )
     try:
-        is_done = training.run()
+        with compiled_layers(tuning.module) if config.compile_layers else nullcontext():
+            is_done = training.run()
     finally:
         for tracker in trackers:
             tracker.close()

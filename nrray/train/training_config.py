@@ -48,6 +48,9 @@ class TrainingConfig(Section):
     objective: Objective = BinaryCrossEntropy()
     average_decay: float = Field(default=0.99, ge=0, lt=1, description="of the moving average that is kept; 0: none")
     gradient_checkpointing: bool = Field(default=False, description="less memory, a third more work")
+    compile_layers: bool = Field(
+        default=False, description="torch.compile: minutes at the start, then faster; needs g++"
+    )
     max_jitter_seconds: float = Field(default=0.5, ge=0, description="windows are moved in time, either way")
     augment: AugmentConfig = AugmentConfig(
         max_turn_degrees=10.0, max_zoom=0.15, max_shift=0.08, max_hue_degrees=18.0, max_gain=0.2

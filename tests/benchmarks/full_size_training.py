@@ -1,5 +1,5 @@
 """Fine-tuning at full size on this machine's GPU: Qwen3-VL-2B's shape with random weights, 8 frames of 224 px, the loop of
-`nrray finetune` in one process, with and without gradient checkpointing.
+`nrray finetune` in one process, with and without compiled layers and gradient checkpointing.
 
     python -m tests.benchmarks.full_size_training --folder DIR [--tiny]
 
@@ -13,6 +13,7 @@ import argparse
 import json
 import shutil
 import time
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from nrray.models import ModelConfig
 from nrray.models.config import Dtype, LoraSection
 from nrray.sampling import Sampling
 from nrray.train.batches import placed
+from nrray.train.compiled import compiled_layers
 from nrray.train.finetuned import finetune
 from nrray.train.job import FinetuneJob
 from nrray.train.training_config import TrainingConfig
@@ -38,6 +40,13 @@ from tests.checkpoints import qwen3_vl
 
 PEAK_FLOPS = 989.4e12  # bfloat16, dense: NVIDIA's H100 SXM and H200 data sheets
 SIDE_PX = 224
+SETTINGS = [
+    "32",
+    "32:compiled",
+    "64:compiled",
+    "64:compiled:checkpointing",
+    "32:nf4",
+]  # windows per forward and options
 NUM_STEPS = 20  # the loop tells its time every ten
 
 
@@ -47,7 +56,9 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="a few layers, to try the script without a GPU")
     parser.add_argument("--batch", type=int, default=64, help="windows of an optimizer step")
     parser.add_argument("--loaders", type=int, default=12, help="processes that prepare windows")
-    parser.add_argument("--settings", nargs="+", default=["32", "32:checkpointing", "32:nf4"])
+    parser.add_argument(
+        "--settings", nargs="+", default=["32", "32:compiled", "64:compiled", "64:compiled:checkpointing", "32:nf4"]
+    )
     arguments = parser.parse_args()
     on_gpu = torch.cuda.is_available()
     if not (arguments.folder / "config.json").exists():
@@ -67,6 +78,7 @@ def main() -> None:
             batch_windows=arguments.batch,
             micro_batch_windows=int(windows),
             checkpointing="checkpointing" in options,
+            is_compiled="compiled" in options,
             dtype=Dtype.NF4 if "nf4" in options else Dtype.AUTO,
             loaders=arguments.loaders,
         )
@@ -74,7 +86,14 @@ def main() -> None:
 
 
 def measured(
-    folder: Path, *, batch_windows: int, micro_batch_windows: int, checkpointing: bool, dtype: Dtype, loaders: int
+    folder: Path,
+    *,
+    batch_windows: int,
+    micro_batch_windows: int,
+    checkpointing: bool,
+    is_compiled: bool,
+    dtype: Dtype,
+    loaders: int,
 ) -> dict[str, Any]:
     place = folder.parent / "training"
     shutil.rmtree(place, ignore_errors=True)
@@ -90,6 +109,7 @@ def measured(
         batch_windows=batch_windows,
         micro_batch_windows=micro_batch_windows,
         gradient_checkpointing=checkpointing,
+        compile_layers=is_compiled,
         loader_processes=loaders,
         validate_every_steps=10**6,
         checkpoint_every_steps=10**6,
@@ -114,6 +134,7 @@ def measured(
         "windows a step": batch_windows,
         "windows per forward": micro_batch_windows,
         "gradient checkpointing": checkpointing,
+        "compiled layers": is_compiled,
         "loop, windows per second": round(rate_of_loop, 1),
     }
     if on_gpu:
@@ -172,18 +193,19 @@ def step_rate(job: FinetuneJob, *, num_steps: int = 5) -> tuple[float, float]:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    step()
-    wait(device)
-    started = time.perf_counter()
-    for _ in range(num_steps):
+    with compiled_layers(module) if config.compile_layers else nullcontext():
         step()
-    wait(device)
-    seconds = time.perf_counter() - started
+        wait(device)
+        started = time.perf_counter()
+        for _ in range(num_steps):
+            step()
+        wait(device)
+        seconds = time.perf_counter() - started
     model = module._checkpoint.model
     if config.gradient_checkpointing:  # what it computes again is no use
         model.gradient_checkpointing_disable()
     model.set_attn_implementation({"text_config": "eager"})  # torch cannot count grouped queries in one call
-    with FlopCounterMode(display=False) as counter:
+    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
         passed()
     return num_steps * config.batch_windows / seconds, counter.get_total_flops() / windows
 

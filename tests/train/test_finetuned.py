@@ -349,6 +349,42 @@ def test_gradient_checkpointing_changes_no_loss(tmp_path, checkpoint_of, label_s
     np.testing.assert_allclose(losses[0], losses[1], atol=1e-5)
 
 
+@pytest.mark.harsh  # compiles for a minute
+@pytest.mark.timeout(300)
+def test_compiled_layers_learn_the_same(tmp_path, checkpoint_of, label_set, small_sampling, accelerator):
+    torch._dynamo.reset()
+    histories = []
+    for number, is_on in enumerate((False, True)):
+        job = bright_job(
+            tmp_path,
+            checkpoint_of("qwen3_vl"),
+            label_set,
+            small_sampling,
+            output=f"out-{number}",
+            num_epochs=0.6,
+            gradient_checkpointing=True,
+            compile_layers=is_on,
+        )
+        compiled_before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        finetune(job, accelerator)
+        assert (torch._dynamo.utils.counters["stats"]["unique_graphs"] > compiled_before) == is_on
+        events = history_of(job)
+        histories.append([event[key] for event in events for key in ("validation_loss", "loss") if key in event])
+    assert len(histories[0]) == len(histories[1]) > 2
+    np.testing.assert_allclose(histories[0], histories[1], atol=1e-5)
+    assert not torch._dynamo.utils.counters["graph_break"]
+
+
+def test_layers_that_cannot_be_compiled_are_told(tmp_path, label_set, small_sampling, accelerator, monkeypatch):
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    job = bright_job(tmp_path, Path("embedded"), label_set, small_sampling, compile_layers=True)
+    section = TimesformerSection(hidden_size=16, num_layers=2, num_heads=2, patch_px=16)
+    job = replace(job, model=ModelConfig(), timesformer=section)
+    with pytest.raises(TrainingError, match=r"cannot be compiled here: .*no-such-compiler.*compile_layers=false"):
+        finetune(job, accelerator)
+
+
 @pytest.fixture
 def timesformer_folder(tmp_path, small_sampling):
     """A checkpoint as transformers saves it."""
