@@ -189,6 +189,13 @@ def _reading(what: str) -> Iterator[None]:
     raise missing
 
 
+def make_private(folder: Path) -> None:
+    """As everything that is written here: for its owner alone, whoever's library wrote the files right in it."""
+    folder.chmod(PRIVATE_FOLDER)
+    for file in folder.iterdir():
+        file.chmod(PRIVATE_FILE)
+
+
 def read_table(uri: str) -> pa.Table:
     """A Parquet table. Raises DataError where there is none or it is damaged."""
     fs, path = located(uri)

@@ -10,6 +10,7 @@ from nrray.cli import main
 from nrray.cli.options import settings_of
 from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
 from nrray.formats import ExportConfig, ImportConfig
+from nrray.pipelines.console import Reporter
 from nrray.pipelines.finetune_job import FinetuneConfig
 from nrray.pipelines.relabel_job import RelabelConfig
 from nrray.pipelines.scan import ScanConfig
@@ -86,3 +87,11 @@ app.run()
         for code in ("app.EXIT_INTERRUPTED", "app.EXIT_ERROR")
     }
     assert [(end.returncode, end.stdout) for end in ends.values()] == [(130, "at exit\n"), (1, "at exit\ntaken down\n")]
+
+
+def test_the_next_command_is_for_the_folder_that_one_is_in(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Reporter().next_command(
+        f"nrray relabel --set manifest={tmp_path}/scan/m --set output=/data{tmp_path}/x {tmp_path}/y"
+    )
+    assert capsys.readouterr().out == f"Next: nrray relabel --set manifest=scan/m --set output=/data{tmp_path}/x y\n"

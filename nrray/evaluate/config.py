@@ -36,7 +36,9 @@ class CompareConfig(Section):
     """Sources that are compared on the same cases."""
 
     candidates: tuple[str, ...] = Field(description="folders of two or more sources")
-    names: tuple[str, ...] = Field((), description="what to call them; their own names where none are given")
+    names: tuple[str, ...] = Field(
+        (), description="what to call them; else labels by their folder, annotations by who made them"
+    )
     reference: str = Field(description="what all of them are measured against")
     output: str = Field("runs/comparison", description="folder for comparison.json")
     cases: str | None = Field(None, description="case sidecar; without one a video is its own case")

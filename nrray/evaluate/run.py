@@ -1,8 +1,9 @@
 """The verbs `evaluate`, `compare` and `split`: settings in, files and sentences out."""
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from nrray.storage import Folder, read_table
 from nrray.types import Case
 
 DOCUMENT, PAGE = "evaluation.json", "report.html"
+_VERSION_FOLDER = re.compile(r"/(latest|versions/v\d+)$")  # of an output of relabel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,16 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
     return Evaluated(folder=str(folder), document=document)
 
 
+def _called_by_folder(sources: Sequence[Source], uris: Sequence[str]) -> list[Source]:
+    """Labels by the folder that they are in, where that tells all apart: a model's own name is a digest. Annotations keep their
+    annotators' names."""
+    folders = [_VERSION_FOLDER.sub("", uri.rstrip("/")).rpartition("/")[2] for uri in uris]
+    names = [source.name if source.windows is None else folder for source, folder in zip(sources, folders, strict=True)]
+    if len(set(names)) < len(names):
+        return list(sources)
+    return [replace(source, name=name) for source, name in zip(sources, names, strict=True)]
+
+
 def compare(config: CompareConfig) -> Comparison:
     """Compare sources and write comparison.json. Raises DataError, StorageError."""
     label_set = read_label_set(config.label_set)
@@ -121,6 +133,8 @@ def compare(config: CompareConfig) -> Comparison:
         read_source(uri, activities=label_set.names, name=name)
         for uri, name in zip(config.candidates, names, strict=True)
     ]
+    if not config.names:
+        sources = _called_by_folder(sources, config.candidates)
     reference = read_source(config.reference, activities=label_set.names)
     every = [*sources, reference]
     sidecar = _sidecar(config.cases)

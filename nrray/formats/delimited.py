@@ -27,10 +27,15 @@ def read_delimited(data: bytes, *, file: str, options: ReadOptions, videos: Know
     rows = _rows(data, file=file, options=options)
     if not rows:
         return Reading(looks=[Look(name=file, video_name=None, annotator=None, stretches=[])])
-    columns, unit = options.columns, options.time_unit
+    columns, named_unit = options.columns, None
     if columns is None:
         columns, named_unit = _columns_by_header(rows[0], file=file)
-        unit = unit or named_unit
+    unit = options.time_unit or named_unit
+    if named_unit is not None and unit is not None and unit is not named_unit:
+        raise DataError(
+            f"{file}, line {rows[0][0]}: {rows[0][1]} says that times are in {named_unit.value}, and time_unit is {unit.value}. "
+            f"Leave time_unit out; or, where the header is wrong, say which column is what with columns."
+        )
     if unit is None:
         raise DataError(
             f"{file}, line {rows[0][0]}: {rows[0][1]} does not say in which unit its times are. "

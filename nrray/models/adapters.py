@@ -2,6 +2,8 @@
 by `peft` for labelling, or refused where they do not fit."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,7 @@ def add_adapter(model: Any, section: LoraSection) -> PeftModel:
         target_modules=targets,
         modules_to_save=saved or None,
     )
-    with warnings.catch_warnings():  # peft asks transformers by a name that will be another one
-        warnings.simplefilter("ignore", FutureWarning)
+    with _quiet():
         adapted = get_peft_model(model, config)
     for parameter in adapted.parameters():
         if parameter.requires_grad:
@@ -94,7 +95,8 @@ def with_adapter(model: Any, folder: Path) -> Any:
     saved = _saved_shapes(folder / ADAPTER_FILE)
     try:
         # In the base's number format, in which autocast has trained it too: mixed ones would be cast in every layer.
-        adapted = PeftModel.from_pretrained(model, folder, local_files_only=True, autocast_adapter_dtype=False)
+        with _quiet():
+            adapted = PeftModel.from_pretrained(model, folder, local_files_only=True, autocast_adapter_dtype=False)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"adapter {folder} cannot be loaded: {type(error).__name__}: {error}. Expected adapter_config.json and "
@@ -109,6 +111,14 @@ def with_adapter(model: Any, folder: Path) -> Any:
         )
     is_whole = all(parameter.dtype == torch.float32 for parameter in model.parameters())
     return adapted.merge_and_unload() if is_whole else adapted.get_base_model()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Peft asks transformers by a name that will be another one, and says so each time."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def _is_projector(name: str) -> bool:

@@ -1,8 +1,10 @@
 """What a command prints: sentences and tables for a person, or one JSON document for a program, never both."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -38,9 +40,12 @@ class Reporter:
         self.console.print(table)
 
     def next_command(self, command: str) -> None:
-        """The exact next command."""
+        """The exact next command, for the folder where this one was called: what lies in it has short paths."""
         if not self.is_json:
-            self.console.print(f"Next: {printable(command)}", markup=False, soft_wrap=True)
+            here = re.escape(f"{Path.cwd()}/")
+            self.console.print(
+                f"Next: {printable(re.sub(f'(?<=[ =]){here}', '', command))}", markup=False, soft_wrap=True
+            )
 
     def finish(self, document: dict[str, Any]) -> None:
         """The machine-readable result, where that is what was asked for."""

@@ -283,6 +283,12 @@ def _memory_bytes() -> int:
 
 
 def _figure_rows(figures: Mapping[str, Any]) -> list[list[object]]:
-    return [
-        [name.replace("_", " "), value if isinstance(value, float) else str(value)] for name, value in figures.items()
-    ]
+    return [[name.removesuffix("_bytes").replace("_", " "), _figure(name, value)] for name, value in figures.items()]
+
+
+def _figure(name: str, value: Any) -> object:
+    if name.endswith("bytes"):
+        return f"{value / 2**20:,.1f} MiB"
+    if name.startswith("flops"):
+        return f"{value / 1e9:,.2f} G"
+    return f"{value:,}" if isinstance(value, int) else value if isinstance(value, float) else str(value)

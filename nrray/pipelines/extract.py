@@ -89,6 +89,7 @@ def extracted(resolved: ResolvedFinetune, reporter: Reporter) -> Extracted:
     dropped: dict[str, str] = {}
     if todo:
         _check_room(folder, todo, job.sampling)
+        reporter.say(f"extracting the frames of {len(todo)} stretches of video")
         work = _work_table(todo, resolved.manifest)
         with (
             ray_session(),

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nrray.models.config import EMBEDDED
 from nrray.pipelines.cluster import cluster_capacity, ray_session, terminated_as_interrupt
 from nrray.pipelines.console import Reporter
@@ -16,6 +18,7 @@ from nrray.pipelines.finetune_job import FinetuneConfig, ResolvedFinetune, resol
 from nrray.pipelines.ray_training import planned_workers, train_on_workers
 from nrray.report.training_curves import training_curves
 from nrray.storage import Folder
+from nrray.train.examples import examples_of
 from nrray.train.history import HISTORY_FILE, read_history
 from nrray.train.job import METRICS_FILE, FinetuneJob, artefact_folder, is_adapter_folder
 from nrray.writer_lock import WriterLock
@@ -172,15 +175,19 @@ def _note_dropped(output: Folder, found: Extracted, reporter: Reporter) -> None:
 
 
 def training_sentence(resolved: ResolvedFinetune) -> str:
-    """How much is trained on, and what its frames take."""
-    plan, sampling = resolved.plan, resolved.job.sampling
-    parts = []
+    """How much is trained on, in how many steps, and what its frames take."""
+    plan, sampling, training = resolved.plan, resolved.job.sampling, resolved.job.training
+    parts: list[str] = []
+    num_windows: dict[str, int] = {}
     for part in ("train", "validation"):
         mine = [stretch for stretch in plan.stretches if stretch.part == part]
         seconds = sum(stretch.num_samples(sampling) for stretch in mine) / sampling.frames_per_second
-        parts.append(f"{part} {len({stretch.case for stretch in mine})} cases, {seconds / 60:.1f} min")
+        num_windows[part] = len(examples_of(mine, [np.ones(s.num_starts, bool) for s in mine], part, sampling))
+        num_cases = len({stretch.case for stretch in mine})
+        parts.append(f"{part} {num_cases} cases, {seconds / 60:.1f} min, {num_windows[part]:,} windows")
     return (
-        f"{'; '.join(parts)}. Frames take {store_bytes(resolved) / 2**30:.2f} GiB in {resolved.job.store}"
+        f"{'; '.join(parts)}. {training.num_epochs:g} epochs are {training.num_steps(num_windows['train']):,} steps of "
+        f"{training.batch_windows} windows. Frames take {store_bytes(resolved) / 2**30:.2f} GiB in {resolved.job.store}"
         f"{'' if resolved.config.store.keep else ', deleted afterwards'}"
     )
 

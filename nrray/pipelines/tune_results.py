@@ -74,8 +74,8 @@ def report_tune(result: Tuned, config: TuneConfig, reporter: Reporter) -> None:
         reporter.say(f"Best: {result.best.name}, {said_values(result.best.values)}")
         if result.num_as_good:
             reporter.say(
-                f"Its lead is within noise: it cannot be told from {result.num_as_good} of the other finished trials on these "
-                f"validation cases. Take the cheapest of them, or validate on more cases."
+                f"On these validation cases it cannot be told from {result.num_as_good} of the other finished trials: any of "
+                f"them may be as good. More validation cases would tell."
             )
         if result.test is not None:
             low, high = result.test["low"], result.test["high"]

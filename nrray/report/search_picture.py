@@ -25,7 +25,8 @@ class TrialPoints:
 
 
 def search_picture(trials: Sequence[TrialPoints], *, log_paths: Sequence[str], title: str) -> bytes:
-    """A PNG. log_paths: settings with a logarithmic axis."""
+    """A PNG of trials, best first, of which the first finished one was chosen. log_paths: settings with a logarithmic
+    axis."""
     paths = sorted({path for trial in trials for path in trial.values})
     num_columns = 2
     num_rows = -(-(len(paths) + 2) // num_columns)
@@ -34,9 +35,10 @@ def search_picture(trials: Sequence[TrialPoints], *, log_paths: Sequence[str], t
     figure.suptitle(title, fontsize=11)
     panels: list[Axes] = list(figure.subplots(num_rows, num_columns, squeeze=False).flat)
     scored = [trial for trial in trials if trial.macro_f1 is not None]
+    best = next((trial for trial in scored if trial.status == "finished"), None)
     for axes, path in zip(panels, paths, strict=False):
-        _scores(axes, scored, path, is_log=path in log_paths)
-    _courses(panels[len(paths)], trials)
+        _scores(axes, scored, path, best=best, is_log=path in log_paths)
+    _courses(panels[len(paths)], trials, best=best)
     _costs(panels[len(paths) + 1], trials)
     for axes in panels[len(paths) + 2 :]:
         axes.set_visible(False)
@@ -45,24 +47,30 @@ def search_picture(trials: Sequence[TrialPoints], *, log_paths: Sequence[str], t
     for status, colour in COLOURS.items():
         if any(trial.status == status for trial in trials):
             panels[0].plot([], [], "o", color=colour, label=status.replace("_", " "))
+    if best is not None:
+        panels[0].plot([], [], "o", color="0.1", markersize=12, fillstyle="none", label="best")
     panels[0].legend(frameon=False, loc="best", fontsize=8)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
 
 
-def _scores(axes: Axes, trials: Sequence[TrialPoints], path: str, *, is_log: bool) -> None:
+def _scores(axes: Axes, trials: Sequence[TrialPoints], path: str, *, best: TrialPoints | None, is_log: bool) -> None:
     values = [trial.values.get(path) for trial in trials]
     numbers = all(isinstance(value, int | float) for value in values)
     levels = sorted({str(value) for value in values})
     for trial, value in zip(trials, values, strict=True):
         where: Any = value if numbers else levels.index(str(value))
         axes.plot([where], [float(trial.macro_f1 or 0)], "o", color=COLOURS[trial.status])
+        if trial is best:
+            axes.plot([where], [float(trial.macro_f1 or 0)], "o", color="0.1", markersize=12, fillstyle="none")
     if not numbers:
         axes.set_xticks(range(len(levels)), levels)
     elif is_log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        found = [float(value) for value in values if value is not None]
+        is_wide = max(found, default=1.0) > 50 * min(found, default=1.0)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if is_wide else (1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())  # else numbers of neighbours overlap
     elif len(set(values)) <= 8:
@@ -71,11 +79,14 @@ def _scores(axes: Axes, trials: Sequence[TrialPoints], path: str, *, is_log: boo
     axes.set_ylabel("best macro F1 of validation")
 
 
-def _courses(axes: Axes, trials: Sequence[TrialPoints]) -> None:
+def _courses(axes: Axes, trials: Sequence[TrialPoints], *, best: TrialPoints | None) -> None:
     for trial in trials:
         if trial.course:
             steps, scores = zip(*trial.course, strict=True)
-            axes.plot(steps, scores, ".-", color=COLOURS[trial.status], alpha=0.7, linewidth=1)
+            look: dict[str, Any] = {"color": COLOURS[trial.status], "alpha": 0.7, "linewidth": 1}
+            if trial is best:
+                look = {"color": "0.1", "linewidth": 2, "zorder": 3}
+            axes.plot(steps, scores, ".-", **look)
     axes.set_xlabel("optimizer step")
     axes.set_ylabel("macro F1 of validation")
 

@@ -28,7 +28,7 @@ from nrray.models.artefact import (
     write_artefact,
 )
 from nrray.models.config import Device
-from nrray.storage import Folder
+from nrray.storage import Folder, make_private
 from nrray.train.batches import Order, PlainWindows, TrainingWindows, placed
 from nrray.train.compiled import compiled_layers
 from nrray.train.examples import Examples, check_positives, examples_of, validation_note
@@ -245,5 +245,6 @@ def _write_adapter(
         )
         write_artefact(artefact, folder)
         (folder / CARD_FILE).write_text(describe(artefact), encoding="utf-8")
+        make_private(folder)
         shutil.rmtree(target, ignore_errors=True)
         folder.rename(target)

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -295,6 +296,26 @@ def test_a_model_that_is_judged_on_what_it_learned_from_is_said(tmp_path):
     for notes in (compared.notes, evaluated.document["notes"]):
         (said,) = [note for note in notes if "was trained on" in note]
         assert said.startswith("tuned was trained on 5 of these 8 cases and chosen on 1")
+
+
+def test_labels_are_called_by_their_folder_where_that_tells_them_apart(tmp_path):
+    _, reference = archive(tmp_path, name="model:123", seed=1)
+    archive(tmp_path, name="model:456", seed=2)
+    plain, twin = (shutil.copytree(tmp_path / "model:123", tmp_path / place / "plain") for place in ("", "twin"))
+    tuned = shutil.copytree(tmp_path / "model:456", tmp_path / "tuned" / "versions" / "v0007")
+    also_plain = shutil.copytree(tmp_path / "model:456", tmp_path / "other" / "plain")
+    for candidates, expected in (
+        ((plain, tuned), ("plain", "tuned")),
+        ((plain, also_plain), ("model:123", "model:456")),
+    ):
+        config = CompareConfig(
+            candidates=tuple(map(str, candidates)), reference=reference, output=str(tmp_path / "out")
+        )
+        difference = compare(config).differences[0]
+        assert (difference.first, difference.second) == expected
+    both = CompareConfig(candidates=(str(plain), str(twin)), reference=reference, output=str(tmp_path / "out"))
+    with pytest.raises(DataError, match="expected different names"):
+        compare(both)
 
 
 def test_a_difference_is_paired(tmp_path):

@@ -87,6 +87,7 @@ def test_a_duration_stands_for_an_end_or_is_checked_against_it(tmp_path):
         ("activity,start,end\nsuction,1,2\n", {}, "line 1: .* in which unit"),
         ("a,b\nc,d\n", {}, "line 1: found .*expected a header with activity"),
         ("activity,start_ms,end_s\nsuction,1,2\n", {}, "expected a header"),
+        ("activity,start_s,end_s\nsuction,1,2\n", {"time_unit": "ms"}, "times are in s, and time_unit is ms"),
         ("activity,start_ms,end_ms\nsuction,1\n", {}, "line 2: found 2 columns"),
         ("activity,start_ms,end_ms\nsuction,x,2\n", {}, "line 2, start: found 'x', expected a time in ms"),
         ("activity,start_ms,end_ms\nsuction,nan,2\n", {}, "line 2, start: found 'nan'"),

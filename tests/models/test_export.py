@@ -1,5 +1,7 @@
 """An adapter merged into its checkpoint: one folder, the same scores, nothing left of the adapter."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from transformers import AutoModelForImageTextToText
@@ -31,6 +33,7 @@ def test_the_merged_checkpoint_gives_the_scores_of_the_adapter(
     assert sum(parameter.numel() for parameter in plain.parameters()) == exported.parameter_count
     assert not [key for key in plain.state_dict() if "lora" in key]
     assert read_artefact(exported.folder).base is None
+    assert {file.stat().st_mode & 0o777 for file in Path(exported.folder).iterdir()} == {0o600}
 
 
 def test_a_trained_projector_is_merged_too(checkpoint_of, tmp_path, label_set, small_sampling):

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -158,3 +159,10 @@ def test_json_is_one_document_with_the_figures_of_the_model(capsys):
     assert {"name", "value", "verdict", "advice"} == set(document["findings"][0])
     assert document["model"]["windows_per_second"] > 0
     assert document["model"]["parameter_count"] > 0
+
+
+def test_figures_of_a_model_have_units(capsys):
+    run_doctor(model="embedded", label_set=None, reporter=Reporter())
+    said = capsys.readouterr().out
+    for figure in (r"parameter count +\d,\d{3},\d{3}", r"memory +\d+\.\d MiB", r"flops per window +\d\.\d\d G"):
+        assert re.search(figure, said), said

@@ -87,6 +87,12 @@ def undisturbed(tmp_path_factory, checkpoint_of, label_set, small_sampling, acce
     return job
 
 
+def test_everything_that_is_left_is_for_its_owner_alone(undisturbed):
+    left = [path for name in ("adapter", "checkpoints") for path in Path(undisturbed.output, name).rglob("*")]
+    assert len(left) > 6
+    assert {path.stat().st_mode & 0o077 for path in [Path(undisturbed.output, "adapter"), *left]} == {0}
+
+
 def test_it_learns_what_can_be_seen(undisturbed):
     validations = [event for event in history_of(undisturbed) if "validation_loss" in event]
     first, last = validations[0], validations[-1]
