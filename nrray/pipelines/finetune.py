@@ -15,6 +15,7 @@ from nrray.pipelines.cluster import cluster_capacity, ray_session, terminated_as
 from nrray.pipelines.console import Reporter
 from nrray.pipelines.extract import Extracted, extracted
 from nrray.pipelines.finetune_job import FinetuneConfig, ResolvedFinetune, resolved_finetune, store_bytes
+from nrray.pipelines.progress import duration_text
 from nrray.pipelines.ray_training import planned_workers, train_on_workers
 from nrray.report.training_curves import training_curves
 from nrray.storage import Folder
@@ -185,8 +186,9 @@ def training_sentence(resolved: ResolvedFinetune) -> str:
         num_windows[part] = len(examples_of(mine, [np.ones(s.num_starts, bool) for s in mine], part, sampling))
         num_cases = len({stretch.case for stretch in mine})
         parts.append(f"{part} {num_cases} cases, {seconds / 60:.1f} min, {num_windows[part]:,} windows")
+    epochs = "1 epoch is" if training.num_epochs == 1 else f"{training.num_epochs:g} epochs are"
     return (
-        f"{'; '.join(parts)}. {training.num_epochs:g} epochs are {training.num_steps(num_windows['train']):,} steps of "
+        f"{'; '.join(parts)}. {epochs} {training.num_steps(num_windows['train']):,} steps of "
         f"{training.batch_windows} windows. Frames take {store_bytes(resolved) / 2**30:.2f} GiB in {resolved.job.store}"
         f"{'' if resolved.config.store.keep else ', deleted afterwards'}"
     )
@@ -195,7 +197,7 @@ def training_sentence(resolved: ResolvedFinetune) -> str:
 def _step_line(event: dict[str, Any]) -> str:
     return (
         f"step {event['step']} of {event['num_steps']}: loss {event['loss']:.4f}, learning rate {event['learning_rate']:.2g}, "
-        f"{event['windows_per_second']:.1f} windows/s, {event['seconds_left'] / 60:.0f} min left"
+        f"{event['windows_per_second']:.1f} windows/s, {duration_text(event['seconds_left'])} left"
     )
 
 

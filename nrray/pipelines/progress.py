@@ -72,7 +72,7 @@ class Progress:
         failures = ", ".join(f"{count} {kind}" for kind, count in sorted(self.failures.items()))
         return (
             f"{self.verb}: {self.done_units}/{self.total_units} units, {facts['video_hours_per_hour']:.1f} video hours "
-            f"per hour, {_duration(eta)} left" + (f", failed: {failures}" if failures else "")
+            f"per hour, {duration_text(eta)} left" + (f", failed: {failures}" if failures else "")
         )
 
     def facts(self) -> dict[str, Any]:
@@ -94,7 +94,8 @@ class Progress:
             self.console.print(self.line(), highlight=False)
 
 
-def _duration(seconds: float | None) -> str:
+def duration_text(seconds: float | None) -> str:
+    """Seconds, minutes or hours, for a person."""
     if seconds is None:
         return "unknown time"
     if seconds < 90:

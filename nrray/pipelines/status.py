@@ -12,6 +12,7 @@ from nrray.errors import DataError
 from nrray.journal import Journal
 from nrray.ledger import Ledger
 from nrray.pipelines.console import Reporter
+from nrray.pipelines.progress import duration_text
 from nrray.publish import version_names
 from nrray.storage import Folder
 from nrray.types import CoverageStatus, UnitStatus
@@ -96,7 +97,7 @@ def report_status(status: OutputStatus, reporter: Reporter) -> None:
             state += (
                 f": {progress['units_done']}/{progress['units_total']} units of this run, "
                 f"{progress['video_hours_per_hour']:g} video hours per hour"
-                + (f", {eta / 60:.1f} min left" if eta is not None else "")
+                + (f", {duration_text(eta)} left" if eta is not None else "")
             )
     else:
         state = "not running" + ("; its last run was ended early" if status.trying else "")
