@@ -1,7 +1,7 @@
 """Fine-tuning at full size on this machine's GPU: Qwen3-VL-2B's shape with random weights, 8 frames of 224 px, the loop of
 `nrray finetune` in one process, with and without compiled layers and gradient checkpointing.
 
-    python -m tests.benchmarks.full_size_training --folder DIR [--tiny]
+    python -m tests.benchmarks.full_size_training --folder DIR [--tiny] [--profile]
 
 Writes the checkpoint into DIR (4 GB, unless it is there) and prints one JSON line per setting: windows/s of the loop, its
 loaders included, and of the same step from inputs that lie on the device; peak memory; and model FLOP utilisation, that is the
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from nrray.labels import read_label_set
@@ -55,6 +56,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--tiny", action="store_true", help="a few layers, to try the script without a GPU")
     parser.add_argument("--batch", type=int, default=64, help="windows of an optimizer step")
+    parser.add_argument(
+        "--profile", action="store_true", help="print what the device does in a step, the longest first"
+    )
     parser.add_argument("--loaders", type=int, default=12, help="processes that prepare windows")
     parser.add_argument(
         "--settings", nargs="+", default=["32", "32:compiled", "64:compiled", "64:compiled:checkpointing", "32:nf4"]
@@ -81,6 +85,7 @@ def main() -> None:
             is_compiled="compiled" in options,
             dtype=Dtype.NF4 if "nf4" in options else Dtype.AUTO,
             loaders=arguments.loaders,
+            is_profiled=arguments.profile,
         )
         print(json.dumps({"device": torch.cuda.get_device_name() if on_gpu else "cpu", **found}), flush=True)
 
@@ -94,6 +99,7 @@ def measured(
     is_compiled: bool,
     dtype: Dtype,
     loaders: int,
+    is_profiled: bool,
 ) -> dict[str, Any]:
     place = folder.parent / "training"
     shutil.rmtree(place, ignore_errors=True)
@@ -139,7 +145,7 @@ def measured(
     }
     if on_gpu:
         found["loop, peak GiB"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-    rate, operations = step_rate(job)
+    rate, operations = step_rate(job, is_profiled=is_profiled)
     return {
         **found,
         "step alone, windows per second": round(rate, 1),
@@ -157,7 +163,7 @@ def loop_rate(output: Path, *, batch_windows: int) -> float:
     return steps * batch_windows / seconds
 
 
-def step_rate(job: FinetuneJob, *, num_steps: int = 5) -> tuple[float, float]:
+def step_rate(job: FinetuneJob, *, is_profiled: bool, num_steps: int = 5) -> tuple[float, float]:
     """Windows per second of forward, backward and optimizer from inputs on the device; operations of forward and backward per
     window."""
     config = job.training
@@ -201,6 +207,12 @@ def step_rate(job: FinetuneJob, *, num_steps: int = 5) -> tuple[float, float]:
             step()
         wait(device)
         seconds = time.perf_counter() - started
+        if is_profiled:
+            with profile() as profiler:
+                step()
+                wait(device)
+            by = f"self_{device.type}_time_total"
+            print(profiler.key_averages().table(sort_by=by, row_limit=40, max_name_column_width=80), flush=True)
     model = module._checkpoint.model
     if config.gradient_checkpointing:  # what it computes again is no use
         model.gradient_checkpointing_disable()
