@@ -25,6 +25,7 @@ from nrray.models import (
     read_artefact,
     resolve_model_path,
 )
+from nrray.models.artefact import check_labels
 from nrray.models.config import EMBEDDED, Dtype
 from nrray.models.rules import restated_answers, states_from_scores
 from nrray.pipelines.cluster import Pools, refuse_job_folder
@@ -89,6 +90,7 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
         raise ConfigError(f"{described} does not say how it samples video: give the config a sampling section")
     if artefact is not None:
         check_sampling(sampling, trained=artefact.sampling, name=artefact.name)
+        check_labels(artefact, label_set, folder=described)  # before workers start: theirs would be a traceback
     model = config.model  # workers have another working directory
     if model.path != EMBEDDED:
         model = model.model_copy(update={"path": str(resolve_model_path(model.path).absolute())})

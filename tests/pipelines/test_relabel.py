@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import nrray
 from nrray.config import load_config
 from nrray.errors import DataError, IdentityError, ModelError, ResourcesError
 from nrray.models import ModelConfig
@@ -308,6 +309,16 @@ def test_sampling_that_the_model_was_not_trained_with_is_refused(scanned, tmp_pa
     config = load_config(RelabelConfig, None, ["sampling.frame_width_px=64", "manifest=x", "output=y"])
     with pytest.raises(ModelError, match="frame_width_px"):
         run(scanned, tmp_path, sampling=config.sampling)
+
+
+def test_a_label_set_that_the_model_was_not_trained_for_is_refused_before_anything_starts(scanned, tmp_path):
+    text = (Path(nrray.__file__).parent / "data" / "labels.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "labels.yaml"
+    renamed = text.replace("name: suction", "name: aspiration").replace(", suction]", ", aspiration]")
+    file.write_text(renamed, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"its head was trained for .*'aspiration'"):
+        run(scanned, tmp_path / "out", label_set=str(file))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_model_is_said_before_anything_starts(scanned, tmp_path):
