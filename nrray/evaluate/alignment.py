@@ -75,16 +75,18 @@ def aligned(
     `only_cases` keeps a part of a split; `within` (over `paths`) cuts to what further sources looked at too. Raises
     DataError where nothing is left.
     """
-    common = paths if paths is not None else common_paths([candidate, reference], case_of_path, only_cases)
+    known = paths if paths is not None else common_paths([candidate, reference], case_of_path, only_cases)
+    common = paths if paths is not None else shared_paths([candidate, reference], known)
     ours, theirs = restricted(candidate, common), restricted(reference, common)
     evaluated = united(intersection(ours.looked_at, theirs.looked_at))
     if within is not None:
         evaluated = united(intersection(evaluated, within))
     if len(evaluated) == 0:
         raise DataError(
-            f"{candidate.name} and {reference.name} have no time that both looked at: {len(candidate.paths)} and "
-            f"{len(reference.paths)} videos, {len(common)} of one path ({', '.join(candidate.paths[:2])} against "
-            f"{', '.join(reference.paths[:2])}). Both must be about the same archive: paths are relative to it."
+            f"{candidate.name} and {reference.name} have no time that both looked at: {_looked(candidate)} and "
+            f"{_looked(reference)}, {len(known)} of one path ({', '.join(candidate.paths[:2])} against "
+            f"{', '.join(reference.paths[:2])}). Both must be about the same archive, as paths are relative to it, and say what "
+            f"they looked at: annotations by their extents."
         )
     names = [case_of_path.get(path, path) for path in common]
     cases = sorted(set(names))
@@ -110,8 +112,8 @@ def aligned(
         windows=windows,
         has_scores=bool(np.isfinite(windows.scores).any()),
         left_out=LeftOut(
-            candidate_alone_us=int(ours.looked_at.length_us.sum()) - total_us,
-            reference_alone_us=int(theirs.looked_at.length_us.sum()) - total_us,
+            candidate_alone_us=_looked_us(candidate, known) - total_us,
+            reference_alone_us=_looked_us(reference, known) - total_us,
             failed_us=candidate.failed_us,
             videos_of_candidate_alone=len(set(candidate.paths) - set(reference.paths)),
             videos_of_reference_alone=len(set(reference.paths) - set(candidate.paths)),
@@ -127,6 +129,14 @@ def common_paths(
     """Videos that every source knows, of the wanted cases."""
     common = set.intersection(*(set(source.paths) for source in sources))
     return sorted(path for path in common if only_cases is None or case_of_path.get(path, path) in only_cases)
+
+
+def shared_paths(sources: Sequence[Source], paths: list[str]) -> list[str]:
+    """Of `paths`, those with some time that all sources looked at: what nobody looked at is no case."""
+    within = united(restricted(sources[0], paths).looked_at)
+    for source in sources[1:]:
+        within = united(intersection(within, restricted(source, paths).looked_at))
+    return [paths[video] for video in np.unique(within.video)]
 
 
 def restricted(source: Source, paths: list[str]) -> Source:
@@ -153,6 +163,14 @@ def restricted(source: Source, paths: list[str]) -> Source:
         failed_us=source.failed_us,
         windows=windows,
     )
+
+
+def _looked_us(source: Source, paths: list[str]) -> int:
+    return int(restricted(source, paths).looked_at.length_us.sum())
+
+
+def _looked(source: Source) -> str:
+    return f"{source.looked_at.length_us.sum() / US_PER_SECOND / 60:.1f} min of {len(source.paths)} videos"
 
 
 def _moved(spans: Spans, moved: NDArray[np.int64]) -> Spans:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.errors import DataError
-from nrray.evaluate.alignment import Alignment, aligned, common_paths, restricted
+from nrray.evaluate.alignment import Alignment, aligned, common_paths, restricted, shared_paths
 from nrray.evaluate.guesses import guess_rows
-from nrray.evaluate.measures import Measured, macro_values, measured
-from nrray.evaluate.resampling import Value, few_cases_note, resamples_of, value_of
+from nrray.evaluate.measures import Measured, averaged, macro_values, measured
+from nrray.evaluate.resampling import Value, few_cases_notes, resamples_of, value_of
 from nrray.evaluate.source import Source
 from nrray.labels import Activity
 from nrray.metrics.agreement import krippendorff_alpha
@@ -65,7 +65,8 @@ def compared(
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
         raise DataError(f"compare: sources are named {', '.join(names)}, expected different names. Give names=[...].")
-    paths = common_paths([*sources, reference], case_of_path, only_cases)
+    known = common_paths([*sources, reference], case_of_path, only_cases)
+    paths = shared_paths([*sources, reference], known) or known
     within = united(restricted(reference, paths).looked_at)
     for source in sources:
         within = united(intersection(within, restricted(source, paths).looked_at))
@@ -77,9 +78,17 @@ def compared(
     found = [measured(alignment, resamples) for alignment in alignments]
     if metric not in found[0].estimates:
         raise DataError(f"compare: found metric {metric!r}, expected one of: {'; '.join(found[0].estimates)}.")
-    kept = [i for i, activity in enumerate(activities) if activity.name not in without]
+    # Sources are averaged over the same activities: what the metric does not define for one of them counts for none.
+    defined = np.all([np.isfinite(averaged(part, metric)) for part in found], axis=0)
+    kept = [i for i, activity in enumerate(activities) if activity.name not in without and defined[i]]
+    left_out = [
+        activity.name for i, activity in enumerate(activities) if activity.name not in [*without] and i not in kept
+    ]
     macro = f"macro over {', '.join(activities[i].name for i in kept)}"
-    spreads = {name: _spreads(part, metric, kept, macro) for name, part in zip(names, found, strict=True)}
+    undefined = np.any([np.isnan(part.resampled[metric]) for part in found], axis=0)
+    spreads = {
+        name: _spreads(part, metric, kept, macro, undefined=undefined) for name, part in zip(names, found, strict=True)
+    }
     differences = _differences(names, spreads)
     hours = float(alignments[0].evaluated.length_us.sum()) / 3.6e9
     return Comparison(
@@ -88,7 +97,7 @@ def compared(
         hours=hours,
         values={name: {what: value_of(*pair) for what, pair in mine.items()} for name, mine in spreads.items()},
         differences=differences,
-        notes=[*notes, *([few] if (few := few_cases_note(len(alignments[0].cases))) is not None else [])],
+        notes=[*notes, *_averages_note(left_out, metric), *few_cases_notes(len(alignments[0].cases))],
         sentences=[
             sentence(difference, metric=metric, num_cases=len(alignments[0].cases))
             for difference in differences
@@ -118,6 +127,15 @@ def sentence(difference: Difference, *, metric: str, num_cases: int) -> str:
     return f"No difference in {metric} between {first} and {second} may be claimed: {first} - {second} = {figures}."
 
 
+def _averages_note(left_out: Sequence[str], metric: str) -> list[str]:
+    if not left_out:
+        return []
+    return [
+        f"{', '.join(left_out)} not in the macro average: the reference does not show it in these cases, or {metric} is not "
+        f"defined for all sources."
+    ]
+
+
 def _baselines(
     alignment: Alignment, found: Measured, metric: str, kept: Sequence[int], macro: str
 ) -> dict[str, dict[str, float | None]]:
@@ -139,9 +157,9 @@ def _alpha(alignments: Sequence[Alignment], activity: str) -> float | None:
 
 
 def _spreads(
-    found: Measured, metric: str, kept: Sequence[int], macro: str
+    found: Measured, metric: str, kept: Sequence[int], macro: str, *, undefined: NDArray[np.bool_]
 ) -> dict[str, tuple[float, NDArray[np.float64]]]:
-    spreads = {macro: macro_values(found, metric, kept)}
+    spreads = {macro: macro_values(found, metric, kept, undefined=undefined)}
     for i, name in enumerate(found.activities):
         spreads[name] = (float(found.estimates[metric][i]), found.resampled[metric][:, i])
     return spreads

@@ -26,6 +26,7 @@ from nrray.types import US_PER_SECOND
 COLLAR_SECONDS = (0.5, 1.0, 2.0, 5.0)
 ONSET_QUANTILES = {"median": 0.5, "lower quartile": 0.25, "upper quartile": 0.75}
 HOUR_US = 3600 * US_PER_SECOND
+NEED_NO_POSITIVES = ("windows specificity", "time specificity", "windows brier", "windows ece", "false alarms per hour")
 RATIOS = ("precision", "recall", "f1", "specificity", "balanced_accuracy", "kappa")
 
 
@@ -98,13 +99,16 @@ def metrics_of(sums: Sums) -> dict[str, NDArray[np.float64]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """estimates: metric to (A,); resampled: metric to (B, A). Averages are taken of these."""
+    """estimates: metric to (A,); resampled: metric to (B, A). Averages are taken of these, over what the reference shows: (A,)
+    and, of the resamples, (B, A)."""
 
     activities: tuple[str, ...]
     estimates: dict[str, NDArray[np.float64]]
     resampled: dict[str, NDArray[np.float64]]
     sums: Sums  # (C, A, k)
     micro: dict[str, tuple[float, NDArray[np.float64]]]  # metric to estimate and (B,)
+    shown: NDArray[np.bool_]
+    shown_resampled: NDArray[np.bool_]
 
 
 def measured(alignment: Alignment, resamples: Resamples) -> Measured:
@@ -118,7 +122,15 @@ def measured(alignment: Alignment, resamples: Resamples) -> Measured:
     pooled = metrics_of({name: part.sum(axis=-2, keepdims=True) for name, part in total.items()})
     pooled_drawn = metrics_of({name: part.sum(axis=-2, keepdims=True) for name, part in drawn.items()})
     micro = {name: (float(pooled[name][0]), pooled_drawn[name][:, 0]) for name in pooled}
-    return Measured(activities=alignment.activities, estimates=estimates, resampled=resampled, sums=sums, micro=micro)
+    return Measured(
+        activities=alignment.activities,
+        estimates=estimates,
+        resampled=resampled,
+        sums=sums,
+        micro=micro,
+        shown=_reference_us(total["time"]) > 0,
+        shown_resampled=_reference_us(drawn["time"]) > 0,
+    )
 
 
 def rows_of(found: Measured, *, without: Sequence[str]) -> list[Row]:
@@ -150,10 +162,23 @@ def rows_of(found: Measured, *, without: Sequence[str]) -> list[Row]:
     return rows
 
 
-def macro_values(found: Measured, metric: str, kept: Sequence[int]) -> tuple[float, NDArray[np.float64]]:
-    """The mean over some activities, and (B,) of the resamples."""
-    estimate = mean_defined(found.estimates[metric][list(kept)])
-    return float(estimate), mean_defined(found.resampled[metric][:, list(kept)])
+def averaged(found: Measured, metric: str) -> NDArray[np.float64]:
+    """(A,) what a macro average is taken of. What the reference does not show has no part in it where a metric is about what
+    was found: one false alarm would move the mean by as much as an activity that is always missed."""
+    estimates = found.estimates[metric]
+    return estimates if metric in NEED_NO_POSITIVES else np.where(found.shown, estimates, np.nan)
+
+
+def macro_values(
+    found: Measured, metric: str, kept: Sequence[int], *, undefined: NDArray[np.bool_] | None = None
+) -> tuple[float, NDArray[np.float64]]:
+    """The mean over some activities, and (B,) of the resamples, in which what is (B, A) `undefined` has no part either."""
+    is_out = np.zeros_like(found.shown_resampled) if metric in NEED_NO_POSITIVES else ~found.shown_resampled
+    if undefined is not None:
+        is_out = is_out | undefined
+    resampled = np.where(is_out, np.nan, found.resampled[metric])
+    mine = list(kept)
+    return float(mean_defined(averaged(found, metric)[mine])), mean_defined(resampled[:, mine])
 
 
 def onset_summary(alignment: Alignment, resamples: Resamples, *, collar_seconds: float = 5.0) -> dict[str, Row]:
@@ -175,6 +200,11 @@ def _by_case(values: NDArray[np.generic], case: NDArray[np.int64], num_cases: in
     sums = np.zeros((num_cases, *values.shape[1:]))
     np.add.at(sums, case, values)
     return sums
+
+
+def _reference_us(time: NDArray[np.float64]) -> NDArray[np.float64]:
+    reference_us: NDArray[np.float64] = time[..., 0] + time[..., 2]  # found and missed
+    return reference_us
 
 
 def _average(name: str, found: Measured, kept: Sequence[int]) -> Row:

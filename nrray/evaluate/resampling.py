@@ -101,10 +101,12 @@ def resampled_quantiles(
     return np.where(total[:, None] > 0, np.stack(picked, axis=1), np.nan)
 
 
-def few_cases_note(num_cases: int) -> str | None:
+def few_cases_notes(num_cases: int) -> list[str]:
     """What a reader must know of intervals from few cases."""
     if num_cases >= FEW_CASES:
-        return None
+        return []
     if num_cases == 1:
-        return "1 case: there are no intervals over cases, and nothing here says how another case would come out."
-    return f"{num_cases} cases: below about {FEW_CASES}, intervals over cases are too narrow more often than they say."
+        return ["1 case: there are no intervals over cases, and nothing here says how another case would come out."]
+    return [
+        f"{num_cases} cases: below about {FEW_CASES}, intervals over cases are too narrow more often than they say."
+    ]

@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 from nrray.annotations import read_truth
 from nrray.cases import read_cases
 from nrray.errors import DataError
-from nrray.evaluate.alignment import aligned, common_paths
+from nrray.evaluate.alignment import aligned, common_paths, shared_paths
 from nrray.evaluate.clinical import clinical
 from nrray.evaluate.comparison import Comparison, compared
 from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
 from nrray.evaluate.document import Document, balanced_document, evaluation_document
 from nrray.evaluate.measures import measured
-from nrray.evaluate.resampling import few_cases_note, resamples_of
+from nrray.evaluate.resampling import few_cases_notes, resamples_of
 from nrray.evaluate.source import Source, read_source, trained_cases
 from nrray.indicators import VENTILATION
 from nrray.labels import LabelSet, read_label_set
@@ -76,10 +76,11 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
         number = noted_read(config.split, config.part, only_cases, what=what)
         notes.append(_reads_note(config.split, config.part, number))
     notes += _trained_notes([config.candidate], [candidate], alignment.cases)
-    if (note := few_cases_note(len(alignment.cases))) is not None:
-        notes.append(note)
+    notes += few_cases_notes(len(alignment.cases))
     resamples = resamples_of(len(alignment.cases), num_resamples=config.num_resamples, seed=config.seed)
     found = measured(alignment, resamples)
+    if unseen := [name for name, is_shown in zip(found.activities, found.shown.tolist(), strict=True) if not is_shown]:
+        notes.append(f"{', '.join(unseen)} in no case of the reference: macro averages are over the others.")
     indicators = None
     if VENTILATION in label_set.names:
         indicators = clinical(
@@ -146,7 +147,7 @@ def compare(config: CompareConfig) -> Comparison:
         what = f"compare {', '.join(source.name for source in sources)}"
         number = noted_read(config.split, config.part, only_cases, what=what)
         notes.append(_reads_note(config.split, config.part, number))
-    paths = common_paths([*sources, reference], case_of_path, only_cases)
+    paths = shared_paths(every, common_paths(every, case_of_path, only_cases))
     notes += _trained_notes(config.candidates, sources, {case_of_path.get(path, path) for path in paths})
     found = compared(
         sources,
@@ -205,6 +206,8 @@ def _part(
 ) -> frozenset[str]:
     """The cases of a part, all of which some source has. Raises DataError."""
     wanted = part_cases(dealt, part)
+    if not wanted:
+        raise DataError(f"split {uri}: part {part!r} has no case. Give another part, or a split with cases in it.")
     check_cases(dealt, part, {case_of_path.get(path, path) for source in sources for path in source.paths}, uri=uri)
     return wanted
 

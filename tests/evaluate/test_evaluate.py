@@ -318,6 +318,37 @@ def test_labels_are_called_by_their_folder_where_that_tells_them_apart(tmp_path)
         compare(both)
 
 
+def test_a_macro_average_is_over_the_same_activities_for_every_source(tmp_path):
+    """What the reference never shows counts for nobody: a source that is better at all the rest stays the better one."""
+    truth = {name: spans for name, spans in TRUTH.items() if name != "stimulation"}
+    late = {**truth, "ventilation": [(13, 20), (33, 40)], "suction": [(24, 28)]}
+    extents = {path: [(0, 60)] for path in PATHS}
+    reference = write_annotations(tmp_path / "truth", dict.fromkeys(PATHS, truth), extents)
+    worse = write_annotations(tmp_path / "worse", dict.fromkeys(PATHS, late), extents, source="worse")
+    alarmed = {**truth, "stimulation": [(50, 51)]}
+    better = write_annotations(tmp_path / "better", dict.fromkeys(PATHS, alarmed), extents, source="better")
+    config = CompareConfig(candidates=(worse, better), reference=reference, output=str(tmp_path / "out"))
+    found = compare(config)
+    assert found.sentences[0].startswith("better has a higher time f1 (macro over ventilation, suction) than worse")
+    assert any(note.startswith("stimulation not in the macro average") for note in found.notes)
+    document = evaluated(tmp_path, better, reference)
+    assert estimate(document, "macro without baby_visible", "time f1") == 1
+    assert estimate(document, "stimulation", "time f1") == 0
+    assert estimate(document, "macro", "false alarms per hour") > 0
+    assert "stimulation in no case of the reference: macro averages are over the others." in document["notes"]
+
+
+def test_a_case_that_nobody_looked_at_is_no_case(tmp_path):
+    reference = write_annotations(tmp_path / "truth", dict.fromkeys(PATHS, TRUTH), {path: [(0, 60)] for path in PATHS})
+    failed = [(path, window) for path in PATHS[3:] for window in range(60)]
+    scores = {path: scores_of(TRUTH, 60, right=0.9, random=np.random.default_rng(3)) for path in PATHS}
+    labels = {name: write_labels(tmp_path / name, scores, source=name, failed=failed) for name in ("one", "two")}
+    document = evaluated(tmp_path, labels["one"], reference)
+    assert document["num_cases"] == 3
+    config = CompareConfig(candidates=tuple(labels.values()), reference=reference, output=str(tmp_path / "out"))
+    assert compare(config).num_cases == 3
+
+
 def test_a_difference_is_paired(tmp_path):
     """Two sources that err in the same windows differ by nothing, however wide each interval is."""
     first, reference = archive(tmp_path, right=0.8, name="first", seed=1)
