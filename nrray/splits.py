@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from nrray.errors import DataError
 from nrray.storage import Folder
 
 PARTS = ("train", "validation", "test")
+SPLIT_FILE = "split.json"  # beside a model: what it was trained on
 READS_SUFFIX = ".reads.jsonl"
 
 
@@ -68,7 +70,27 @@ def stratified_split(
 
 def split_document(split: Split, *, seed: int | None) -> str:
     """The split as JSON text."""
-    return json.dumps({"schema_version": 1, "seed": seed, "parts": split.parts}, indent=1, ensure_ascii=False) + "\n"
+    document = {"schema_version": 1, "seed": seed, "digest": _digest(split.parts), "parts": split.parts}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def path_digest(path: str) -> str:
+    """What stands for a video where its name is nobody's business."""
+    return hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def is_by_hand(uri: str) -> bool:
+    """Whether somebody has written or changed the split that is there. Raises StorageError, DataError."""
+    folder, name = _place(uri)
+    try:
+        document = folder.read_json(name)
+    except FileNotFoundError:
+        return False
+    return not isinstance(document, dict) or document.get("digest") != _digest(document.get("parts"))
+
+
+def _digest(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def read_split(uri: str) -> Split:

@@ -264,16 +264,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """`main` as a whole process, which ends with its exit code.
 
-    An interrupted verb leaves threads of Ray's in the middle of calls. Where one of them wants Python while the interpreter
-    is taken down, the process dies of SIGSEGV: it is not taken down then, but for what is registered to be done at the end.
+    The interpreter is not taken down, but for what is registered to be done at the end: native threads of Ray and of Arrow that
+    are in the middle of something then end the process by SIGSEGV or SIGABRT, whatever the verb came to.
     """
     code = main(arguments)
-    if code == EXIT_INTERRUPTED:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _said(error: NrrayError, code: int) -> int:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
 from nrray.evaluate.document import Document, balanced_document, evaluation_document
 from nrray.evaluate.measures import measured
 from nrray.evaluate.resampling import few_cases_notes, resamples_of
-from nrray.evaluate.source import Source, read_source, trained_cases
+from nrray.evaluate.source import Source, read_source, trained_on
 from nrray.indicators import VENTILATION
 from nrray.labels import LabelSet, read_label_set
 from nrray.report.evaluation_page import evaluation_page
@@ -29,6 +29,7 @@ from nrray.splits import (
     Split,
     check_cases,
     check_contents,
+    is_by_hand,
     noted_read,
     num_reads,
     part_cases,
@@ -59,12 +60,13 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
     sidecar = _sidecar(config.cases)
     case_of_path = {path: case.case_id for path, case in sidecar.items()}
     notes = _sidecar_notes(config.cases, sidecar, [*candidate.paths, *reference.paths])
+    notes += [*candidate.doubts, *reference.doubts]
     only_cases = None
     if config.split is not None:
         dealt = read_split(config.split)
         only_cases = _part(dealt, config.part, [candidate, reference], case_of_path, uri=config.split)
         if config.manifest is not None:
-            check_contents(dealt, _contents(read_table(config.manifest), sidecar))
+            check_contents(dealt, _contents(config.manifest, sidecar))
         else:
             notes.append("Whether one video is in two parts of the split was not checked: give manifest=... for that.")
     without = _left_out(label_set)
@@ -75,7 +77,7 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
         what = f"evaluate {candidate.name} against {reference.name}"
         number = noted_read(config.split, config.part, only_cases, what=what)
         notes.append(_reads_note(config.split, config.part, number))
-    notes += _trained_notes([config.candidate], [candidate], alignment.cases)
+    notes += _trained_notes([config.candidate], [candidate], _cases_of(alignment.paths, case_of_path))
     notes += few_cases_notes(len(alignment.cases))
     resamples = resamples_of(len(alignment.cases), num_resamples=config.num_resamples, seed=config.seed)
     found = measured(alignment, resamples)
@@ -141,6 +143,7 @@ def compare(config: CompareConfig) -> Comparison:
     sidecar = _sidecar(config.cases)
     case_of_path = {path: case.case_id for path, case in sidecar.items()}
     notes = _sidecar_notes(config.cases, sidecar, [path for source in every for path in source.paths])
+    notes += [doubt for source in every for doubt in source.doubts]
     only_cases = None
     if config.split is not None:
         only_cases = _part(read_split(config.split), config.part, every, case_of_path, uri=config.split)
@@ -148,7 +151,7 @@ def compare(config: CompareConfig) -> Comparison:
         number = noted_read(config.split, config.part, only_cases, what=what)
         notes.append(_reads_note(config.split, config.part, number))
     paths = shared_paths(every, common_paths(every, case_of_path, only_cases))
-    notes += _trained_notes(config.candidates, sources, {case_of_path.get(path, path) for path in paths})
+    notes += _trained_notes(config.candidates, sources, _cases_of(paths, case_of_path))
     found = compared(
         sources,
         reference,
@@ -187,18 +190,22 @@ def _sidecar_notes(uri: str | None, sidecar: Mapping[str, Case], paths: Sequence
     ]
 
 
-def _trained_notes(uris: Sequence[str], sources: Sequence[Source], cases: Collection[str]) -> list[str]:
-    """Of each source whose model has learned from some of the cases that it is judged on."""
-    notes = []
+def _trained_notes(uris: Sequence[str], sources: Sequence[Source], case_of: Mapping[str, str]) -> list[str]:
+    """Of each source whose model has learned from some of the cases that it is judged on; case_of: path to case."""
+    notes, cases = [], set(case_of.values())
     for uri, source in zip(uris, sources, strict=True):
-        parts = trained_cases(uri)
-        learned, chosen = (len(parts.get(part, frozenset()) & set(cases)) for part in ("train", "validation"))
+        parts = trained_on(uri, case_of)
+        learned, chosen = (len(parts.get(part, frozenset())) for part in ("train", "validation"))
         if learned or chosen:
             notes.append(
                 f"{source.name} was trained on {learned} of these {len(cases)} cases and chosen on {chosen}: its figures are "
                 f"better than what to expect of others. Give its split=..., and part=test."
             )
     return notes
+
+
+def _cases_of(paths: Sequence[str], case_of_path: Mapping[str, str]) -> dict[str, str]:
+    return {path: case_of_path.get(path, path) for path in paths}
 
 
 def _part(
@@ -229,9 +236,8 @@ class Dealt:
 def split(config: SplitConfig) -> Dealt:
     """Deal the cases of a manifest to parts and write the file. Raises DataError, StorageError."""
     label_set = read_label_set(config.label_set)
-    manifest = read_table(config.manifest)
     sidecar = _sidecar(config.cases)
-    contents = _contents(manifest, sidecar)
+    contents = _contents(config.manifest, sidecar)
     cases = sorted(contents)
     site_of_case = {row.case_id: row.site for row in sidecar.values() if row.site}
     has = _activities_of_cases(config.annotations, label_set, sidecar, cases)
@@ -246,6 +252,11 @@ def split(config: SplitConfig) -> Dealt:
         raise DataError(
             f"split {config.output}: found a split that has been read {times}, which another one in its place would "
             f"hide. Give another output=FILE, or delete it and its {READS_SUFFIX} yourself."
+        )
+    if is_by_hand(config.output):
+        raise DataError(
+            f"split {config.output}: found a file that was written or edited by hand, which another one in its place would undo. "
+            f"Give another output=FILE, or delete it."
         )
     parent, _, name = config.output.rpartition("/")
     folder = Folder(parent or ".")
@@ -262,8 +273,11 @@ def split(config: SplitConfig) -> Dealt:
     return Dealt(path=config.output, split=dealt, shares=shares)
 
 
-def _contents(manifest: pa.Table, sidecar: Mapping[str, Case]) -> dict[str, frozenset[str]]:
-    """Case to the contents of its videos."""
+def _contents(uri: str, sidecar: Mapping[str, Case]) -> dict[str, frozenset[str]]:
+    """Case to the contents of its videos, of a manifest. Raises DataError."""
+    manifest = read_table(uri)
+    if missing := [name for name in ("path", "content_id") if name not in manifest.column_names]:
+        raise DataError(f"{uri} is no manifest of `nrray scan`: it lacks the columns {missing}")
     found: dict[str, set[str]] = {}
     for path, content in zip(manifest["path"].to_pylist(), manifest["content_id"].to_pylist(), strict=True):
         found.setdefault(sidecar[path].case_id if path in sidecar else path, set()).add(content)

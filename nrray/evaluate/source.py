@@ -4,6 +4,7 @@ In: the folder of a label version, an output of `nrray relabel`, or a folder of 
 the archive, which every source has.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nrray.annotations import read_truth
+from nrray.annotations import check_one_annotator, read_truth, unit_doubt
 from nrray.errors import DataError
 from nrray.metrics.spans import Spans, spans_of, united
+from nrray.splits import SPLIT_FILE, path_digest
 from nrray.storage import Folder
 from nrray.types import STATE_INDEX, CoverageStatus, LabelState
 
 LABELS, SEGMENTS, COVERAGE, EXTENTS = "labels.parquet", "segments.parquet", "coverage.parquet", "extents.parquet"
 
 _MAX_NAMED = 3  # sources in the name of all of them
-RUN, SPLIT = "run.json", "split.json"  # of a label version; beside a model that `nrray finetune` left
+RUN = "run.json"  # of a label version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class Source:
     looked_at: Spans
     failed_us: int  # of windows that were to be labelled and were not
     windows: Windows | None
+    doubts: tuple[str, ...] = ()  # sentences
 
 
 def read_source(uri: str, *, activities: tuple[str, ...], name: str | None = None) -> Source:
@@ -65,8 +68,9 @@ def read_source(uri: str, *, activities: tuple[str, ...], name: str | None = Non
     return source if name is None else Source(**{**vars(source), "name": name})
 
 
-def trained_cases(uri: str) -> dict[str, frozenset[str]]:
-    """Part to cases that the model behind the labels in `uri` was trained on, as its folder says; nothing where it does not."""
+def trained_on(uri: str, case_of: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Part to those of some cases that the model behind the labels in `uri` was trained on, by their names or by their
+    videos, as its folder says; nothing where it does not. case_of: path of a video to its case."""
     folder = Folder(uri)
     if not folder.exists(RUN):
         folder = folder / "latest"
@@ -74,9 +78,16 @@ def trained_cases(uri: str) -> dict[str, frozenset[str]]:
         return {}
     model = folder.read_json(RUN)["config"]["model"]
     place = Folder(str(model.get("adapter") or model["path"]))
-    if not place.exists(SPLIT):
+    if not place.exists(SPLIT_FILE):
         return {}
-    return {part: frozenset(cases) for part, cases in place.read_json(SPLIT).get("parts", {}).items()}
+    said = place.read_json(SPLIT_FILE)
+    parts, videos = said.get("parts", {}), said.get("videos", {})
+    return {
+        part: frozenset(
+            case for path, case in case_of.items() if case in cases or path_digest(path) in videos.get(part, ())
+        )
+        for part, cases in parts.items()
+    }
 
 
 def _label_version(folder: Folder, activities: tuple[str, ...]) -> Source:
@@ -106,13 +117,9 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Source:
 def _annotations(folder: Folder, uri: str, activities: tuple[str, ...]) -> Source:
     segments, extents = read_truth(folder.uri)
     sources = pc.unique(extents["source"]).to_pylist()
-    looks = extents.group_by(["video_path", "source"]).aggregate([])
-    by_video = looks.group_by("video_path").aggregate([("source", "count")])
-    if twice := by_video.filter(pc.greater(by_video["source_count"], 1))["video_path"].to_pylist():
-        raise DataError(
-            f"{uri}: {len(twice)} videos, such as {twice[0]}, were annotated by several of {', '.join(sources[:6])}; expected "
-            f"one for each video. Import each annotator into a folder of its own (annotator=NAME), so that they can be compared."
-        )
+    check_one_annotator(segments, extents)
+    looked_at = extents.group_by("video_path").aggregate([("start_us", "min"), ("end_us", "max")]).to_pylist()
+    doubt = unit_doubt(segments, {row["video_path"]: (row["start_us_min"], row["end_us_max"]) for row in looked_at})
     _check_names(segments, activities, where=folder.path(SEGMENTS))
     paths, index = _path_index(extents["video_path"], segments["video_path"])
     return Source(
@@ -123,6 +130,7 @@ def _annotations(folder: Folder, uri: str, activities: tuple[str, ...]) -> Sourc
         looked_at=united(_spans(extents, index(extents["video_path"]))),
         failed_us=0,
         windows=None,
+        doubts=() if doubt is None else (f"{uri}: {doubt}",),
     )
 
 

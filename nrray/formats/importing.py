@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
-from nrray.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA, TruthExtent, TruthSegment
+from nrray.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA, TruthExtent, TruthSegment, num_overlapping, unit_doubt
 from nrray.errors import ConfigError, DataError
 from nrray.formats.catalogue import check_options, format_of, reader_of
 from nrray.formats.names import ActivityNames
@@ -83,9 +83,8 @@ def import_annotations(config: ImportConfig) -> ImportResult:
     if output.exists("segments.parquet") and not output.exists(RECORD):
         raise DataError(f"{output} holds truth that no import wrote: choose another output")
     names = ActivityNames(config)
-    videos = KnownVideos(
-        manifest_videos(read_table(config.manifest)), only=config.video, renamed=config.videos, fps=config.fps
-    )
+    manifest = manifest_videos(read_table(config.manifest))
+    videos = KnownVideos(manifest, only=config.video, renamed=config.videos, fps=config.fps)
     contents = {file: _content(file) for file in found_files(config.files)}
     kinds = {file: format_of(file, data, config) for file, data in contents.items()}
     check_options(config, set(kinds.values()))
@@ -198,6 +197,13 @@ def checked_annotations(
     if num_zero := tally.pop("", 0):
         notes.append(f"{counted(num_zero, 'segment')} of zero length left out.")
     notes += [f"{name!r} ignored, {counted(count, 'time')}." for name, count in sorted(tally.items())]
+    spans = {video.path: (video.start_us or 0, (video.start_us or 0) + (video.duration_us or 0)) for _, video in placed}
+    if (doubt := unit_doubt(table_from_rows(segments, SEGMENT_SCHEMA), spans)) is not None:
+        notes.append(doubt)
+    if overlapping := num_overlapping(segments):
+        notes.append(
+            f"{counted(overlapping, 'segment')} that overlap another of the same activity: together they count once."
+        )
     if late:
         notes.append(f"{counted(len(late), 'end')} of segments up to {seconds_text(max(late))} after the video's.")
     notes += _clock_notes(videos, {video.path: video for _, video in placed})

@@ -56,7 +56,13 @@ def adapted_names(model: Any, section: LoraSection) -> list[str]:
         names = [name for name in names if name.endswith(_QUERY_VALUE)]
     if section.adapt_tower:
         tower = linears_of(model, model.get_encoder(modality="image"))
-        names += [name for name in tower if not _is_projector(name)]
+        tower = [name for name in tower if not _is_projector(name)]
+        if not tower:
+            raise ModelError(
+                f"model {type(model).__name__}: found no linear layer in its vision tower, expected at least one where "
+                f"adapt_tower is set. Set it to false: this tower cannot be adapted."
+            )
+        names += tower
     if not names:
         raise ModelError(
             f"model {type(model).__name__}: found no linear layer of its language model that fits targets="

@@ -183,6 +183,8 @@ def read_artefact(path: str | Path) -> Artefact | None:
             f"{file}: found thresholds for {sorted(artefact.thresholds)}, expected one for each of "
             f"{list(artefact.labels.activities)}. Restore the file."
         )
+    if wrong := {name: value for name, value in artefact.thresholds.items() if not 0 <= value <= 1}:
+        raise ModelError(f"{file}: found thresholds {wrong}, expected scores between 0 and 1. Restore the file.")
     return artefact
 
 
@@ -210,8 +212,8 @@ def check_labels(artefact: Artefact, label_set: LabelSet, *, folder: Path) -> No
     if trained.activities != label_set.names:
         raise ModelError(
             f"model {folder}: its head was trained for {list(trained.activities)}, the label set "
-            f"'{label_set.name}' has {list(label_set.names)} (order counts). Use the label set '{trained.name}', or "
-            f"train a model for this one."
+            f"'{label_set.name}' has {list(label_set.names)} (order counts). Give the label set of the training, or train a "
+            f"model for this one."
         )
     if trained.digest != label_set.digest:
         raise ModelError(

@@ -13,6 +13,7 @@ from nrray.models.checkpoint import load_checkpoint
 from nrray.models.config import Device, Dtype, ModelConfig
 from nrray.models.head_labeler import HeadLabeler
 from nrray.models.measure import synthetic_frames
+from nrray.splits import SPLIT_FILE
 from nrray.storage import make_private
 
 COMPARED_WINDOWS = 4
@@ -47,6 +48,8 @@ def export_model(config: ModelConfig, output: Path, label_set: LabelSet) -> Expo
     checkpoint.processor.save_pretrained(output)
     shutil.copyfile(source / HEAD_FILE, output / HEAD_FILE)
     write_artefact(artefact.model_copy(update={"base": None, "files": {}}), output)
+    if (source / SPLIT_FILE).exists():  # what it was trained on is to be known of it too
+        shutil.copyfile(source / SPLIT_FILE, output / SPLIT_FILE)
     make_private(output)
     frames = synthetic_frames(artefact.sampling, num_windows=COMPARED_WINDOWS)
     merged = exact.model_copy(update={"path": str(output), "adapter": None})

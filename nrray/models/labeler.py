@@ -60,5 +60,5 @@ def check_sampling(sampling: Sampling, *, trained: Sampling, name: str) -> None:
         expected = ", ".join(f"{field}={getattr(trained, field):g}" for field in wrong)
         raise ModelError(
             f"model {name} was trained with {expected}; the config samples {found}. "
-            f"Leave the sampling section out to take the model's, or train a model with this sampling."
+            f"Leave the sampling section out to take the model's, or take a model that was trained with this one."
         )

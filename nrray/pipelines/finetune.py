@@ -157,6 +157,7 @@ def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporte
         labels = f"{result.output.rstrip('/')}-labels"
         words = [
             *("nrray", "relabel", "--set", f"manifest={config.manifest}", "--set", f"output={labels}"),
+            *(["--set", f"label_set={config.label_set}"] if config.label_set is not None else []),
             *(["--set", f"model.path={config.model.path}"] if is_adapter and config.model.path != EMBEDDED else []),
             *("--set", f"model.{'adapter' if is_adapter else 'path'}={result.artefact}"),
         ]

@@ -1,6 +1,7 @@
 """The config of `nrray finetune`, and what it comes to with manifest, annotations, split and checkpoint. Starts no Ray."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +16,14 @@ from nrray.config import Section
 from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError, DataError
 from nrray.labels import read_label_set
+from nrray.manifest import check_manifest
 from nrray.models import ModelConfig, check_sampling, model_digest, read_artefact, resolve_model_path
 from nrray.models.config import EMBEDDED, LoraSection
 from nrray.pipelines.cluster import refuse_job_folder
 from nrray.sampling import Sampling
-from nrray.splits import check_contents, part_cases, read_split
+from nrray.splits import check_contents, part_cases, path_digest, read_split
 from nrray.storage import absolute_uri, is_local, read_table
-from nrray.train.examples import ExamplePlan, check_positives, planned_examples, validation_note
+from nrray.train.examples import ExamplePlan, Stretch, check_positives, planned_examples, validation_note
 from nrray.train.job import FinetuneJob
 from nrray.train.trackers import TrackerKind, check_trackers
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
@@ -112,6 +114,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     if artefact is not None:
         check_sampling(sampling, trained=artefact.sampling, name=artefact.name)
     manifest = read_table(config.manifest)
+    check_manifest(manifest, name=config.manifest)
     truth = read_truth(config.annotations)
     split = read_split(config.split)
     part_of_case = {case: part for part in TRAINED_PARTS for case in part_cases(split, part)}
@@ -171,7 +174,10 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
             stretches=plan.stretches,
             label_set=label_set,
             sampling=sampling,
-            split={"parts": {part: list(cases) for part, cases in split.parts.items()}},
+            split={
+                "parts": {part: list(cases) for part, cases in split.parts.items()},
+                "videos": _video_digests(plan.stretches),
+            },
             model=model,
             timesformer=config.timesformer,
             adapter=config.adapter,
@@ -181,6 +187,14 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
             trackers=config.trackers,
         ),
     )
+
+
+def _video_digests(stretches: Sequence[Stretch]) -> dict[str, list[str]]:
+    """Part to what stands for its videos: whoever judges the model later may call its cases otherwise."""
+    return {
+        part: sorted({path_digest(stretch.video_path) for stretch in stretches if stretch.part == part})
+        for part in TRAINED_PARTS
+    }
 
 
 def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> FinetuneJob:

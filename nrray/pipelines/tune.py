@@ -24,6 +24,7 @@ from nrray.pipelines.console import Reporter
 from nrray.pipelines.finetune import extracted_job, training_sentence
 from nrray.pipelines.finetune_job import ResolvedFinetune, job_with, resolved_finetune
 from nrray.pipelines.giving_up import Asha, Budget, Outcomes, trial_name
+from nrray.pipelines.progress import duration_text
 from nrray.pipelines.ray_training import planned_workers, train_on_workers, worker_room
 from nrray.pipelines.trials import TrialStatus, begin_trial, is_over, read_trials, said_values
 from nrray.pipelines.tune_job import Range, Scale, SearcherKind, Space, TuneConfig, resolved_space
@@ -85,8 +86,8 @@ def _dry_run(config: TuneConfig, resolved: ResolvedFinetune, space: Space, repor
     from nrray.train.finetuned import training_rate  # with torch and peft, which nothing else here needs
 
     rate = training_rate(resolved.job)
-    hours = config.search.num_trials * steps * config.training.batch_windows / (rate * workers * concurrency) / 3600
-    reporter.say(f"about {hours:.1f} h at most, at {rate:.1f} windows/s a worker, as measured here")
+    seconds = config.search.num_trials * steps * config.training.batch_windows / (rate * workers * concurrency)
+    reporter.say(f"about {duration_text(seconds)} at most, at {rate:.1f} windows/s a worker, as measured here")
     reporter.say("dry run: nothing was decoded, nothing was written")
     return Tuned(output=resolved.job.output, trials=[], best=None, test=None, num_as_good=0)
 

@@ -90,6 +90,7 @@ def report_tune(result: Tuned, config: TuneConfig, reporter: Reporter) -> None:
         reporter.say(f"Best:    {artefact}; nrray finetune {result.output}/{BEST_CONFIG} trains it again")
         words = [
             *("nrray", "relabel", "--set", f"manifest={config.manifest}", "--set", f"output={result.output}-labels"),
+            *(["--set", f"label_set={config.label_set}"] if config.label_set is not None else []),
             *(["--set", f"model.path={config.model.path}"] if is_adapter and config.model.path != EMBEDDED else []),
             *("--set", f"model.{'adapter' if is_adapter else 'path'}={artefact}"),
         ]

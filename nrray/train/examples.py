@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nrray.annotations import window_targets
+from nrray.annotations import check_one_annotator, check_spans, unit_doubt, window_targets
 from nrray.decode.request import DecodeBackend
 from nrray.errors import DataError
 from nrray.labels import LabelSet
@@ -21,7 +21,6 @@ from nrray.sampling import Sampling, grid_offsets_us
 from nrray.types import US_PER_SECOND, ProbeStatus
 
 ROUNDING_US = 50_000  # annotations may end so much after the last frame
-_SMALL_SHARE = 0.02  # of the videos' length: annotations that end there were read in the wrong unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +166,7 @@ def check_positives(targets: Sequence[NDArray[np.bool_]], label_set: LabelSet) -
     each."""
     if absent := absent_activities(targets, label_set):
         raise DataError(
-            f"none of the {sum(map(len, targets))} windows to train on shows {', '.join(absent)}. Annotate cases that do, or "
+            f"no window to train on shows {', '.join(absent)}. Annotate cases that do, or "
             f"take the activity out of the label set."
         )
 
@@ -195,7 +194,7 @@ def window_name(stretch: Stretch, start: int, sampling: Sampling) -> str:
 
 def check_truth(segments: pa.Table, extents: pa.Table, manifest: pa.Table, label_set: LabelSet) -> None:
     """Raise DataError where annotations end before they start, lie outside their videos, are of unknown videos or activities,
-    or look as if they had been read in the wrong unit of time."""
+    look as if they had been read in the wrong unit of time, or are by several annotators of one video."""
     names = set(pc.unique(segments["activity"]).to_pylist())
     if unknown := sorted(names - set(label_set.names)):
         raise DataError(
@@ -210,7 +209,9 @@ def check_truth(segments: pa.Table, extents: pa.Table, manifest: pa.Table, label
         if start is not None and duration is not None
     }
     known = set(manifest["path"].to_pylist())
+    check_one_annotator(segments, extents)
     for table, what in ((segments, "segment"), (extents, "extent")):
+        check_spans(table, what=what)
         rows = table.select(["video_path", "start_us", "end_us"]).to_pylist()
         if unknown_videos := sorted({row["video_path"] for row in rows} - known):
             raise DataError(
@@ -219,33 +220,14 @@ def check_truth(segments: pa.Table, extents: pa.Table, manifest: pa.Table, label
             )
         for row in rows:
             path, start, end = row["video_path"], row["start_us"], row["end_us"]
-            if end <= start:
-                raise DataError(f"annotations of {path!r}: a {what} ends at {_s(end)}, but starts at {_s(start)}.")
             if path in spans and not spans[path][0] - ROUNDING_US <= start < end <= spans[path][1] + ROUNDING_US:
                 raise DataError(
                     f"annotations of {path!r}: a {what} goes from {_s(start)} to {_s(end)}, the video from "
                     f"{_s(spans[path][0])} to {_s(spans[path][1])}. Were they read in the right unit of time, and made for "
                     f"this video? Import them again."
                 )
-    _check_unit(segments, spans)
-
-
-def _check_unit(segments: pa.Table, spans: Mapping[str, tuple[int, int]]) -> None:
-    last: dict[str, int] = {}
-    for path, end in zip(segments["video_path"].to_pylist(), segments["end_us"].to_pylist(), strict=True):
-        if path in spans:
-            last[path] = max(last.get(path, 0), end - spans[path][0])
-    if not last:
-        return
-    lengths = {path: spans[path][1] - spans[path][0] for path in last}
-    shares = {path: last[path] / max(lengths[path], 1) for path in last}
-    if max(shares.values()) < _SMALL_SHARE and min(lengths.values()) > 10 * US_PER_SECOND:
-        path = max(shares, key=lambda path: shares[path])
-        raise DataError(
-            f"all annotations of {len(last)} videos end within the first {100 * max(shares.values()):.2g} % of their video: in "
-            f"{path!r}, of {_s(lengths[path])}, the last one ends at {_s(last[path])}. That is what seconds look like which "
-            f"were read as milliseconds. Import them again with their unit."
-        )
+    if (doubt := unit_doubt(segments, spans)) is not None:
+        raise DataError(doubt)
 
 
 def _s(us: int) -> str:

@@ -28,6 +28,7 @@ from nrray.models.artefact import (
     write_artefact,
 )
 from nrray.models.config import Device
+from nrray.splits import SPLIT_FILE
 from nrray.storage import Folder, make_private
 from nrray.train.batches import Order, PlainWindows, TrainingWindows, placed
 from nrray.train.compiled import compiled_layers
@@ -39,7 +40,6 @@ from nrray.train.job import (
     CARD_FILE,
     METRICS_FILE,
     MODEL_FOLDER,
-    SPLIT_FILE,
     VALIDATION_FILE,
     FinetuneJob,
 )

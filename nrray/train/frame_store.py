@@ -28,7 +28,7 @@ def write_frames(file: Path, sampled: SampledFrames) -> int:
     with storage_errors(f"cannot write {file}"):
         try:
             tensors = {"pixels": np.ascontiguousarray(sampled.pixels), "frame_of_sample": sampled.frame_of_sample}
-            save_file(tensors, temporary)
+            save_file(tensors, temporary, metadata={"name": file.stem})
             temporary.chmod(PRIVATE_FILE)
             temporary.replace(file)
         except SafetensorError as error:
@@ -43,8 +43,11 @@ def read_frame_of_sample(file: Path) -> NDArray[np.int32]:
     try:
         with safe_open(file, framework="numpy") as tensors:
             rows: NDArray[np.int32] = tensors.get_tensor("frame_of_sample")
+            name = (tensors.metadata() or {}).get("name")
     except (OSError, SafetensorError) as error:
         raise DataError(f"{file}: cannot be read ({error}). Delete it and run again: it is extracted anew.") from None
+    if name != file.stem:
+        raise DataError(f"{file}: holds the frames of {name}. Delete it and run again: it is extracted anew.")
     return rows
 
 

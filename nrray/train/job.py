@@ -12,7 +12,7 @@ from nrray.train.trackers import TrackerKind
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
 
 ADAPTER_FOLDER, MODEL_FOLDER = "adapter", "model"
-METRICS_FILE, SPLIT_FILE, CARD_FILE = "metrics.json", "split.json", "model_card.md"
+METRICS_FILE, CARD_FILE = "metrics.json", "model_card.md"
 VALIDATION_FILE = (
     "validation.npz"  # logits, targets and cases of the windows that were chosen on, for those who compare
 )

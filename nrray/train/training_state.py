@@ -1,5 +1,6 @@
 """All that a training needs to go on where it was, as one safetensors file, and where such files are kept."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -52,8 +53,12 @@ class Records:
     def write_state(self, state: TrainingState) -> None:
         """Raises StorageError."""
         self._states.create()
-        facts = {"progress": json.dumps(asdict(state.progress)), "identity": json.dumps(self._identity)}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
+        facts = {
+            "progress": json.dumps(asdict(state.progress)),
+            "identity": json.dumps(self._identity),
+            "digest": _digest(tensors),
+        }
         mine = _state_name(state.progress.step)
         self._states.write_bytes(mine, save(tensors, metadata=facts))
         names = self._states.names(".safetensors")
@@ -116,9 +121,20 @@ class Records:
 
 def _loaded(data: bytes) -> tuple[TrainingState, dict[str, Any]]:
     tensors, facts = load(data), _metadata(data)
+    if _digest(tensors) != facts["digest"]:
+        raise ValueError("its bytes are not those that were written")
     return TrainingState(progress=Progress(**json.loads(facts["progress"])), tensors=tensors), json.loads(
         facts["identity"]
     )
+
+
+def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Of names and bytes: a file that has its whole length may still have been damaged."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        total.update(name.encode())
+        total.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+    return total.hexdigest()
 
 
 def _state_name(step: int) -> str:

@@ -176,7 +176,7 @@ def test_annotators_share_an_archive_but_not_a_video(tmp_path):
     assert document["reference"] == "anna, bo"
     assert document["num_cases"] == len(PATHS)
     with pytest.raises(
-        DataError, match=rf"1 videos, such as {PATHS[0]}, were annotated by several of .*annotator=NAME"
+        DataError, match=rf"1 videos, such as '{PATHS[0]}', were annotated by several: .*annotator=NAME"
     ):
         evaluated(tmp_path, labels, joined("rivals", *halves))
 
