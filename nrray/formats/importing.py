@@ -202,7 +202,7 @@ def checked_annotations(
         notes.append(doubt)
     if overlapping := num_overlapping(segments):
         notes.append(
-            f"{counted(overlapping, 'segment')} that overlap another of the same activity: together they count once."
+            f"{counted(overlapping, 'segment')} overlapping another of the same activity: together they count once."
         )
     if late:
         notes.append(f"{counted(len(late), 'end')} of segments up to {seconds_text(max(late))} after the video's.")

@@ -11,7 +11,7 @@ import pytest
 from nrray.errors import DataError
 from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
 from nrray.evaluate.run import compare, evaluate, split
-from nrray.splits import noted_read, num_reads
+from nrray.splits import noted_read, num_reads, path_digest
 from tests.evaluate.archives import LABELS, scores_of, write_annotations, write_labels
 
 TRUTH = {
@@ -246,6 +246,36 @@ def test_a_split_that_has_been_read_is_not_overwritten(tmp_path):
     assert split(config.model_copy(update={"output": str(tmp_path / "new.json")})).split.parts
 
 
+def test_a_split_that_was_edited_is_not_overwritten(tmp_path):
+    manifest = tmp_path / "manifest.parquet"
+    pq.write_table(pa.table({"path": list("abcdef"), "content_id": list("uvwxyz")}), manifest)
+    config = SplitConfig(manifest=str(manifest), output=str(tmp_path / "split.json"), seed=1)
+    split(config)
+    split(config.model_copy(update={"seed": 2}))  # its own may be replaced
+    document = json.loads((tmp_path / "split.json").read_text(encoding="utf-8"))
+    document["parts"]["test"].append(document["parts"]["train"].pop())
+    (tmp_path / "split.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(DataError, match="written or edited by hand"):
+        split(config)
+    pq.write_table(pa.table({"video_path": ["a"]}), manifest)
+    with pytest.raises(
+        DataError, match=r"is no manifest of `nrray scan`: it lacks the columns \['path', 'content_id'\]"
+    ):
+        split(config)
+
+
+def test_annotations_that_cannot_be_are_refused_and_doubtful_ones_said(tmp_path):
+    labels, _ = archive(tmp_path)
+    extents = {path: [(0, 60)] for path in PATHS}
+    reversed_ = write_annotations(tmp_path / "reversed", {PATHS[0]: {"suction": [(9, 4)]}}, extents)
+    with pytest.raises(DataError, match=r"a segment ends at 4.000 s, but starts at 9.000 s"):
+        evaluated(tmp_path, labels, reversed_)
+    tiny = write_annotations(tmp_path / "tiny", {PATHS[0]: {"suction": [(0.004, 0.03)]}, PATHS[1]: TRUTH}, extents)
+    assert any(
+        "1 of 2 videos end within the first 0.05 %" in note for note in evaluated(tmp_path, labels, tiny)["notes"]
+    )
+
+
 def test_the_page_loads_and_runs_nothing_and_escapes_names(tmp_path):
     evil = '<script>alert(1)</script>"&.mp4'
     reference = write_annotations(tmp_path / "truth", {evil: TRUTH}, {evil: [(0, 60)]}, source="<b>me</b>")
@@ -287,15 +317,18 @@ def test_a_model_that_is_judged_on_what_it_learned_from_is_said(tmp_path):
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     parts = {"train": paths[:5], "validation": paths[5:6], "test": paths[6:]}
-    (adapter / "split.json").write_text(json.dumps({"parts": parts}))
     for folder, model in ((tuned, {"adapter": str(adapter)}), (other, {"path": "embedded"})):
         Path(folder, "run.json").write_text(json.dumps({"config": {"model": model}}))
     output = str(tmp_path / "out")
-    compared = compare(CompareConfig(candidates=(tuned, other), reference=reference, output=output))
-    evaluated = evaluate(EvaluateConfig(candidate=tuned, reference=reference, output=output))
-    for notes in (compared.notes, evaluated.document["notes"]):
-        (said,) = [note for note in notes if "was trained on" in note]
-        assert said.startswith("tuned was trained on 5 of these 8 cases and chosen on 1")
+    by_other_names = {part: [f"case {path}" for path in mine] for part, mine in parts.items()}
+    videos = {part: [path_digest(path) for path in mine] for part, mine in parts.items()}
+    for document in ({"parts": parts}, {"parts": by_other_names, "videos": videos}):
+        (adapter / "split.json").write_text(json.dumps(document))
+        compared = compare(CompareConfig(candidates=(tuned, other), reference=reference, output=output))
+        evaluated = evaluate(EvaluateConfig(candidate=tuned, reference=reference, output=output))
+        for notes in (compared.notes, evaluated.document["notes"]):
+            (said,) = [note for note in notes if "was trained on" in note]
+            assert said.startswith("tuned was trained on 5 of these 8 cases and chosen on 1")
 
 
 def test_labels_are_called_by_their_folder_where_that_tells_them_apart(tmp_path):

@@ -87,6 +87,7 @@ def test_a_duration_stands_for_an_end_or_is_checked_against_it(tmp_path):
         ("activity,start,end\nsuction,1,2\n", {}, "line 1: .* in which unit"),
         ("a,b\nc,d\n", {}, "line 1: found .*expected a header with activity"),
         ("activity,start_ms,end_s\nsuction,1,2\n", {}, "expected a header"),
+        ("activity,start_s,end_s\nsuction,1,5,2,5\n", {}, "line 2: found 5 columns, the header has 3.*Quote them"),
         ("activity,start_s,end_s\nsuction,1,2\n", {"time_unit": "ms"}, "times are in s, and time_unit is ms"),
         ("activity,start_ms,end_ms\nsuction,1\n", {}, "line 2: found 2 columns"),
         ("activity,start_ms,end_ms\nsuction,x,2\n", {}, "line 2, start: found 'x', expected a time in ms"),
@@ -169,3 +170,12 @@ def test_cues_may_overlap_have_ids_settings_tags_and_several_lines(tmp_path):
 def test_what_is_wrong_in_a_webvtt_is_named(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         imported(tmp_path, {"alone.vtt": text})
+
+
+def test_what_looks_like_another_unit_or_is_there_twice_is_said(tmp_path):
+    text = "activity,start_ms,end_ms\nsuction,1000,3000\nsuction,2000,4000\nventilation,1000,2000\n"
+    notes = imported(tmp_path, {"alone.csv": text}).files[0].annotations.notes
+    assert "1 segment overlapping another of the same activity: together they count once." in notes
+    text = "activity,start_ms,end_ms\nsuction,1,3\nventilation,5,8\n"
+    notes = imported(tmp_path, {"alone.csv": text}).files[0].annotations.notes
+    assert any("seconds look like which were read as milliseconds" in note for note in notes)

@@ -180,3 +180,9 @@ def test_an_adapter_is_no_checkpoint_and_a_checkpoint_no_adapter(tuned, label_se
         load_labeler(ModelConfig(path=str(folder)), label_set)
     with pytest.raises(ModelError, match=r"found no nrray\.json that names its base"):
         load_labeler(ModelConfig(path=str(base), adapter=str(base)), label_set)
+
+
+def test_a_tower_without_linears_cannot_be_adapted():
+    model = load_checkpoint(ModelConfig()).model
+    with pytest.raises(ModelError, match=r"no linear layer in its vision tower.*Set it to false"):
+        adapted_names(model, LoraSection(adapt_tower=True))

@@ -22,6 +22,7 @@ def test_the_merged_checkpoint_gives_the_scores_of_the_adapter(
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     trained(checkpoint_of(name), adapter, label_set, small_sampling, pooling=Pooling.ATTENTION)
+    (adapter / "split.json").write_text('{"parts": {"train": ["a"]}}')
     config = ModelConfig(path=str(checkpoint_of(name)), adapter=str(adapter))
     exported = export_model(config, tmp_path / "merged", label_set)
     assert exported.max_difference < 1e-5
@@ -33,6 +34,7 @@ def test_the_merged_checkpoint_gives_the_scores_of_the_adapter(
     assert sum(parameter.numel() for parameter in plain.parameters()) == exported.parameter_count
     assert not [key for key in plain.state_dict() if "lora" in key]
     assert read_artefact(exported.folder).base is None
+    assert Path(exported.folder, "split.json").read_bytes() == (adapter / "split.json").read_bytes()
     assert {file.stat().st_mode & 0o777 for file in Path(exported.folder).iterdir()} == {0o600}
 
 

@@ -168,3 +168,33 @@ def test_seconds_that_were_read_as_milliseconds_are_refused_with_the_evidence():
             [(path, 0.0, 120.0) for path in paths],
             dict.fromkeys(paths, "train"),
         )
+
+
+def test_a_single_video_whose_annotations_are_shorter_than_a_glance_is_refused():
+    videos = [video(name, seconds=120) for name in "abc"]
+    segments = [("a", "suction", 10, 40), ("b", "suction", 5, 30), ("c", "suction", 0.01, 0.04)]
+    extents = [(name, 0, 120) for name in "abc"]
+    with pytest.raises(
+        DataError, match=r"all annotations of 1 of 3 videos .* in 'c', of 120.000 s, .* ends at 0.040 s"
+    ):
+        planned(videos, segments, extents, {"a": "train", "b": "validation", "c": "train"})
+    early = [*segments[:2], ("c", "suction", 0.01, 0.5)]  # short, but somebody may have seen it
+    assert planned(videos, early, extents, {"a": "train", "b": "validation", "c": "train"}).stretches
+
+
+def test_two_annotators_of_one_video_are_not_mixed():
+    segments, extents = truth([("a", "suction", 1, 5)], [("a", 0, 20), ("b", 0, 20)])
+    other = pa.Table.from_pylist([{**segments.to_pylist()[0], "source": "other"}], schema=SEGMENT_SCHEMA)
+    with pytest.raises(
+        DataError, match=r"1 videos, such as 'a', were annotated by several: other, somebody\..*annotator=NAME"
+    ):
+        planned_examples(
+            manifest(video("a", seconds=20), video("b", seconds=20)),
+            (pa.concat_tables([segments, other]), extents),
+            part_of_case={"a": "train", "b": "validation"},
+            case_of_path={},
+            sampling=SAMPLING,
+            label_set=LABELS,
+            backend=DecodeBackend.PYAV,
+            max_stretch_mib=32,
+        )

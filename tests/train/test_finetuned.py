@@ -182,12 +182,25 @@ def test_a_stopped_training_goes_on_to_the_same_end(
     )
 
 
-def test_a_last_checkpoint_that_cannot_be_read_is_said_and_the_one_before_it_taken(tmp_path, undisturbed, accelerator):
+def cut(data):
+    return data[: len(data) // 2]
+
+
+def flipped(data):
+    """Whole, but for some bytes of its tensors."""
+    middle = len(data) // 2
+    return data[:middle] + bytes(255 - byte for byte in data[middle : middle + 100]) + data[middle + 100 :]
+
+
+@pytest.mark.parametrize("damaged", [cut, flipped])
+def test_a_last_checkpoint_that_cannot_be_read_is_said_and_the_one_before_it_taken(
+    tmp_path, undisturbed, accelerator, damaged
+):
     output = shutil.copytree(undisturbed.output, tmp_path / "out")
     job = replace(undisturbed, output=str(output))
     earlier, last = states_of(job)
     data = (output / "checkpoints" / last).read_bytes()
-    (output / "checkpoints" / last).write_bytes(data[: len(data) // 2])
+    (output / "checkpoints" / last).write_bytes(damaged(data))
     finetune(job, accelerator)
     start = [event for event in history_of(job) if "num_workers" in event][-1]
     assert f"step-{start['step']:08d}.safetensors" == earlier

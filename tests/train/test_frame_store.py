@@ -46,3 +46,10 @@ def test_a_file_that_was_cut_short_is_refused_by_name(tmp_path, sampled):
 def test_the_store_is_private(tmp_path, sampled):
     write_frames(store_file(tmp_path, "a"), sampled)
     assert store_file(tmp_path, "a").stat().st_mode & 0o077 == 0
+
+
+def test_frames_under_another_name_are_refused(tmp_path, sampled):
+    write_frames(store_file(tmp_path, "a"), sampled)
+    store_file(tmp_path, "a").rename(store_file(tmp_path, "b"))
+    with pytest.raises(DataError, match=r"b.safetensors: holds the frames of a\. Delete it"):
+        read_frame_of_sample(store_file(tmp_path, "b"))
