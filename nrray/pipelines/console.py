@@ -19,6 +19,7 @@ class Reporter:
 
     def __init__(self, *, is_json: bool = False) -> None:
         self.is_json = is_json
+        self._here = f"{Path.cwd()}/"  # now: of a Ray job it is gone when Ray is
         width = None if sys.stdout.isatty() else PIPE_COLUMNS
         self.console = Console(highlight=False, width=width, soft_wrap=width is not None, stderr=is_json)
 
@@ -42,10 +43,8 @@ class Reporter:
     def next_command(self, command: str) -> None:
         """The exact next command, for the folder where this one was called: what lies in it has short paths."""
         if not self.is_json:
-            here = re.escape(f"{Path.cwd()}/")
-            self.console.print(
-                f"Next: {printable(re.sub(f'(?<=[ =]){here}', '', command))}", markup=False, soft_wrap=True
-            )
+            shortened = re.sub(rf"(?<=[ =]){re.escape(self._here)}", "", command)
+            self.console.print(f"Next: {printable(shortened)}", markup=False, soft_wrap=True)
 
     def finish(self, document: dict[str, Any]) -> None:
         """The machine-readable result, where that is what was asked for."""
