@@ -45,6 +45,8 @@ class LabelSet(Section):
             mentioned.add(self.rules.requires_visible)
         if unknown := sorted(mentioned - set(names)):
             raise ValueError(f"rules name unknown activities {unknown}; activities are {names}")
+        if alone := [first for first, second in self.rules.exclusive if first == second]:
+            raise ValueError(f"rules say that {alone} exclude themselves: expected pairs of two activities")
         return self
 
     @property

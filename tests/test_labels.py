@@ -65,3 +65,8 @@ def test_repeated_names_are_refused():
 def test_rules_about_unknown_activities_are_refused(rules):
     with pytest.raises(ValueError, match="ghost"):
         LabelSet(name="s", activities=(activity("a"),), rules=rules)
+
+
+def test_an_activity_that_excludes_itself_is_refused():
+    with pytest.raises(ValueError, match="exclude themselves"):
+        LabelSet(name="s", activities=(activity("a"),), rules=Rules(exclusive=(("a", "a"),)))
