@@ -81,12 +81,15 @@ def trained_on(uri: str, case_of: Mapping[str, str]) -> dict[str, frozenset[str]
     if not place.exists(SPLIT_FILE):
         return {}
     said = place.read_json(SPLIT_FILE)
-    parts, videos = said.get("parts", {}), said.get("videos", {})
+    cases, videos = (
+        {part: frozenset(names) for part, names in said.get(kind, {}).items()} for kind in ("parts", "videos")
+    )
+    digests = {path: path_digest(path) for path in case_of}
     return {
         part: frozenset(
-            case for path, case in case_of.items() if case in cases or path_digest(path) in videos.get(part, ())
+            case for path, case in case_of.items() if case in names or digests[path] in videos.get(part, frozenset())
         )
-        for part, cases in parts.items()
+        for part, names in cases.items()
     }
 
 
