@@ -43,7 +43,7 @@ class Reporter:
     def next_command(self, command: str) -> None:
         """The exact next command, for the folder where this one was called: what lies in it has short paths."""
         if not self.is_json:
-            shortened = re.sub(rf"(?<=[ =']){re.escape(self._here)}", "", command)
+            shortened = re.sub(rf"(?<=[ ='[]){re.escape(self._here)}", "", command)
             self.console.print(f"Next: {printable(shortened)}", markup=False, soft_wrap=True)
 
     def finish(self, document: dict[str, Any]) -> None:
