@@ -1,5 +1,5 @@
 """Layers as torch.compile makes them: what stands between two products of matrices becomes one pass over memory. Of a 2B
-model's step on an H200, by its bytes, those passes are half of the time."""
+model's step on an H200, by its bytes, those passes are half of the time (tests/benchmarks/training_roofline.py)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
