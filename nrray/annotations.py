@@ -72,7 +72,7 @@ def read_truth(uri: str) -> tuple[pa.Table, pa.Table]:
         if missing := [field for field in schema.names if field not in table.column_names]:
             raise DataError(f"{folder.path(name)} lacks columns {missing}; it has {table.column_names}")
         table = table.select(schema.names).cast(schema)
-        check_spans(table, what="segment" if "activity" in schema.names else "extent")
+        _check_spans(table, what="segment" if "activity" in schema.names else "extent")
         tables.append(table)
     return tables[0], tables[1]
 
@@ -88,7 +88,7 @@ def num_overlapping(segments: Sequence[TruthSegment]) -> int:
     return count
 
 
-def check_spans(table: pa.Table, *, what: str) -> None:
+def _check_spans(table: pa.Table, *, what: str) -> None:
     """Raise DataError where one ends before it starts, or starts before time 0."""
     wrong = table.filter(pc.or_(pc.less_equal(table["end_us"], table["start_us"]), pc.less(table["start_us"], 0)))
     if wrong.num_rows:

@@ -86,3 +86,16 @@ def test_truth_may_lie_on_any_storage():
     segments, extents = read_truth("memory://truth")
     assert segments.equals(tables["segments.parquet"])
     assert extents.equals(tables["extents.parquet"])
+
+
+@pytest.mark.parametrize(("start_us", "end_us"), [(5_000_000, 5_000_000), (9_000_000, 4_000_000), (-1_000, 5_000_000)])
+@pytest.mark.parametrize("what", ["segment", "extent"])
+def test_spans_that_cannot_be_are_refused_wherever_they_are_read(tmp_path, what, start_us, end_us):
+    good = {"video_path": "a", "activity": "suction", "start_us": 0, "end_us": 10_000_000, "source": "x"}
+    bad = {**good, "start_us": start_us, "end_us": end_us}
+    for name, schema in (("segment", SEGMENT_SCHEMA), ("extent", EXTENT_SCHEMA)):
+        rows = [good, bad] if name == what else [good]
+        table = pa.Table.from_pylist([{key: row[key] for key in schema.names} for row in rows], schema=schema)
+        pq.write_table(table, tmp_path / f"{name}s.parquet")
+    with pytest.raises(DataError, match=rf"annotations of 'a': a {what} ends at {end_us / 1e6:.3f} s, but starts at "):
+        read_truth(str(tmp_path))

@@ -80,10 +80,9 @@ def compared(
         raise DataError(f"compare: found metric {metric!r}, expected one of: {'; '.join(found[0].estimates)}.")
     # Sources are averaged over the same activities: what the metric does not define for one of them counts for none.
     defined = np.all([np.isfinite(averaged(part, metric)) for part in found], axis=0)
-    kept = [i for i, activity in enumerate(activities) if activity.name not in without and defined[i]]
-    left_out = [
-        activity.name for i, activity in enumerate(activities) if activity.name not in [*without] and i not in kept
-    ]
+    counted = [i for i, activity in enumerate(activities) if activity.name not in without]
+    kept = [i for i in counted if defined[i]]
+    left_out = [activities[i].name for i in counted if not defined[i]]
     macro = f"macro over {', '.join(activities[i].name for i in kept)}"
     undefined = np.any([np.isnan(part.resampled[metric]) for part in found], axis=0)
     spreads = {

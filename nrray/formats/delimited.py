@@ -66,16 +66,16 @@ def read_elan_tab(data: bytes, *, file: str, options: ReadOptions, videos: Known
 def rows_reading(rows: Sequence[Row], *, columns: ColumnMap, unit: TimeUnit, file: str, videos: KnownVideos) -> Reading:
     """`rows` (header included, where columns are named) read by a column map. Raises DataError."""
     index, body = _indices(columns, rows, file=file)
-    by_name, num_columns = len(body) < len(rows), len(rows[0][1]) if rows else 0
+    has_header = body is not rows
     looks: dict[tuple[str | None, str | None], list[Stretch]] = {}
     for number, row in body:
         where = f"{file}, line {number}"
         if len(row) <= max(index[name] for name in index if name not in ("video", "source")):
             raise DataError(f"{where}: found {len(row)} columns, the column map needs {max(index.values()) + 1}: {row}")
-        if by_name and any(cell.strip() for cell in row[num_columns:]):
+        if has_header and any(cell.strip() for cell in row[len(rows[0][1]) :]):
             raise DataError(
-                f"{where}: found {len(row)} columns, the header has {num_columns}: {row}. Are there commas in its numbers? Quote "
-                f"them, or separate columns by something else."
+                f"{where}: found {len(row)} columns, the header has {len(rows[0][1])}: {row}. Are there commas in its numbers? "
+                f"Quote them, or separate columns by something else."
             )
         cells = {name: row[place].strip() if place < len(row) else "" for name, place in index.items()}
         video_name, source = cells.get("video") or None, cells.get("source") or None

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nrray.annotations import check_one_annotator, check_spans, unit_doubt, window_targets
+from nrray.annotations import check_one_annotator, unit_doubt, window_targets
 from nrray.decode.request import DecodeBackend
 from nrray.errors import DataError
 from nrray.labels import LabelSet
@@ -193,7 +193,7 @@ def window_name(stretch: Stretch, start: int, sampling: Sampling) -> str:
 
 
 def check_truth(segments: pa.Table, extents: pa.Table, manifest: pa.Table, label_set: LabelSet) -> None:
-    """Raise DataError where annotations end before they start, lie outside their videos, are of unknown videos or activities,
+    """Raise DataError where annotations lie outside their videos, are of unknown videos or activities,
     look as if they had been read in the wrong unit of time, or are by several annotators of one video."""
     names = set(pc.unique(segments["activity"]).to_pylist())
     if unknown := sorted(names - set(label_set.names)):
@@ -211,7 +211,6 @@ def check_truth(segments: pa.Table, extents: pa.Table, manifest: pa.Table, label
     known = set(manifest["path"].to_pylist())
     check_one_annotator(segments, extents)
     for table, what in ((segments, "segment"), (extents, "extent")):
-        check_spans(table, what=what)
         rows = table.select(["video_path", "start_us", "end_us"]).to_pylist()
         if unknown_videos := sorted({row["video_path"] for row in rows} - known):
             raise DataError(

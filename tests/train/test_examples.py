@@ -144,7 +144,6 @@ def test_an_activity_without_positives_is_refused():
 @pytest.mark.parametrize(
     ("segments", "extents", "message"),
     [
-        ([("a", "suction", 5.0, 5.0)], [], "a segment ends at 5.000 s, but starts at 5.000 s"),
         ([("a", "suction", 8.0, 12.0)], [], "goes from 8.000 s to 12.000 s, the video from 0.000 s to 10.000 s"),
         ([], [("a", 0.0, 3600.0)], "an? extent goes from 0.000 s to 3600.000 s"),
         ([("a", "singing", 1.0, 2.0)], [], "annotations name singing"),
