@@ -37,7 +37,7 @@ from transformers import (
 )
 
 from nrray.labels import LabelSet
-from nrray.train.embedded import CHAT_TEMPLATE, trained_tokenizer
+from nrray.workshop.embedded import CHAT_TEMPLATE, trained_tokenizer
 
 HIDDEN_SIZE, SIDE_PX, VOCABULARY_SIZE = 32, 64, 1024
 TEXT = {

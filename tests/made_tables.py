@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from nrray.ledger import RESULT_SCHEMA
-from nrray.manifest import manifest_table
+from nrray.archive.manifest import manifest_table
+from nrray.results.ledger import RESULT_SCHEMA
 from nrray.sampling import Sampling, window_spans_us
 from nrray.types import STATE_INDEX, LabelState, ProbeStatus, Video
 

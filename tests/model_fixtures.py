@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from nrray.labels import LabelSet, read_label_set
-from nrray.models.artefact import Artefact, Pooling, trained_labels, write_artefact
+from nrray.models.metadata import Artefact, Pooling, trained_labels, write_artefact
 from nrray.sampling import Sampling
 from tests.checkpoints import CHECKPOINTS, HIDDEN_SIZE
 

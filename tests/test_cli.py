@@ -8,13 +8,13 @@ import pytest
 
 from nrray.cli import main
 from nrray.cli.options import settings_of
+from nrray.console.reporter import Reporter
 from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
 from nrray.formats import ExportConfig, ImportConfig
-from nrray.pipelines.console import Reporter
-from nrray.pipelines.finetune_job import FinetuneConfig
-from nrray.pipelines.relabel_job import RelabelConfig
-from nrray.pipelines.scan import ScanConfig
-from nrray.pipelines.tune_job import TuneConfig
+from nrray.pipelines.finetune.job import FinetuneConfig
+from nrray.pipelines.relabel.job import RelabelConfig
+from nrray.pipelines.scan.run import ScanConfig
+from nrray.pipelines.tune.job import TuneConfig
 from nrray.simulate import SimulateConfig
 
 CONFIGS = {
@@ -57,7 +57,8 @@ def test_every_verb_is_in_the_help(capsys):
 
 def test_reading_a_config_waits_for_no_torch():
     """It takes ten seconds to import, with what comes with it, and an error in a config must not take so long."""
-    verbs = "import nrray.pipelines.relabel, nrray.pipelines.stages, nrray.pipelines.finetune, nrray.pipelines.tune"
+    names = ("relabel.run", "relabel.stages", "finetune.run", "tune.run")
+    verbs = "import " + ", ".join(f"nrray.pipelines.{name}" for name in names)
     heavy = "{'torch', 'transformers', 'peft', 'accelerate'} & set(sys.modules)"
     found = subprocess.run(
         [sys.executable, "-c", f"import sys; {verbs}; print({heavy})"], capture_output=True, text=True, check=True

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from nrray.cli.options import ConfigArgument, JsonOption, SetOption, config_words
 
 if TYPE_CHECKING:
+    from nrray.console.reporter import Reporter
     from nrray.formats import ImportResult
-    from nrray.pipelines.console import Reporter
 
 _FILES_TOLD = 20  # of more, those with something to say
 
@@ -19,8 +19,8 @@ _FILES_TOLD = 20  # of more, those with something to say
 def import_(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
     """Read annotations of ELAN, BORIS, Label Studio, WebVTT or plain text into truth tables."""
     from nrray.config import load_config
+    from nrray.console.reporter import Reporter
     from nrray.formats import ImportConfig, import_annotations
-    from nrray.pipelines.console import Reporter
 
     reporter = Reporter(is_json=as_json)
     result = import_annotations(load_config(ImportConfig, config, set_ or ()))
@@ -48,8 +48,8 @@ def import_(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
 def export(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
     """Write truth, imported annotations or a label version as one file per video that another tool reads."""
     from nrray.config import load_config
+    from nrray.console.reporter import Reporter
     from nrray.formats import ExportConfig, export_annotations
-    from nrray.pipelines.console import Reporter
 
     reporter = Reporter(is_json=as_json)
     result = export_annotations(load_config(ExportConfig, config, set_ or ()))

@@ -59,7 +59,7 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Simulate cases, scan, relabel and compare with the truth: the whole main job, with no download."""
-    from nrray.pipelines.console import Reporter
+    from nrray.console.reporter import Reporter
     from nrray.pipelines.demo import activity_figures
     from nrray.pipelines.demo import demo as run_demo
 
@@ -93,7 +93,7 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Look at this machine: Python, Ray, torch, GPUs, decoders, disk, offline state."""
-    from nrray.pipelines.console import Reporter
+    from nrray.console.reporter import Reporter
     from nrray.pipelines.doctor import run_doctor
 
     _exit_if(not run_doctor(model=model, label_set=label_set, reporter=Reporter(is_json=as_json)), code=EXIT_ERROR)
@@ -112,7 +112,7 @@ def simulate(
 ) -> None:
     """Render simulated resuscitations with exact truth."""
     from nrray.config import load_config
-    from nrray.pipelines.console import Reporter
+    from nrray.console.reporter import Reporter
     from nrray.pipelines.simulate import simulate as run_simulate
     from nrray.simulate import SimulateConfig
 
@@ -134,7 +134,7 @@ def simulate(
     reporter.finish(asdict(result))
 
 
-@app.command(cls=with_settings("nrray.pipelines.scan", "ScanConfig"))
+@app.command(cls=with_settings("nrray.pipelines.scan.run", "ScanConfig"))
 def scan(
     config: ConfigArgument = None,
     set_: SetOption = None,
@@ -143,10 +143,10 @@ def scan(
 ) -> None:
     """Probe an archive's videos and write or update its manifest."""
     from nrray.config import load_config
-    from nrray.pipelines.console import Reporter
-    from nrray.pipelines.scan import ScanConfig
-    from nrray.pipelines.scan import scan as run_scan
-    from nrray.pipelines.scanned import report_scan
+    from nrray.console.reporter import Reporter
+    from nrray.pipelines.scan.report import report_scan
+    from nrray.pipelines.scan.run import ScanConfig
+    from nrray.pipelines.scan.run import scan as run_scan
     from nrray.storage import absolute_uri
 
     settings = load_config(ScanConfig, config, set_ or ())
@@ -172,7 +172,7 @@ def scan(
     _exit_if(result.num_bad > 0)
 
 
-@app.command(cls=with_settings("nrray.pipelines.relabel_job", "RelabelConfig"))
+@app.command(cls=with_settings("nrray.pipelines.relabel.job", "RelabelConfig"))
 def relabel(
     config: ConfigArgument = None,
     set_: SetOption = None,
@@ -185,12 +185,12 @@ def relabel(
 ) -> None:
     """Label everything that the archive has and the output lacks; run it again to go on where it stopped."""
     from nrray.config import load_config
-    from nrray.pipelines.console import Reporter
-    from nrray.pipelines.pictures import missing_pictures
-    from nrray.pipelines.relabel import RelabelOptions
-    from nrray.pipelines.relabel import relabel as run_relabel
-    from nrray.pipelines.relabel_job import RelabelConfig
-    from nrray.pipelines.relabelled import report_relabel
+    from nrray.console.reporter import Reporter
+    from nrray.pipelines.relabel.job import RelabelConfig
+    from nrray.pipelines.relabel.report import report_relabel
+    from nrray.pipelines.relabel.run import RelabelOptions
+    from nrray.pipelines.relabel.run import relabel as run_relabel
+    from nrray.pipelines.relabel.timelines import missing_pictures
     from nrray.storage import Folder
 
     settings = load_config(RelabelConfig, config, set_ or ())
@@ -209,8 +209,8 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Say what an output has come to: units by status, failures with reasons, versions."""
-    from nrray.pipelines.console import Reporter
-    from nrray.pipelines.status import output_status, report_status
+    from nrray.console.reporter import Reporter
+    from nrray.pipelines.relabel.status import output_status, report_status
     from nrray.storage import Folder
 
     reporter = Reporter(is_json=as_json)
@@ -226,16 +226,16 @@ def bench(
     as_json: JsonOption = False,
 ) -> None:
     """Measure decode, relabel or plan beside what they are compared to, as ratios."""
-    from nrray.pipelines.bench import run_bench
-    from nrray.pipelines.console import Reporter
+    from nrray.console.reporter import Reporter
+    from nrray.pipelines.bench.run import run_bench
 
     run_bench(target.value, video=video, reporter=Reporter(is_json=as_json))
 
 
 app.command(cls=with_settings("nrray.formats", "ImportConfig"), name="import")(annotations.import_)
 app.command(cls=with_settings("nrray.formats", "ExportConfig"))(annotations.export)
-app.command(cls=with_settings("nrray.pipelines.finetune_job", "FinetuneConfig"))(training.finetune)
-app.command(cls=with_settings("nrray.pipelines.tune_job", "TuneConfig"))(training.tune)
+app.command(cls=with_settings("nrray.pipelines.finetune.job", "FinetuneConfig"))(training.finetune)
+app.command(cls=with_settings("nrray.pipelines.tune.job", "TuneConfig"))(training.tune)
 app.command("export-model")(training.export_model)
 app.command(cls=with_settings("nrray.evaluate.config", "EvaluateConfig"))(measuring.evaluate)
 app.command(cls=with_settings("nrray.evaluate.config", "CompareConfig"))(measuring.compare)
@@ -277,7 +277,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _said(error: NrrayError, code: int) -> int:
-    from nrray.pipelines.console import printable
+    from nrray.console.reporter import printable
 
     sys.stderr.write(f"error: {printable(str(error))}\n")
     return code

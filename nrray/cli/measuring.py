@@ -17,10 +17,10 @@ _PRINTED = {
 def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
     """Measure one set of labels against another, per activity, with intervals over cases; write a report."""
     from nrray.config import load_config
+    from nrray.console.reporter import Reporter
     from nrray.evaluate.config import EvaluateConfig
     from nrray.evaluate.run import DOCUMENT, PAGE
     from nrray.evaluate.run import evaluate as run_evaluate
-    from nrray.pipelines.console import Reporter
     from nrray.report.evaluation_page import interval, number
 
     settings = load_config(EvaluateConfig, config, set_ or ())
@@ -63,9 +63,9 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
 def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
     """Compare several sources of labels on the same cases, and say what may be claimed."""
     from nrray.config import load_config
+    from nrray.console.reporter import Reporter
     from nrray.evaluate.config import CompareConfig
     from nrray.evaluate.run import compare as run_compare
-    from nrray.pipelines.console import Reporter
     from nrray.report.evaluation_page import interval, number
 
     settings = load_config(CompareConfig, config, set_ or ())
@@ -110,9 +110,9 @@ def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
 def split(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
     """Deal cases to train, validation and test, evenly by activity and site; write a plain file."""
     from nrray.config import load_config
+    from nrray.console.reporter import Reporter
     from nrray.evaluate.config import SplitConfig
     from nrray.evaluate.run import split as run_split
-    from nrray.pipelines.console import Reporter
 
     settings = load_config(SplitConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)

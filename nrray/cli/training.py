@@ -18,9 +18,9 @@ def finetune(
 ) -> None:
     """Adapt a checkpoint to annotated videos with LoRA; run it again to go on where it stopped."""
     from nrray.config import load_config
-    from nrray.pipelines.console import Reporter
-    from nrray.pipelines.finetune import report_finetune, run_finetune
-    from nrray.pipelines.finetune_job import FinetuneConfig
+    from nrray.console.reporter import Reporter
+    from nrray.pipelines.finetune.job import FinetuneConfig
+    from nrray.pipelines.finetune.run import report_finetune, run_finetune
 
     settings = load_config(FinetuneConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
@@ -36,10 +36,10 @@ def tune(
 ) -> None:
     """Search rank and learning rate: many short fine-tunings, the best of them left ready to relabel with."""
     from nrray.config import load_config
-    from nrray.pipelines.console import Reporter
-    from nrray.pipelines.tune import run_tune
-    from nrray.pipelines.tune_job import TuneConfig
-    from nrray.pipelines.tune_results import report_tune
+    from nrray.console.reporter import Reporter
+    from nrray.pipelines.tune.job import TuneConfig
+    from nrray.pipelines.tune.results import report_tune
+    from nrray.pipelines.tune.run import run_tune
 
     budget = [] if budget_minutes is None else [f"search.budget_minutes={budget_minutes}"]
     settings = load_config(TuneConfig, config, [*(set_ or ()), *budget])
@@ -55,11 +55,11 @@ def export_model(
     as_json: JsonOption = False,
 ) -> None:
     """Merge an adapter into its checkpoint: one folder that transformers loads, with the same scores."""
+    from nrray.console.reporter import Reporter
     from nrray.labels import read_label_set
     from nrray.models.config import ModelConfig
     from nrray.models.export import COMPARED_WINDOWS
     from nrray.models.export import export_model as exported
-    from nrray.pipelines.console import Reporter
 
     reporter = Reporter(is_json=as_json)
     found = exported(ModelConfig(path=model, adapter=adapter), output, read_label_set(label_set))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nrray.evaluate.indicators import CaseIndicators, CaseTimeline, case_indicators
 from nrray.evaluate.resampling import Resamples, Value, resampled_quantiles, value_of
 from nrray.evaluate.source import Source
-from nrray.indicators import CaseIndicators, CaseTimeline, case_indicators
 from nrray.metrics.counts import divided
 from nrray.metrics.spans import Spans, intersection, spans_of, united
 from nrray.types import US_PER_SECOND, Case

@@ -2,8 +2,8 @@
 
 from pydantic import Field, field_validator
 
+from nrray.archive.splits import PARTS
 from nrray.config import Section
-from nrray.splits import PARTS
 
 
 class EvaluateConfig(Section):

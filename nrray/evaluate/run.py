@@ -10,21 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nrray.annotations import read_truth
-from nrray.cases import read_cases
-from nrray.errors import DataError
-from nrray.evaluate.alignment import aligned, common_paths, shared_paths
-from nrray.evaluate.clinical import clinical
-from nrray.evaluate.comparison import Comparison, compared
-from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
-from nrray.evaluate.document import Document, balanced_document, evaluation_document
-from nrray.evaluate.measures import measured
-from nrray.evaluate.resampling import few_cases_notes, resamples_of
-from nrray.evaluate.source import Source, read_source, trained_on
-from nrray.indicators import VENTILATION
-from nrray.labels import LabelSet, read_label_set
-from nrray.report.evaluation_page import evaluation_page
-from nrray.splits import (
+from nrray.archive.annotations import read_truth
+from nrray.archive.cases import read_cases
+from nrray.archive.splits import (
     READS_SUFFIX,
     Split,
     check_cases,
@@ -37,6 +25,18 @@ from nrray.splits import (
     split_document,
     stratified_split,
 )
+from nrray.errors import DataError
+from nrray.evaluate.alignment import aligned, common_paths, shared_paths
+from nrray.evaluate.clinical import clinical
+from nrray.evaluate.comparison import Comparison, compared
+from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
+from nrray.evaluate.document import Document, balanced_document, evaluation_document
+from nrray.evaluate.indicators import VENTILATION
+from nrray.evaluate.measures import measured
+from nrray.evaluate.resampling import few_cases_notes, resamples_of
+from nrray.evaluate.source import Source, read_source, trained_on
+from nrray.labels import LabelSet, read_label_set
+from nrray.report.evaluation_page import evaluation_page
 from nrray.storage import Folder, read_table
 from nrray.types import Case
 

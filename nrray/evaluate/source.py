@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nrray.annotations import check_one_annotator, read_truth, unit_doubt
+from nrray.archive.annotations import check_one_annotator, read_truth, unit_doubt
+from nrray.archive.splits import SPLIT_FILE, path_digest
 from nrray.errors import DataError
 from nrray.metrics.spans import Spans, spans_of, united
-from nrray.splits import SPLIT_FILE, path_digest
 from nrray.storage import Folder
 from nrray.types import STATE_INDEX, CoverageStatus, LabelState
 

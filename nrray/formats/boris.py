@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from nrray.annotations import TruthExtent, TruthSegment
+from nrray.archive.annotations import TruthExtent, TruthSegment
 from nrray.errors import DataError
 from nrray.formats.options import OpenStates, ReadOptions
 from nrray.formats.reading import Look, Reading, Stretch, counted, json_value, list_of, mapping_of, seconds_us

@@ -6,7 +6,7 @@ Times count from the start of the observation, over all its files.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from nrray.annotations import TruthSegment
+from nrray.archive.annotations import TruthSegment
 from nrray.errors import DataError
 from nrray.formats.boris import MediaFile, split_over_media
 from nrray.formats.options import ReadOptions, TimeUnit

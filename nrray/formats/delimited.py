@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from io import StringIO
 
-from nrray.annotations import TruthSegment
+from nrray.archive.annotations import TruthSegment
 from nrray.errors import DataError
 from nrray.formats.options import ColumnMap, Delimiter, ReadOptions, TimeUnit
 from nrray.formats.reading import Look, Reading, Stretch, delimited_rows, microseconds, utf8_text

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from nrray.annotations import TruthSegment
+from nrray.archive.annotations import TruthSegment
 
 _SCHEMA = "http://www.w3.org/2001/XMLSchema-instance"
 _MIME_TYPES = {"mp4": "video/mp4", "mpg": "video/mpeg", "mpeg": "video/mpeg", "mov": "video/quicktime"}

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nrray.annotations import TruthExtent, TruthSegment, read_truth
+from nrray.archive.annotations import TruthExtent, TruthSegment, read_truth
+from nrray.archive.manifest import manifest_videos
 from nrray.errors import ConfigError, DataError
 from nrray.formats.boris import boris_project
 from nrray.formats.boris_aggregated import boris_aggregated_text
@@ -21,7 +22,6 @@ from nrray.formats.options import ExportConfig, Format, TimeUnit
 from nrray.formats.reading import counted
 from nrray.formats.videos import KnownVideos
 from nrray.formats.webvtt import webvtt_text
-from nrray.manifest import manifest_videos
 from nrray.storage import Folder, read_table
 from nrray.types import US_PER_SECOND, CoverageStatus
 

@@ -6,14 +6,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
-from nrray.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA, TruthExtent, TruthSegment, num_overlapping, unit_doubt
+from nrray.archive.annotations import (
+    EXTENT_SCHEMA,
+    SEGMENT_SCHEMA,
+    TruthExtent,
+    TruthSegment,
+    num_overlapping,
+    unit_doubt,
+)
+from nrray.archive.manifest import manifest_videos
 from nrray.errors import ConfigError, DataError
 from nrray.formats.catalogue import check_options, format_of, reader_of
 from nrray.formats.names import ActivityNames
 from nrray.formats.options import ExtentFrom, Format, ImportConfig
 from nrray.formats.reading import Look, Reading, Stretch, counted
 from nrray.formats.videos import KnownVideos, UnknownVideoError, all_unknown, seconds_text
-from nrray.manifest import manifest_videos
 from nrray.storage import Folder, absolute_uri, is_local, located, read_table, storage_errors
 from nrray.tables import table_from_rows
 from nrray.types import US_PER_SECOND, Video

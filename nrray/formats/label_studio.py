@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nrray.annotations import TruthExtent, TruthSegment
+from nrray.archive.annotations import TruthExtent, TruthSegment
 from nrray.errors import DataError
 from nrray.formats.options import ReadOptions
 from nrray.formats.reading import Look, Reading, Stretch, counted, json_value, list_of, mapping_of, seconds_us

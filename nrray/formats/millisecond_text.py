@@ -6,7 +6,7 @@ Times are whole milliseconds; columns stand between tabs, or blanks in the four-
 import re
 from collections.abc import Sequence
 
-from nrray.annotations import TruthSegment, millisecond_text
+from nrray.archive.annotations import TruthSegment, millisecond_text
 from nrray.errors import DataError
 from nrray.formats.options import ReadOptions
 from nrray.formats.reading import Look, Reading, Stretch, counted, utf8_text

@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Sequence
 
-from nrray.annotations import TruthSegment
+from nrray.archive.annotations import TruthSegment
 from nrray.errors import DataError
 from nrray.formats.options import ReadOptions, TimeUnit
 from nrray.formats.reading import Look, Reading, Stretch, counted, microseconds, utf8_text

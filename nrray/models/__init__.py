@@ -10,16 +10,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from nrray.models.artefact import (
-    Artefact,
-    Pooling,
-    described_folder,
-    labeler_digest,
-    model_digest,
-    read_artefact,
-    read_sampling,
-    resolve_model_path,
-)
 from nrray.models.config import Device, Dtype, ModelConfig
 from nrray.models.labeler import (
     Labeler,
@@ -29,6 +19,16 @@ from nrray.models.labeler import (
     check_sampling,
 )
 from nrray.models.loading import is_device_lost, load_labeler, measure_labeler
+from nrray.models.metadata import (
+    Artefact,
+    Pooling,
+    described_folder,
+    labeler_digest,
+    model_digest,
+    read_artefact,
+    read_sampling,
+    resolve_model_path,
+)
 
 __all__ = [
     "Artefact",

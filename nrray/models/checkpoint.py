@@ -13,16 +13,16 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import logging as transformers_logging
 
 from nrray.errors import ModelError
-from nrray.models.artefact import (
+from nrray.models.config import Device, Dtype, ModelConfig, resolved_dtype
+from nrray.models.four_bit import check_four_bit, four_bit_arguments, is_four_bit
+from nrray.models.labeler import ModelInfo, ModelKind
+from nrray.models.metadata import (
     CLASSIFIER_TYPES,
     check_checkpoint_files,
     described_folder,
     labeler_digest,
     resolve_model_path,
 )
-from nrray.models.config import Device, Dtype, ModelConfig, resolved_dtype
-from nrray.models.four_bit import check_four_bit, four_bit_arguments, is_four_bit
-from nrray.models.labeler import ModelInfo, ModelKind
 from nrray.models.packed_attention import pack_attention
 from nrray.sampling import Sampling
 

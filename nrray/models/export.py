@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from nrray.archive.splits import SPLIT_FILE
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.artefact import HEAD_FILE, described_folder, read_artefact, write_artefact
 from nrray.models.checkpoint import load_checkpoint
 from nrray.models.config import Device, Dtype, ModelConfig
-from nrray.models.head_labeler import HeadLabeler
 from nrray.models.measure import synthetic_frames
-from nrray.splits import SPLIT_FILE
+from nrray.models.metadata import HEAD_FILE, described_folder, read_artefact, write_artefact
+from nrray.models.strategies.head import HeadLabeler
 from nrray.storage import make_private
 
 COMPARED_WINDOWS = 4

@@ -8,8 +8,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from nrray.errors import ModelError
-from nrray.models.artefact import HEAD_FILE, Artefact, Pooling
 from nrray.models.families import HiddenStates
+from nrray.models.metadata import HEAD_FILE, Artefact, Pooling
 
 
 class Head(torch.nn.Module):  # type: ignore[misc]

@@ -3,9 +3,9 @@
 from typing import Any
 
 from nrray.labels import LabelSet
-from nrray.models.artefact import described_folder, read_artefact
 from nrray.models.config import ModelConfig
 from nrray.models.labeler import Labeler
+from nrray.models.metadata import described_folder, read_artefact
 
 # torch and transformers take seconds to import: they come in with the first model, not with this package.
 
@@ -16,10 +16,10 @@ def load_labeler(config: ModelConfig, label_set: LabelSet) -> Labeler:
     Raises ModelError for a folder that is no such checkpoint or does not fit the label set.
     """
     if read_artefact(described_folder(config)) is None:
-        from nrray.models.prompt_labeler import PromptLabeler
+        from nrray.models.strategies.yes_no import PromptLabeler
 
         return PromptLabeler(config, label_set)
-    from nrray.models.head_labeler import HeadLabeler
+    from nrray.models.strategies.head import HeadLabeler
 
     return HeadLabeler(config, label_set)
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import yaml
 
+from nrray.console.reporter import Reporter
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.run import Evaluated, evaluate
-from nrray.pipelines.cluster import ray_session
-from nrray.pipelines.console import Reporter
-from nrray.pipelines.pictures import draw_pictures
-from nrray.pipelines.relabel import RelabelOptions, relabel
-from nrray.pipelines.relabel_job import RelabelConfig
-from nrray.pipelines.relabelled import Relabelled
-from nrray.pipelines.scan import ScanConfig, scan
-from nrray.pipelines.scanned import Scanned, report_scan
+from nrray.pipelines.on_ray.session import ray_session
+from nrray.pipelines.relabel.job import RelabelConfig
+from nrray.pipelines.relabel.report import Relabelled
+from nrray.pipelines.relabel.run import RelabelOptions, relabel
+from nrray.pipelines.relabel.timelines import draw_pictures
+from nrray.pipelines.scan.report import Scanned, report_scan
+from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
 from nrray.simulate import SimulateConfig
 from nrray.storage import Folder

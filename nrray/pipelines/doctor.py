@@ -18,11 +18,11 @@ import psutil
 from packaging.requirements import Requirement
 
 import nrray
+from nrray.console.reporter import Reporter
 from nrray.errors import ModelError
 from nrray.labels import read_label_set
 from nrray.models import ModelConfig, measure_labeler, model_digest, resolve_model_path
 from nrray.models.config import EMBEDDED
-from nrray.pipelines.console import Reporter
 
 GIB = 2**30
 LOW_DISK_BYTES, NO_DISK_BYTES = 10 * GIB, GIB

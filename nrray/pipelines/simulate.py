@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import ray
 
+from nrray.console.progress import Progress
+from nrray.console.reporter import Reporter
 from nrray.errors import NrrayError, StorageError
-from nrray.pipelines.cluster import error_of_ours, ray_session
-from nrray.pipelines.console import Reporter
-from nrray.pipelines.progress import Progress
+from nrray.pipelines.on_ray.session import error_of_ours, ray_session
 from nrray.simulate import SimulateConfig, render_case, simulated_case, write_truth
 from nrray.storage import absolute_uri, is_local
 

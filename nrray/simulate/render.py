@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from nrray.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA, TruthExtent, TruthSegment, millisecond_text
-from nrray.cases import cases_csv
+from nrray.archive.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA, TruthExtent, TruthSegment, millisecond_text
+from nrray.archive.cases import cases_csv
 from nrray.simulate.appearance import Appearance, View
 from nrray.simulate.case import Camera, SimulatedCase, camera_spans, case_rows
 from nrray.simulate.drawing import Brush, Matrix, Picture, draw_passer, draw_pose, shaded

@@ -1,214 +1,75 @@
-"""Writes `model_card.md`. Every figure is an argument: what was measured by the run that made the model."""
+"""The model card of an adapter: what it is, what it was trained on, how it was chosen, what it is not. Words only."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from nrray.labels import LabelSet
-from nrray.models.artefact import Artefact, Pooling
-from nrray.models.pictures import Pictures
-from nrray.train.recipe import RecipeConfig
-from nrray.train.thresholds import HeldOut
-
-_SHOWS = {
-    Pictures.FRAMES: "each a picture",
-    Pictures.LUMA_TRIPLETS: "luma of three at a time as the colours of one picture",
-}
-_READS = {
-    Pooling.LAST: "the last token",
-    Pooling.MEAN_FRAMES: "the mean of all frame tokens",
-    Pooling.QUERY: "the last token, to which a learned query is added",
-    Pooling.ATTENTION: "all frame tokens, weighted by how well they answer a learned query",
-}
+from nrray.models.metadata import Artefact
+from nrray.train.examples import Examples
+from nrray.train.training_config import TrainingConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class CardFacts:
-    """All that the card says and that is not in the artefact or the recipe."""
-
-    command: str
-    tower_source: str
-    data: str  # one paragraph: what the scenes are and how they became frames
-    train_cases: int
-    validation_cases: int
-    test_cases: int
-    train_video_seconds: float
-    train_windows: int
-    windows_seen: int
-    first_loss: float
-    last_loss: float
-    training_seconds: float
-    total_seconds: float
-    machine: str  # that trained it
-    processor: str  # that the speed is of
-    parameter_count: int
-    trained_parameter_count: int
-    folder_bytes: int
-    flops_per_window: int
-    flops_per_shared_window: int
-    windows_per_second: float
-    validation: HeldOut
-    test: HeldOut
-    needs: dict[str, Any]  # as tests/benchmarks/train_embedded.py measures it: F1 and captions on changed frames
-
-
-def write_card(
-    folder: Path, *, artefact: Artefact, recipe: RecipeConfig, label_set: LabelSet, facts: CardFacts
-) -> Path:
-    """Write the card into `folder`; returns the file."""
-    sections = [
-        _head(artefact, facts),
-        _uses(),
-        _data(facts, label_set),
-        _recipe(artefact, recipe, facts),
-        _results(artefact, facts),
-        _needs(facts),
-        _licence(facts),
+def tuned_card(
+    artefact: Artefact,
+    *,
+    config: TrainingConfig,
+    train: Examples,
+    validation: Examples,
+    num_trained: int,
+    last_validation: Mapping[str, Any],
+    best_step: int,
+) -> str:
+    """Markdown."""
+    activities = artefact.labels.activities
+    f1 = last_validation["validation_f1"]
+    rows = [
+        f"| {name} | {int(train.targets[:, i].sum()):,} | {int(validation.targets[:, i].sum()):,} | {_figure(f1[name])} "
+        f"| {artefact.thresholds[name]:.3f} | {artefact.temperatures[name]:.2f} |"
+        for i, name in enumerate(activities)
     ]
-    file = folder / "model_card.md"
-    file.write_text("\n".join(sections), encoding="utf-8")
-    return file
-
-
-def _head(artefact: Artefact, facts: CardFacts) -> str:
-    sampling = artefact.sampling
-    return f"""---
-license: apache-2.0
-library_name: transformers
-pipeline_tag: image-text-to-text
-tags: [video-classification, multi-label, simulated-data, nrray]
----
-# {artefact.name}
-
-A small vision-language model that ships inside `nrray`, so that every command runs on a fresh machine with no download.
-It is a standard `FastVlmForConditionalGeneration` of transformers with a linear head, loaded by the same code as a
-checkpoint of billions of parameters. Written by `{facts.command}`; no figure below was typed by hand.
-
-| | |
-|---|---|
-| activities | {", ".join(artefact.labels.activities)} |
-| input | {sampling.frames_per_window} frames of {sampling.frame_width_px}x{sampling.frame_height_px} px at \
-{sampling.frames_per_second:g} Hz ({sampling.window_seconds:g} s), {_SHOWS[artefact.pictures]} |
-| parameters | {facts.parameter_count:,} ({facts.trained_parameter_count:,} trained here) |
-| size on disk | {facts.folder_bytes / 1e6:.1f} MB |
-| arithmetic | {facts.flops_per_window / 1e9:.2f} GFLOP for a window alone, \
-{facts.flops_per_shared_window / 1e9:.2f} where overlapping windows share frames |
-| speed | {facts.windows_per_second:.1f} windows/s on {facts.processor} |
-"""
-
-
-def _uses() -> str:
-    return """## What it is for, and what it is not
-It is for demos, tests and learning the tool: plumbing that really sees pictures. It was trained on drawn scenes alone
-and has never seen a birth, a newborn or a manikin. Its labels on real video mean nothing. It is no medical device and
-must not inform the care of anybody. For real video, fine-tune a large checkpoint on annotated cases.
-"""
-
-
-def _data(facts: CardFacts, label_set: LabelSet) -> str:
-    prevalence = ", ".join(
-        f"{measured.agreement.activity} {measured.agreement.support / facts.test.num_windows:.2f}"
-        for measured in facts.test.activities
+    what = (
+        f"An adapter (LoRA) and a classification head for the checkpoint `{artefact.base.path}`"
+        if artefact.base is not None
+        else "A TimeSformer with a classification head"
     )
-    return f"""## Data
-{facts.data}
-
-Split by case: {facts.train_cases} cases to train ({facts.train_video_seconds / 3600:.2f} h of video, \
-{facts.train_windows:,} windows), {facts.validation_cases} for the thresholds, {facts.test_cases} held out to measure.
-Label set `{label_set.name}`; prevalence in the held-out windows: {prevalence}.
-"""
-
-
-def _recipe(artefact: Artefact, recipe: RecipeConfig, facts: CardFacts) -> str:
-    augment = recipe.augment
-    return f"""## Training
-The first part of the tower (to stride 16) keeps its ImageNet weights; its last part, the projector, the language model
-and the head are trained together. One sequence holds frames, question and answer: the head reads the frames and learns
-the activities, the language model learns to caption the window (three in four questions) or to say yes or no to one
-activity's question.
-
-* Loss: binary cross-entropy with positive weights, bounded by {recipe.objective.max_positive_weight:g}.
-* The answers' cross-entropy, summed over a sentence, counts {recipe.answer_weight:g} beside it.
-* AdamW, peak learning rate {recipe.peak_learning_rate:g} (tower {recipe.tail_share * recipe.peak_learning_rate:g}), \
-weight decay {recipe.weight_decay:g}; linear rise over \
-{recipe.warmup_fraction:.0%} of the steps, then half a cosine.
-* {recipe.num_steps} steps of {recipe.batch_windows} windows = {facts.windows_seen:,} windows seen; seed {recipe.seed}.
-* Every window is changed as a whole before it is seen: {augment.flip_fraction:.0%} are mirrored, all are turned (up to \
-{augment.max_turn_degrees:g} degrees),
-  zoomed and shifted, and get another hue (up to {augment.max_hue_degrees:g} degrees), saturation, contrast, light, \
-sharpness and noise.
-* Loss {facts.first_loss:.3f} to {facts.last_loss:.3f} (means of the first and last 5 % of steps).
-* {facts.training_seconds / 60:.1f} minutes of training; {facts.total_seconds / 60:.1f} with drawing, encoding and \
-decoding the videos, on {facts.machine}.
-
-Prompt: "{artefact.prompt}"; the head reads {_READS[artefact.pooling]}.
-"""
-
-
-def _results(artefact: Artefact, facts: CardFacts) -> str:
-    lines = [
-        "## Measured on held-out simulated cases",
-        f"{facts.test.num_windows:,} windows of {facts.test.num_cases} cases at natural prevalence, after thresholds "
-        f"(fitted on validation cases) and",
-        "the label set's rules. Intervals: 95 %, bootstrap over cases.",
-        "",
-        "| activity | precision | recall | F1 | interval | support | threshold |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for measured in facts.test.activities:
-        agreement = measured.agreement
-        lines.append(
-            f"| {agreement.activity} | {_ratio(agreement.precision)} | {_ratio(agreement.recall)} | "
-            f"{_ratio(agreement.f1)} | {_ratio(measured.f1_low)} to {_ratio(measured.f1_high)} | {agreement.support} | "
-            f"{artefact.thresholds[agreement.activity]:.3f} |"
-        )
-    return "\n".join(lines) + (
-        f"\n\nMacro F1 over {', '.join(facts.test.macro_activities)}: **{_ratio(facts.test.macro_f1)}** "
-        f"({_ratio(facts.test.macro_f1_low)} to {_ratio(facts.test.macro_f1_high)}); on the validation cases "
-        f"{_ratio(facts.validation.macro_f1)}.\n"
-    )
-
-
-def _needs(facts: CardFacts) -> str:
-    """What the figures become when the frames, the words or the head change."""
-    names = [*facts.needs["activities"]["as filmed"]]
-    rows = {
-        **{f"frames {name}": found for name, found in facts.needs["activities"].items()},
-        "trained and measured on the middle frame alone": facts.needs["one frame, trained so"],
-        "answers in words (yes or no), no rules": facts.needs["answers in words"],
-        **{f"head trained again, seed {seed}": found for seed, found in enumerate(facts.needs["heads of other seeds"])},
-    }
-    table = [f"| F1 on the held-out windows | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    table += [f"| {row} | {' | '.join(_ratio(found[name]) for name in names)} |" for row, found in rows.items()]
-    conditions = [*facts.needs["captions"]]
-    captions = [
-        f"| captions: right about | kappa | by chance | {' | '.join(f'frames {name}' for name in conditions)} |",
-        "|---" * (len(conditions) + 3) + "|",
-    ]
-    for slot, filmed in facts.needs["captions"]["as filmed"].items():
-        right = [f"{facts.needs['captions'][name][slot]['right']:.2f}" for name in conditions]
-        captions.append(f"| {slot} | {filmed['kappa']:.2f} | {filmed['chance']:.2f} | {' | '.join(right)} |")
+    rate = config.learning_rate if artefact.base is not None else config.full_learning_rate
+    of_what = "the adapter" if artefact.base is not None else "the model"
     return "\n".join(
         [
-            "## What it needs to see",
-            *table,
+            f"# {artefact.name}",
             "",
-            "Captions are greedy and are taken at their word, sentence by sentence, against what was drawn; by chance is",
-            "the agreement of the same captions dealt out at random, kappa (Cohen's) is of frames as filmed. Others pass",
-            "or lean over the table, or are seen on less than 1 % of the picture and count as nobody; people says whether a",
-            "newborn is there and whether anybody else is; objects and motion are what the sentences say of them.",
+            f"{what}, made by `nrray finetune`. It reads",
+            f"{', '.join(activities)} in windows of {artefact.sampling.window_seconds:g} s at "
+            f"{artefact.sampling.frames_per_second:g} frames/s and",
+            f"{artefact.sampling.frame_width_px}x{artefact.sampling.frame_height_px} px. It is no medical device.",
             "",
-            *captions,
+            "## Training",
+            "",
+            f"* {len(train):,} windows of {_num_cases(train)} cases to train, {len(validation):,} of {_num_cases(validation)} "
+            f"other cases to choose on.",
+            f"* {num_trained:,} trained parameters; the moving average (decay {config.average_decay:g}) of step {best_step} is "
+            f"kept, the best of",
+            "  all validations by macro F1, of equal ones by cross-entropy."
+            + (" Step 0 is the model as it was: nothing was gained." if best_step == 0 else ""),
+            f"* {config.batch_windows} windows a step, learning rate {rate:g} of {of_what} and "
+            f"{config.head_learning_rate:g} of the head, objective",
+            f"  {config.objective.kind}, seed {config.seed}.",
+            "",
+            "| activity | positive windows to train | to validate | F1, validation | threshold | temperature |",
+            "|---|---|---|---|---|---|",
+            *rows,
+            "",
+            "A threshold is the nearest to the one before training whose F1 is within a standard error, over validation",
+            "cases, of the best one's; a temperature likewise, by cross-entropy. Checkpoint, thresholds and temperatures were",
+            "chosen on the validation windows, and F1 is at the best thresholds of these, so the figures are better than what to",
+            "expect. Nothing here was chosen by the test part of the split: `nrray evaluate` measures on it (split, part).",
             "",
         ]
     )
 
 
-def _licence(facts: CardFacts) -> str:
-    return f"""## Licence
-Apache-2.0, as the rest of this package. Tower weights: {facts.tower_source}
-"""
+def _num_cases(examples: Examples) -> int:
+    return len(set(examples.cases.tolist()))
 
 
-def _ratio(value: float | None) -> str:
+def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"

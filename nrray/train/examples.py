@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nrray.annotations import check_one_annotator, unit_doubt, window_targets
+from nrray.archive.annotations import check_one_annotator, unit_doubt, window_targets
 from nrray.decode.request import DecodeBackend
 from nrray.errors import DataError
 from nrray.labels import LabelSet

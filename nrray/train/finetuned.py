@@ -19,7 +19,9 @@ import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
 
-from nrray.models.artefact import (
+from nrray.archive.splits import SPLIT_FILE
+from nrray.models.config import Device
+from nrray.models.metadata import (
     ARTEFACT_SCHEMA_VERSION,
     Artefact,
     Base,
@@ -27,10 +29,9 @@ from nrray.models.artefact import (
     trained_labels,
     write_artefact,
 )
-from nrray.models.config import Device
-from nrray.splits import SPLIT_FILE
 from nrray.storage import Folder, make_private
 from nrray.train.batches import Order, PlainWindows, TrainingWindows, placed
+from nrray.train.card import tuned_card
 from nrray.train.compiled import compiled_layers
 from nrray.train.examples import Examples, check_positives, examples_of, validation_note
 from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows
@@ -47,9 +48,8 @@ from nrray.train.loop import Training
 from nrray.train.objective import prior_log_odds
 from nrray.train.thresholds import steady_temperatures, steady_thresholds
 from nrray.train.trackers import Tracker, opened_trackers
+from nrray.train.trainee.lora import Tuning, tuned_model
 from nrray.train.training_state import Records
-from nrray.train.tuned import Tuning, tuned_model
-from nrray.train.tuned_card import tuned_card
 from nrray.train.validation import Validation, autocast
 
 

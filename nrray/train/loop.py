@@ -14,10 +14,10 @@ from nrray.train.averaging import Averages
 from nrray.train.batches import MicroBatch, Order, TrainingWindows, placed
 from nrray.train.examples import Examples
 from nrray.train.objective import positive_weights
+from nrray.train.trainee.lora import check_gradients
+from nrray.train.trainee.module import TunedModule
 from nrray.train.training_config import TrainingConfig
 from nrray.train.training_state import Progress, Records, TrainingState
-from nrray.train.tuned import check_gradients
-from nrray.train.tuned_module import TunedModule
 from nrray.train.validation import Validation, autocast
 
 LOG_EVERY_STEPS = 10

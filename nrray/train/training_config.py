@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nrray.config import Section
-from nrray.models.artefact import Pooling
+from nrray.models.metadata import Pooling
 from nrray.train.objective import BinaryCrossEntropy, Objective
 
 

@@ -12,7 +12,7 @@ from nrray.metrics import macro_f1, window_agreement
 from nrray.models.rules import apply_rules
 from nrray.train.batches import PlainWindows, placed
 from nrray.train.thresholds import best_thresholds
-from nrray.train.tuned_module import TunedModule
+from nrray.train.trainee.module import TunedModule
 
 
 class Validation:

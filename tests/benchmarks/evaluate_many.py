@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nrray.annotations import EXTENT_SCHEMA
-from nrray.annotations import SEGMENT_SCHEMA as TRUTH_SCHEMA
+from nrray.archive.annotations import EXTENT_SCHEMA
+from nrray.archive.annotations import SEGMENT_SCHEMA as TRUTH_SCHEMA
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.run import evaluate
 from nrray.labels import read_label_set
-from nrray.timeline import COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
+from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
 from nrray.types import US_PER_SECOND
 
 EPISODE_SECONDS = 8  # activities begin and end on this grid

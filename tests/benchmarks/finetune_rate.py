@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from noise import noise_job
-from train_embedded import machine_name
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from nrray.models import Device, ModelConfig
@@ -30,9 +29,10 @@ from nrray.train.finetuned import finetune, training_windows
 from nrray.train.frame_store import FrameStore
 from nrray.train.job import FinetuneJob
 from nrray.train.objective import positive_weights, prior_log_odds
+from nrray.train.trainee.lora import tuned_model
+from nrray.train.trainee.module import TunedModule
 from nrray.train.training_config import TrainingConfig
-from nrray.train.tuned import tuned_model
-from nrray.train.tuned_module import TunedModule
+from nrray.workshop.train_embedded import machine_name
 
 RESULTS = Path(__file__).parent / "results" / "finetune_rate.jsonl"
 
@@ -53,7 +53,7 @@ def main() -> None:
             job = noise_job(folder, steps=arguments.steps, model=ModelConfig(num_threads=arguments.threads))
             theirs.append(trainer_rate(job, arguments.steps, arguments.device))
             ours.append(loop_rate(job, arguments.device))
-            with unittest.mock.patch("nrray.train.tuned.quicken_tower"):
+            with unittest.mock.patch("nrray.train.trainee.lora.quicken_tower"):
                 plain.append(trainer_rate(job, arguments.steps, arguments.device))
             print(
                 f"{number}: loop {ours[-1]:.2f}, Trainer {theirs[-1]:.2f}, plain {plain[-1]:.2f} windows/s", flush=True

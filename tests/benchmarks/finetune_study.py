@@ -21,7 +21,6 @@ import numpy as np
 import torch
 import yaml
 from accelerate import Accelerator
-from embedded_data import VALIDATION_CASES, simulation_of, split_cases, stored_windows
 
 from nrray.decode.request import SampledFrames
 from nrray.labels import read_label_set
@@ -33,7 +32,8 @@ from nrray.train.finetuned import finetune
 from nrray.train.frame_store import store_file, write_frames
 from nrray.train.job import FinetuneJob
 from nrray.train.training_config import AugmentConfig, HeadSection, TimesformerSection, TrainingConfig
-from nrray.train.window_store import WindowSet, case_subset
+from nrray.workshop.embedded_data import VALIDATION_CASES, simulation_of, split_cases, stored_windows
+from nrray.workshop.window_store import WindowSet, case_subset
 
 TIMESFORMER = TimesformerSection(hidden_size=96, num_layers=4, num_heads=3, patch_px=16)
 PRETRAINING_WINDOWS, PRETRAINING_BATCH = 32_000, 32  # what the embedded model saw: its card
@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--pretraining", type=Path, help="folder of frames of train_embedded.py; made where it is not there"
+        "--pretraining", type=Path, help="folder of frames of nrray.workshop.train_embedded; made where it is not there"
     )
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()

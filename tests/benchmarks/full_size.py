@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 
 from nrray.labels import LabelSet, read_label_set
 from nrray.models import ModelConfig, load_labeler
-from nrray.models.artefact import HEAD_FILE, Artefact, Pooling, trained_labels, write_artefact
 from nrray.models.measure import synthetic_frames
+from nrray.models.metadata import HEAD_FILE, Artefact, Pooling, trained_labels, write_artefact
 from nrray.sampling import Sampling
 from tests.checkpoints import qwen3_vl
 

@@ -32,8 +32,8 @@ from nrray.train.batches import placed
 from nrray.train.compiled import compiled_layers
 from nrray.train.finetuned import finetune
 from nrray.train.job import FinetuneJob
+from nrray.train.trainee.lora import tuned_model
 from nrray.train.training_config import TrainingConfig
-from nrray.train.tuned import tuned_model
 from nrray.train.validation import autocast
 from tests.benchmarks.full_size import TEXT, TINY_TEXT, TINY_VISION, VISION
 from tests.benchmarks.noise import noise_job

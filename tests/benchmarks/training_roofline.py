@@ -25,8 +25,8 @@ from nrray.models import ModelConfig
 from nrray.models.config import Device, Dtype, LoraSection
 from nrray.sampling import Sampling
 from nrray.train.batches import placed
+from nrray.train.trainee.lora import tuned_model
 from nrray.train.training_config import HeadSection, TrainingConfig
-from nrray.train.tuned import tuned_model
 from nrray.train.validation import autocast
 from tests.benchmarks.full_size import TEXT, TINY_TEXT, TINY_VISION, VISION
 from tests.benchmarks.full_size_training import PEAK_FLOPS, SIDE_PX

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nrray.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA
+from nrray.archive.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA
 from nrray.labels import read_label_set
-from nrray.timeline import COVERAGE_SCHEMA, LABEL_SCHEMA
-from nrray.timeline import SEGMENT_SCHEMA as PUBLISHED_SEGMENT_SCHEMA
+from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA
+from nrray.results.version_tables import SEGMENT_SCHEMA as PUBLISHED_SEGMENT_SCHEMA
 
 US = 1_000_000
 LABELS = read_label_set()

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nrray.archive.splits import noted_read, num_reads, path_digest
 from nrray.errors import DataError
 from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
 from nrray.evaluate.run import compare, evaluate, split
-from nrray.splits import noted_read, num_reads, path_digest
 from tests.evaluate.archives import LABELS, scores_of, write_annotations, write_labels
 
 TRUTH = {

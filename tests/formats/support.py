@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from nrray.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA, TruthExtent, TruthSegment, read_truth
+from nrray.archive.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA, TruthExtent, TruthSegment, read_truth
 from nrray.config import validate_mapping
 from nrray.formats import ExportConfig, ImportConfig, export_annotations, import_annotations
 from nrray.storage import Folder

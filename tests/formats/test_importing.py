@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from nrray.annotations import read_truth
+from nrray.archive.annotations import read_truth
 from nrray.errors import ConfigError, DataError
 from tests.formats.support import imported, notes, spans
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrray.annotations import TruthExtent, TruthSegment
+from nrray.archive.annotations import TruthExtent, TruthSegment
 from nrray.errors import ConfigError, DataError
 from tests.formats.support import exported, imported, reimported, spans
 

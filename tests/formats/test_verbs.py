@@ -8,9 +8,9 @@ from nrray.cli.app import main
 from nrray.config import validate_mapping
 from nrray.errors import DataError
 from nrray.formats import ExportConfig, export_annotations
+from nrray.results.version_tables import COVERAGE_SCHEMA, SEGMENT_SCHEMA
 from nrray.storage import Folder
 from nrray.tables import table_from_rows
-from nrray.timeline import COVERAGE_SCHEMA, SEGMENT_SCHEMA
 from tests.formats.support import write_manifest
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import nrray.pipelines  # noqa: F401  (settings of Ray, before it is imported)
+import nrray.pipelines.on_ray  # noqa: F401  (settings of Ray, before it is imported)
 from tests.model_fixtures import add_head, checkpoint_of, label_set, small_sampling
 
 __all__ = ["add_head", "checkpoint_of", "label_set", "small_sampling"]

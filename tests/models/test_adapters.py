@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 from nrray.errors import ModelError
 from nrray.models import ModelConfig, Pooling, labeler_digest, load_labeler, model_digest
 from nrray.models.adapters import ADAPTER_FILE, adapted_names, add_adapter, projector_names
-from nrray.models.artefact import Artefact, Base, trained_labels, write_artefact
 from nrray.models.checkpoint import load_checkpoint
 from nrray.models.config import LoraSection, LoraTargets
 from nrray.models.families import family_of
 from nrray.models.head import Head, add_query, save_head
 from nrray.models.measure import synthetic_frames
+from nrray.models.metadata import Artefact, Base, trained_labels, write_artefact
 from tests.checkpoints import CHECKPOINTS, HIDDEN_SIZE
 
 families = pytest.mark.parametrize("name", list(CHECKPOINTS))

@@ -7,8 +7,8 @@ import torch
 from nrray.models.measure import synthetic_frames
 from nrray.models.pictures import Pictures, pictured
 from nrray.sampling import Sampling
-from nrray.train.recipe import window_pictures
-from nrray.train.window_store import WindowSet
+from nrray.workshop.recipe import window_pictures
+from nrray.workshop.window_store import WindowSet
 
 SAMPLING = Sampling(
     frames_per_second=4.0, window_seconds=3.0, stride_seconds=1.0, frame_width_px=16, frame_height_px=16

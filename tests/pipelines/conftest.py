@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import nrray.pipelines  # noqa: F401
+import nrray.pipelines.on_ray  # noqa: F401
 from tests.pipelines.training_support import make_annotated_archive
 
 

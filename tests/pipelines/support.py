@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from nrray.ledger import Ledger
+from nrray.results.ledger import Ledger
 from nrray.storage import Folder
 from tests.videos import write_video
 

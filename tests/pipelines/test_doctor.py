@@ -8,8 +8,8 @@ import pytest
 import ray
 
 import nrray
+from nrray.console.reporter import Reporter
 from nrray.errors import ModelError
-from nrray.pipelines.console import Reporter
 from nrray.pipelines.doctor import (
     Examination,
     Finding,

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import yaml
 
-from nrray.pipelines.finetune_job import FinetuneConfig
-from nrray.pipelines.tune_job import TuneConfig
+from nrray.pipelines.finetune.job import FinetuneConfig
+from nrray.pipelines.tune.job import TuneConfig
 from tests.pipelines.support import nrray, words
 
 FAST = {

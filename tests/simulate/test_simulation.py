@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nrray.cases import read_cases
+from nrray.archive.cases import read_cases
 from nrray.simulate import (
     FrameRenderer,
     SimulateConfig,

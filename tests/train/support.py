@@ -8,8 +8,8 @@ import numpy as np
 from nrray.decode.request import SampledFrames
 from nrray.labels import LabelSet
 from nrray.models import ModelConfig
-from nrray.models.artefact import Pooling
 from nrray.models.config import LoraSection
+from nrray.models.metadata import Pooling
 from nrray.sampling import Sampling
 from nrray.train.examples import Stretch
 from nrray.train.frame_store import store_file, write_frames

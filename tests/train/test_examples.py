@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nrray.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA
+from nrray.archive.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA
 from nrray.decode.request import DecodeBackend
 from nrray.errors import DataError
 from nrray.labels import read_label_set

@@ -21,10 +21,10 @@ from transformers import (
 
 from nrray.errors import ConfigError, DataError, ModelError, TrainingError
 from nrray.models import ModelConfig, load_labeler
-from nrray.models.artefact import Pooling, read_artefact
 from nrray.models.checkpoint import load_checkpoint
 from nrray.models.config import Dtype, LoraSection
 from nrray.models.head import Head
+from nrray.models.metadata import Pooling, read_artefact
 from nrray.storage import Folder
 from nrray.train import loop
 from nrray.train.finetuned import finetune
@@ -32,10 +32,10 @@ from nrray.train.frame_store import FrameStore
 from nrray.train.history import STOP_FILE, STOPPED_FILE
 from nrray.train.job import VALIDATION_FILE
 from nrray.train.loop import Training
+from nrray.train.trainee.lora import tuned_model
+from nrray.train.trainee.timesformer import TunedClassifier
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
 from nrray.train.training_state import Progress, Records
-from nrray.train.tuned import tuned_model
-from nrray.train.tuned_classifier import TunedClassifier
 from nrray.types import Frames
 from tests.checkpoints import CHECKPOINTS
 from tests.train.support import NUM_STARTS, bright_job

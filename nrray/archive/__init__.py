@@ -1,0 +1,1 @@
+"""What an archive holds: videos, the births that they show, annotations, splits."""

@@ -1,0 +1,1 @@
+"""How a model is made to label: a class for each way, behind `Labeler`."""

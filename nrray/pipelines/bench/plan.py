@@ -1,0 +1,153 @@
+"""How long plan and resume take for a large archive, and in how much memory.
+
+Half of the plan's units are written by the real LedgerWriter; then a fresh process goes from manifest to missing units.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nrray.archive.manifest import VIDEO_SCHEMA
+from nrray.errors import NrrayError
+from nrray.plan import Packing, plan_units
+from nrray.results.ledger import RESULT_SCHEMA, Ledger, LedgerWriter, missing_units, unit_counts
+from nrray.sampling import Sampling, window_spans_us
+from nrray.storage import Folder
+from nrray.types import US_PER_SECOND
+
+NUM_ACTIVITIES = 4
+FILE_UNITS = 32
+
+
+def benched_plan(*, num_videos: int, hours: float) -> dict[str, Any]:
+    """Plan `num_videos` and resume from a half-complete ledger of theirs."""
+    duration_us = round(hours * 3600 * US_PER_SECOND)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        manifest = synthetic_manifest(num_videos, duration_us)
+        started = time.perf_counter()
+        written = write_half(Folder(str(folder / "output")), manifest, duration_us)
+        write_seconds = time.perf_counter() - started
+        pq.write_table(manifest, folder / "manifest.parquet")
+        files = [file.stat().st_size for file in (folder / "output" / "ledger").iterdir()]
+        finished = subprocess.run(
+            [sys.executable, "-m", "nrray.pipelines.bench.plan", str(folder)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if finished.returncode:
+            raise NrrayError(f"measuring the plan failed: {finished.stderr.strip()[-800:]}")
+        return {
+            "videos": num_videos,
+            "hours_per_video": hours,
+            "ledger_files": len(files),
+            "ledger_mib": sum(files) / 2**20,
+            "ledger_units_written_per_second": written / write_seconds,
+            **json.loads(finished.stdout),
+        }
+
+
+def synthetic_manifest(num_videos: int, duration_us: int) -> pa.Table:
+    """Readable videos of one length, which do not exist."""
+    texts = {
+        "video_id": [f"{index:016x}" for index in range(num_videos)],
+        "path": [f"site/case_{index:06d}/overhead.mp4" for index in range(num_videos)],
+    }
+    numbers = {"start_us": 0, "duration_us": duration_us, "size_bytes": 10**9, "modified_us": 0}
+    columns = []
+    for field in VIDEO_SCHEMA:
+        if field.name in texts:
+            columns.append(pa.array(texts[field.name], field.type))
+        elif field.name in numbers:
+            columns.append(pa.array(np.full(num_videos, numbers[field.name]), field.type))
+        elif field.type == pa.string() and not field.nullable:
+            columns.append(pa.array(["ok"] * num_videos))
+        else:
+            columns.append(pa.nulls(num_videos, field.type))
+    return pa.table(columns, schema=VIDEO_SCHEMA)
+
+
+def write_half(output: Folder, manifest: pa.Table, duration_us: int) -> int:
+    """Every other unit, through the writer of `nrray relabel`; returns how many."""
+    units = plan_units(manifest, Sampling(), Packing()).units
+    ledger = Ledger(output)
+    ledger.create()
+    generator = np.random.default_rng(0)
+    half = units.take(pa.array(np.arange(0, units.num_rows, 2)))
+    with LedgerWriter(ledger, max_units=FILE_UNITS, max_seconds=1e9) as writer:
+        for start in range(0, half.num_rows, 4096):
+            for unit in half.slice(start, 4096).to_pylist():
+                writer.add(_result(unit, duration_us, generator))
+    return int(half.num_rows)
+
+
+def _result(unit: dict[str, Any], duration_us: int, generator: np.random.Generator) -> pa.Table:
+    count: int = unit["num_windows"]
+    starts, ends = window_spans_us(
+        Sampling(), start_us=0, duration_us=duration_us, first_window=unit["first_window"], num_windows=count
+    )
+    scores = generator.random(count * NUM_ACTIVITIES, np.float32)
+    row = {
+        **unit,
+        "status": "ok",
+        "attempts": 1,
+        "window_start_us": starts,
+        "window_end_us": ends,
+        "window_labelled": np.ones(count, bool),
+        "scores": scores,
+        "states": (scores < 0.5).astype(np.uint8),
+        "num_frames": 4 * count + 8,
+        "decode_seconds": 1.5,
+        "label_seconds": 0.5,
+        "finished_us": 1_700_000_000_000_000,
+        "run_id": "20260101T000000-abcdef",
+        "device": "cuda:0",
+    }
+    return pa.table([pa.array([row.get(field.name)], field.type) for field in RESULT_SCHEMA], schema=RESULT_SCHEMA)
+
+
+def measured_resume(folder: Path) -> dict[str, Any]:
+    """Plan, index, missing units and counts of what `write_half` left, with seconds of each and this process's peak."""
+    seconds: dict[str, float] = {}
+    started = time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal started
+        now = time.perf_counter()
+        seconds[name] = now - started
+        started = now
+
+    manifest = pq.read_table(folder / "manifest.parquet")
+    plan = plan_units(manifest, Sampling(), Packing())
+    lap("plan")
+    index = Ledger(Folder(str(folder / "output"))).index()
+    lap("index")
+    todo = missing_units(plan.units, index, retry_failed=False)
+    lap("missing_units")
+    counts = unit_counts(plan.units, index)
+    lap("unit_counts")
+    if sum(counts.values()) != plan.units.num_rows or todo.num_rows != counts["not_run"]:
+        raise NrrayError(f"counts {counts} and {todo.num_rows} to do do not sum to the plan's {plan.units.num_rows}")
+    return {
+        "windows": plan.num_windows,
+        "units": plan.units.num_rows,
+        "units_to_do": todo.num_rows,
+        "seconds": {**seconds, "total": sum(seconds.values())},
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(measured_resume(Path(sys.argv[1]))) + "\n")

@@ -1,0 +1,1 @@
+"""`nrray finetune`."""

@@ -1,0 +1,179 @@
+"""Frames to train on, extracted by Ray Data into files that all workers of a training read."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+
+from nrray.console.progress import Progress
+from nrray.console.reporter import Reporter
+from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder
+from nrray.errors import DataError, DecodeError, ErrorKind, StorageError
+from nrray.pipelines.finetune.job import ResolvedFinetune
+from nrray.pipelines.on_ray.pools import MIB, cluster_capacity
+from nrray.pipelines.on_ray.session import ray_session
+from nrray.pipelines.on_ray.streaming import data_context, streamed_rows
+from nrray.sampling import Sampling, unit_samples_us
+from nrray.storage import check_unchanged
+from nrray.train.examples import Stretch, window_name
+from nrray.train.frame_store import read_frame_of_sample, store_file, whole_windows, write_frames
+
+_DECODER_MEMORY_BYTES = 768 * MIB
+_EXTRACTED_SCHEMA = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("num_bytes", pa.int64(), nullable=False),
+        pa.field("error_kind", pa.string()),
+        pa.field("error", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extracted:
+    """stretches whose frames are on disk; dropped: what is not trained on and why, by name."""
+
+    stretches: list[Stretch]
+    dropped: dict[str, str]
+    num_new: int
+
+
+class ExtractStage:
+    """A stretch in, a file and a row out, in an actor that owns one guarded decoder. A bad video raises nothing here; a
+    full disk does, as no later stretch would fit either."""
+
+    def __init__(self, *, folder: str, decode: DecodeConfig, sampling: Sampling) -> None:
+        self._folder = Path(folder)
+        self._decoder = GuardedDecoder(decode)
+        self._sampling = sampling
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        for row in batch.to_pylist():
+            num_bytes, kind, error = 0, None, None
+            try:
+                check_unchanged(row["uri"], size_bytes=row["size_bytes"], modified_us=row["modified_us"])
+                sampled = self._decoder.sample(self._request(row))
+                if not whole_windows(sampled.frame_of_sample, self._sampling.frames_per_window).any():
+                    raise DecodeError(ErrorKind.NO_FRAMES, sampled.shortfall or "no window has all of its frames")
+                num_bytes = write_frames(store_file(self._folder, row["name"]), sampled)
+            except DecodeError as problem:
+                kind, error = problem.kind.value, str(problem)
+            values = {"name": row["name"], "num_bytes": num_bytes, "error_kind": kind, "error": error}
+            yield pa.Table.from_pylist([values], schema=_EXTRACTED_SCHEMA)
+
+    def _request(self, row: dict[str, Any]) -> FrameRequest:
+        dense = self._sampling.model_copy(update={"stride_seconds": 1 / self._sampling.frames_per_second})
+        return FrameRequest(
+            uri=row["uri"],
+            sample_us=unit_samples_us(
+                dense, start_us=row["start_us"], first_window=row["first_sample"], num_windows=row["num_starts"]
+            ),
+            width_px=self._sampling.frame_width_px,
+            height_px=self._sampling.frame_height_px,
+            video_end_us=row["start_us"] + row["duration_us"],
+            seekable=row["seekable"],
+        )
+
+
+def extracted(resolved: ResolvedFinetune, reporter: Reporter) -> Extracted:
+    """Bring the store up to date: files that are there stay. Raises DataError, ResourcesError, StorageError."""
+    job, folder = resolved.job, Path(resolved.job.store)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for leftover in folder.glob(".tmp-*"):
+        leftover.unlink(missing_ok=True)
+    todo = [stretch for stretch in job.stretches if not _is_there(folder, stretch)]
+    dropped: dict[str, str] = {}
+    if todo:
+        _check_room(folder, todo, job.sampling)
+        reporter.say(f"extracting the frames of {len(todo)} stretches of video")
+        work = _work_table(todo, resolved.manifest)
+        with (
+            ray_session(),
+            Progress(
+                console=reporter.console,
+                verb="extract",
+                total_units=len(todo),
+                total_us=sum(_length_us(stretch, job.sampling) for stretch in todo),
+                quiet=reporter.is_json,
+            ) as progress,
+        ):
+            by_name = {stretch.name: stretch for stretch in todo}
+            for table in _rows(work, resolved):
+                (row,) = table.to_pylist()
+                stretch = by_name[row["name"]]
+                progress.add(video_us=_length_us(stretch, job.sampling), error_kind=row["error_kind"])
+                if row["error_kind"] is not None:
+                    where = window_name(stretch, 0, job.sampling)
+                    dropped[stretch.name] = f"{where}: {row['error_kind']}: {row['error']}"
+    kept = [stretch for stretch in job.stretches if stretch.name not in dropped]
+    for part in {stretch.part for stretch in job.stretches} - {stretch.part for stretch in kept}:
+        raise DataError(f"not one window of part {part!r} could be decoded: {next(iter(dropped.values()))}")
+    return Extracted(stretches=kept, dropped=dropped, num_new=len(todo) - len(dropped))
+
+
+def _rows(work: pa.Table, resolved: ResolvedFinetune) -> Iterator[pa.Table]:
+    config, asked = resolved.config, resolved.config.workers.decoders
+    num_cpus = max(1, int(cluster_capacity().num_cpus))
+    num_decoders = max(1, min(work.num_rows, num_cpus if asked == "auto" else asked, num_cpus))
+    seconds = config.workers.stall_timeout_seconds
+    with DataContext.current(data_context(stall_timeout_seconds=seconds)):
+        dataset = ray.data.from_arrow([work.slice(row, 1) for row in range(work.num_rows)]).map_batches(
+            ExtractStage,
+            fn_constructor_kwargs={
+                "folder": resolved.job.store,
+                "decode": config.decode,
+                "sampling": resolved.job.sampling,
+            },
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(size=num_decoders),
+            num_cpus=1,
+            memory=_DECODER_MEMORY_BYTES,
+        )
+        yield from streamed_rows(dataset, stall_timeout_seconds=seconds)
+
+
+def _work_table(stretches: list[Stretch], manifest: pa.Table) -> pa.Table:
+    ids = pa.array([stretch.video_id for stretch in stretches], pa.string())
+    position = pc.index_in(ids, value_set=manifest["video_id"].combine_chunks())
+    columns: dict[str, Any] = {
+        "name": pa.array([stretch.name for stretch in stretches], pa.string()),
+        "first_sample": pa.array([stretch.first_sample for stretch in stretches], pa.int64()),
+        "num_starts": pa.array([stretch.num_starts for stretch in stretches], pa.int64()),
+    }
+    for name in ("uri", "size_bytes", "modified_us", "start_us", "duration_us", "seekable"):
+        columns[name] = manifest[name].combine_chunks().take(position)
+    columns["seekable"] = pc.fill_null(columns["seekable"], True)
+    return pa.table(columns)
+
+
+def _is_there(folder: Path, stretch: Stretch) -> bool:
+    file = store_file(folder, stretch.name)
+    if not file.is_file():
+        return False
+    try:
+        read_frame_of_sample(file)
+    except DataError:
+        file.unlink()  # cut short by a crash of the machine: made anew
+        return False
+    return True
+
+
+def _check_room(folder: Path, stretches: list[Stretch], sampling: Sampling) -> None:
+    needed = sum(stretch.num_samples(sampling) for stretch in stretches) * sampling.frame_bytes
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StorageError(
+            f"{folder}: {needed / 2**30:.1f} GiB of frames are to be extracted, {free / 2**30:.1f} GiB are free. Free some, or "
+            f"set store.folder to another disk."
+        )
+
+
+def _length_us(stretch: Stretch, sampling: Sampling) -> int:
+    return round(stretch.num_samples(sampling) / sampling.frames_per_second * 1e6)

@@ -1,0 +1,236 @@
+"""The config of `nrray finetune`, and what it comes to with manifest, annotations, split and checkpoint. Starts no Ray."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from nrray.archive.annotations import read_truth
+from nrray.archive.cases import read_cases
+from nrray.archive.manifest import check_manifest
+from nrray.archive.splits import check_contents, part_cases, path_digest, read_split
+from nrray.config import Section
+from nrray.decode import DecodeConfig
+from nrray.errors import ConfigError, DataError
+from nrray.labels import read_label_set
+from nrray.models import ModelConfig, check_sampling, model_digest, read_artefact, resolve_model_path
+from nrray.models.config import EMBEDDED, LoraSection
+from nrray.pipelines.on_ray.session import refuse_job_folder
+from nrray.pipelines.on_ray.training_workers import WorkersConfig
+from nrray.sampling import Sampling
+from nrray.storage import absolute_uri, is_local, read_table
+from nrray.train.examples import ExamplePlan, Stretch, check_positives, planned_examples, validation_note
+from nrray.train.job import FinetuneJob
+from nrray.train.trackers import TrackerKind, check_trackers
+from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
+
+TRAINED_PARTS = ("train", "validation")  # the test part is for `nrray evaluate`, once
+_FREE = ("micro_batch_windows", "loader_processes", "checkpoint_every_steps")  # settings that change no result
+
+
+class StoreConfig(Section):
+    """Frames on disk, raw, for the time of the training."""
+
+    folder: str | None = Field(
+        None, description="on a disk that all workers see; `frames` in the output where none is given"
+    )
+    max_stretch_mib: int = Field(32, ge=1, le=1024, description="of one file")
+    keep: bool = Field(True, description="false: deleted after the training")
+
+
+class FinetuneConfig(Section):
+    """Everything that `nrray finetune` computes and where it leaves it."""
+
+    manifest: str = Field(description="manifest.parquet of `nrray scan`")
+    annotations: str = Field(description="annotation folder of `nrray import`, or the truth of a simulation")
+    split: str = Field(description="split file of `nrray split`; its test part is not read")
+    cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
+    output: str = Field(description="folder of checkpoints, history and the adapter; all workers see it")
+    label_set: str | None = Field(None, description="label set file; the newborn-resuscitation set where none is given")
+    model: ModelConfig = ModelConfig()
+    timesformer: TimesformerSection | None = Field(
+        None, description="a TimeSformer from scratch for the checkpoint; as a baseline"
+    )
+    sampling: Sampling | None = Field(None, description="the checkpoint's own where it has one")
+    adapter: LoraSection = LoraSection()
+    head: HeadSection = HeadSection()
+    training: TrainingConfig = TrainingConfig()
+    decode: DecodeConfig = DecodeConfig()
+    store: StoreConfig = StoreConfig()
+    workers: WorkersConfig = WorkersConfig()
+    trackers: tuple[TrackerKind, ...] = Field(
+        (), description="tensorboard, mlflow, wandb: in the output, beside history.jsonl"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedFinetune:
+    """A config with what it names."""
+
+    config: FinetuneConfig
+    manifest: pa.Table
+    plan: ExamplePlan
+    job: FinetuneJob
+
+
+def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
+    """Read everything and refuse what cannot be trained on. Raises ConfigError, DataError, ModelError."""
+    output = _shared_folder(config.output, "output")
+    store = _shared_folder(config.store.folder, "store.folder") if config.store.folder else output / "frames"
+    label_set = read_label_set(config.label_set)
+    if config.model.adapter is not None:
+        raise ConfigError(
+            "model.adapter: an adapter is trained on a checkpoint, not on an adapter. Leave it out, or merge it."
+        )
+    base = resolve_model_path(config.model.path)
+    artefact = read_artefact(base)
+    sampling = config.sampling or (artefact.sampling if artefact else None)
+    if config.timesformer is not None:
+        artefact, sampling = None, sampling or Sampling.model_validate({})
+    if sampling is None:
+        raise ConfigError(f"{base} does not say how it samples video: give the config a sampling section")
+    if artefact is not None:
+        check_sampling(sampling, trained=artefact.sampling, name=artefact.name)
+    manifest = read_table(config.manifest)
+    check_manifest(manifest, name=config.manifest)
+    truth = read_truth(config.annotations)
+    split = read_split(config.split)
+    part_of_case = {case: part for part in TRAINED_PARTS for case in part_cases(split, part)}
+    for part in TRAINED_PARTS:
+        if not split.parts[part]:
+            raise DataError(f"split {config.split}: part {part!r} has no case, expected at least one.")
+    sidecar = {case.video_path: case for case in read_cases(config.cases)} if config.cases is not None else {}
+    case_of_path = {path: case.case_id for path, case in sidecar.items()}
+    _check_known(part_of_case, manifest, case_of_path, uri=config.split)
+    contents: dict[str, frozenset[str]] = {}
+    for path, content in zip(manifest["path"].to_pylist(), manifest["content_id"].to_pylist(), strict=True):
+        case = case_of_path.get(path, path)
+        contents[case] = contents.get(case, frozenset()) | {content}
+    check_contents(split, contents)
+    unused = sorted(contents.keys() - {case for cases in split.parts.values() for case in cases})
+    plan = planned_examples(
+        manifest,
+        truth,
+        part_of_case=part_of_case,
+        case_of_path=case_of_path,
+        sampling=sampling,
+        label_set=label_set,
+        backend=config.decode.backend,
+        max_stretch_mib=config.store.max_stretch_mib,
+    )
+    targets = {part: [s.targets for s in plan.stretches if s.part == part] for part in TRAINED_PARTS}
+    check_positives(targets["train"], label_set)
+    note = validation_note(targets["validation"], label_set)
+    if unused:
+        plan.notes.append(
+            f"{len(unused)} cases are in no part of {config.split} and are not used, such as {unused[0]!r}."
+        )
+    if note is not None:
+        plan.notes.append(note)
+    check_trackers(config.trackers)
+    model = config.model
+    if model.path != EMBEDDED:
+        model = model.model_copy(update={"path": str(base.absolute())})
+    identity = {
+        "model": model_digest(config.model.path) if config.timesformer is None else "timesformer",
+        "label_set": label_set.digest,
+        "sampling": sampling.model_dump(mode="json"),
+        "annotations": _digest(*truth),
+        "split": {part: list(split.parts[part]) for part in TRAINED_PARTS},
+        "videos": hashlib.sha256("\n".join(sorted(stretch.name for stretch in plan.stretches)).encode()).hexdigest(),
+        "decoder": config.decode.backend.value,
+        **_sections(config),
+    }
+    return ResolvedFinetune(
+        config=config,
+        manifest=manifest,
+        plan=plan,
+        job=FinetuneJob(
+            name=output.name,
+            output=str(output),
+            store=str(store),
+            stretches=plan.stretches,
+            label_set=label_set,
+            sampling=sampling,
+            split={
+                "parts": {part: list(cases) for part, cases in split.parts.items()},
+                "videos": _video_digests(plan.stretches),
+            },
+            model=model,
+            timesformer=config.timesformer,
+            adapter=config.adapter,
+            head=config.head,
+            training=config.training,
+            identity=identity,
+            trackers=config.trackers,
+        ),
+    )
+
+
+def _video_digests(stretches: Sequence[Stretch]) -> dict[str, list[str]]:
+    """Part to what stands for its videos: whoever judges the model later may call its cases otherwise."""
+    return {
+        part: sorted({path_digest(stretch.video_path) for stretch in stretches if stretch.part == part})
+        for part in TRAINED_PARTS
+    }
+
+
+def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> FinetuneJob:
+    """The same examples and checkpoint, trained as the sections of `config` say, into another output."""
+    return replace(
+        job,
+        name=output.name,
+        output=str(output),
+        timesformer=config.timesformer,
+        adapter=config.adapter,
+        head=config.head,
+        training=config.training,
+        identity={**job.identity, **_sections(config)},
+    )
+
+
+def _sections(config: FinetuneConfig) -> dict[str, Any]:
+    """What decides how a model is trained."""
+    return {
+        "timesformer": config.timesformer.model_dump(mode="json") if config.timesformer is not None else None,
+        "adapter": config.adapter.model_dump(mode="json"),
+        "head": config.head.model_dump(mode="json"),
+        "training": config.training.model_dump(mode="json", exclude=set(_FREE)),
+    }
+
+
+def _check_known(part_of_case: dict[str, str], manifest: pa.Table, case_of_path: dict[str, str], *, uri: str) -> None:
+    known = {case_of_path.get(path, path) for path in manifest["path"].to_pylist()}
+    if unknown := sorted(set(part_of_case) - known):
+        raise DataError(
+            f"split {uri}: {len(unknown)} of its {len(part_of_case)} cases to train and validate on are of no video here, such "
+            f"as {unknown[0]!r}; known are {', '.join(repr(case) for case in sorted(known)[:3])}, ... Give the case sidecar that "
+            f"the split was made with (cases=FILE), or correct the file."
+        )
+
+
+def _shared_folder(uri: str, setting: str) -> Path:
+    refuse_job_folder(uri, setting)
+    if not is_local(uri):
+        raise ConfigError(f"{setting}: found {uri}, expected a folder of a file system that all workers see")
+    return Path(absolute_uri(uri))
+
+
+def _digest(*tables: pa.Table) -> str:
+    total = hashlib.sha256()
+    for table in tables:
+        ordered = table.sort_by([(name, "ascending") for name in table.column_names])
+        sink = pa.BufferOutputStream()
+        pq.write_table(ordered, sink, compression="none")
+        total.update(sink.getvalue())
+    return total.hexdigest()
+
+
+def store_bytes(resolved: ResolvedFinetune) -> int:
+    """What all frames take on disk."""
+    return resolved.plan.num_frames(resolved.job.sampling) * resolved.job.sampling.frame_bytes

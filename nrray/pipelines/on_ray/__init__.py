@@ -1,0 +1,26 @@
+"""All that knows Ray, and all that a Ray upgrade touches.
+
+Ray reads RAY_AUTH_MODE once, when it is imported, so it is chosen here, before that. A private instance gets a fresh
+token in this process's environment only: Ray's own default would write one to the home folder, readable by everybody.
+"""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+
+def _has_token() -> bool:
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or (Path.home() / ".ray" / "auth_token").exists()
+
+
+if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:  # else too late: whoever imported Ray has chosen
+    if "RAY_ADDRESS" in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token" if _has_token() else "disabled"
+    else:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+# Ray's C++ core prints warnings of its own onto the terminal of whoever started it, token or no token.
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")

@@ -1,0 +1,163 @@
+"""Ray for the time of a verb: a private instance on this machine, or the cluster that RAY_ADDRESS names."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import psutil
+import ray
+
+from nrray.errors import ConfigError, NrrayError, ResourcesError
+from nrray.pipelines.on_ray.pools import MIB
+from nrray.storage import is_local
+
+_STARTING_WORKERS = 16
+_JOB_FOLDER = "runtime_resources/working_dir_files"  # where Ray unpacks a job's --working-dir
+
+
+def refuse_job_folder(uri: str, setting: str) -> None:
+    """Raises ConfigError for a relative path in a Ray job: there it lies in a copy of the working folder, which has no
+    videos and is deleted afterwards."""
+    if (
+        is_local(uri)
+        and not Path(uri.removeprefix("file://")).expanduser().is_absolute()
+        and _JOB_FOLDER in os.getcwd()
+    ):
+        raise ConfigError(
+            f"{setting}: found the relative path {uri!r} in a Ray job, where it names a folder inside a copy that is "
+            f"deleted afterwards; give an absolute path or a URI that all nodes know, e.g. --set {setting}=/data/{uri}"
+        )
+
+
+@contextmanager
+def ray_session(*, dashboard: bool = False) -> Iterator[None]:
+    """Ray for the time of the block: the cluster of RAY_ADDRESS where it is set (a Ray job has it), else a private
+    instance on this machine, on loopback, with a token of its own. Within a running session it is that session.
+
+    Raises ResourcesError where no Ray can be had.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    for name in ("ray", "ray.data", "ray.train", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    address = os.environ.get("RAY_ADDRESS", "local")
+    if address == "local":
+        _start_private(dashboard=dashboard)
+    else:
+        _connect(address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def terminated_as_interrupt() -> Iterator[None]:
+    """SIGTERM (what `ray job stop` sends, 3 s before SIGKILL) ends a run like Ctrl-C: pending results are written.
+    Enter it within `ray_session`: starting Ray sets a handler of its own."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread: the caller has its own signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def watched_call(call: Callable[[], object], *, tick: Callable[[], None], every_seconds: float = 1.0) -> None:
+    """Run `call` in a thread and `tick` in this one until it ends; raises what it raised. For calls of Ray's that, in the
+    main thread, take Ctrl-C for themselves and end as if workers had died."""
+    raised: list[BaseException] = []
+
+    def called() -> None:
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=called, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(timeout=every_seconds)
+        tick()
+    for error in raised:
+        raise error
+
+
+def _start_private(*, dashboard: bool) -> None:
+    store_bytes = int(min(2 * 2**30, 0.15 * psutil.virtual_memory().total))
+    if Path("/dev/shm").exists():
+        # Ray falls back to a slow disk store, with a warning per object, when shared memory is too small.
+        store_bytes = min(store_bytes, int(0.8 * psutil.disk_usage("/dev/shm").free))
+    for is_last in (False, True):  # on a busy machine Ray's own processes may take longer than it waits for them
+        try:
+            with _quiet_stderr():
+                ray.init(
+                    address="local",
+                    include_dashboard=dashboard,
+                    dashboard_host="127.0.0.1",
+                    object_store_memory=max(store_bytes, 100 * MIB),
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    # A search of two trials takes 14 processes: with Ray's own limit, a CPU each, it would warn of them.
+                    _system_config={"worker_maximum_startup_concurrency": _STARTING_WORKERS},
+                )
+            return
+        except Exception as error:  # Ray raises the base class itself here
+            ray.shutdown()
+            if is_last:
+                raise ResourcesError(f"Ray could not start on this machine: {error}") from error
+
+
+def _connect(address: str) -> None:
+    try:
+        with _quiet_stderr():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    except (RuntimeError, ConnectionError, OSError, ValueError) as error:
+        raise ResourcesError(
+            f"no Ray cluster answers at RAY_ADDRESS={address} (RAY_AUTH_MODE={os.environ.get('RAY_AUTH_MODE')}): {error}. "
+            f"Unset RAY_ADDRESS to run on this machine alone."
+        ) from error
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Nothing on file descriptor 2 for the time of the block: Ray's C++ core announces its log level there, whatever
+    that level is. Errors come as exceptions."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def error_of_ours(error: BaseException) -> NrrayError | None:
+    """The error of ours that ended a Ray task, found behind Ray's wrappers."""
+    seen: set[int] = set()
+    queue: list[BaseException | None] = [error]
+    while queue:
+        current = queue.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        if isinstance(current, NrrayError):
+            return current
+        queue += [getattr(current, "cause", None), current.__cause__, current.__context__]
+    return None

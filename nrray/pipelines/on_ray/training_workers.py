@@ -1,0 +1,167 @@
+"""A training on Ray Train's workers: they are placed, watched, and replaced when they are lost.
+
+What a training needs to go on is in its output, written by the first worker: Ray commits what is reported to it later than
+it is reported, and would start again from an older state.
+
+torch and peft take seconds to import: they come in with a training, and on the driver torch alone.
+"""
+
+import math
+import os
+import secrets
+import shutil
+from typing import Any, Literal, Protocol
+
+import ray.train
+from pydantic import Field
+from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig
+
+from nrray import errors
+from nrray.config import Section
+from nrray.errors import NrrayError, ResourcesError, TrainingError
+from nrray.pipelines.on_ray.allocator import keep_freed_memory
+from nrray.pipelines.on_ray.pools import Capacity, cluster_capacity
+from nrray.pipelines.on_ray.session import error_of_ours, watched_call
+from nrray.storage import Folder
+from nrray.train.history import STOP_FILE, STOPPED_FILE
+from nrray.train.job import FinetuneJob
+
+FAILURE_FILE = "failure.json"
+_RAY_FOLDER = ".ray-train"
+
+
+class WorkersConfig(Section):
+    """Processes that train together. `auto`: one per GPU, or one where there is none."""
+
+    num_workers: int | Literal["auto"] = Field("auto", description="processes, each with a GPU where there are some")
+    min_workers: int | None = Field(
+        None, ge=1, description="go on with so many where nodes are lost; None: with all or none"
+    )
+    cpus_per_worker: float = Field(1.0, gt=0, description="what each reserves")
+    start_timeout_seconds: int = Field(
+        600, ge=10, description="workers that the cluster has no room for are waited for so long, in all"
+    )
+    max_failures: int = Field(3, ge=0, description="lost workers are replaced so often, from the last checkpoint")
+    decoders: int | Literal["auto"] = Field("auto", description="processes that extract frames; auto: one per CPU")
+    stall_timeout_seconds: int = Field(
+        1800, ge=30, description="without any frame for so long, extracting ends with an error"
+    )
+
+
+class Course(Protocol):
+    """Somebody who wants to know how a training gets on."""
+
+    def tell(self) -> None:
+        """Look at its history, and say or pass on what is new."""
+
+
+def planned_workers(asked: WorkersConfig, capacity: Capacity) -> tuple[int, bool]:
+    """How many workers, and whether each has a GPU. Raises ResourcesError where they would never all start."""
+    on_gpu = capacity.num_gpus >= 1
+    workers = asked.num_workers if asked.num_workers != "auto" else (int(capacity.num_gpus) if on_gpu else 1)
+    least = min(asked.min_workers or workers, workers)
+    room = worker_room(asked, capacity, on_gpu=on_gpu)
+    if least > room:
+        raise ResourcesError(
+            f"{least} workers of {asked.cpus_per_worker:g} CPUs{' and a GPU' if on_gpu else ''} do not fit: the cluster has "
+            f"{capacity}. Lower workers.num_workers, or add nodes. They would wait for ever, so nothing was started."
+        )
+    return workers, on_gpu
+
+
+def worker_room(asked: WorkersConfig, capacity: Capacity, *, on_gpu: bool) -> int:
+    """How many workers fit on the nodes; one is on one node whole."""
+    return sum(
+        int(min(node.num_cpus / asked.cpus_per_worker, node.num_gpus if on_gpu else math.inf) + 1e-6)
+        for node in capacity.nodes or (capacity,)
+    )
+
+
+def train_on_workers(asked: WorkersConfig, job: FinetuneJob, *, num_workers: int, on_gpu: bool, course: Course) -> None:
+    """Train, or go on with a training that was stopped; `course.tell` is called every second, in the calling thread.
+
+    Raises ConfigError, DataError, ModelError, ResourcesError, StorageError, TrainingError.
+    """
+    from ray.train.torch import TorchTrainer
+
+    output = Folder(job.output)
+    for leftover in (FAILURE_FILE, STOP_FILE, STOPPED_FILE):
+        output.remove(leftover)
+    least = min(asked.min_workers or num_workers, num_workers)
+    # Ray tries again for ever, 60 s each time, unless it is told how often.
+    tries = math.ceil(asked.start_timeout_seconds / 60)
+    os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(asked.start_timeout_seconds / tries)
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config={"job": job},
+        scaling_config=ScalingConfig(
+            num_workers=num_workers if least == num_workers else (least, num_workers),
+            use_gpu=on_gpu,
+            resources_per_worker={"CPU": asked.cpus_per_worker, **({"GPU": 1} if on_gpu else {})},
+        ),
+        run_config=RunConfig(
+            name=f"run-{secrets.token_hex(4)}",
+            storage_path=f"{job.output}/{_RAY_FOLDER}",
+            failure_config=FailureConfig(max_failures=asked.max_failures, controller_failure_limit=tries - 1),
+        ),
+    )
+    try:
+        watched_call(trainer.fit, tick=course.tell)
+    except Exception as error:  # Ray's errors have no common base that says so
+        _raise_failure(output)
+        ours = error_of_ours(error)
+        if ours is not None:
+            raise ours from error
+        failure = error.controller_failure if isinstance(error, ControllerError) else error
+        if "Startup" in type(failure).__name__:
+            raise ResourcesError(
+                f"{least} workers were not started within {asked.start_timeout_seconds} s ({_first_line(failure)}). Other "
+                f"work holds the cluster, which has {cluster_capacity()}. Wait for it, lower workers.num_workers or raise "
+                f"workers.start_timeout_seconds; what was done is kept."
+            ) from error
+        raise TrainingError(
+            f"the workers were lost more than {asked.max_failures} times ({type(error).__name__}: {_first_line(error)}). The "
+            f"last checkpoint is kept; the same command goes on from it."
+        ) from error
+    finally:
+        shutil.rmtree(f"{job.output}/{_RAY_FOLDER}", ignore_errors=True)
+    _raise_failure(output)
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """What runs in each of Ray Train's workers."""
+    import torch
+    from accelerate import Accelerator
+
+    from nrray.train.finetuned import finetune
+
+    job: FinetuneJob = config["job"]
+    output = Folder(job.output)
+    if output.exists(FAILURE_FILE):
+        return  # it would happen again: the driver says what it was
+    keep_freed_memory()
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    context = ray.train.get_context()
+    found = (accelerator.num_processes, accelerator.process_index)
+    if found != (context.get_world_size(), context.get_world_rank()):
+        raise ResourcesError(
+            f"accelerate did not adopt Ray's processes: it sees process {found[1]} of {found[0]}, Ray "
+            f"{context.get_world_rank()} of {context.get_world_size()}. Unset ACCELERATE_* variables on the nodes."
+        )
+    try:
+        finetune(job, accelerator)
+    except NrrayError as error:
+        output.write_json(FAILURE_FILE, {"kind": type(error).__name__, "message": str(error)})
+        raise
+
+
+def _raise_failure(output: Folder) -> None:
+    if output.exists(FAILURE_FILE):
+        failure = output.read_json(FAILURE_FILE)
+        kind = getattr(errors, failure["kind"], NrrayError)
+        raise (kind if kind is not errors.DecodeError else NrrayError)(failure["message"])
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else "no reason given"

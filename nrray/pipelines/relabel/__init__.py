@@ -1,0 +1,1 @@
+"""`nrray relabel` and `nrray status`."""

@@ -1,0 +1,138 @@
+"""The config of `nrray relabel`, and what it comes to with a manifest and a model: plan, identity, rules. Starts no Ray."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from nrray.archive.manifest import check_manifest
+from nrray.config import Section
+from nrray.decode import DecodeConfig
+from nrray.errors import ConfigError
+from nrray.labels import LabelSet, read_label_set
+from nrray.models import (
+    Artefact,
+    ModelConfig,
+    check_sampling,
+    described_folder,
+    labeler_digest,
+    read_artefact,
+    resolve_model_path,
+)
+from nrray.models.config import EMBEDDED, Dtype
+from nrray.models.metadata import check_labels
+from nrray.models.rules import restated_answers, states_from_scores
+from nrray.pipelines.on_ray.pools import Pools
+from nrray.pipelines.on_ray.session import refuse_job_folder
+from nrray.plan import Packing, Plan, plan_units
+from nrray.results.journal import EntryLimits
+from nrray.results.segments import SegmentRule
+from nrray.results.version_tables import Restate
+from nrray.sampling import Sampling
+from nrray.storage import Folder, read_table
+
+
+class LedgerConfig(Section):
+    """How often results reach storage: what a kill can cost is at most this much work, never a result."""
+
+    file_units: int = Field(32, ge=1, le=64, description="units of one ledger file")
+    flush_seconds: float = Field(30.0, gt=0, description="results wait no longer than this")
+
+
+class RelabelConfig(Section):
+    """Everything that `nrray relabel` computes and where it leaves it."""
+
+    manifest: str = Field(description="manifest.parquet of `nrray scan`")
+    output: str = Field(description="folder or URI of ledger and label versions")
+    label_set: str | None = Field(None, description="label set file; the newborn-resuscitation set where none is given")
+    model: ModelConfig = ModelConfig()
+    sampling: Sampling | None = Field(None, description="the model's own where none is given")
+    packing: Packing = Packing()
+    decode: DecodeConfig = DecodeConfig()
+    segments: SegmentRule = SegmentRule()
+    entries: EntryLimits = EntryLimits()
+    ledger: LedgerConfig = LedgerConfig()
+    pools: Pools = Pools()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelabelJob:
+    """A config resolved against the manifest and the model."""
+
+    config: RelabelConfig
+    label_set: LabelSet
+    sampling: Sampling
+    manifest: pa.Table
+    plan: Plan
+    output: Folder
+    identity: dict[str, Any]  # lacks `dtype` where it is `auto`: which that is, the devices decide
+    artefact: Artefact | None
+    run_id: str
+
+
+def resolved_job(config: RelabelConfig) -> RelabelJob:
+    for name in ("manifest", "output"):
+        refuse_job_folder(getattr(config, name), name)
+    manifest = read_table(config.manifest)
+    check_manifest(manifest, name=config.manifest)
+    label_set = read_label_set(config.label_set)
+    unknown = sorted(set(config.segments.thresholds) - set(label_set.names))
+    if unknown:
+        raise ConfigError(f"segments.thresholds names unknown activities {unknown}; known: {list(label_set.names)}")
+    described = described_folder(config.model)
+    artefact = read_artefact(described)
+    sampling = config.sampling or (artefact.sampling if artefact else None)
+    if sampling is None:
+        raise ConfigError(f"{described} does not say how it samples video: give the config a sampling section")
+    if artefact is not None:
+        check_sampling(sampling, trained=artefact.sampling, name=artefact.name)
+        check_labels(artefact, label_set, folder=described)  # before workers start: theirs would be a traceback
+    model = config.model  # workers have another working directory
+    if model.path != EMBEDDED:
+        model = model.model_copy(update={"path": str(resolve_model_path(model.path).absolute())})
+    if model.adapter is not None:
+        model = model.model_copy(update={"adapter": str(described.absolute())})
+    identity = {
+        "model": labeler_digest(config.model),
+        **({} if model.dtype is Dtype.AUTO else {"dtype": model.dtype.value}),
+        "label_set": label_set.digest,
+        "sampling": sampling.model_dump(mode="json"),
+        "packing": config.packing.model_dump(mode="json"),
+        "decoder": config.decode.backend.value,
+    }
+    return RelabelJob(
+        config=config.model_copy(update={"model": model}),
+        label_set=label_set,
+        sampling=sampling,
+        manifest=manifest,
+        plan=plan_units(manifest, sampling, config.packing),
+        output=Folder(config.output),
+        identity=identity,
+        artefact=artefact,
+        run_id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}",
+    )
+
+
+def thresholds_in_use(job: RelabelJob) -> dict[str, float]:
+    """The score from which each activity is present, the config's before the model's own; a prompted model has none of its
+    own."""
+    own = job.artefact.thresholds if job.artefact is not None else {}
+    return {**own, **job.config.segments.thresholds}
+
+
+def restating(job: RelabelJob) -> Restate | None:
+    """How states follow from scores where the config has thresholds of its own: a head's with the label set's rules,
+    as the model itself decides; of a prompted model only plain answers, as it knows no rules."""
+    if not job.config.segments.thresholds:
+        return None
+    in_use = thresholds_in_use(job)
+    thresholds = np.array([in_use.get(name, np.nan) for name in job.label_set.names], np.float32)
+
+    if job.artefact is None:
+        return partial(restated_answers, thresholds=thresholds)
+    return lambda scores, states: states_from_scores(scores, thresholds=thresholds, label_set=job.label_set)

@@ -1,0 +1,293 @@
+"""`nrray relabel`: plan, decode on CPU workers, label on an actor pool, ledger, publish.
+
+The driver alone writes the ledger: results are small (scores, not pixels), so one process keeps up with a large
+cluster, a lost worker can leave no half-written or late file, and no write task competes for a small machine's CPUs.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+
+from nrray import __version__
+from nrray.console.progress import Progress
+from nrray.console.reporter import Reporter
+from nrray.errors import NrrayError
+from nrray.models import Device
+from nrray.models.config import resolved_dtype
+from nrray.pipelines.on_ray.pools import MIB, Capacity, PoolPlan, cluster_capacity, planned_pools
+from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
+from nrray.pipelines.on_ray.streaming import data_context, streamed_rows
+from nrray.pipelines.relabel.job import RelabelConfig, RelabelJob, resolved_job, restating, thresholds_in_use
+from nrray.pipelines.relabel.report import Relabelled
+from nrray.pipelines.relabel.stages import WORK_SCHEMA, DecodeStage, LabelStage
+from nrray.plan import Plan, plan_sentence
+from nrray.results.journal import Journal
+from nrray.results.ledger import (
+    Ledger,
+    LedgerWriter,
+    bind_identity,
+    bound_identity,
+    check_identity,
+    missing_units,
+    unit_counts,
+)
+from nrray.results.publish import Published, point_latest, publish_version, version_names
+from nrray.storage import Folder, absolute_uri
+from nrray.writer_lock import WriterLock
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelabelOptions:
+    """What one call does, as opposed to what the output is."""
+
+    limit_units: int | None = None
+    dry_run: bool = False
+    retry_failed: bool = False
+
+
+def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) -> Relabelled:
+    """Label everything that the plan has and the ledger lacks, then publish.
+
+    Raises ConfigError, DataError, IdentityError, ModelError, OutputBusyError, ResourcesError, StorageError.
+    """
+    job = resolved_job(config)
+    reporter.say(plan_sentence(job.plan, job.sampling))
+    if job.plan.num_bad_videos:
+        reporter.say(f"{job.plan.num_bad_videos} files of the manifest are unreadable: coverage rows, no units")
+    check_identity(job.output, job.identity, undecided={"dtype"} - job.identity.keys())
+    if options.dry_run:
+        return _dry_run(job, options, reporter)
+    job.output.create()
+    ledger, journal = Ledger(job.output), Journal(job.output, job.run_id)
+    with WriterLock(job.output) as lock:
+        ledger.create()
+        journal.create()
+        index = ledger.index()
+        _clear_traces(job.output, ledger, journal, index)
+        todo = missing_units(job.plan.units, index, retry_failed=options.retry_failed)
+        num_todo = todo.num_rows
+        if options.limit_units is not None:
+            todo = todo.slice(0, options.limit_units)
+        reporter.say(_todo_sentence(job.plan, num_todo, todo.num_rows))
+        facts: dict[str, Any] = {}
+        if todo.num_rows:
+            facts = _run(job, _suspects_last(todo, journal.suspects()), ledger, journal, lock, reporter)
+            index = ledger.index()
+        counts = unit_counts(job.plan.units, index)
+        lock.renew()
+        published = _publish(job, index, counts, facts, reporter)
+    return Relabelled(output=str(job.output), counts=counts, published=published, facts=facts)
+
+
+def _clear_traces(output: Folder, ledger: Ledger, journal: Journal, index: pa.Table) -> None:
+    """What a killed run left of units that it had settled, and of files that it had not finished."""
+    output.remove_leftovers()
+    ledger.remove_leftovers()
+    settled = journal.suspects() & set(index["unit_id"].to_pylist())
+    if settled:
+        journal.forget(settled)
+    output.remove("progress.json")
+
+
+def _dry_run(job: RelabelJob, options: RelabelOptions, reporter: Reporter) -> Relabelled:
+    index = Ledger(job.output).index()
+    todo = missing_units(job.plan.units, index, retry_failed=options.retry_failed)
+    counts = unit_counts(job.plan.units, index)
+    reporter.say(_todo_sentence(job.plan, todo.num_rows, min(todo.num_rows, options.limit_units or todo.num_rows)))
+    reporter.say("dry run: nothing was decoded, nothing was written")
+    return Relabelled(output=str(job.output), counts=counts, published=None, facts={"dry_run": True})
+
+
+def _todo_sentence(plan: Plan, missing: int, now: int) -> str:
+    done = plan.units.num_rows - missing
+    parts = [f"{done:,} of {plan.units.num_rows:,} units are in the ledger"] if done else []
+    parts.append(f"{now:,} to do" if now == missing else f"{now:,} of the {missing:,} missing ones now")
+    return "; ".join(parts)
+
+
+def _digest_of_videos(manifest: pa.Table) -> str:
+    """Of what coverage says of them before anything is tried: which there are, and why some cannot be read."""
+    rows = manifest.select(["video_id", "reason"]).sort_by("video_id").to_pylist()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _suspects_last(todo: pa.Table, suspects: set[str]) -> pa.Table:
+    """Units that an earlier run was trying when it died go last: one of them may have killed it."""
+    if not suspects:
+        return todo
+    is_suspect = pc.is_in(todo["unit_id"], value_set=pa.array(sorted(suspects), pa.string()))
+    return pa.concat_tables([todo.filter(pc.invert(is_suspect)), todo.filter(is_suspect)])
+
+
+def _run(
+    job: RelabelJob, todo: pa.Table, ledger: Ledger, journal: Journal, lock: WriterLock, reporter: Reporter
+) -> dict[str, Any]:
+    """Try every unit of `todo`; returns what this run measured."""
+    work = _work_table(todo, job.manifest)
+    stride_us = round(job.sampling.stride_seconds * 1e6)
+    video_us = {
+        unit: windows * stride_us
+        for unit, windows in zip(work["unit_id"].to_pylist(), work["num_windows"].to_pylist(), strict=True)
+    }
+    pending = set(video_us)
+    store = job.config.ledger
+    with ray_session(), terminated_as_interrupt():
+        capacity = cluster_capacity()
+        on_gpu = _on_gpu(job.config.model.device, capacity)
+        dtype = {"dtype": resolved_dtype(job.config.model.dtype, on_gpu=on_gpu).value}
+        bind_identity(job.output, {**job.identity, **dtype})
+        pools = planned_pools(job.config.pools, capacity, num_units=work.num_rows, on_gpu=on_gpu)
+        reporter.say(f"running on {capacity}: {pools}")
+        started = time.monotonic()
+        with (
+            LedgerWriter(ledger, max_units=store.file_units, max_seconds=store.flush_seconds) as writer,
+            Progress(
+                console=reporter.console,
+                verb="relabel",
+                total_units=work.num_rows,
+                total_us=sum(video_us.values()),
+                quiet=reporter.is_json,
+            ) as progress,
+        ):
+            settled: set[str] = set()
+            for result in _results(job, work, pools, on_gpu=on_gpu):
+                unit_id = result["unit_id"][0].as_py()
+                if unit_id not in pending:
+                    raise NrrayError(f"internal error: a result for {unit_id}, which is not pending, came back")
+                pending.remove(unit_id)
+                kind = result["error_kind"][0].as_py()
+                progress.add(video_us=video_us[unit_id], error_kind=kind)
+                settled.add(unit_id)
+                if writer.add(result):
+                    journal.forget(settled)
+                    settled.clear()
+                    lock.renew()
+                    job.output.write_json("progress.json", {**progress.facts(), "run_id": job.run_id}, durable=False)
+            writer.flush()
+            journal.forget(settled)
+            facts = progress.facts()
+        facts["wall_seconds"] = round(time.monotonic() - started, 2)
+        facts["pools"] = str(pools)
+        facts["capacity"] = str(capacity)
+        job.output.write_json("progress.json", {**facts, "run_id": job.run_id}, durable=False)
+    if pending:
+        raise NrrayError(f"{len(pending)} units got no result; run the same command again to complete them")
+    return facts
+
+
+def _work_table(todo: pa.Table, manifest: pa.Table) -> pa.Table:
+    """`todo` with what decode needs to know of each unit's video, WORK_SCHEMA."""
+    position = pc.index_in(todo["video_id"], value_set=manifest["video_id"].combine_chunks()).combine_chunks()
+    columns: dict[str, Any] = {name: todo[name] for name in todo.column_names}
+    for name in ("uri", "size_bytes", "modified_us", "start_us", "duration_us", "seekable"):
+        columns[name] = manifest[name].combine_chunks().take(position)
+    columns["seekable"] = pc.fill_null(columns["seekable"], True)
+    return pa.table([columns[field.name] for field in WORK_SCHEMA], schema=WORK_SCHEMA).combine_chunks()
+
+
+def _on_gpu(device: Device, capacity: Capacity) -> bool:
+    return device is Device.CUDA or (device is Device.AUTO and capacity.num_gpus >= 1)
+
+
+def _results(job: RelabelJob, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) -> Iterator[pa.Table]:
+    """One-row RESULT_SCHEMA tables in order of completion."""
+    config = job.config
+    common = {
+        "output": job.output.uri,
+        "run_id": job.run_id,
+        "sampling": job.sampling,
+        "limits": config.entries,
+    }
+    model = config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU})
+    # Two units wait for each worker: decoders that run further ahead fill memory and gain nothing.
+    store_bytes = 2 * (pools.num_decoders + pools.num_labelers) * config.packing.max_unit_mib * MIB
+    context = data_context(stall_timeout_seconds=config.pools.stall_timeout_seconds, store_bytes=store_bytes)
+    with DataContext.current(context):
+        dataset = (
+            ray.data.from_arrow(_blocks(work, pools.num_decoders))
+            .map_batches(
+                DecodeStage,
+                fn_constructor_kwargs={**common, "decode": config.decode},
+                batch_size=1,
+                batch_format="pyarrow",
+                compute=ActorPoolStrategy(size=pools.num_decoders),
+                num_cpus=pools.decoder_cpus,
+                memory=pools.decoder_memory_bytes,
+            )
+            .map_batches(
+                LabelStage,
+                fn_constructor_kwargs={
+                    **common,
+                    "model": model,
+                    "label_set": job.label_set,
+                    "digest": job.identity["model"],
+                },
+                batch_size=1,
+                batch_format="pyarrow",
+                compute=ActorPoolStrategy(size=pools.num_labelers),
+                num_cpus=pools.labeler_cpus,
+                num_gpus=pools.labeler_gpus,
+                memory=pools.labeler_memory_bytes,
+            )
+        )
+        yield from streamed_rows(dataset, stall_timeout_seconds=config.pools.stall_timeout_seconds)
+
+
+def _blocks(work: pa.Table, num_decoders: int) -> list[pa.Table]:
+    """One unit per block, more in a huge archive: a block is what the driver keeps track of and what a lost decoder
+    does again."""
+    rows = max(1, min(64, work.num_rows // (num_decoders * 64)))
+    return [work.slice(start, rows) for start in range(0, work.num_rows, rows)]
+
+
+def _publish(
+    job: RelabelJob, index: pa.Table, counts: dict[str, int], facts: dict[str, Any], reporter: Reporter
+) -> Published | None:
+    """The next label version, or none where the last one already says all that the ledger does."""
+    state = {
+        "units": counts,
+        "ledger_rows": index.num_rows,
+        "attempts": int(pc.sum(index["attempts"]).as_py() or 0),
+        "videos": _digest_of_videos(job.manifest),
+        "segment_rule": job.config.segments.model_dump(mode="json"),
+    }
+    versions = version_names(job.output)
+    last = job.output / "versions" / versions[-1] if versions else None
+    is_whole = last is not None and all(last.exists(f"{name}.parquet") for name in ("labels", "segments", "coverage"))
+    if last is not None and is_whole and last.read_json("run.json").get("state") == state:
+        reporter.say(f"nothing has changed since {versions[-1]}: it stays the latest version")
+        point_latest(job.output, versions[-1])  # a run that was killed right after its version has not done so
+        return None
+    run = {
+        "run_id": job.run_id,
+        "nrray_version": __version__,
+        "ray_version": ray.__version__,
+        "identity": bound_identity(job.output) or job.identity,
+        "state": state,
+        "config": job.config.model_dump(mode="json"),
+        "label_set": job.label_set.model_dump(mode="json"),
+        "thresholds": thresholds_in_use(job),
+        "manifest": absolute_uri(job.config.manifest),
+        "measured": facts,
+        "published_unix": int(time.time()),
+    }
+    return publish_version(
+        job.output,
+        manifest=job.manifest,
+        units=job.plan.units,
+        index=index,
+        sampling=job.sampling,
+        activities=job.label_set.names,
+        rule=job.config.segments,
+        restated=restating(job),
+        source=f"model:{job.identity['model'][:12]}",
+        run=run,
+    )

@@ -1,0 +1,89 @@
+"""What a call of `nrray scan` came to, and its report in words."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from nrray.archive.manifest import duplicate_groups, problem_counts
+from nrray.console.reporter import Reporter
+from nrray.types import US_PER_SECOND, Case, ProbeStatus, Video
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scanned:
+    """What a scan came to."""
+
+    manifest: str
+    videos: list[Video]
+    num_probed: int
+    num_removed: int
+    ignored: Counter[str]  # files that are no videos, by suffix
+    cases: list[Case]
+
+    @property
+    def num_bad(self) -> int:
+        return sum(video.status is ProbeStatus.BAD for video in self.videos)
+
+
+def report_scan(scanned: Scanned, reporter: Reporter) -> None:
+    """Tables of what is there, then the verdict and the next command."""
+    readable = [video for video in scanned.videos if video.status is ProbeStatus.OK]
+    by_codec: dict[tuple[str, str], list[Video]] = {}
+    for video in readable:
+        by_codec.setdefault((str(video.codec), "/".join(str(video.container).split(",")[:2])), []).append(video)
+    reporter.table(
+        "Videos",
+        ["codec", "container", "files", "hours", "GiB", "frame sizes", "frames/s", "variable rate"],
+        [_codec_row(key, group) for key, group in sorted(by_codec.items())],
+    )
+    problems = problem_counts(scanned.videos)
+    first = {str(video.error_kind): video for video in reversed(scanned.videos) if video.status is ProbeStatus.BAD}
+    reporter.table(
+        "Problems",
+        ["kind", "files", "first", "reason"],
+        [[kind, count, first[kind].path, first[kind].reason] for kind, count in sorted(problems.items())],
+    )
+    duplicates = duplicate_groups(scanned.videos)
+    reporter.table(
+        "Same content",
+        ["files", "first", "also"],
+        [[len(group), group[0].path, _others(group[1:])] for group in duplicates[:10]],
+    )
+    if scanned.ignored:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in scanned.ignored.most_common(8))
+        reporter.say(f"Passed over: {kinds}")
+    reporter.say(_verdict(scanned, readable, len(duplicates)))
+    reporter.say(f"Manifest: {scanned.manifest}")
+
+
+def _others(group: list[Video]) -> str:
+    more = f" and {len(group) - 3} more" if len(group) > 3 else ""
+    return ", ".join(video.path for video in group[:3]) + more
+
+
+def _codec_row(key: tuple[str, str], group: list[Video]) -> list[object]:
+    sizes = Counter(f"{video.width_px}x{video.height_px}" for video in group)
+    rates = sorted(video.measured_fps or video.nominal_fps or 0.0 for video in group)
+    shown = ", ".join(size for size, _ in sizes.most_common(3)) + (" ..." if len(sizes) > 3 else "")
+    return [
+        *key,
+        len(group),
+        sum(video.duration_us or 0 for video in group) / US_PER_SECOND / 3600,
+        sum(video.size_bytes for video in group) / 2**30,
+        shown,
+        f"{rates[0]:.4g}" if rates[0] == rates[-1] else f"{rates[0]:.4g}-{rates[-1]:.4g}",
+        sum(bool(video.is_variable_fps) for video in group),
+    ]
+
+
+def _verdict(scanned: Scanned, readable: list[Video], num_duplicates: int) -> str:
+    hours = sum(video.duration_us or 0 for video in readable) / US_PER_SECOND / 3600
+    if not scanned.videos:
+        return "Verdict: no videos here."
+    if not readable:
+        return f"Verdict: none of the {len(scanned.videos)} files can be read."
+    parts = [f"{len(readable)} videos, {hours:.2f} h, can be labelled"]
+    if scanned.num_bad:
+        parts.append(f"{scanned.num_bad} files cannot be read")
+    if num_duplicates:
+        parts.append(f"{num_duplicates} of them are there under several names")
+    return "Verdict: " + "; ".join(parts) + "."

@@ -1,0 +1,270 @@
+"""`nrray scan`: walk an archive, probe what is new or changed in parallel, write the manifest and join the cases."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+
+import pyarrow as pa
+import ray
+from pydantic import Field
+from ray.data import ActorPoolStrategy, DataContext
+
+from nrray.archive.cases import CASE_SCHEMA, read_cases
+from nrray.archive.manifest import (
+    CHUNK_BYTES,
+    VIDEO_SCHEMA,
+    content_id_of,
+    manifest_table,
+    manifest_videos,
+    video_id_of,
+)
+from nrray.config import Section
+from nrray.console.progress import Progress
+from nrray.console.reporter import Reporter
+from nrray.decode import DecodeConfig, GuardedDecoder
+from nrray.errors import DataError, DecodeError, ErrorKind
+from nrray.pipelines.on_ray.pools import cluster_capacity
+from nrray.pipelines.on_ray.session import ray_session, refuse_job_folder
+from nrray.pipelines.on_ray.streaming import data_context, streamed_rows
+from nrray.pipelines.scan.listing import VIDEO_SUFFIXES, Listed, listed_files
+from nrray.pipelines.scan.report import Scanned
+from nrray.storage import Folder, absolute_uri, located, source_facts
+from nrray.tables import table_from_rows
+from nrray.types import US_PER_SECOND, Case, ProbeStatus, Video
+
+STALL_SECONDS = 1800  # without a probed file for so long, the scan ends with an error
+
+PARTIAL_FILE, PARTIAL_SECONDS = "manifest-partial.parquet", 30.0  # of a scan that is not done
+
+# What probing again will not change while the file does not.
+_BAD_FOR_GOOD = frozenset({ErrorKind.EMPTY.value, ErrorKind.NO_VIDEO.value, ErrorKind.ENCRYPTED.value})
+
+SETTLE_SECONDS = 2.0  # a file modified this recently is looked at twice
+
+
+class ScanConfig(Section):
+    """What to scan and where the manifest goes."""
+
+    archive: str = Field(description="folder or URI of the videos")
+    output: str = Field(description="folder or URI for manifest.parquet and cases.parquet")
+    cases: str | None = Field(None, description="sidecar table (CSV or Parquet) that says which birth a video shows")
+    suffixes: tuple[str, ...] = Field(
+        VIDEO_SUFFIXES, description="what counts as a video by its name; files without a suffix count too"
+    )
+    decode: DecodeConfig = DecodeConfig()
+
+
+def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Scanned:
+    """Bring the manifest up to date. Raises ConfigError, DataError, ResourcesError, StorageError."""
+    for name in ("archive", "output"):
+        refuse_job_folder(getattr(config, name), name)
+    files, ignored = listed_files(config.archive, set(config.suffixes))
+    output = Folder(config.output)
+    before = _previous(output)
+    fresh = [file for file in files if not _is_unchanged(file, before.get(file.path))]
+    paths = {file.path for file in files}
+    if before and not files:
+        raise DataError(
+            f"none of the {len(before)} known videos is in {absolute_uri(config.archive)} any more: is it mounted? "
+            f"Nothing was changed; for an archive that is really empty choose another output."
+        )
+    removed = [path for path in before if path not in paths]
+    reporter.say(
+        f"{len(files)} video files in {absolute_uri(config.archive)}: {len(fresh)} to look at, "
+        f"{len(files) - len(fresh)} known, {len(removed)} gone"
+    )
+    manifest_uri = f"{output.uri.rstrip('/')}/manifest.parquet"
+    if dry_run:
+        reporter.say("dry run: nothing was probed, nothing was written")
+        known = [video for path, video in before.items() if path in paths]
+        return Scanned(
+            manifest=manifest_uri, videos=known, num_probed=0, num_removed=len(removed), ignored=ignored, cases=[]
+        )
+    output.create()
+    sidecar = read_cases(absolute_uri(config.cases)) if config.cases is not None else None
+    probed = _probed_and_kept(fresh, config.decode, output, reporter)
+    videos = [probed.get(file.path) or before[file.path] for file in files]
+    output.write_table("manifest.parquet", manifest_table(videos))
+    output.remove(PARTIAL_FILE)
+    cases = _joined_cases(config, sidecar, videos, output, reporter)
+    return Scanned(
+        manifest=manifest_uri,
+        videos=videos,
+        num_probed=len(probed),
+        num_removed=len(removed),
+        ignored=ignored,
+        cases=cases,
+    )
+
+
+def _previous(output: Folder) -> dict[str, Video]:
+    """What earlier scans found, one that was killed among them."""
+    found: dict[str, Video] = {}
+    for name in ("manifest.parquet", PARTIAL_FILE):
+        if output.exists(name):
+            found |= {video.path: video for video in manifest_videos(output.read_table(name))}
+    return found
+
+
+def _is_unchanged(file: Listed, known: Video | None) -> bool:
+    if known is None:
+        return False
+    if known.status is ProbeStatus.BAD and known.error_kind not in _BAD_FOR_GOOD:
+        return False  # a setting, a permission or the network may have been what was wrong
+    return (file.uri, file.size_bytes, file.modified_us) == (known.uri, known.size_bytes, known.modified_us)
+
+
+class ProbeStage:
+    """Rows of `Listed` to VIDEO_SCHEMA rows, in an actor that owns one guarded decoder. Raises for no file."""
+
+    def __init__(self, decode: DecodeConfig) -> None:
+        self._decoder = GuardedDecoder(decode)
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        for row in batch.to_pylist():
+            yield table_from_rows([probed_video(Listed(**row), self._decoder)], VIDEO_SCHEMA)
+
+
+def probed_video(file: Listed, decoder: GuardedDecoder) -> Video:
+    """The manifest row of a file; a bad file is a row with its reason."""
+    content_id = ""
+    try:
+        size_bytes, modified_us = _settled_facts(file)
+        content_id = _content_id(file.uri, size_bytes)
+        video = Video(
+            video_id=video_id_of(content_id, file.path),
+            content_id=content_id,
+            uri=file.uri,
+            path=file.path,
+            size_bytes=size_bytes,
+            modified_us=modified_us,
+            status=ProbeStatus.OK,
+        )
+        if size_bytes == 0:
+            raise DecodeError(ErrorKind.EMPTY, "the file has zero bytes")
+        video = replace(video, **asdict(decoder.probe(file.uri)))
+        if source_facts(file.uri) != (size_bytes, modified_us):
+            raise DecodeError(
+                ErrorKind.STILL_GROWING, "the file changed while it was probed: scan again when it is whole"
+            )
+    except DecodeError as error:
+        return Video(
+            video_id=video_id_of(content_id, file.path),
+            content_id=content_id,
+            uri=file.uri,
+            path=file.path,
+            size_bytes=file.size_bytes,
+            modified_us=file.modified_us,
+            status=ProbeStatus.BAD,
+            error_kind=error.kind.value,
+            reason=str(error),
+        )
+    return video
+
+
+def _settled_facts(file: Listed) -> tuple[int, int]:
+    """Size and modification time, looked at again where the file was modified a moment ago.
+
+    Raises DecodeError(STILL_GROWING) where they then differ.
+    """
+    facts = source_facts(file.uri)
+    age_seconds = time.time() - facts[1] / US_PER_SECOND
+    if 0 <= age_seconds < SETTLE_SECONDS:
+        time.sleep(SETTLE_SECONDS - age_seconds)
+        if source_facts(file.uri) != facts:
+            raise DecodeError(ErrorKind.STILL_GROWING, "the file is being written: scan again when it is whole")
+    return facts
+
+
+def _content_id(uri: str, size_bytes: int) -> str:
+    starts = sorted({0, max(size_bytes // 2 - CHUNK_BYTES // 2, 0), max(size_bytes - CHUNK_BYTES, 0)})
+    fs, path = located(uri)
+    try:
+        with fs.open(path, "rb") as file:
+            chunks = []
+            for start in starts:
+                file.seek(start)
+                chunks.append(file.read(CHUNK_BYTES))
+    except OSError as error:
+        raise DecodeError(ErrorKind.UNREADABLE, f"cannot be read: {error}") from None
+    return content_id_of(size_bytes, chunks)
+
+
+def _probed_and_kept(files: list[Listed], decode: DecodeConfig, output: Folder, reporter: Reporter) -> dict[str, Video]:
+    """Manifest rows by path. What is probed is written now and then, so that a scan that is killed goes on from there."""
+    probed: dict[str, Video] = {}
+    written = time.monotonic()
+    for video in _probed(files, decode, reporter):
+        probed[video.path] = video
+        if time.monotonic() - written > PARTIAL_SECONDS:
+            output.write_table(PARTIAL_FILE, manifest_table(list(probed.values())))
+            written = time.monotonic()
+    return probed
+
+
+def _probed(files: list[Listed], decode: DecodeConfig, reporter: Reporter) -> Iterator[Video]:
+    """One manifest row per file."""
+    named = [file for file in files if file.nameable]
+    yield from (_unnameable(file) for file in files if not file.nameable)
+    if not named:
+        return
+    with ray_session():
+        workers = max(1, min(int(cluster_capacity().num_cpus), len(named)))
+        with (
+            DataContext.current(data_context(stall_timeout_seconds=STALL_SECONDS)),
+            Progress(
+                console=reporter.console, verb="scan", total_units=len(named), total_us=0, quiet=reporter.is_json
+            ) as progress,
+        ):
+            table = pa.Table.from_pylist([asdict(file) for file in named])
+            rows = max(1, min(16, table.num_rows // (workers * 16)))
+            dataset = ray.data.from_arrow(
+                [table.slice(start, rows) for start in range(0, table.num_rows, rows)]
+            ).map_batches(
+                ProbeStage,
+                fn_constructor_kwargs={"decode": decode},
+                batch_size=1,
+                batch_format="pyarrow",
+                compute=ActorPoolStrategy(size=workers),
+                num_cpus=1,
+            )
+            for row in streamed_rows(dataset, stall_timeout_seconds=STALL_SECONDS):
+                (video,) = manifest_videos(row)
+                progress.add(video_us=video.duration_us or 0, error_kind=video.error_kind)
+                yield video
+
+
+def _unnameable(file: Listed) -> Video:
+    return Video(
+        video_id=video_id_of("", file.path),
+        content_id="",
+        uri=file.uri,
+        path=file.path,
+        size_bytes=file.size_bytes,
+        modified_us=file.modified_us,
+        status=ProbeStatus.BAD,
+        error_kind=ErrorKind.UNREADABLE.value,
+        reason="the file name is not valid UTF-8: rename the file",
+    )
+
+
+def _joined_cases(
+    config: ScanConfig, cases: list[Case] | None, videos: list[Video], output: Folder, reporter: Reporter
+) -> list[Case]:
+    """Check the sidecar against the manifest and write it beside it. Without one, a video is its own case."""
+    if cases is None:
+        output.remove("cases.parquet")
+        return []
+    paths = {video.path for video in videos}
+    named = {case.video_path for case in cases}
+    if absent := sorted(named - paths):
+        reporter.say(f"{len(absent)} videos of {config.cases} are not in the archive, first {absent[0]!r}")
+    if without := sorted(paths - named):
+        reporter.say(f"{len(without)} videos have no row in {config.cases}, first {without[0]!r}: each is its own case")
+    if cases and not named & paths:
+        raise DataError(
+            f"no video_path of {config.cases} is in the archive: it has {min(named)!r}, the archive {min(paths, default='')!r}. "
+            f"Paths are relative to {absolute_uri(config.archive)}."
+        )
+    output.write_table("cases.parquet", table_from_rows(cases, CASE_SCHEMA))
+    return cases

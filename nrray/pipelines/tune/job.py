@@ -1,0 +1,131 @@
+"""The config of `nrray tune`: a fine-tuning, and which of its settings are searched in what range. Starts no Ray."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from nrray.config import Section
+from nrray.errors import ConfigError
+from nrray.pipelines.finetune.job import FinetuneConfig
+
+_SEARCHED_SECTIONS = ("adapter", "head", "training", "timesformer")
+
+
+class Scale(str, Enum):
+    """How a range is filled."""
+
+    LINEAR = "linear"
+    LOG = "log"
+
+
+class Range(Section):
+    """Every value between two."""
+
+    low: float
+    high: float
+    scale: Scale = Scale.LINEAR
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Range":
+        if not self.low < self.high or (self.scale is Scale.LOG and self.low <= 0):
+            raise ValueError(
+                f"expected low < high, and above 0 on a logarithmic scale; found {self.low:g} and {self.high:g}"
+            )
+        return self
+
+
+Space = dict[str, tuple[Any, ...] | Range]
+"""Path of a setting to the values that it may have."""
+
+_UNFREEZING = "training.unfreezing_fraction"
+RATES = Range(low=5.0e-5, high=1.0e-3, scale=Scale.LOG)
+ADAPTER_SPACE: Space = {"adapter.rank": (8, 16, 32, 64), "training.learning_rate": RATES}
+"""Around ten times the rates of whole models, which is where adapters learn best at any rank (Schulman et al. 2025)."""
+TIMESFORMER_SPACE: Space = {
+    "training.full_learning_rate": Range(low=3.0e-5, high=1.0e-3, scale=Scale.LOG),
+    _UNFREEZING: (0.0, 0.25, 0.5, 0.75),
+}
+
+
+class SearcherKind(str, Enum):
+    """How values are drawn."""
+
+    RANDOM = "random"
+    OPTUNA = "optuna"  # a tree-structured Parzen estimator: later trials look where earlier ones were good
+
+
+class SearchSection(Section):
+    """How many trials, how they are drawn, and when a trial is given up (ASHA, Li et al. 2020)."""
+
+    num_trials: int = Field(16, ge=1, le=10_000, description="settings that are tried")
+    searcher: SearcherKind = SearcherKind.RANDOM
+    seed: int = Field(0, ge=0, description="of what is drawn; all trials train with training.seed")
+    grace_percent: int = Field(25, ge=1, le=100, description="of a trial's steps before it may be given up; 100: never")
+    reduction_factor: float = Field(3.0, gt=1, description="at each rung the best 1 of so many go on")
+    max_concurrent: int | None = Field(None, ge=1, description="trials at once; as many as fit where none is given")
+    max_trial_failures: int = Field(1, ge=0, description="a failed trial is tried again so often")
+    budget_minutes: float | None = Field(None, gt=0, description="no trial goes on after this")
+
+
+class TuneConfig(FinetuneConfig):
+    """Everything of a fine-tuning, and what is searched. `rank`, `learning_rate` and `unfreezing` are short for adapter.rank,
+    training.learning_rate (of a TimeSformer full_learning_rate) and training.unfreezing_fraction."""
+
+    space: Space = Field(default_factory=dict, description="rank and learning rate where none is given")
+    search: SearchSection = SearchSection()
+
+    def finetune_config(self, values: Mapping[str, Any] | None = None) -> FinetuneConfig:
+        """The fine-tuning, with values of the space in their places. Raises ConfigError."""
+        document = self.model_dump(mode="json", exclude={"space", "search"})
+        for path, value in (values or {}).items():
+            section, name = path.split(".", 1)
+            *parents, last = name.split(".")
+            target = document.get(section)
+            for parent in parents:
+                target = target.get(parent) if isinstance(target, dict) else None
+            if not isinstance(target, dict) or last not in target:
+                raise ConfigError(
+                    f"space: found {path}, expected the path of a setting such as training.learning_rate."
+                )
+            target[last] = value
+        try:
+            return FinetuneConfig.model_validate(document)
+        except ValidationError as error:
+            said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise ConfigError(f"space: {dict(values or {})} cannot be used ({said}).") from None
+
+
+def resolved_space(config: TuneConfig, *, is_classifier: bool) -> Space:
+    """The space by full paths, every end of which is a valid setting. Raises ConfigError."""
+    is_fresh = config.timesformer is not None
+    if not config.space:
+        space = TIMESFORMER_SPACE if is_classifier else ADAPTER_SPACE
+        return {path: values for path, values in space.items() if not (is_fresh and path == _UNFREEZING)}
+    short = {
+        "rank": "adapter.rank",
+        "learning_rate": "training.full_learning_rate" if is_classifier else "training.learning_rate",
+        "unfreezing": _UNFREEZING,
+    }
+    space = {short.get(path, path): values for path, values in config.space.items()}
+    if is_fresh and _UNFREEZING in space:
+        raise ConfigError(
+            f"space: found {_UNFREEZING}, which a TimeSformer from scratch does not have: all of it learns at once. Leave it "
+            f"out, or give a checkpoint (model.path)."
+        )
+    if is_classifier and (adapted := [path for path in space if path.startswith("adapter.")]):
+        raise ConfigError(
+            f"space: found {adapted[0]}, but a TimeSformer is trained whole, without an adapter. Leave it out."
+        )
+    for path, values in space.items():
+        if path.split(".")[0] not in _SEARCHED_SECTIONS or "." not in path:
+            raise ConfigError(
+                f"space: found {path}, expected {', '.join(short)} or a setting of {', '.join(_SEARCHED_SECTIONS)}, such as "
+                f"training.batch_windows."
+            )
+        if isinstance(values, tuple) and not values:
+            raise ConfigError(f"space: {path} has no values, expected some, or low and high.")
+        for value in (values.low, values.high) if isinstance(values, Range) else values:
+            config.finetune_config({path: value})
+    return space

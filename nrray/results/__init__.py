@@ -1,0 +1,1 @@
+"""What a run leaves: the ledger of units, and label versions."""

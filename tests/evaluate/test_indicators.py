@@ -1,0 +1,92 @@
+import pytest
+
+from nrray.evaluate.indicators import CaseTimeline, Zero, case_indicators, merged
+
+US = 1_000_000
+
+
+def case(
+    *, ventilation=(), stimulation=(), suction=(), visible=((10, 300),), looked_at=((0, 300),), birth=None, arrival=None
+):
+    def spans(pairs):
+        return [(round(start * US), round(end * US)) for start, end in pairs]
+
+    return CaseTimeline(
+        case_id="c",
+        spans={
+            "baby_visible": spans(visible),
+            "ventilation": spans(ventilation),
+            "stimulation": spans(stimulation),
+            "suction": spans(suction),
+        },
+        looked_at=spans(looked_at),
+        birth_us=None if birth is None else round(birth * US),
+        table_arrival_us=None if arrival is None else round(arrival * US),
+    )
+
+
+def values(timeline, gap=2):
+    found = case_indicators(timeline, merge_gap_us=gap * US)
+    return {indicator.name: indicator.value for indicator in found.indicators}, found
+
+
+def test_time_counts_from_birth_and_else_from_the_arrival_that_is_known():
+    ventilated = {"ventilation": ((70, 90),)}
+    for more, zero, seconds in (
+        ({"birth": -20}, Zero.BIRTH, 90),
+        ({"arrival": 8}, Zero.TABLE_ARRIVAL, 62),
+        ({}, Zero.FIRST_VISIBLE, 60),
+    ):
+        found, indicators = values(case(**ventilated, **more))
+        assert indicators.zero is zero
+        assert found["time to first ventilation"] == seconds
+        assert found["ventilated within 60 s"] == float(seconds <= 60)
+
+
+def test_pauses_of_ventilation():
+    found, _ = values(
+        case(ventilation=((20, 30), (31, 40), (50, 80), (90, 200)), suction=((42, 47),), stimulation=((45, 60),))
+    )
+    assert found["ventilation sequences"] == 3  # a pause of 1 s is closed
+    assert found["ventilation fraction, first 30 s"] == pytest.approx(20 / 30)
+    assert found["ventilation fraction, first 60 s"] == pytest.approx(50 / 60)
+    assert found["interruption in the first 60 s of ventilation"] == 10
+    assert found["interruption during suction"] == pytest.approx(0.5)
+    assert found["interruption during stimulation"] == pytest.approx(0.5)
+    assert found["suction inside ventilation gaps"] == 5
+    assert found["median ventilation sequence"] == 30
+
+
+def test_idle_time_is_visible_and_nothing_done():
+    found, _ = values(case(ventilation=((20, 30),), stimulation=((25, 40),)))
+    assert found["idle while visible"] == 290 - 20
+
+
+def test_what_was_not_looked_at_cannot_be_said():
+    hole = case(ventilation=((70, 200),), looked_at=((0, 30), (40, 300)))
+    found, indicators = values(hole)
+    assert found["time to first ventilation"] is None
+    reasons = {indicator.name: indicator.reason for indicator in indicators.indicators}
+    assert reasons["time to first ventilation"] == "10.0 s of it were not looked at"
+    assert found["ventilation fraction, first 30 s"] is None  # the first ventilation may lie in the hole
+    assert found["ventilation sequences"] is None
+
+
+def test_a_case_that_begins_with_the_newborn_there_says_nothing_of_what_was_before():
+    found, _ = values(case(ventilation=((70, 200),), visible=((0, 300),)))
+    assert found["time to first ventilation"] is None
+    found, _ = values(case(ventilation=((70, 200),), visible=((0, 300),), arrival=0))
+    assert found["time to first ventilation"] == 70
+
+
+def test_never_ventilated_is_a_no_only_where_all_was_looked_at():
+    found, _ = values(case())
+    assert found["ventilated within 60 s"] == 0
+    assert found["ventilation sequences"] == 0
+    assert found["time to first ventilation"] is None
+    found, _ = values(case(looked_at=((0, 30), (40, 300))))
+    assert found["ventilated within 60 s"] is None
+
+
+def test_gaps_up_to_the_merge_gap_are_closed():
+    assert merged([(0, 10), (12, 20), (23, 30)], 2) == [(0, 20), (23, 30)]

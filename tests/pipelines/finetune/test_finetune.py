@@ -1,0 +1,155 @@
+"""`nrray finetune` on Ray: two workers, with everything killed in turn, against the same training in one process."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import ray
+from accelerate import Accelerator
+
+from nrray.console.reporter import Reporter
+from nrray.errors import ResourcesError
+from nrray.pipelines.finetune.job import WorkersConfig, resolved_finetune
+from nrray.pipelines.finetune.run import Finetuned, report_finetune, run_finetune
+from nrray.pipelines.on_ray.pools import Capacity
+from nrray.pipelines.on_ray.training_workers import planned_workers
+from nrray.storage import Folder
+from nrray.train.finetuned import finetune
+from tests.pipelines.support import descendants, nrray, one_ray, started, wait_until, words
+from tests.pipelines.training_support import config_of, losses, settings, starts
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray():
+    with one_ray():
+        yield
+
+
+@pytest.fixture
+def archive(annotated_archive):
+    return annotated_archive
+
+
+def wait_for_step(output, step, process, log):
+    """Until a state of `step` or later is there."""
+    states = Folder(str(output / "checkpoints"))
+    wait_until(
+        lambda: states.names(".safetensors")[-1:] >= [f"step-{step:08d}"] or process.poll() is not None,
+        timeout_seconds=400,
+        what=f"step {step}",
+    )
+    assert process.poll() is None, log.read_text()
+
+
+@pytest.mark.harsh
+def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_path):
+    shared, log = tmp_path / "shared", tmp_path / "log"
+    command = ["finetune", *words(**settings(archive, shared, workers__num_workers=2, workers__cpus_per_worker=0.5))]
+    with started(*command, log=log) as process:  # a worker is killed, then the driver
+        wait_for_step(shared, 4, process, log)
+        workers = descendants(os.getpid(), "RayTrainWorker")
+        assert len(workers) == 2, log.read_text()
+        workers[1].send_signal(signal.SIGKILL)
+        wait_until(lambda: len(starts(shared)) == 2, timeout_seconds=400, what="a second start")
+        wait_for_step(shared, 10, process, log)
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=60)
+    assert "starts at step 0 of 24" in log.read_text()
+    with started(*command, log=log) as process:  # asked to end, as by `ray job stop`
+        wait_for_step(shared, 16, process, log)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 130, log.read_text()
+    said = log.read_text()
+    assert "training goes on at step 1" in said
+    assert "step 4 of" not in said  # what an earlier call had said
+    assert said.endswith("Stopped. What was done is kept; the same command goes on from there.\n")
+    finished = nrray(*command)
+    assert finished.returncode == 0, finished.stderr
+    assert f"Next: nrray relabel --set manifest={archive}" in finished.stdout
+    assert (shared / "curves.png").stat().st_size > 1000
+    assert not (shared / ".ray-train").exists()
+    accelerator = Accelerator(cpu=True)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    finetune(resolved_finetune(config_of(settings(archive, alone))).job, accelerator)
+    steps = [step for step, _ in starts(shared)]
+    assert steps[0] == 0
+    assert [step >= least for step, least in zip(steps[1:], (4, 10, 16), strict=True)] == [True] * 3
+    ours, theirs = losses(shared), losses(alone)
+    assert ours.keys() == theirs.keys()
+    np.testing.assert_allclose([ours[key] for key in theirs], list(theirs.values()), rtol=1e-3, atol=1e-5)
+    assert (shared / "adapter/nrray.json").is_file()
+    again = nrray(*command)
+    assert again.returncode == 0, again.stderr
+    assert "this training is finished: nothing was trained" in again.stdout
+    assert [step for step, _ in starts(shared)] == steps
+
+
+@ray.remote(num_cpus=1)
+class Holder:
+    def held(self) -> bool:
+        return True
+
+
+def test_workers_that_a_busy_cluster_cannot_start_are_not_waited_for_for_ever(archive, tmp_path):
+    holder = Holder.remote()  # ends with the test, when nothing names it any more
+    assert ray.get(holder.held.remote(), timeout=60)
+    asked = {"num_workers": 2, "decoders": 1, "start_timeout_seconds": 10}
+    config = config_of(
+        settings(archive, tmp_path / "out", **{f"workers__{key}": value for key, value in asked.items()})
+    )
+    with pytest.raises(ResourcesError, match=r"2 workers were not started within 10 s .* Other work holds the cluster"):
+        run_finetune(config, Reporter(is_json=True))
+
+
+def test_a_worker_that_fits_no_node_alone_is_refused():
+    node = Capacity(num_cpus=2, num_gpus=0, memory_bytes=2**33)
+    capacity = Capacity(num_cpus=4, num_gpus=0, memory_bytes=2**34, nodes=(node, node))
+    with pytest.raises(ResourcesError, match=r"1 workers of 3 CPUs do not fit"):
+        planned_workers(WorkersConfig(num_workers=1, cpus_per_worker=3), capacity)
+    assert planned_workers(WorkersConfig(num_workers=2, cpus_per_worker=2), capacity) == (2, False)
+
+
+def test_settings_that_are_wrong_are_said_before_anything_is_done(archive, tmp_path):
+    output = tmp_path / "out"
+    (archive / "other.json").write_text(
+        json.dumps({"parts": {"train": ["nobody"], "validation": ["noone"], "test": []}})
+    )
+    found = nrray("finetune", *words(**settings(archive, output, split=archive / "other.json")))
+    assert found.returncode == 1
+    assert "cases to train and validate on are of no video here, such as 'nobody'" in found.stderr
+    assert not output.exists()
+
+
+def test_a_case_that_is_in_no_part_is_said(archive, tmp_path):
+    parts = json.loads((archive / "split.json").read_text())["parts"]
+    (tmp_path / "fewer.json").write_text(json.dumps({"parts": {**parts, "test": []}}))
+    found = nrray("finetune", "--dry-run", *words(**settings(archive, tmp_path / "out", split=tmp_path / "fewer.json")))
+    assert found.returncode == 0, found.stderr
+    assert f"1 cases are in no part of {tmp_path / 'fewer.json'} and are not used, such as" in " ".join(
+        found.stdout.split()
+    )
+
+
+@pytest.mark.parametrize(("best_step", "steps"), [(0, 50), (40, 57)])
+def test_a_training_that_gained_nothing_or_ended_early_says_so(best_step, steps, archive, tmp_path, capsys):
+    metrics = {"steps": steps, "num_steps": 57, "best_step": best_step, "best_validation_macro_f1": 0.85}
+    metrics |= {"num_train_windows": 304, "num_validation_windows": 76}
+    config = config_of(settings(archive, tmp_path))
+    report_finetune(
+        Finetuned(output=str(tmp_path), artefact=str(tmp_path), metrics=metrics, dropped={}), config, Reporter()
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("No step was better than none" in said) is (best_step == 0)
+    assert ("Ended before its 57 steps" in said) is (steps < 57)
+
+
+def test_a_dry_run_says_what_the_frames_take_and_writes_nothing(archive, tmp_path):
+    output = tmp_path / "out"
+    found = nrray("finetune", "--dry-run", *words(**settings(archive, output)))
+    assert found.returncode == 0, found.stderr
+    assert "train 2 cases" in found.stdout
+    assert "GiB in" in found.stdout
+    assert not output.exists()

@@ -1,0 +1,248 @@
+"""`nrray tune`: trials that are given up, killed, gone on with and told again; nothing is held at the end."""
+
+import re
+import shutil
+import signal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import ray
+import yaml
+from ray.util.state import list_actors, list_placement_groups
+
+from nrray.console.reporter import Reporter
+from nrray.errors import ConfigError
+from nrray.pipelines.tune.job import Range, TuneConfig, resolved_space
+from nrray.pipelines.tune.results import report_tune
+from nrray.pipelines.tune.run import run_tune
+from nrray.pipelines.tune.trials import TrialStatus, read_trials
+from tests.pipelines.support import nrray, started, wait_until, words
+from tests.pipelines.training_support import settings, starts, tune_config_of
+
+SPACE = {
+    "space__rank": "[2, 4]",
+    "space__learning_rate": "{low: 1.0e-7, high: 1.0e-1, scale: log}",
+    "search__num_trials": 4,
+    "search__seed": 2110,  # two rates that learn, then two that learn nothing: those are given up
+    "search__reduction_factor": 2,
+    "training__num_epochs": 3,
+}
+QUIET = Reporter(is_json=True)
+RAYS_OWN = {"_StatsActor", "_AutoscalingCoordinatorActor", "ActorLocationTracker"}  # of Ray Data; they take nothing
+
+
+@pytest.fixture(scope="module")
+def archive(annotated_archive):
+    """Somebody says that the newborn is seen in the first half of each video: trials differ in how they take that."""
+    folder = annotated_archive
+    truth = folder / "halves"
+    truth.mkdir()
+    shutil.copy(folder / "sim/truth/extents.parquet", truth)
+    extents = pq.read_table(truth / "extents.parquet")
+    middle = [
+        (start + end) // 2 for start, end in zip(*(extents[n].to_pylist() for n in ("start_us", "end_us")), strict=True)
+    ]
+    segments = pq.read_table(folder / "sim/truth/segments.parquet").schema.empty_table()
+    rows = [
+        {**row, "activity": "baby_visible", "end_us": half}
+        for row, half in zip(extents.to_pylist(), middle, strict=True)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=segments.schema), truth / "segments.parquet")
+    return folder
+
+
+def search_settings(archive, output, **changes):
+    places = {"annotations": archive / "halves", "store__folder": archive / "frames-of-halves"}
+    return settings(archive, output, **{**places, **SPACE, **changes})
+
+
+@pytest.mark.harsh
+def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
+    output = tmp_path / "out"
+    config = tune_config_of(search_settings(archive, output))
+    ray.init(num_cpus=2, include_dashboard=True, log_to_driver=False, object_store_memory=200 * 2**20)
+    try:
+        result = run_tune(config, QUIET)
+        try:
+            wait_until(lambda: not held(), timeout_seconds=60, what="everything to be free")
+        except AssertionError:
+            raise AssertionError(f"still held: {held()}") from None
+    finally:
+        ray.shutdown()
+    assert len(result.trials) == 4
+    assert {trial.status for trial in result.trials} <= {TrialStatus.FINISHED, TrialStatus.STOPPED_EARLY}
+    assert sum(trial.status is TrialStatus.STOPPED_EARLY for trial in result.trials) >= 1
+    assert all(trial.steps < trial.num_steps for trial in result.trials if trial.status is TrialStatus.STOPPED_EARLY)
+    assert result.best is not None
+    assert result.best.macro_f1 == max(t.macro_f1 for t in result.trials if t.status is TrialStatus.FINISHED)
+    assert result.test is not None
+    assert 0 <= result.test["estimate"] <= 1
+    table = pq.read_table(output / "trials.parquet")
+    assert table.num_rows == 4
+    assert {2, 4} >= set(table["adapter.rank"].to_pylist())
+    assert len(set(table["training.learning_rate"].to_pylist())) == 4
+    assert (output / "search.png").stat().st_size > 10_000
+    assert (output / "best/adapter/nrray.json").is_file()
+    assert not (output / ".ray-tune").exists()
+    report_tune(result, config, Reporter())
+    said = capsys.readouterr().out
+    assert "Giving up trials saved" in said
+    assert f"Next: nrray relabel --set manifest={config.manifest}" in said
+    again = nrray("finetune", str(output / "best.yaml"), "--dry-run")
+    assert again.returncode == 0, again.stderr
+    best = yaml.safe_load((output / "best.yaml").read_text())
+    assert best["training"]["learning_rate"] == result.best.values["training.learning_rate"]
+
+
+@pytest.mark.harsh
+def test_a_trial_that_fails_is_tried_again_then_told_and_the_others_finish(archive, tmp_path, capsys):
+    output = tmp_path / "out"
+    changes = {"space__learning_rate": "[1.0e-4, 1.0e+30]", "search__searcher": "optuna", "search__num_trials": 3}
+    config = tune_config_of(search_settings(archive, output, search__seed=0, **changes))
+    result = run_tune(config, QUIET)
+    assert len(result.trials) == 3
+    failed = [trial for trial in result.trials if trial.status is TrialStatus.FAILED]
+    assert {trial.values["training.learning_rate"] for trial in failed} == {1.0e30}
+    assert all(trial.values["training.learning_rate"] == 1.0e-4 for trial in result.trials if trial not in failed)
+    assert [len(starts(output / "trials" / trial.name)) for trial in failed] == [2] * len(failed)
+    assert result.best is not None
+    assert result.best.status is TrialStatus.FINISHED
+    report_tune(result, config, Reporter())
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(rf"{failed[0].name} failed: TrainingError: the (loss|gradient) of step \d+ is no number", said)
+    assert "WARNING" not in said  # of Ray's, about how many processes a search takes
+
+
+@pytest.mark.harsh
+def test_ctrl_c_and_a_budget_keep_what_was_found(archive, tmp_path):
+    output, log = tmp_path / "out", tmp_path / "log"
+    command = ["tune", *words(**search_settings(archive, output, search__grace_percent=100))]
+    trials = output / "trials"
+    with started(*command, log=log) as process:
+        wait_until(
+            lambda: any(t.status is TrialStatus.FINISHED for t in read_trials(trials)) or process.poll() is not None,
+            timeout_seconds=400,
+            what="a finished trial",
+        )
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130, log.read_text()
+    found = pq.read_table(output / "trials.parquet")
+    assert "finished" in found["status"].to_pylist()
+    assert (output / "search.png").stat().st_size > 10_000
+    ended = nrray(*command, "--budget-minutes", "0.1")  # over before a trial can be: they are asked to end
+    assert ended.returncode == 0, ended.stderr
+    after = read_trials(trials)
+    assert all(trial.status is not TrialStatus.UNFINISHED for trial in after)
+    assert any(trial.status is TrialStatus.FINISHED for trial in after)
+    assert "Best: trial-" in ended.stdout
+
+
+def held():
+    """CPUs and memory that are not free, placement groups and actors that live."""
+    there, free = ray.cluster_resources(), ray.available_resources()
+    taken = {name: (free.get(name), there[name]) for name in ("CPU", "memory") if free.get(name) != there[name]}
+    address = ray.get_runtime_context().gcs_address
+    groups = [group.placement_group_id for group in list_placement_groups(address) if group.state != "REMOVED"]
+    actors = [actor.class_name for actor in list_actors(address) if actor.state != "DEAD"]
+    return [taken, groups, actors] if taken or groups or set(actors) - RAYS_OWN else []
+
+
+@pytest.mark.slow
+def test_a_search_whose_driver_is_killed_goes_on_and_trains_nothing_twice(archive, tmp_path):
+    output, log = tmp_path / "out", tmp_path / "log"
+    command = ["tune", *words(**search_settings(archive, output, search__grace_percent=100))]
+    with started(*command, log=log) as process:
+        wait_until(
+            lambda: (
+                sum(t.status is TrialStatus.FINISHED for t in read_trials(output / "trials")) >= 2
+                or process.poll() is not None
+            ),
+            timeout_seconds=400,
+            what="two finished trials",
+        )
+        assert process.poll() is None, log.read_text()
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=60)
+    done = {t.name: t.history for t in read_trials(output / "trials") if t.status is TrialStatus.FINISHED}
+    assert len(done) < 4
+    finished = nrray(*command, timeout_seconds=400)
+    assert finished.returncode == 0, finished.stderr
+    trials = read_trials(output / "trials")
+    assert [trial.status for trial in trials] == [TrialStatus.FINISHED] * 4
+    assert {trial.name: trial.history for trial in trials if trial.name in done} == done
+    again = nrray(*command)
+    assert again.returncode == 0, again.stderr
+    assert "this search is finished: nothing was trained" in again.stdout
+    assert {trial.name: trial.history for trial in read_trials(output / "trials")} == {
+        t.name: t.history for t in trials
+    }
+    other = nrray(*command, "--set", "search.seed=7")
+    assert other.returncode == 1
+    assert "holds another search: search differ" in other.stderr
+
+
+def test_a_dry_run_says_how_long_it_takes_and_writes_nothing(archive, tmp_path):
+    found = nrray("tune", "--dry-run", *words(**search_settings(archive, tmp_path / "out")))
+    assert found.returncode == 0, found.stderr
+    assert "4 trials of at most 12 steps of 4 windows, 2 at once, 1 workers each" in found.stdout
+    assert re.search(r"about \d+ s at most, at ", found.stdout)
+    assert not (tmp_path / "out").exists()
+
+
+PLACES = {"manifest": "m", "annotations": "a", "split": "s", "output": "o"}
+
+
+def test_without_a_space_rank_and_learning_rate_are_searched():
+    config = TuneConfig.model_validate(PLACES)
+    assert set(resolved_space(config, is_classifier=False)) == {"adapter.rank", "training.learning_rate"}
+    assert set(resolved_space(config, is_classifier=True)) == {
+        "training.full_learning_rate",
+        "training.unfreezing_fraction",
+    }
+    fresh = TuneConfig.model_validate({**PLACES, "timesformer": {}})
+    assert set(resolved_space(fresh, is_classifier=True)) == {"training.full_learning_rate"}
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"unfreezing": [0.5]}, r"TimeSformer from scratch does not have: all of it learns at once"),
+        ({"rank": [8]}, r"found adapter.rank, but a TimeSformer is trained whole"),
+    ],
+)
+def test_what_changes_nothing_in_a_timesformer_is_not_searched(space, message):
+    config = TuneConfig.model_validate({**PLACES, "timesformer": {}, "space": space})
+    with pytest.raises(ConfigError, match=message):
+        resolved_space(config, is_classifier=True)
+
+
+def test_a_space_may_name_any_setting_of_the_training():
+    space = {"rank": [8], "learning_rate": {"low": 1e-5, "high": 1e-3}, "training.objective.kind": ["focal"]}
+    config = TuneConfig.model_validate({**PLACES, "space": space})
+    resolved = resolved_space(config, is_classifier=False)
+    assert resolved["adapter.rank"] == (8,)
+    assert resolved["training.learning_rate"] == Range(low=1e-5, high=1e-3)
+    chosen = config.finetune_config({"adapter.rank": 8, "training.learning_rate": 3e-4})
+    assert (chosen.adapter.rank, chosen.training.learning_rate) == (8, 3e-4)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"rnak": [8]}, r"space: found rnak, expected rank, learning_rate"),
+        ({"training.learning": [1e-3]}, r"found training.learning, expected the path of a setting"),
+        ({"rank": [0]}, r"adapter.rank: Input should be greater than or equal to 1"),
+        ({"rank": []}, r"adapter.rank has no values"),
+        ({"manifest": ["x"]}, r"found manifest, expected rank"),
+    ],
+)
+def test_a_space_that_cannot_be_searched_is_refused(space, message):
+    config = TuneConfig.model_validate({**PLACES, "space": space})
+    with pytest.raises(ConfigError, match=message):
+        resolved_space(config, is_classifier=False)
+
+
+def test_a_range_must_rise():
+    with pytest.raises(ValueError, match=r"expected low < high"):
+        Range(low=1.0, high=0.5)
