@@ -9,7 +9,9 @@ NrrayError
 ├── ResourcesError       more asked than the machine or cluster has
 ├── ModelError           a checkpoint that cannot be loaded or does not fit the label set
 ├── TrainingError        a training that cannot go on
-└── DecodeError(kind)    one video or one unit that could not be decoded; becomes a row, ends no run
+└── UnitError(kind)      one video or one unit that has no result; becomes a row, ends no run
+    ├── DecodeError          it could not be decoded
+    └── LabelMemoryError     the device has no memory even for one of its windows
 """
 
 from enum import Enum
@@ -73,12 +75,26 @@ class TrainingError(NrrayError):
     """A training that cannot go on: a loss that is no number, a window that alone does not fit the device."""
 
 
-class DecodeError(NrrayError):
-    """One video, or one unit of it, that could not be decoded; `kind` names the reason in the tables."""
+class UnitError(NrrayError):
+    """One video, or one unit of it, that has no result; `kind` names the reason in the tables."""
 
     def __init__(self, kind: ErrorKind, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
-    def __reduce__(self) -> tuple[type["DecodeError"], tuple[ErrorKind, str]]:
-        return (DecodeError, (self.kind, str(self)))
+    def __reduce__(self) -> tuple[type["UnitError"], tuple[ErrorKind, str]]:
+        return (type(self), (self.kind, str(self)))
+
+
+class DecodeError(UnitError):
+    """One video, or one unit of it, that could not be decoded."""
+
+
+class LabelMemoryError(UnitError):
+    """The device ran out of memory even for a single window."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorKind.LABEL_MEMORY, message)
+
+    def __reduce__(self) -> tuple[type["LabelMemoryError"], tuple[str]]:  # type: ignore[override]
+        return (LabelMemoryError, (str(self),))

@@ -11,16 +11,8 @@ from pydantic import Field
 from nrray.config import Section
 from nrray.errors import ConfigError
 from nrray.sampling import Sampling, window_count
-from nrray.types import US_PER_SECOND, ProbeStatus
-
-UNIT_SCHEMA = pa.schema(
-    [
-        pa.field("unit_id", pa.string(), nullable=False),
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("first_window", pa.int32(), nullable=False),
-        pa.field("num_windows", pa.int32(), nullable=False),
-    ]
-)
+from nrray.tables import schema_of
+from nrray.types import US_PER_SECOND, ProbeStatus, Unit
 
 
 class Packing(Section):
@@ -32,7 +24,7 @@ class Packing(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`units` has UNIT_SCHEMA, in manifest order; the other fields count what they say."""
+    """`units` holds rows of `Unit`, in manifest order."""
 
     units: pa.Table
     num_videos: int
@@ -81,7 +73,7 @@ def plan_units(manifest: pa.Table, sampling: Sampling, packing: Packing) -> Plan
             pa.array(first_window.astype(np.int32)),
             pa.array(num_windows.astype(np.int32)),
         ],
-        schema=UNIT_SCHEMA,
+        schema=schema_of(Unit),
     )
     frames = int(((num_windows - 1) * sampling.frames_per_stride + sampling.frames_per_window).sum())
     return Plan(

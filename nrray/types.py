@@ -1,15 +1,28 @@
-"""The rows and arrays that stages hand to each other. Frozen; time is int64 microseconds of presentation
-time, spans are half-open [start_us, end_us)."""
+"""The rows and arrays that one step hands to the next. Frozen; time is int64 microseconds of presentation time, spans are
+half-open [start_us, end_us). `nrray.tables` derives the Arrow schema of every row type from its fields.
+
+A video becomes labels by these hops:
+
+    Video -> Unit -> UnitRequest -> DecodedUnit -> Frames -> WindowLabels -> UnitResult -> Label, Coverage, Segment
+       (plan)   (driver)      (decode)     (label ................)      (ledger)   (publish)
+"""
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA_VERSION = 1
+from nrray.errors import ErrorKind
 
 US_PER_SECOND = 1_000_000
+
+# Marks of fields whose Arrow type the Python type does not tell.
+Int32 = Annotated[int, "int32"]
+Float32 = Annotated[float, "float32"]
+Coded = Annotated[str, "dictionary"]  # few different values in many rows
+Blob = Annotated[NDArray[np.uint8], "blob"]  # (N,) bytes that are never looked into as a list
 
 
 class ProbeStatus(str, Enum):
@@ -20,7 +33,7 @@ class ProbeStatus(str, Enum):
 
 
 class UnitStatus(str, Enum):
-    """What a unit came to."""
+    """Outcome of a unit."""
 
     OK = "ok"
     FAILED = "failed"
@@ -28,7 +41,7 @@ class UnitStatus(str, Enum):
 
 
 class CoverageStatus(str, Enum):
-    """What became of a window. A window that is not `ok` was not looked at; it is never `absent`."""
+    """Outcome of a window. A window that is not `ok` was not looked at; it is never `absent`."""
 
     OK = "ok"
     FAILED = "failed"
@@ -37,7 +50,7 @@ class CoverageStatus(str, Enum):
 
 
 class LabelState(str, Enum):
-    """What is claimed of one activity in one window."""
+    """Claim about one activity in one window."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -47,7 +60,7 @@ class LabelState(str, Enum):
 
 
 class Origin(str, Enum):
-    """Who or what says a segment."""
+    """Kind of author of a segment."""
 
     MODEL = "model"
     HUMAN = "human"
@@ -64,6 +77,8 @@ class Video:
     `path` is relative to the archive's root; `content_id` hashes size and sampled chunks; `video_id` also
     takes the path, so that copies of one content stay apart.
     """
+
+    schema_version: ClassVar[int] = 1
 
     video_id: str
     content_id: str
@@ -82,15 +97,17 @@ class Video:
     nominal_fps: float | None = None
     measured_fps: float | None = None
     is_variable_fps: bool | None = None
-    width_px: int | None = None
-    height_px: int | None = None
-    rotation_degrees: int | None = None
+    width_px: Int32 | None = None
+    height_px: Int32 | None = None
+    rotation_degrees: Int32 | None = None
     seekable: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One video of one birth, as a sidecar table tells it: where the video stands on the case's clock."""
+    """One video of one birth, as a sidecar table describes it: where the video stands on the case's clock."""
+
+    schema_version: ClassVar[int] = 1
 
     case_id: str
     video_path: str
@@ -125,6 +142,128 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unit:
+    """A bounded run of consecutive windows of one video: the grain of planning, decoding and retry."""
+
+    unit_id: str
+    video_id: str
+    first_window: Int32
+    num_windows: Int32
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitRequest(Unit):
+    """A unit that is to be labelled, with the facts of its video. `earlier_attempts` counts the tries that the ledger knows."""
+
+    earlier_attempts: Int32
+    uri: str
+    size_bytes: int
+    modified_us: int
+    start_us: int
+    duration_us: int
+    seekable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedUnit(Unit):
+    """A unit with its sampled frames, each once; one that could not be decoded has none, and an `error_kind`.
+
+    window_start_us, window_end_us, window_decoded: (W,); window_frames: rows of F frames for every decoded window, one after
+    the other; pts_us: (N,); pixels: N frames of frame_height_px x frame_width_px x 3 bytes.
+    """
+
+    earlier_attempts: Int32
+    attempts: Int32
+    status: UnitStatus
+    error_kind: ErrorKind | None
+    error: str | None
+    shortfall: str | None  # why some windows of an `ok` unit were not decoded
+    window_start_us: NDArray[np.int64]
+    window_end_us: NDArray[np.int64]
+    window_decoded: NDArray[np.bool_]
+    window_frames: NDArray[np.int32]
+    pts_us: NDArray[np.int64]
+    frame_height_px: Int32
+    frame_width_px: Int32
+    pixels: Blob
+    decode_seconds: float
+
+    def frames(self, *, frames_per_second: float) -> "Frames":
+        """The arrays that a labeler takes, of the decoded windows; no pixel is copied."""
+        decoded = self.window_decoded
+        return Frames(
+            pixels=self.pixels.reshape(-1, self.frame_height_px, self.frame_width_px, 3),
+            pts_us=self.pts_us,
+            window_frames=self.window_frames.reshape(int(decoded.sum()), -1),
+            window_start_us=self.window_start_us[decoded],
+            window_end_us=self.window_end_us[decoded],
+            frames_per_second=frames_per_second,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitResult(Unit):
+    """Outcome of a unit: one row of the ledger.
+
+    The lists run over the unit's W windows in time order, `scores` and `states` over W x A (window-major). A window
+    that is not `window_labelled` has NaN scores and was not looked at.
+    """
+
+    schema_version: ClassVar[int] = 1
+
+    status: UnitStatus
+    error_kind: ErrorKind | None
+    error: str | None
+    shortfall: str | None  # why some windows of an `ok` unit have no labels
+    attempts: Int32
+    window_start_us: NDArray[np.int64]
+    window_end_us: NDArray[np.int64]
+    window_labelled: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    states: NDArray[np.uint8]
+    answers: list[str | None] | None
+    num_frames: Int32
+    decode_seconds: float
+    label_seconds: float
+    finished_us: int  # Unix time
+    run_id: str
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """One claim of a label version: a window, an activity, its score and state."""
+
+    schema_version: ClassVar[int] = 1
+
+    video_id: Coded
+    path: Coded
+    start_us: int
+    end_us: int
+    activity: Coded
+    score: Float32 | None
+    state: Coded  # a `LabelState`
+    answer: str | None  # of a model that answers in words
+    source: Coded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """Outcome of one window of a label version. A file that could not be read is one row without a span."""
+
+    schema_version: ClassVar[int] = 1
+
+    video_id: Coded
+    path: Coded
+    start_us: int | None
+    end_us: int | None
+    status: Coded  # a `CoverageStatus`
+    error_kind: Coded | None
+    reason: str | None
+    source: Coded
+
+
+@dataclass(frozen=True, kw_only=True)
 class Frames:
     """A unit's sampled frames, each once, and which of them each window uses.
 
@@ -142,7 +281,7 @@ class Frames:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowLabels:
-    """What a model says of W windows and A activities.
+    """Labels of W windows and A activities by one model.
 
     scores: (W, A) float32 in [0, 1], NaN where there is none; states: (W, A) uint8 index into `LabelState`
     in order of definition; answers: W x A texts of a model that answers in words, else None.
@@ -154,34 +293,3 @@ class WindowLabels:
 
 
 STATE_INDEX: dict[LabelState, int] = {state: i for i, state in enumerate(LabelState)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnitResult:
-    """What a unit came to: one row of the ledger.
-
-    The lists run over the unit's W windows in time order, `scores` and `states` over W x A (window-major). A window
-    that is not `window_labelled` has NaN scores and was not looked at.
-    """
-
-    unit_id: str
-    video_id: str
-    first_window: int
-    num_windows: int
-    status: UnitStatus
-    error_kind: str | None
-    error: str | None
-    shortfall: str | None  # why some windows of an `ok` unit have no labels
-    attempts: int
-    window_start_us: NDArray[np.int64]
-    window_end_us: NDArray[np.int64]
-    window_labelled: NDArray[np.bool_]
-    scores: NDArray[np.float32]
-    states: NDArray[np.uint8]
-    answers: list[str] | None
-    num_frames: int
-    decode_seconds: float
-    label_seconds: float
-    finished_us: int  # Unix time
-    run_id: str
-    device: str

@@ -79,6 +79,7 @@ def unit_results(
         rows.append(
             {
                 **unit,
+                "schema_version": 1,
                 "status": status,
                 "error_kind": None if status == "ok" else "decode_failed",
                 "error": None if status == "ok" else "it broke",

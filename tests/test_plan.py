@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nrray.errors import ConfigError
-from nrray.plan import UNIT_SCHEMA, Packing, plan_sentence, plan_units, unit_windows
+from nrray.plan import Packing, plan_sentence, plan_units, unit_windows
 from nrray.sampling import Sampling, window_count
+from nrray.tables import schema_of
+from nrray.types import Unit
 from tests.made_tables import bad_video, manifest, video
 
 
@@ -50,7 +52,7 @@ def test_unit_ids_are_unique_and_sort_by_video_and_time():
     ids = plan.units["unit_id"].to_pylist()
     assert ids == sorted(ids)
     assert len(set(ids)) == len(ids)
-    assert plan.units.schema == UNIT_SCHEMA
+    assert plan.units.schema == schema_of(Unit)
 
 
 def test_planning_twice_gives_the_same_plan():
@@ -67,7 +69,7 @@ def test_unreadable_files_have_no_units_and_are_counted():
 def test_an_archive_without_a_readable_video_has_an_empty_plan(videos):
     plan = plan_units(manifest(*videos), Sampling(), Packing())
     assert plan.units.num_rows == 0
-    assert plan.units.schema == UNIT_SCHEMA
+    assert plan.units.schema == schema_of(Unit)
     assert "0 videos" in plan_sentence(plan, Sampling())
 
 

@@ -3,6 +3,7 @@ say of a window."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,8 @@ _GLANCE_US = 200_000  # nobody annotates what is shorter
 class TruthSegment:
     """An activity going on in a video named by its path; half-open, presentation time."""
 
+    schema_version: ClassVar[int] = 1
+
     video_path: str
     activity: str
     start_us: int
@@ -43,6 +46,8 @@ class TruthSegment:
 @dataclass(frozen=True, kw_only=True)
 class TruthExtent:
     """A span that the source has looked at."""
+
+    schema_version: ClassVar[int] = 1
 
     video_path: str
     start_us: int

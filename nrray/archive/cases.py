@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping
+from dataclasses import fields
 from io import StringIO
 from typing import Any
 
@@ -11,18 +12,6 @@ import pyarrow.parquet as pq
 from nrray.errors import DataError
 from nrray.storage import located
 from nrray.types import Case
-
-CASE_SCHEMA = pa.schema(
-    [
-        pa.field("case_id", pa.string(), nullable=False),
-        pa.field("video_path", pa.string(), nullable=False),
-        pa.field("camera", pa.string(), nullable=False),
-        pa.field("video_start_us", pa.int64(), nullable=False),
-        pa.field("birth_us", pa.int64()),
-        pa.field("table_arrival_us", pa.int64()),
-        pa.field("site", pa.string()),
-    ]
-)
 
 _REQUIRED = ("case_id", "video_path")
 _TIMES = ("video_start_us", "birth_us", "table_arrival_us")
@@ -70,9 +59,10 @@ def cases_csv(cases: list[Case]) -> str:
     """The same rows as CSV text."""
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CASE_SCHEMA.names)
+    names = [field.name for field in fields(Case)]
+    writer.writerow(names)
     for case in cases:
-        values = (getattr(case, name) for name in CASE_SCHEMA.names)
+        values = (getattr(case, name) for name in names)
         writer.writerow(["" if value is None else value for value in values])
     return text.getvalue()
 

@@ -1,4 +1,4 @@
-"""The `Video` manifest: its Arrow schema, the ids of contents and files, and what a scan found. No I/O."""
+"""The `Video` manifest: the ids of contents and files, and checks of a manifest table. No I/O."""
 
 import hashlib
 from collections import Counter
@@ -8,34 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nrray.errors import DataError
-from nrray.tables import rows_from_table, table_from_rows
+from nrray.tables import VERSION_COLUMN, check_columns, rows_from_table, schema_of, table_from_rows
 from nrray.types import ProbeStatus, Video
-
-VIDEO_SCHEMA = pa.schema(
-    [
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("content_id", pa.string(), nullable=False),
-        pa.field("uri", pa.string(), nullable=False),
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("size_bytes", pa.int64(), nullable=False),
-        pa.field("modified_us", pa.int64(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("error_kind", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("container", pa.string()),
-        pa.field("codec", pa.string()),
-        pa.field("pixel_format", pa.string()),
-        pa.field("start_us", pa.int64()),
-        pa.field("duration_us", pa.int64()),
-        pa.field("nominal_fps", pa.float64()),
-        pa.field("measured_fps", pa.float64()),
-        pa.field("is_variable_fps", pa.bool_()),
-        pa.field("width_px", pa.int32()),
-        pa.field("height_px", pa.int32()),
-        pa.field("rotation_degrees", pa.int32()),
-        pa.field("seekable", pa.bool_()),
-    ]
-)
 
 CHUNK_BYTES = 64 * 1024  # of start, middle and end, hashed into content_id
 
@@ -56,7 +30,7 @@ def video_id_of(content_id: str, path: str) -> str:
 
 def manifest_table(videos: Sequence[Video]) -> pa.Table:
     """One row per file, sorted by path."""
-    return table_from_rows(sorted(videos, key=lambda video: video.path), VIDEO_SCHEMA)
+    return table_from_rows(sorted(videos, key=lambda video: video.path), Video)
 
 
 def manifest_videos(table: pa.Table) -> list[Video]:
@@ -66,9 +40,11 @@ def manifest_videos(table: pa.Table) -> list[Video]:
 
 def check_manifest(table: pa.Table, *, name: str) -> None:
     """Raise DataError where a table is no manifest that a plan can be made of: edited by hand, or of another program."""
-    if missing := [field.name for field in VIDEO_SCHEMA if field.name not in table.column_names]:
+    columns = [field for field in schema_of(Video) if field.name != VERSION_COLUMN]
+    if missing := [field.name for field in columns if field.name not in table.column_names]:
         raise DataError(f"{name} is no manifest of `nrray scan`: it lacks the columns {missing[:5]}")
-    for field in VIDEO_SCHEMA:
+    check_columns(table, Video, name=name)
+    for field in columns:
         if (found := table.schema.field(field.name).type) != field.type:
             raise DataError(f"{name}: column {field.name} holds {found}, expected {field.type}. Scan again.")
     counts = pc.value_counts(table["video_id"]).to_pylist()

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
 from nrray.archive.annotations import (
-    EXTENT_SCHEMA,
-    SEGMENT_SCHEMA,
     TruthExtent,
     TruthSegment,
     num_overlapping,
@@ -205,7 +203,7 @@ def checked_annotations(
         notes.append(f"{counted(num_zero, 'segment')} of zero length left out.")
     notes += [f"{name!r} ignored, {counted(count, 'time')}." for name, count in sorted(tally.items())]
     spans = {video.path: (video.start_us or 0, (video.start_us or 0) + (video.duration_us or 0)) for _, video in placed}
-    if (doubt := unit_doubt(table_from_rows(segments, SEGMENT_SCHEMA), spans)) is not None:
+    if (doubt := unit_doubt(table_from_rows(segments, TruthSegment), spans)) is not None:
         notes.append(doubt)
     if overlapping := num_overlapping(segments):
         notes.append(
@@ -347,5 +345,5 @@ def _write(output: Folder, files: Sequence[ImportedFile], config: ImportConfig) 
         for item in files
     ]
     output.write_json(RECORD, {"config": config.model_dump(mode="json"), "files": record})
-    output.write_table("segments.parquet", table_from_rows(segments, SEGMENT_SCHEMA))
-    output.write_table("extents.parquet", table_from_rows(extents, EXTENT_SCHEMA))
+    output.write_table("segments.parquet", table_from_rows(segments, TruthSegment))
+    output.write_table("extents.parquet", table_from_rows(extents, TruthExtent))

@@ -10,10 +10,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from nrray.errors import LabelMemoryError
 from nrray.models.config import Device, Dtype, ModelConfig
 from nrray.models.labeler import (
     Labeler,
-    LabelMemoryError,
     ModelInfo,
     ModelKind,
     check_sampling,

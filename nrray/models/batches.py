@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import torch
 
-from nrray.models.labeler import LabelMemoryError
+from nrray.errors import LabelMemoryError
 
 ResultT = TypeVar("ResultT")
 

@@ -4,13 +4,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from nrray.errors import ModelError, NrrayError
+from nrray.errors import ModelError
 from nrray.sampling import Sampling
 from nrray.types import Frames, WindowLabels
-
-
-class LabelMemoryError(NrrayError):
-    """The device ran out of memory even for a single window: `ErrorKind.LABEL_MEMORY` in the tables."""
 
 
 class ModelKind(str, Enum):

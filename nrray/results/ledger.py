@@ -1,4 +1,4 @@
-"""The ledger: what every unit came to, in whole files named by what they hold. Resume is plan minus ledger.
+"""The ledger: the outcome of every unit, in whole files named by their content. Resume is plan minus ledger.
 
 Files are never changed. A unit that stands in several (a retry, a late file of a writer that lost its lease) counts
 once: an `ok` row before any other, then the one with more attempts, then the later one.
@@ -19,33 +19,10 @@ import pyarrow.parquet as pq
 
 from nrray.errors import DataError, IdentityError, NrrayError
 from nrray.storage import Folder
-from nrray.types import UnitStatus
+from nrray.tables import VERSION_COLUMN, check_version, schema_of, table_from_rows
+from nrray.types import UnitResult, UnitStatus
 
-RESULT_SCHEMA = pa.schema(
-    [
-        pa.field("unit_id", pa.string(), nullable=False),
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("first_window", pa.int32(), nullable=False),
-        pa.field("num_windows", pa.int32(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("error_kind", pa.string()),
-        pa.field("error", pa.string()),
-        pa.field("shortfall", pa.string()),
-        pa.field("attempts", pa.int32(), nullable=False),
-        pa.field("window_start_us", pa.list_(pa.int64()), nullable=False),
-        pa.field("window_end_us", pa.list_(pa.int64()), nullable=False),
-        pa.field("window_labelled", pa.list_(pa.bool_()), nullable=False),
-        pa.field("scores", pa.list_(pa.float32()), nullable=False),
-        pa.field("states", pa.list_(pa.uint8()), nullable=False),
-        pa.field("answers", pa.list_(pa.string())),
-        pa.field("num_frames", pa.int32(), nullable=False),
-        pa.field("decode_seconds", pa.float64(), nullable=False),
-        pa.field("label_seconds", pa.float64(), nullable=False),
-        pa.field("finished_us", pa.int64(), nullable=False),
-        pa.field("run_id", pa.string(), nullable=False),
-        pa.field("device", pa.string(), nullable=False),
-    ]
-)
+RESULT_SCHEMA = schema_of(UnitResult)
 
 INDEX_COLUMNS = ["unit_id", "video_id", "status", "error_kind", "shortfall", "attempts", "finished_us"]
 
@@ -62,11 +39,11 @@ class Ledger:
         self._folder.create()
 
     def remove_leftovers(self) -> None:
-        """Delete what killed writers did not finish. Only for whoever is the one writer."""
+        """Delete the unfinished files of killed writers. Only for the one writer."""
         self._folder.remove_leftovers()
 
     def append(self, results: pa.Table) -> str:
-        """Write `results` (RESULT_SCHEMA) as one file; returns its name. Raises StorageError."""
+        """Write `results`, rows of `UnitResult`, as one file; returns its name. Raises StorageError."""
         keys = "\n".join(
             f"{unit} {attempts} {status}"
             for unit, attempts, status in sorted(
@@ -110,12 +87,17 @@ class Ledger:
             filesystem=self._folder.filesystem,
         )
         try:
-            table = dataset.to_table(columns=columns, filter=row_filter)
+            table = dataset.to_table(columns=list(dict.fromkeys([*columns, VERSION_COLUMN])), filter=row_filter)
         except (pa.ArrowInvalid, OSError) as error:
             raise self._unreadable(names, str(error)) from error
-        if "unit_id" in table.column_names and table["unit_id"].null_count:  # Arrow fills columns that a file lacks
+        # Arrow fills columns that a file lacks with nulls.
+        if "unit_id" in table.column_names and table["unit_id"].null_count:
             raise self._unreadable(names, "a file without unit_id")
-        return table
+        position = table.column_names.index(VERSION_COLUMN)
+        versions = pc.fill_null(table[VERSION_COLUMN], 1)  # files of the first version do not say so
+        table = table.set_column(position, VERSION_COLUMN, versions)
+        check_version(table, UnitResult, name=f"the ledger {self._folder}")
+        return table.select(columns)
 
     def _unreadable(self, names: Sequence[str], why: str) -> DataError:
         return DataError(
@@ -128,7 +110,7 @@ class Ledger:
         for name in names:
             try:
                 table = pq.read_table(pa.BufferReader(self._folder.read_bytes(name)))
-                if not set(RESULT_SCHEMA.names) <= set(table.column_names):
+                if not set(RESULT_SCHEMA.names) - {VERSION_COLUMN} <= set(table.column_names):
                     damaged.append(self._folder.path(name))
             except (pa.ArrowInvalid, OSError):
                 damaged.append(self._folder.path(name))
@@ -148,14 +130,14 @@ def _winners(table: pa.Table) -> pa.Table:
 
 
 class LedgerWriter:
-    """Collects results and writes them `max_units` at a time, or whatever there is after `max_seconds`, also while no
+    """Collects results and writes them `max_units` at a time, or as many as there are after `max_seconds`, also while no
     further result comes: a thread minds the clock."""
 
     def __init__(self, ledger: Ledger, *, max_units: int, max_seconds: float) -> None:
         self._ledger = ledger
         self._max_units = max_units
         self._max_seconds = max_seconds
-        self._pending: list[pa.Table] = []
+        self._pending: list[UnitResult] = []
         self._oldest = 0.0
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -171,8 +153,8 @@ class LedgerWriter:
         self._clock.join()
         self.flush()
 
-    def add(self, result: pa.Table) -> bool:
-        """Take one unit's row; returns whether a file was written. Raises StorageError."""
+    def add(self, result: UnitResult) -> bool:
+        """Take the result of one unit; returns whether a file was written. Raises StorageError."""
         if self._failure is not None:
             raise self._failure
         with self._lock:
@@ -185,10 +167,10 @@ class LedgerWriter:
         return True
 
     def flush(self) -> None:
-        """Write what is pending. Raises StorageError; what could not be written is still pending then."""
+        """Write the pending results. Raises StorageError; they are still pending then."""
         with self._lock:
             if self._pending:
-                self._ledger.append(pa.concat_tables(self._pending))
+                self._ledger.append(table_from_rows(self._pending, UnitResult))
                 self._pending = []
 
     def _is_late(self) -> bool:
@@ -200,7 +182,7 @@ class LedgerWriter:
                 try:
                     self.flush()
                 except NrrayError as error:
-                    self._failure = error  # told to whoever adds the next result
+                    self._failure = error  # raised at the next result
                     return
 
 

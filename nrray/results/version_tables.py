@@ -9,37 +9,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nrray.results.segments import SegmentRule, Span, WindowVotes, merge_votes
-from nrray.types import SCHEMA_VERSION, STATE_INDEX, CoverageStatus, LabelState, Origin, UnitStatus
+from nrray.tables import schema_of
+from nrray.types import STATE_INDEX, Coverage, CoverageStatus, Label, LabelState, Origin, UnitStatus
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
-LABEL_SCHEMA = pa.schema(
-    [
-        pa.field("video_id", _DICTIONARY, nullable=False),
-        pa.field("path", _DICTIONARY, nullable=False),
-        pa.field("start_us", pa.int64(), nullable=False),
-        pa.field("end_us", pa.int64(), nullable=False),
-        pa.field("activity", _DICTIONARY, nullable=False),
-        pa.field("score", pa.float32()),
-        pa.field("state", _DICTIONARY, nullable=False),
-        pa.field("answer", pa.string()),
-        pa.field("source", _DICTIONARY, nullable=False),
-        pa.field("schema_version", pa.int16(), nullable=False),
-    ]
-)
-COVERAGE_SCHEMA = pa.schema(
-    [
-        pa.field("video_id", _DICTIONARY, nullable=False),
-        pa.field("path", _DICTIONARY, nullable=False),
-        pa.field("start_us", pa.int64()),  # null: a file that could not be read has no time
-        pa.field("end_us", pa.int64()),
-        pa.field("status", _DICTIONARY, nullable=False),
-        pa.field("error_kind", _DICTIONARY),
-        pa.field("reason", pa.string()),
-        pa.field("source", _DICTIONARY, nullable=False),
-        pa.field("schema_version", pa.int16(), nullable=False),
-    ]
-)
+LABEL_SCHEMA = schema_of(Label)
+COVERAGE_SCHEMA = schema_of(Coverage)
 SEGMENT_SCHEMA = pa.schema(
     [
         pa.field("video_id", _DICTIONARY, nullable=False),
@@ -98,7 +74,7 @@ def label_rows(
             ),
             answers if answers is not None else pa.nulls(rows, pa.string()),
             _constant(source, rows),
-            pa.array(np.full(rows, SCHEMA_VERSION, np.int16)),
+            pa.array(np.full(rows, Label.schema_version, np.int16)),
         ],
         schema=LABEL_SCHEMA,
     )
@@ -197,7 +173,7 @@ def segment_rows(
             pa.array([None if np.isnan(span.score) else span.score for *_, span in found], pa.float32()),
             _constant(source, len(found)),
             _constant(Origin.MODEL.value, len(found)),
-            pa.array(np.full(len(found), SCHEMA_VERSION, np.int16)),
+            pa.array(np.full(len(found), 1, np.int16)),
         ],
         schema=SEGMENT_SCHEMA,
     )
@@ -271,7 +247,7 @@ def _coverage_table(
             error_kind.dictionary_encode(),
             reason,
             _constant(source, len(video_id)),
-            pa.array(np.full(len(video_id), SCHEMA_VERSION, np.int16)),
+            pa.array(np.full(len(video_id), Coverage.schema_version, np.int16)),
         ],
         schema=COVERAGE_SCHEMA,
     )

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from nrray.archive.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA, TruthExtent, TruthSegment, millisecond_text
+from nrray.archive.annotations import TruthExtent, TruthSegment, millisecond_text
 from nrray.archive.cases import cases_csv
 from nrray.simulate.appearance import Appearance, View
 from nrray.simulate.case import Camera, SimulatedCase, camera_spans, case_rows
@@ -232,6 +232,6 @@ def write_truth(cases: list[SimulatedCase], folder: str | Path) -> None:
                 )
             )
             truth.write_bytes(f"{Path(camera.video_path).stem}.txt", millisecond_text(mine).encode(), durable=False)
-    truth.write_table("segments.parquet", table_from_rows(segments, SEGMENT_SCHEMA))
-    truth.write_table("extents.parquet", table_from_rows(extents, EXTENT_SCHEMA))
+    truth.write_table("segments.parquet", table_from_rows(segments, TruthSegment))
+    truth.write_table("extents.parquet", table_from_rows(extents, TruthExtent))
     root.write_bytes("cases.csv", cases_csv([row for case in cases for row in case_rows(case)]).encode())

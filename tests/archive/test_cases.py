@@ -1,7 +1,7 @@
 import pyarrow.parquet as pq
 import pytest
 
-from nrray.archive.cases import CASE_SCHEMA, cases_csv, read_cases
+from nrray.archive.cases import cases_csv, read_cases
 from nrray.errors import DataError
 from nrray.tables import table_from_rows
 from nrray.types import Case
@@ -41,7 +41,7 @@ def test_csv_gives_the_same_rows_back(tmp_path, bom):
 
 def test_parquet_gives_the_same_rows_back(tmp_path):
     path = tmp_path / "cases.parquet"
-    pq.write_table(table_from_rows(CASES, CASE_SCHEMA), path)
+    pq.write_table(table_from_rows(CASES, Case), path)
     assert read_cases(str(path)) == CASES
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from nrray.archive.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA, TruthExtent, TruthSegment, read_truth
+from nrray.archive.annotations import TruthExtent, TruthSegment, read_truth
 from nrray.config import validate_mapping
 from nrray.formats import ExportConfig, ImportConfig, export_annotations, import_annotations
 from nrray.storage import Folder
@@ -60,8 +60,8 @@ def notes(result) -> str:
 def write_truth(folder: Path, segments: list[TruthSegment], extents: list[TruthExtent]) -> str:
     truth = Folder(str(folder))
     truth.create()
-    truth.write_table("segments.parquet", table_from_rows(segments, SEGMENT_SCHEMA))
-    truth.write_table("extents.parquet", table_from_rows(extents, EXTENT_SCHEMA))
+    truth.write_table("segments.parquet", table_from_rows(segments, TruthSegment))
+    truth.write_table("extents.parquet", table_from_rows(extents, TruthExtent))
     return truth.uri
 
 

@@ -8,15 +8,11 @@ from nrray.cli.app import main
 from nrray.config import validate_mapping
 from nrray.errors import DataError
 from nrray.formats import ExportConfig, export_annotations
-from nrray.results.version_tables import COVERAGE_SCHEMA, SEGMENT_SCHEMA
+from nrray.results.version_tables import SEGMENT_SCHEMA
 from nrray.storage import Folder
 from nrray.tables import table_from_rows
+from nrray.types import Coverage
 from tests.formats.support import write_manifest
-
-
-class Row:
-    def __init__(self, **values):
-        self.__dict__.update(values)
 
 
 def write_version(folder):
@@ -24,13 +20,21 @@ def write_version(folder):
     version = Folder(str(folder))
     version.create()
     fact = {"video_id": "id", "path": "alone.mp4", "source": "model"}
-    segment = Row(**fact, activity="suction", start_us=1_000_000, end_us=3_000_000, score=0.9, origin="model")
+    segment = {
+        **fact,
+        "activity": "suction",
+        "start_us": 1_000_000,
+        "end_us": 3_000_000,
+        "score": 0.9,
+        "origin": "model",
+        "schema_version": 1,
+    }
     windows = [
-        Row(**fact, start_us=start, end_us=start + 3_000_000, status=status, error_kind=kind, reason=kind)
+        Coverage(**fact, start_us=start, end_us=start + 3_000_000, status=status, error_kind=kind, reason=kind)
         for start, status, kind in ((0, "ok", None), (2_000_000, "ok", None), (9_000_000, "failed", "decode_failed"))
     ]
-    version.write_table("segments.parquet", table_from_rows([segment], SEGMENT_SCHEMA))
-    version.write_table("coverage.parquet", table_from_rows(windows, COVERAGE_SCHEMA))
+    version.write_table("segments.parquet", pa.Table.from_pylist([segment], SEGMENT_SCHEMA))
+    version.write_table("coverage.parquet", table_from_rows(windows, Coverage))
     return version.uri
 
 

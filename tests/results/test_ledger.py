@@ -20,6 +20,8 @@ from nrray.results.ledger import (
 )
 from nrray.sampling import Sampling
 from nrray.storage import Folder
+from nrray.tables import rows_from_table
+from nrray.types import UnitResult
 from tests.made_tables import manifest, unit_results, video
 
 VIDEOS = [video(f"v{index}.mp4", seconds=12.0) for index in range(3)]
@@ -36,6 +38,10 @@ def ledger(tmp_path):
 
 def results(positions, **outcome):
     return unit_results(UNITS.take(pa.array(positions, pa.int64())), VIDEOS, Sampling(), **outcome)
+
+
+def result(position, **outcome):
+    return rows_from_table(results([position], **outcome), UnitResult)[0]
 
 
 def all_results(ledger, index):
@@ -197,7 +203,7 @@ def test_temporary_files_of_a_killed_writer_are_not_read(ledger, tmp_path):
 
 def test_a_writer_collects_units_into_files(ledger, tmp_path):
     with LedgerWriter(ledger, max_units=5, max_seconds=3600) as writer:
-        wrote = [writer.add(results([position])) for position in range(len(IDS))]
+        wrote = [writer.add(result(position)) for position in range(len(IDS))]
     assert wrote == [False] * 4 + [True] + [False] * 4 + [True] + [False] * 2
     assert len(ledger_files(tmp_path)) == 3
     assert ledger.index()["unit_id"].to_pylist() == IDS
@@ -205,14 +211,14 @@ def test_a_writer_collects_units_into_files(ledger, tmp_path):
 
 def test_a_writer_does_not_sit_on_old_results(ledger, tmp_path):
     with LedgerWriter(ledger, max_units=64, max_seconds=0.0) as writer:
-        assert writer.add(results([0]))
+        assert writer.add(result(0))
         assert len(ledger_files(tmp_path)) == 1
 
 
 def test_an_interrupted_writer_leaves_what_it_has(ledger):
     def interrupted_run():
         with LedgerWriter(ledger, max_units=64, max_seconds=3600) as writer:
-            writer.add(results([0]))
+            writer.add(result(0))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -257,3 +263,22 @@ def test_a_key_that_a_run_lacks_is_another_identity_unless_it_is_undecided(tmp_p
         bind_identity(output, {"model": "m", "decoder": "pyav"})
     with pytest.raises(IdentityError, match="decoder"):
         check_identity(output, {"model": "m"}, undecided={"dtype"})
+
+
+def test_a_ledger_of_the_first_version_reads(ledger, tmp_path):
+    """Its files have no schema_version."""
+    rows = results([0, 3])
+    pq.write_table(rows.drop_columns(["schema_version"]), tmp_path / "ledger" / "units-02-old.parquet")
+    ledger.append(results([5]))
+    index = ledger.index()
+    assert index["unit_id"].to_pylist() == [IDS[0], IDS[3], IDS[5]]
+    assert all_results(ledger, index)["schema_version"].to_pylist() == [1, 1, 1]
+
+
+def test_a_ledger_of_a_newer_version_is_refused_with_a_sentence(ledger, tmp_path):
+    rows = results([0])
+    position = rows.column_names.index("schema_version")
+    newer = rows.set_column(position, "schema_version", pa.array([7], pa.int16()))
+    pq.write_table(newer, tmp_path / "ledger" / "units-01-new.parquet")
+    with pytest.raises(DataError, match=r"ledger has schema_version 7, expected at most 1.*newer nrray"):
+        ledger.index()

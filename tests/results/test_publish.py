@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrray import publish
 from nrray.errors import DataError, StorageError
 from nrray.plan import Packing, plan_units
 from nrray.report import draw_version_timelines
+from nrray.results import publish
 from nrray.results.ledger import Ledger
 from nrray.results.publish import publish_version, version_names
 from nrray.results.segments import SegmentRule

@@ -17,13 +17,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nrray.archive.manifest import VIDEO_SCHEMA
 from nrray.errors import NrrayError
 from nrray.plan import Packing, plan_units
-from nrray.results.ledger import RESULT_SCHEMA, Ledger, LedgerWriter, missing_units, unit_counts
+from nrray.results.ledger import Ledger, LedgerWriter, missing_units, unit_counts
 from nrray.sampling import Sampling, window_spans_us
 from nrray.storage import Folder
-from nrray.types import US_PER_SECOND
+from nrray.tables import rows_from_table, schema_of
+from nrray.types import US_PER_SECOND, Unit, UnitResult, UnitStatus, Video
 
 NUM_ACTIVITIES = 4
 FILE_UNITS = 32
@@ -65,9 +65,9 @@ def synthetic_manifest(num_videos: int, duration_us: int) -> pa.Table:
         "video_id": [f"{index:016x}" for index in range(num_videos)],
         "path": [f"site/case_{index:06d}/overhead.mp4" for index in range(num_videos)],
     }
-    numbers = {"start_us": 0, "duration_us": duration_us, "size_bytes": 10**9, "modified_us": 0}
+    numbers = {"start_us": 0, "duration_us": duration_us, "size_bytes": 10**9, "modified_us": 0, "schema_version": 1}
     columns = []
-    for field in VIDEO_SCHEMA:
+    for field in schema_of(Video):
         if field.name in texts:
             columns.append(pa.array(texts[field.name], field.type))
         elif field.name in numbers:
@@ -76,7 +76,7 @@ def synthetic_manifest(num_videos: int, duration_us: int) -> pa.Table:
             columns.append(pa.array(["ok"] * num_videos))
         else:
             columns.append(pa.nulls(num_videos, field.type))
-    return pa.table(columns, schema=VIDEO_SCHEMA)
+    return pa.table(columns, schema=schema_of(Video))
 
 
 def write_half(output: Folder, manifest: pa.Table, duration_us: int) -> int:
@@ -88,34 +88,40 @@ def write_half(output: Folder, manifest: pa.Table, duration_us: int) -> int:
     half = units.take(pa.array(np.arange(0, units.num_rows, 2)))
     with LedgerWriter(ledger, max_units=FILE_UNITS, max_seconds=1e9) as writer:
         for start in range(0, half.num_rows, 4096):
-            for unit in half.slice(start, 4096).to_pylist():
+            for unit in rows_from_table(half.slice(start, 4096), Unit):
                 writer.add(_result(unit, duration_us, generator))
     return int(half.num_rows)
 
 
-def _result(unit: dict[str, Any], duration_us: int, generator: np.random.Generator) -> pa.Table:
-    count: int = unit["num_windows"]
+def _result(unit: Unit, duration_us: int, generator: np.random.Generator) -> UnitResult:
+    count = unit.num_windows
     starts, ends = window_spans_us(
-        Sampling(), start_us=0, duration_us=duration_us, first_window=unit["first_window"], num_windows=count
+        Sampling(), start_us=0, duration_us=duration_us, first_window=unit.first_window, num_windows=count
     )
     scores = generator.random(count * NUM_ACTIVITIES, np.float32)
-    row = {
-        **unit,
-        "status": "ok",
-        "attempts": 1,
-        "window_start_us": starts,
-        "window_end_us": ends,
-        "window_labelled": np.ones(count, bool),
-        "scores": scores,
-        "states": (scores < 0.5).astype(np.uint8),
-        "num_frames": 4 * count + 8,
-        "decode_seconds": 1.5,
-        "label_seconds": 0.5,
-        "finished_us": 1_700_000_000_000_000,
-        "run_id": "20260101T000000-abcdef",
-        "device": "cuda:0",
-    }
-    return pa.table([pa.array([row.get(field.name)], field.type) for field in RESULT_SCHEMA], schema=RESULT_SCHEMA)
+    return UnitResult(
+        unit_id=unit.unit_id,
+        video_id=unit.video_id,
+        first_window=unit.first_window,
+        num_windows=count,
+        status=UnitStatus.OK,
+        error_kind=None,
+        error=None,
+        shortfall=None,
+        attempts=1,
+        window_start_us=starts,
+        window_end_us=ends,
+        window_labelled=np.ones(count, bool),
+        scores=scores,
+        states=(scores < 0.5).astype(np.uint8),
+        answers=None,
+        num_frames=4 * count + 8,
+        decode_seconds=1.5,
+        label_seconds=0.5,
+        finished_us=1_700_000_000_000_000,
+        run_id="20260101T000000-abcdef",
+        device="cuda:0",
+    )
 
 
 def measured_resume(folder: Path) -> dict[str, Any]:

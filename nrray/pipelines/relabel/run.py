@@ -27,7 +27,7 @@ from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
 from nrray.pipelines.on_ray.streaming import data_context, streamed_rows
 from nrray.pipelines.relabel.job import RelabelConfig, RelabelJob, resolved_job, restating, thresholds_in_use
 from nrray.pipelines.relabel.report import Relabelled
-from nrray.pipelines.relabel.stages import WORK_SCHEMA, DecodeStage, LabelStage
+from nrray.pipelines.relabel.stages import DecodeStage, LabelStage
 from nrray.plan import Plan, plan_sentence
 from nrray.results.journal import Journal
 from nrray.results.ledger import (
@@ -41,6 +41,8 @@ from nrray.results.ledger import (
 )
 from nrray.results.publish import Published, point_latest, publish_version, version_names
 from nrray.storage import Folder, absolute_uri
+from nrray.tables import rows_from_table, schema_of
+from nrray.types import Unit, UnitRequest, UnitResult
 from nrray.writer_lock import WriterLock
 
 
@@ -131,7 +133,7 @@ def _run(
     job: RelabelJob, todo: pa.Table, ledger: Ledger, journal: Journal, lock: WriterLock, reporter: Reporter
 ) -> dict[str, Any]:
     """Try every unit of `todo`; returns what this run measured."""
-    work = _work_table(todo, job.manifest)
+    work = unit_requests(todo, job.manifest)
     stride_us = round(job.sampling.stride_seconds * 1e6)
     video_us = {
         unit: windows * stride_us
@@ -159,13 +161,12 @@ def _run(
         ):
             settled: set[str] = set()
             for result in _results(job, work, pools, on_gpu=on_gpu):
-                unit_id = result["unit_id"][0].as_py()
-                if unit_id not in pending:
-                    raise NrrayError(f"internal error: a result for {unit_id}, which is not pending, came back")
-                pending.remove(unit_id)
-                kind = result["error_kind"][0].as_py()
-                progress.add(video_us=video_us[unit_id], error_kind=kind)
-                settled.add(unit_id)
+                if result.unit_id not in pending:
+                    raise NrrayError(f"internal error: a result for {result.unit_id}, which is not pending, came back")
+                pending.remove(result.unit_id)
+                kind = result.error_kind.value if result.error_kind is not None else None
+                progress.add(video_us=video_us[result.unit_id], error_kind=kind)
+                settled.add(result.unit_id)
                 if writer.add(result):
                     journal.forget(settled)
                     settled.clear()
@@ -183,22 +184,23 @@ def _run(
     return facts
 
 
-def _work_table(todo: pa.Table, manifest: pa.Table) -> pa.Table:
-    """`todo` with what decode needs to know of each unit's video, WORK_SCHEMA."""
+def unit_requests(todo: pa.Table, manifest: pa.Table) -> pa.Table:
+    """Rows of `UnitRequest`: the units of `todo`, each with the facts of its video."""
     position = pc.index_in(todo["video_id"], value_set=manifest["video_id"].combine_chunks()).combine_chunks()
-    columns: dict[str, Any] = {name: todo[name] for name in todo.column_names}
+    columns = {name: todo[name] for name in schema_of(Unit).names} | {"earlier_attempts": todo["attempts"]}
     for name in ("uri", "size_bytes", "modified_us", "start_us", "duration_us", "seekable"):
         columns[name] = manifest[name].combine_chunks().take(position)
     columns["seekable"] = pc.fill_null(columns["seekable"], True)
-    return pa.table([columns[field.name] for field in WORK_SCHEMA], schema=WORK_SCHEMA).combine_chunks()
+    schema = schema_of(UnitRequest)
+    return pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks()
 
 
 def _on_gpu(device: Device, capacity: Capacity) -> bool:
     return device is Device.CUDA or (device is Device.AUTO and capacity.num_gpus >= 1)
 
 
-def _results(job: RelabelJob, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) -> Iterator[pa.Table]:
-    """One-row RESULT_SCHEMA tables in order of completion."""
+def _results(job: RelabelJob, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) -> Iterator[UnitResult]:
+    """Results in order of completion."""
     config = job.config
     common = {
         "output": job.output.uri,
@@ -238,7 +240,8 @@ def _results(job: RelabelJob, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) 
                 memory=pools.labeler_memory_bytes,
             )
         )
-        yield from streamed_rows(dataset, stall_timeout_seconds=config.pools.stall_timeout_seconds)
+        for table in streamed_rows(dataset, stall_timeout_seconds=config.pools.stall_timeout_seconds):
+            yield from rows_from_table(table, UnitResult)
 
 
 def _blocks(work: pa.Table, num_decoders: int) -> list[pa.Table]:

@@ -1,129 +1,101 @@
-"""The two Ray Data stages of relabel, decode and label: one unit in, one row out, and nothing that a video or a model
-does can raise out of them. A unit that failed in the first passes through the second untouched."""
+"""The two stages of relabel: a unit is decoded, then labelled. A unit that failed in the first passes through the second
+untouched."""
 
-import os
 import socket
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
+from numpy.typing import NDArray
 
 from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder, SampledFrames
 from nrray.errors import ConfigError, DecodeError, ErrorKind, ModelError
 from nrray.labels import LabelSet
-from nrray.models import Labeler, LabelMemoryError, ModelConfig, is_device_lost, load_labeler
+from nrray.models import Labeler, ModelConfig, is_device_lost, load_labeler
 from nrray.pipelines.on_ray.allocator import keep_freed_memory
-from nrray.plan import UNIT_SCHEMA
-from nrray.results.journal import EntryLimits, Journal, is_exhausted
-from nrray.results.ledger import RESULT_SCHEMA
+from nrray.pipelines.on_ray.stage import UnitFailure, UnitStage
+from nrray.results.journal import EntryLimits
 from nrray.sampling import Sampling, unit_samples_us, unit_window_samples, window_spans_us
-from nrray.storage import Folder, check_unchanged
-from nrray.types import Frames, UnitStatus, WindowLabels
-
-# What the driver hands to decode: a unit and what its video is.
-WORK_SCHEMA = pa.schema(
-    [
-        *UNIT_SCHEMA,
-        pa.field("attempts", pa.int32(), nullable=False),
-        pa.field("uri", pa.string(), nullable=False),
-        pa.field("size_bytes", pa.int64(), nullable=False),
-        pa.field("modified_us", pa.int64(), nullable=False),
-        pa.field("start_us", pa.int64(), nullable=False),
-        pa.field("duration_us", pa.int64(), nullable=False),
-        pa.field("seekable", pa.bool_(), nullable=False),
-    ]
-)
-
-# What decode hands to label. Pixels travel as bytes of (num_frames, H, W, 3) uint8; a failed unit has none.
-DECODED_SCHEMA = pa.schema(
-    [
-        *UNIT_SCHEMA,
-        pa.field("attempts", pa.int32(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("error_kind", pa.string()),
-        pa.field("error", pa.string()),
-        pa.field("shortfall", pa.string()),
-        pa.field("window_start_us", pa.list_(pa.int64()), nullable=False),
-        pa.field("window_end_us", pa.list_(pa.int64()), nullable=False),
-        pa.field("window_labelled", pa.list_(pa.bool_()), nullable=False),
-        pa.field("window_frames", pa.list_(pa.int32()), nullable=False),
-        pa.field("pts_us", pa.list_(pa.int64()), nullable=False),
-        pa.field("pixels", pa.large_binary(), nullable=False),
-        pa.field("decode_seconds", pa.float64(), nullable=False),
-    ]
-)
+from nrray.storage import check_unchanged
+from nrray.types import DecodedUnit, UnitRequest, UnitResult, UnitStatus, WindowLabels
 
 
-class DecodeStage:
-    """WORK_SCHEMA rows to DECODED_SCHEMA rows, in an actor that owns one guarded decoder."""
+class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
+    """The sampled frames of units, in an actor that owns one guarded decoder."""
+
+    name = "decode"
+    request = UnitRequest
+    result = DecodedUnit
+    unforeseen = ErrorKind.DECODE_FAILED
 
     def __init__(
         self, *, output: str, run_id: str, decode: DecodeConfig, sampling: Sampling, limits: EntryLimits
     ) -> None:
-        self._journal = Journal(Folder(output), run_id)
+        """Raises ConfigError where this node cannot decode any video."""
+        super().__init__(output=output, run_id=run_id, limits=limits)
         self._decoder = GuardedDecoder(decode)
         try:
             self._decoder.check()
         except DecodeError as error:
             raise ConfigError(f"no video can be decoded on this node: {error}") from None
         self._sampling = sampling
-        self._limits = limits
 
-    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        for row in batch.to_pylist():
-            yield self._decoded(row)
+    def earlier_attempts(self, row: UnitRequest) -> int:
+        return row.earlier_attempts
 
-    def _decoded(self, row: dict[str, Any]) -> pa.Table:
-        entries = self._journal.entries(row["unit_id"])
-        row["attempts"] += entries.all_runs + 1
-        starts, ends = window_spans_us(
-            self._sampling,
-            start_us=row["start_us"],
-            duration_us=row["duration_us"],
-            first_window=row["first_window"],
-            num_windows=row["num_windows"],
-        )
-        row |= {"window_start_us": starts, "window_end_us": ends}
-        if is_exhausted(entries, self._limits):
-            row["attempts"] -= 1
-            return _not_decoded(
-                row,
-                UnitStatus.QUARANTINED,
-                ErrorKind.KILLED_LABELER,
-                f"tried {entries.all_runs} times, and each time the process that tried it died",
-            )
+    def processed(self, row: UnitRequest, *, attempts: int) -> DecodedUnit:
+        """The unit's frames. Raises DecodeError, also where the file is another one than the scanned one, before or after."""
         started = time.perf_counter()
-        entry = self._journal.enter(row["unit_id"], "decode")
-        try:
-            check_unchanged(row["uri"], size_bytes=row["size_bytes"], modified_us=row["modified_us"])
-            sampled = self._decoder.sample(self._request(row))
-            check_unchanged(row["uri"], size_bytes=row["size_bytes"], modified_us=row["modified_us"])  # meanwhile
-        except DecodeError as error:
-            return _not_decoded(row, UnitStatus.FAILED, error.kind, str(error), time.perf_counter() - started)
-        finally:
-            self._journal.leave(entry)
-        return _decoded(row, sampled, self._sampling, time.perf_counter() - started)
+        check_unchanged(row.uri, size_bytes=row.size_bytes, modified_us=row.modified_us)
+        sampled = self._decoder.sample(self._frame_request(row))
+        check_unchanged(row.uri, size_bytes=row.size_bytes, modified_us=row.modified_us)
+        return decoded_unit(row, sampled, self._sampling, attempts=attempts, seconds=time.perf_counter() - started)
 
-    def _request(self, row: dict[str, Any]) -> FrameRequest:
+    def failed(self, row: UnitRequest, failure: UnitFailure) -> DecodedUnit:
+        starts, ends = _window_spans(row, self._sampling)
+        return DecodedUnit(
+            unit_id=row.unit_id,
+            video_id=row.video_id,
+            first_window=row.first_window,
+            num_windows=row.num_windows,
+            earlier_attempts=row.earlier_attempts,
+            attempts=failure.attempts,
+            status=failure.status,
+            error_kind=failure.error_kind,
+            error=failure.error,
+            shortfall=None,
+            window_start_us=starts,
+            window_end_us=ends,
+            window_decoded=np.zeros(row.num_windows, bool),
+            window_frames=np.zeros(0, np.int32),
+            pts_us=np.zeros(0, np.int64),
+            frame_height_px=self._sampling.frame_height_px,
+            frame_width_px=self._sampling.frame_width_px,
+            pixels=np.zeros(0, np.uint8),
+            decode_seconds=failure.seconds,
+        )
+
+    def _frame_request(self, row: UnitRequest) -> FrameRequest:
         return FrameRequest(
-            uri=row["uri"],
+            uri=row.uri,
             sample_us=unit_samples_us(
-                self._sampling,
-                start_us=row["start_us"],
-                first_window=row["first_window"],
-                num_windows=row["num_windows"],
+                self._sampling, start_us=row.start_us, first_window=row.first_window, num_windows=row.num_windows
             ),
             width_px=self._sampling.frame_width_px,
             height_px=self._sampling.frame_height_px,
-            video_end_us=row["start_us"] + row["duration_us"],
-            seekable=row["seekable"],
+            video_end_us=row.start_us + row.duration_us,
+            seekable=row.seekable,
         )
 
 
-class LabelStage:
-    """DECODED_SCHEMA rows to RESULT_SCHEMA rows, in an actor that owns one model."""
+class LabelStage(UnitStage[DecodedUnit, UnitResult]):
+    """The labels of decoded units, in an actor that owns one model."""
+
+    name = "label"
+    request = DecodedUnit
+    result = UnitResult
+    unforeseen = ErrorKind.LABEL_FAILED
 
     def __init__(
         self,
@@ -136,11 +108,11 @@ class LabelStage:
         sampling: Sampling,
         limits: EntryLimits,
     ) -> None:
+        """Raises ModelError where this node has another model than the driver."""
+        super().__init__(output=output, run_id=run_id, limits=limits)
         keep_freed_memory()
-        self._journal = Journal(Folder(output), run_id)
         self._run_id = run_id
         self._sampling = sampling
-        self._limits = limits
         self._num_activities = len(label_set.activities)
         self._labeler: Labeler = load_labeler(model, label_set)
         if self._labeler.info.digest != digest:
@@ -149,136 +121,129 @@ class LabelStage:
                 f"than on the node that planned this run ({digest[:12]}): copy the same folder to all nodes."
             )
 
-    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        for index in range(batch.num_rows):
-            yield self._result(batch.slice(index, 1))
+    def earlier_attempts(self, row: DecodedUnit) -> int:
+        return row.earlier_attempts
 
-    def _result(self, unit: pa.Table) -> pa.Table:
-        row = unit.drop_columns(["pixels", "pts_us", "window_frames"]).to_pylist()[0]
-        if row["status"] != UnitStatus.OK.value:
-            return self._row(row, None, 0, 0.0)
-        entries = self._journal.entries(row["unit_id"])
-        row["attempts"] = max(row["attempts"], entries.all_runs + 1)
-        if is_exhausted(entries, self._limits):
-            row["attempts"] = max(row["attempts"], entries.all_runs)
-            row |= {
-                "status": UnitStatus.QUARANTINED.value,
-                "error_kind": ErrorKind.KILLED_LABELER.value,
-                "error": f"tried {entries.all_runs} times, and each time the process that tried it died",
-            }
-            return self._row(row, None, 0, 0.0)
-        frames = _frames(unit, row, self._sampling)
+    def earlier_failure(self, row: DecodedUnit) -> UnitFailure | None:
+        if row.error_kind is None:
+            return None
+        return UnitFailure(
+            status=row.status, error_kind=row.error_kind, error=row.error or "", attempts=row.attempts, seconds=0.0
+        )
+
+    def is_device_lost(self, error: Exception) -> bool:
+        return is_device_lost(error)
+
+    def processed(self, row: DecodedUnit, *, attempts: int) -> UnitResult:
+        """The unit's labels. Raises LabelMemoryError, and whatever the model raises."""
         started = time.perf_counter()
-        entry = self._journal.enter(row["unit_id"], "label")
-        labels: WindowLabels | None = None
-        try:
-            labels = self._labeler.label(frames)
-        except LabelMemoryError as error:
-            _fail(row, ErrorKind.LABEL_MEMORY, str(error))
-        except Exception as error:
-            if is_device_lost(error):
-                # Every later unit of this process would fail too. The entry stays: a unit that does this again and
-                # again is quarantined, and Ray starts a fresh process.
-                os._exit(1)
-            # One unit's trouble must not end the archive's run.
-            _fail(row, ErrorKind.LABEL_FAILED, f"{type(error).__name__}: {error}")
-        self._journal.leave(entry)
-        return self._row(row, labels, len(frames.pixels), time.perf_counter() - started)
+        frames = row.frames(frames_per_second=self._sampling.frames_per_second)
+        labels = self._labeler.label(frames)
+        result = replace(
+            self._unlabelled(row),
+            attempts=attempts,
+            window_labelled=row.window_decoded,
+            num_frames=len(frames.pixels),
+            label_seconds=time.perf_counter() - started,
+        )
+        return with_labels(result, labels)
 
-    def _row(self, row: dict[str, Any], labels: WindowLabels | None, num_frames: int, seconds: float) -> pa.Table:
-        labelled = np.asarray(row["window_labelled"], dtype=bool)
-        scores = np.full((len(labelled), self._num_activities), np.nan, np.float32)
-        states = np.zeros((len(labelled), self._num_activities), np.uint8)
-        answers: list[str | None] | None = None
-        if labels is None:
-            labelled = np.zeros(len(labelled), bool)
-        else:
-            scores[labelled] = labels.scores
-            states[labelled] = labels.states
-            if labels.answers is not None:
-                answered = iter(labels.answers)
-                answers = [
-                    text
-                    for is_labelled in labelled
-                    for text in (next(answered) if is_labelled else [None] * self._num_activities)
-                ]
-        info = self._labeler.info
-        values = {
-            **row,
-            "window_labelled": labelled,
-            "scores": scores.reshape(-1),
-            "states": states.reshape(-1),
-            "answers": answers,
-            "num_frames": num_frames,
-            "label_seconds": seconds,
-            "finished_us": time.time_ns() // 1000,
-            "run_id": self._run_id,
-            "device": f"{info.device}/{info.dtype}",
-        }
-        return _one_row(values, RESULT_SCHEMA)
+    def failed(self, row: DecodedUnit, failure: UnitFailure) -> UnitResult:
+        return replace(
+            self._unlabelled(row),
+            attempts=failure.attempts,
+            status=failure.status,
+            error_kind=failure.error_kind,
+            error=failure.error,
+            label_seconds=failure.seconds,
+        )
+
+    def _unlabelled(self, row: DecodedUnit) -> UnitResult:
+        num_windows, info = len(row.window_decoded), self._labeler.info
+        return UnitResult(
+            unit_id=row.unit_id,
+            video_id=row.video_id,
+            first_window=row.first_window,
+            num_windows=row.num_windows,
+            status=UnitStatus.OK,
+            error_kind=None,
+            error=None,
+            shortfall=row.shortfall,
+            attempts=row.attempts,
+            window_start_us=row.window_start_us,
+            window_end_us=row.window_end_us,
+            window_labelled=np.zeros(num_windows, bool),
+            scores=np.full(num_windows * self._num_activities, np.nan, np.float32),
+            states=np.zeros(num_windows * self._num_activities, np.uint8),
+            answers=None,
+            num_frames=0,
+            decode_seconds=row.decode_seconds,
+            label_seconds=0.0,
+            finished_us=time.time_ns() // 1000,
+            run_id=self._run_id,
+            device=f"{info.device}/{info.dtype}",
+        )
 
 
-def _decoded(row: dict[str, Any], sampled: SampledFrames, sampling: Sampling, seconds: float) -> pa.Table:
-    frame_of_window = sampled.frame_of_sample[unit_window_samples(sampling, row["num_windows"])]  # (W, F)
-    labelled = (frame_of_window >= 0).all(axis=1)
-    if not labelled.any():
-        reason = sampled.shortfall or "no frame at any of the sampled times"
-        return _not_decoded(row, UnitStatus.FAILED, ErrorKind.NO_FRAMES, reason, seconds)
-    return _one_row(
-        {
-            **row,
-            "status": UnitStatus.OK.value,
-            "error_kind": None,
-            "error": None,
-            "shortfall": sampled.shortfall or None,
-            "window_labelled": labelled,
-            "window_frames": frame_of_window[labelled].reshape(-1),
-            "pts_us": sampled.pts_us,
-            "pixels": np.ascontiguousarray(sampled.pixels).tobytes(),
-            "decode_seconds": seconds,
-        },
-        DECODED_SCHEMA,
+def decoded_unit(
+    row: UnitRequest, sampled: SampledFrames, sampling: Sampling, *, attempts: int, seconds: float
+) -> DecodedUnit:
+    """The decoded unit. A window counts as decoded where all of its frames are there.
+
+    Raises DecodeError(NO_FRAMES) where that is so of none.
+    """
+    frame_of_window = sampled.frame_of_sample[unit_window_samples(sampling, row.num_windows)]  # (W, F)
+    decoded = np.asarray((frame_of_window >= 0).all(axis=1))
+    if not decoded.any():
+        raise DecodeError(ErrorKind.NO_FRAMES, sampled.shortfall or "no frame at any of the sampled times")
+    starts, ends = _window_spans(row, sampling)
+    return DecodedUnit(
+        unit_id=row.unit_id,
+        video_id=row.video_id,
+        first_window=row.first_window,
+        num_windows=row.num_windows,
+        earlier_attempts=row.earlier_attempts,
+        attempts=attempts,
+        status=UnitStatus.OK,
+        error_kind=None,
+        error=None,
+        shortfall=sampled.shortfall or None,
+        window_start_us=starts,
+        window_end_us=ends,
+        window_decoded=decoded,
+        window_frames=frame_of_window[decoded].reshape(-1),
+        pts_us=sampled.pts_us,
+        frame_height_px=sampling.frame_height_px,
+        frame_width_px=sampling.frame_width_px,
+        pixels=np.ascontiguousarray(sampled.pixels).reshape(-1),
+        decode_seconds=seconds,
     )
 
 
-def _not_decoded(
-    row: dict[str, Any], status: UnitStatus, kind: ErrorKind, message: str, seconds: float = 0.0
-) -> pa.Table:
-    values = {
-        **row,
-        "status": status.value,
-        "error_kind": kind.value,
-        "error": message,
-        "shortfall": None,
-        "window_labelled": np.zeros(row["num_windows"], bool),
-        "window_frames": np.zeros(0, np.int32),
-        "pts_us": np.zeros(0, np.int64),
-        "pixels": b"",
-        "decode_seconds": seconds,
-    }
-    return _one_row(values, DECODED_SCHEMA)
+def with_labels(result: UnitResult, labels: WindowLabels) -> UnitResult:
+    """`result` with the labels of its `window_labelled`; the other windows have no score and no answer."""
+    labelled = result.window_labelled
+    num_activities = labels.scores.shape[1]
+    scores = np.full((len(labelled), num_activities), np.nan, np.float32)
+    states = np.zeros((len(labelled), num_activities), np.uint8)
+    scores[labelled] = labels.scores
+    states[labelled] = labels.states
+    answers = None if labels.answers is None else list(_spread(labels.answers, labelled, num_activities))
+    return replace(result, scores=scores.reshape(-1), states=states.reshape(-1), answers=answers)
 
 
-def _frames(unit: pa.Table, row: dict[str, Any], sampling: Sampling) -> Frames:
-    labelled = np.asarray(row["window_labelled"], dtype=bool)
-    pixels = np.frombuffer(unit["pixels"][0].as_buffer(), np.uint8)
-    return Frames(
-        pixels=pixels.reshape(-1, sampling.frame_height_px, sampling.frame_width_px, 3),
-        pts_us=unit["pts_us"].combine_chunks().flatten().to_numpy(),
-        window_frames=unit["window_frames"]
-        .combine_chunks()
-        .flatten()
-        .to_numpy()
-        .reshape(-1, sampling.frames_per_window),
-        window_start_us=np.asarray(row["window_start_us"], np.int64)[labelled],
-        window_end_us=np.asarray(row["window_end_us"], np.int64)[labelled],
-        frames_per_second=sampling.frames_per_second,
+def _spread(answers: Sequence[Sequence[str]], labelled: NDArray[np.bool_], num_activities: int) -> Iterator[str | None]:
+    """One answer per window and activity, None for those of a window that is not labelled."""
+    given = iter(answers)
+    for is_labelled in labelled:
+        yield from next(given) if is_labelled else [None] * num_activities
+
+
+def _window_spans(row: UnitRequest, sampling: Sampling) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return window_spans_us(
+        sampling,
+        start_us=row.start_us,
+        duration_us=row.duration_us,
+        first_window=row.first_window,
+        num_windows=row.num_windows,
     )
-
-
-def _fail(row: dict[str, Any], kind: ErrorKind, message: str) -> None:
-    row |= {"status": UnitStatus.FAILED.value, "error_kind": kind.value, "error": message}
-
-
-def _one_row(values: dict[str, Any], schema: pa.Schema) -> pa.Table:
-    return pa.table([pa.array([values[field.name]], field.type) for field in schema], schema=schema)

@@ -9,10 +9,9 @@ import ray
 from pydantic import Field
 from ray.data import ActorPoolStrategy, DataContext
 
-from nrray.archive.cases import CASE_SCHEMA, read_cases
+from nrray.archive.cases import read_cases
 from nrray.archive.manifest import (
     CHUNK_BYTES,
-    VIDEO_SCHEMA,
     content_id_of,
     manifest_table,
     manifest_videos,
@@ -115,14 +114,14 @@ def _is_unchanged(file: Listed, known: Video | None) -> bool:
 
 
 class ProbeStage:
-    """Rows of `Listed` to VIDEO_SCHEMA rows, in an actor that owns one guarded decoder. Raises for no file."""
+    """Rows of `Listed` to rows of `Video`, in an actor that owns one guarded decoder. Raises for no file."""
 
     def __init__(self, decode: DecodeConfig) -> None:
         self._decoder = GuardedDecoder(decode)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         for row in batch.to_pylist():
-            yield table_from_rows([probed_video(Listed(**row), self._decoder)], VIDEO_SCHEMA)
+            yield table_from_rows([probed_video(Listed(**row), self._decoder)], Video)
 
 
 def probed_video(file: Listed, decoder: GuardedDecoder) -> Video:
@@ -266,5 +265,5 @@ def _joined_cases(
             f"no video_path of {config.cases} is in the archive: it has {min(named)!r}, the archive {min(paths, default='')!r}. "
             f"Paths are relative to {absolute_uri(config.archive)}."
         )
-    output.write_table("cases.parquet", table_from_rows(cases, CASE_SCHEMA))
+    output.write_table("cases.parquet", table_from_rows(cases, Case))
     return cases

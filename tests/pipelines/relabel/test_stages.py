@@ -2,13 +2,13 @@
 
 import os
 
-import pyarrow as pa
-
 from nrray.decode import DecodeConfig, GuardedDecoder
-from nrray.pipelines.relabel.stages import WORK_SCHEMA, DecodeStage
+from nrray.pipelines.relabel.stages import DecodeStage
 from nrray.results.journal import EntryLimits, Journal
 from nrray.sampling import Sampling
 from nrray.storage import Folder, source_facts
+from nrray.tables import table_from_rows
+from nrray.types import UnitRequest
 from tests.videos import write_video
 
 
@@ -17,23 +17,23 @@ def test_a_file_that_changes_while_it_is_decoded_has_no_labels(tmp_path, monkeyp
     size_bytes, modified_us = source_facts(str(video))
     output = Folder(str(tmp_path / "out"))
     Journal(output, "run").create()
-    unit = {
-        "unit_id": "a-0",
-        "video_id": "a",
-        "first_window": 0,
-        "num_windows": 2,
-        "attempts": 0,
-        "uri": str(video),
-        "size_bytes": size_bytes,
-        "modified_us": modified_us,
-        "start_us": 0,
-        "duration_us": 4_000_000,
-        "seekable": True,
-    }
+    unit = UnitRequest(
+        unit_id="a-0",
+        video_id="a",
+        first_window=0,
+        num_windows=2,
+        earlier_attempts=0,
+        uri=str(video),
+        size_bytes=size_bytes,
+        modified_us=modified_us,
+        start_us=0,
+        duration_us=4_000_000,
+        seekable=True,
+    )
     stage = DecodeStage(
         output=str(output), run_id="run", decode=DecodeConfig(), sampling=Sampling(), limits=EntryLimits()
     )
-    work = pa.Table.from_pylist([unit], schema=WORK_SCHEMA)
+    work = table_from_rows([unit], UnitRequest)
     (before,) = stage(work)
     assert before["status"].to_pylist() == ["ok"]
     sample = GuardedDecoder.sample
