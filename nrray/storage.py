@@ -25,6 +25,7 @@ PRIVATE_FOLDER = 0o700
 
 
 _PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
+_S3_PROTOCOLS = ("s3://", "s3a://")
 
 
 def is_local(uri: str) -> bool:
@@ -46,7 +47,10 @@ def located(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
         return fsspec.filesystem("file"), absolute
     try:
         file_system, path = url_to_fs(absolute)
-    except (ValueError, ImportError) as error:
+    except ImportError as error:
+        advice = "pip install 'nrray[s3]'" if absolute.startswith(_S3_PROTOCOLS) else str(error)
+        raise DataError(f"{uri}: the package that opens this kind of URI is not installed: {advice}.") from None
+    except ValueError as error:
         raise DataError(f"{uri}: {error}. Expected a local path, or a URI such as s3://bucket/folder.") from None
     return file_system, str(path)
 

@@ -133,6 +133,15 @@ def test_uris_of_object_stores_are_left_alone():
     ]
 
 
+@pytest.mark.parametrize(("uri", "package"), [("s3://bucket/a", "s3fs"), ("gs://bucket/a", "gcsfs")])
+def test_a_uri_whose_package_is_not_installed_says_what_to_install(monkeypatch, uri, package):
+    monkeypatch.setitem(sys.modules, package, None)  # as Python notes a package that cannot be imported
+    with pytest.raises(
+        DataError, match=f"{uri}: the package .* is not installed: .*{'nrray.s3' if 's3' in uri else package}"
+    ):
+        Folder(uri)
+
+
 def test_a_full_disk_is_an_error_and_leaves_no_half_file(tmp_path):
     with mounted_tmpfs(tmp_path / "small", kib=256):
         folder = Folder(str(tmp_path / "small"))

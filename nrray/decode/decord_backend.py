@@ -21,11 +21,15 @@ _CONTAINERS = ("mov,mp4", "matroska")
 
 
 def sample_decord_frames(request: FrameRequest, config: DecodeConfig) -> SampledFrames:
-    """The frames of `request`. Raises DecodeError, UNSUPPORTED for what decord gets wrong."""
+    """The frames of `request`. Raises DecodeError, UNSUPPORTED where decord is missing or gets the file wrong."""
     try:
         import decord
-    except ImportError as error:
-        raise _refusal(request, f"is not installed ({error})") from None
+    except (ImportError, RuntimeError, OSError) as error:
+        raise DecodeError(
+            ErrorKind.UNSUPPORTED,
+            f"decord cannot be used here ({_first_line(error)}): install it with pip install 'nrray[decord]' (wheels for Linux "
+            f"on x86-64 only), or use decode.backend=pyav",
+        ) from None
     path = local_path(request.uri)
     if path is None:
         raise _refusal(request, "reads local files only")

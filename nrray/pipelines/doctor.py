@@ -193,7 +193,7 @@ def backend_finding(name: str, process: "subprocess.Popen[str]") -> Finding:
     named = next((line for line in lines if "Error" in line and not line.startswith(("File", "raise"))), None)
     reason = named or (lines[-1] if lines else f"exit {process.returncode}")
     # PyAV is enough, so this is no warning.
-    return Finding(name=label, value=f"not usable: {reason[:160]}")
+    return Finding(name=label, value=f"not usable: {reason[:200]}")
 
 
 def memory_finding(total_bytes: int) -> Finding:
@@ -243,10 +243,16 @@ def embedded_finding() -> Finding:
 
 
 def _checking(name: str) -> "subprocess.Popen[str]":
-    program = (
-        f"import importlib.metadata; from nrray.decode import DecodeConfig, check_backend; "
-        f"check_backend(DecodeConfig(backend='{name}')); print(importlib.metadata.version('{name}'))"
-    )
+    program = f"""
+import importlib.metadata, sys
+from nrray.decode import DecodeConfig, check_backend
+from nrray.errors import DecodeError
+try:
+    check_backend(DecodeConfig(backend="{name}"))
+except DecodeError as error:
+    sys.exit(str(error))
+print(importlib.metadata.version("{name}"))
+"""
     return subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,

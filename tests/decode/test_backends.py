@@ -1,5 +1,8 @@
 """decord and torchcodec against PyAV: the same times and nearly the same pixels, or a refusal that names the backend."""
 
+import platform
+import sys
+
 import numpy as np
 import pytest
 
@@ -31,14 +34,30 @@ FORMATS = {
 }
 
 
+# The test extra brings decord where it has wheels: there its tests are never skipped.
+HAS_DECORD = (sys.platform, platform.machine()) == ("linux", "x86_64")
+
+
 @pytest.fixture(params=[DecodeBackend.DECORD, DecodeBackend.TORCHCODEC])
 def config(request):
     config = DecodeConfig(backend=request.param)
     try:
         check_backend(config)
     except DecodeError as error:
+        if request.param is DecodeBackend.DECORD and HAS_DECORD:
+            raise
         pytest.skip(str(error))
     return config
+
+
+@pytest.mark.parametrize("backend", [DecodeBackend.DECORD, DecodeBackend.TORCHCODEC])
+def test_a_backend_that_is_not_installed_is_refused_with_the_extra_that_brings_it(monkeypatch, backend):
+    monkeypatch.setitem(sys.modules, backend.value, None)  # as Python notes a package that cannot be imported
+    with pytest.raises(
+        DecodeError, match=rf"pip install 'nrray\[{backend.value}\]'.* or use decode.backend=pyav"
+    ) as caught:
+        check_backend(DecodeConfig(backend=backend))
+    assert caught.value.kind is ErrorKind.UNSUPPORTED
 
 
 def frames_or_refusal(asked: FrameRequest, config: DecodeConfig) -> SampledFrames | DecodeError:

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import re
 import subprocess
@@ -126,6 +127,15 @@ def test_a_decoder_that_cannot_be_imported_costs_one_line():
     finding = backend_finding("torchcodec", child(program))
     assert finding.verdict is Verdict.OK
     assert finding.value == "not usable: RuntimeError: Could not load libav:"
+
+
+def test_a_decoder_that_is_not_installed_is_named_with_its_extra(findings):
+    if importlib.util.find_spec("torchcodec") is not None:
+        pytest.skip("torchcodec is installed")
+    (finding,) = (finding for finding in findings if finding.name == "torchcodec (by choice)")
+    assert finding.verdict is Verdict.OK
+    assert finding.value.startswith("not usable: torchcodec cannot be used here (No module named 'torchcodec')")
+    assert "pip install 'nrray[torchcodec]'" in finding.value
 
 
 def test_a_decoder_that_kills_its_process_costs_one_line():

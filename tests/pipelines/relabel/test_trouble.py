@@ -130,7 +130,8 @@ def test_a_backend_that_is_not_there_is_said_in_a_sentence(manifest, tmp_path):
         env={"PYTHONPATH": str(tmp_path / "broken")},
     )
     assert finished.returncode in (1, 2), finished.stdout
-    assert "decord is not installed (no wheel for this machine)" in finished.stderr
+    assert "decord cannot be used here (no wheel for this machine)" in finished.stderr
+    assert "pip install 'nrray[decord]'" in finished.stderr
     assert "Traceback" not in finished.stderr
 
 
