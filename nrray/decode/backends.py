@@ -1,32 +1,32 @@
 """`sample_frames` with the backend of the config, in this process, and whether that backend works here at all."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 
+from nrray.decode.decord_backend import sample_decord_frames
+from nrray.decode.pyav_backend import sample_pyav_frames
 from nrray.decode.request import DecodeBackend, DecodeConfig, FrameRequest, SampledFrames
+from nrray.decode.torchcodec_backend import sample_torchcodec_frames
+
+BACKENDS: dict[DecodeBackend, Callable[[FrameRequest, DecodeConfig], SampledFrames]] = {
+    DecodeBackend.PYAV: sample_pyav_frames,
+    DecodeBackend.DECORD: sample_decord_frames,
+    DecodeBackend.TORCHCODEC: sample_torchcodec_frames,
+}
 
 
 def sample_frames(request: FrameRequest, config: DecodeConfig) -> SampledFrames:
-    """The frames of `request`, decoded here: a hang or a crash of the decoder is one of this process.
+    """The frames of `request`, decoded in this process: a hang or a crash of the decoder is one of this process.
 
     Raises DecodeError, and ValueError for samples that are not rising.
     """
     if not len(request.sample_us) or (np.diff(request.sample_us) < 0).any():
         raise ValueError("sample_us must hold at least one time and be sorted")
-    if config.backend is DecodeBackend.DECORD:
-        from nrray.decode.decord_backend import sample_decord_frames
-
-        return sample_decord_frames(request, config)
-    if config.backend is DecodeBackend.TORCHCODEC:
-        from nrray.decode.torchcodec_backend import sample_torchcodec_frames
-
-        return sample_torchcodec_frames(request, config)
-    from nrray.decode.pyav_backend import sample_pyav_frames
-
-    return sample_pyav_frames(request, config)
+    return BACKENDS[config.backend](request, config)
 
 
 def check_backend(config: DecodeConfig) -> None:

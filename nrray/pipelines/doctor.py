@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 
 import nrray
 from nrray.console.reporter import Reporter
+from nrray.decode import DecodeBackend
 from nrray.errors import ModelError
 from nrray.labels import read_label_set
 from nrray.models import ModelConfig, measure_labeler, model_digest, resolve_model_path
@@ -29,6 +30,7 @@ LOW_DISK_BYTES, NO_DISK_BYTES = 10 * GIB, GIB
 LOW_SHARED_MEMORY_BYTES = 2 * GIB  # Ray keeps decoded frames there, and on disk where it is too small
 LOW_MEMORY_BYTES = 6 * GIB
 CHECK_SECONDS = 120
+OPTIONAL_BACKENDS = tuple(backend.value for backend in DecodeBackend if backend is not DecodeBackend.PYAV)
 
 # Codec of a video stream to the software decoders of FFmpeg that will do; FFmpeg's own `av1` needs hardware.
 CODEC_DECODERS: dict[str, tuple[str, ...]] = {
@@ -116,7 +118,7 @@ def report_examination(examination: Examination, reporter: Reporter) -> None:
 
 def examined_machine() -> list[Finding]:
     """Everything that a run depends on. Takes seconds: torch is imported, the other decoders are tried."""
-    checking = {name: _checking(name) for name in ("decord", "torchcodec")}
+    checking = {name: _checking(name) for name in OPTIONAL_BACKENDS}
     here, temporary = Path.cwd(), Path(tempfile.gettempdir())
     return [
         python_finding(sys.version_info[:3]),
