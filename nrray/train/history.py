@@ -7,6 +7,7 @@ from nrray.storage import Folder
 
 HISTORY_FILE = "history.jsonl"
 STOP_FILE, STOPPED_FILE = "stop", "stopped.json"
+FAILURE_FILE = "failure.json"
 
 
 def read_history(output: Folder) -> list[dict[str, Any]]:

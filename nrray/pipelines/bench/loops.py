@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import ray
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -168,6 +167,8 @@ def frames_of_rows(batch: dict[str, np.ndarray]) -> Frames:
 def read_videos_pipeline(manifest: pa.Table, labeler: type[LabelVideo]) -> tuple[float, float]:
     """Video seconds and wall seconds, start-up included, of ray.data.read_videos (one row per frame) and map_batches on
     a pool of actors, one video a batch. One CPU reads, two actors share each of the others."""
+    import ray  # by now on_ray has chosen Ray's token
+
     sampling = Sampling()
     paths = [
         uri for uri, status in zip(*(manifest[c].to_pylist() for c in ("uri", "status")), strict=True) if status == "ok"

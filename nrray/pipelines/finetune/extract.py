@@ -8,17 +8,16 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import ray
-from ray.data import ActorPoolStrategy, DataContext
 
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
 from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder
 from nrray.errors import DataError, DecodeError, ErrorKind, StorageError
 from nrray.pipelines.finetune.job import ResolvedFinetune
-from nrray.pipelines.on_ray.pools import MIB, cluster_capacity
+from nrray.pipelines.on_ray.pools import MIB, Capacity, PoolRequest, cluster_capacity, planned_pools
 from nrray.pipelines.on_ray.session import ray_session
-from nrray.pipelines.on_ray.streaming import data_context, streamed_rows
+from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
+from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling, unit_samples_us
 from nrray.storage import check_unchanged
 from nrray.train.examples import Stretch, window_name
@@ -118,25 +117,25 @@ def extracted(resolved: ResolvedFinetune, reporter: Reporter) -> Extracted:
 
 
 def _rows(work: pa.Table, resolved: ResolvedFinetune) -> Iterator[pa.Table]:
-    config, asked = resolved.config, resolved.config.workers.decoders
-    num_cpus = max(1, int(cluster_capacity().num_cpus))
-    num_decoders = max(1, min(work.num_rows, num_cpus if asked == "auto" else asked, num_cpus))
-    seconds = config.workers.stall_timeout_seconds
-    with DataContext.current(data_context(stall_timeout_seconds=seconds)):
-        dataset = ray.data.from_arrow([work.slice(row, 1) for row in range(work.num_rows)]).map_batches(
-            ExtractStage,
-            fn_constructor_kwargs={
-                "folder": resolved.job.store,
-                "decode": config.decode,
-                "sampling": resolved.job.sampling,
-            },
-            batch_size=1,
-            batch_format="pyarrow",
-            compute=ActorPoolStrategy(size=num_decoders),
-            num_cpus=1,
-            memory=_DECODER_MEMORY_BYTES,
-        )
-        yield from streamed_rows(dataset, stall_timeout_seconds=seconds)
+    config, capacity = resolved.config, cluster_capacity()
+    (decoders,) = planned_pools([_decoders(config.workers, capacity)], capacity, num_units=work.num_rows)
+    arguments = {"folder": resolved.job.store, "decode": config.decode, "sampling": resolved.job.sampling}
+    return streamed_rows(
+        [work.slice(row, 1) for row in range(work.num_rows)],
+        [PooledStage(actor=ExtractStage, arguments=arguments, pool=decoders)],
+        stall_timeout_seconds=config.workers.stall_timeout_seconds,
+    )
+
+
+def _decoders(asked: WorkersConfig, capacity: Capacity) -> PoolRequest:
+    """One worker per CPU, and fewer where fewer are asked for."""
+    count = asked.decoders
+    return PoolRequest(
+        name="decoders",
+        count=count if count == "auto" else min(count, int(capacity.num_cpus)),
+        memory_bytes=_DECODER_MEMORY_BYTES,
+        count_setting="workers.decoders",
+    )
 
 
 def _work_table(stretches: list[Stretch], manifest: pa.Table) -> pa.Table:

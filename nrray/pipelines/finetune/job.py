@@ -20,8 +20,8 @@ from nrray.errors import ConfigError, DataError
 from nrray.labels import read_label_set
 from nrray.models import ModelConfig, check_sampling, model_digest, read_artefact, resolve_model_path
 from nrray.models.config import EMBEDDED, LoraSection
-from nrray.pipelines.on_ray.session import refuse_job_folder
-from nrray.pipelines.on_ray.training_workers import WorkersConfig
+from nrray.pipelines.job_folder import refuse_job_folder
+from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling
 from nrray.storage import absolute_uri, is_local, read_table
 from nrray.train.examples import ExamplePlan, Stretch, check_positives, planned_examples, validation_note

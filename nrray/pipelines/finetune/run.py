@@ -49,7 +49,7 @@ class SaidCourse:
         self._said = {_key(event) for event in read_history(output)}
         self._last_step_line = 0.0
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """All that is new; of steps, a line every 30 s."""
         for event in read_history(self._output):
             if _key(event) not in self._said:
@@ -114,7 +114,7 @@ def _trained(resolved: ResolvedFinetune, output: Folder, reporter: Reporter) -> 
         share = "a GPU" if on_gpu else f"{config.workers.cpus_per_worker:g} CPU"
         reporter.say(f"workers: {workers}, each with {share}")
         course = SaidCourse(output, reporter)
-        train_on_workers(config.workers, job, num_workers=workers, on_gpu=on_gpu, course=course)
+        train_on_workers(config.workers, job, num_workers=workers, on_gpu=on_gpu, progress=course)
     return dropped
 
 

@@ -1,33 +1,25 @@
-"""How many workers of each kind fit on the cluster. Planning is pure; `cluster_capacity` alone asks Ray."""
+"""Pools of workers: how many there are of each kind and what each worker reserves, so that all of them fit the cluster.
 
+Planning is pure; `cluster_capacity` alone asks Ray.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import ray
-from pydantic import Field
 
-from nrray.config import Section
 from nrray.errors import ResourcesError
 
 MIB = 2**20
-
-
-class Pools(Section):
-    """How many workers of each kind. `auto`: a decoder per CPU, a labeler per GPU, or per CPU where there is no GPU."""
-
-    decoders: int | Literal["auto"] = Field("auto", description="auto: one per CPU")
-    labelers: int | Literal["auto"] = Field("auto", description="auto: one per GPU, or per CPU where there is no GPU")
-    decoder_memory_mib: int = Field(768, ge=64, description="what a decoder reserves of a node's memory")
-    labeler_memory_mib: int = Field(1536, ge=64, description="what a labeler reserves of a node's memory")
-    stall_timeout_seconds: int = Field(
-        1800, ge=30, description="without any progress for so long, the run ends with an error instead of hanging"
-    )
+_RESOURCE_STEP = 10_000  # Ray counts resources in ten-thousandths
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What the nodes of the cluster have in all."""
+    """CPUs, GPUs and memory of the cluster, in all and node by node."""
 
     num_cpus: float
     num_gpus: float
@@ -39,93 +31,163 @@ class Capacity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolPlan:
-    """Workers of each stage and what one of them asks for. Everything runs at once, so all of it must fit together."""
+class PoolRequest:
+    """Workers of one kind that a verb asks for. `auto`: one per CPU, or for workers that need a GPU, one per GPU."""
 
-    num_decoders: int
-    decoder_cpus: float
-    num_labelers: int
-    labeler_cpus: float
-    labeler_gpus: float
-    decoder_memory_bytes: int
-    labeler_memory_bytes: int
-
-    def __str__(self) -> str:
-        where = "GPU" if self.labeler_gpus else "CPU"
-        return f"{self.num_decoders} decoders and {self.num_labelers} labelers on {where}"
+    name: str  # a plural, such as decoders
+    count: int | Literal["auto"]
+    needs_gpu: bool = False
+    memory_bytes: int = 0  # that a worker reserves
+    count_setting: str | None = None  # the config key of `count`, for a refusal
+    memory_setting: str | None = None
 
 
-def planned_pools(pools: Pools, capacity: Capacity, *, num_units: int, on_gpu: bool) -> PoolPlan:
-    """Pools that fit `capacity` together; never more workers than units. A pure function.
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Workers of one kind; `cpus`, `gpus` and `memory_bytes` are of one worker."""
 
-    On CPUs every worker asks for a fraction of one, so that decoders and labelers share the cores and whichever has
-    work takes them; whole CPUs for both would not fit a small machine, and Ray would wait for ever.
-    Raises ResourcesError where what was asked for does not fit.
+    name: str
+    count: int
+    cpus: float
+    gpus: float
+    memory_bytes: int
+
+
+def planned_pools(requests: Sequence[PoolRequest], capacity: Capacity, *, num_units: int) -> tuple[Pool, ...]:
+    """A pool for each request, in that order. All run at once and fit `capacity` together; none has more workers than
+    there are units. A pure function.
+
+    Pools without GPUs share the CPUs: each worker reserves an equal fraction of one, so that whichever pool has work takes
+    them; whole CPUs for every pool would not fit a small machine, and Ray would wait for ever. Workers with GPUs reserve
+    no CPU: the GPUs are split evenly between their pools, and where there are fewer GPUs than pools, so is each GPU. Where
+    every count is `auto`, pools without GPUs shrink until the memory suffices.
+
+    Raises ResourcesError where the pools do not fit.
     """
-    cpus = int(capacity.num_cpus)
-    if cpus < 1:
+    if capacity.num_cpus < 1:
         raise ResourcesError(f"the cluster has {capacity}: at least one CPU is needed to decode")
-    if on_gpu and capacity.num_gpus < 1:
-        raise ResourcesError(f"model.device=cuda, but the cluster has {capacity}: set model.device=auto or cpu")
-    labelers = pools.labelers if pools.labelers != "auto" else (int(capacity.num_gpus) if on_gpu else cpus)
-    decoders = pools.decoders if pools.decoders != "auto" else cpus
-    decoder_memory = pools.decoder_memory_mib * MIB
-    labeler_memory = pools.labeler_memory_mib * MIB
-    if pools.decoders == "auto" and pools.labelers == "auto":
-        while decoders > 1 and decoders * decoder_memory + labelers * labeler_memory > capacity.memory_bytes:
-            decoders -= 1
-            labelers = labelers if on_gpu else min(labelers, decoders)
-    decoders, labelers = min(decoders, num_units), min(labelers, num_units)
-    plan = PoolPlan(
-        num_decoders=decoders,
-        decoder_cpus=1.0 if on_gpu else 0.5,
-        num_labelers=labelers,
-        labeler_cpus=0.0 if on_gpu else 0.5,
-        labeler_gpus=1.0 if on_gpu else 0.0,
-        decoder_memory_bytes=decoder_memory,
-        labeler_memory_bytes=labeler_memory,
+    if capacity.num_gpus < 1 and (without := [request.name for request in requests if request.needs_gpu]):
+        raise ResourcesError(f"{_listed(without)} need a GPU, but the cluster has {capacity}")
+    cpus = _fraction_of_one(sum(not request.needs_gpu for request in requests))
+    gpus = _fraction_of_one(_pools_per_gpu(requests, capacity))
+    pools = tuple(
+        Pool(
+            name=request.name,
+            count=min(count, num_units),
+            cpus=0.0 if request.needs_gpu else cpus,
+            gpus=gpus if request.needs_gpu else 0.0,
+            memory_bytes=request.memory_bytes,
+        )
+        for request, count in zip(requests, _counts(requests, capacity), strict=True)
     )
-    _check_fits(plan, capacity)
-    return plan
+    _check_fits(pools, capacity, advice=_advice(requests))
+    return pools
 
 
-def _check_fits(plan: PoolPlan, capacity: Capacity) -> None:
+def pools_sentence(pools: Sequence[Pool]) -> str:
+    """Such as `2 decoders and 2 labelers on CPU`."""
+    counted = _listed([f"{pool.count} {pool.name}" for pool in pools])
+    return f"{counted} on {'GPU' if any(pool.gpus for pool in pools) else 'CPU'}"
+
+
+def _counts(requests: Sequence[PoolRequest], capacity: Capacity) -> list[int]:
+    num_cpus = int(capacity.num_cpus)
+    counts = _counts_at(num_cpus, requests, capacity)
+    if all(request.count == "auto" for request in requests):
+        while num_cpus > 1 and _memory_bytes(requests, counts) > capacity.memory_bytes:
+            num_cpus -= 1
+            counts = _counts_at(num_cpus, requests, capacity)
+    return counts
+
+
+def _counts_at(workers_on_cpus: int, requests: Sequence[PoolRequest], capacity: Capacity) -> list[int]:
+    """Workers of each request, with `workers_on_cpus` for one without GPUs that leaves its count open."""
+    with_gpu = [request for request in requests if request.needs_gpu]
+    places = int(capacity.num_gpus) * _pools_per_gpu(requests, capacity)
+    places -= sum(request.count for request in with_gpu if request.count != "auto")
+    num_open = sum(request.count == "auto" for request in with_gpu)
+    counts, num_placed = [], 0
+    for request in requests:
+        if request.count != "auto":
+            counts.append(request.count)
+        elif not request.needs_gpu:
+            counts.append(workers_on_cpus)
+        else:  # earlier pools get the workers that cannot be split evenly
+            counts.append(max(1, places // num_open + (num_placed < places % num_open)))
+            num_placed += 1
+    return counts
+
+
+def _pools_per_gpu(requests: Sequence[PoolRequest], capacity: Capacity) -> int:
+    num_pools = sum(request.needs_gpu for request in requests)
+    return math.ceil(num_pools / int(capacity.num_gpus)) if num_pools else 1
+
+
+def _fraction_of_one(parts: int) -> float:
+    """Rounded down as Ray counts: three times a third must not be more than one."""
+    return _RESOURCE_STEP // max(parts, 1) / _RESOURCE_STEP
+
+
+def _memory_bytes(requests: Sequence[PoolRequest], counts: Sequence[int]) -> int:
+    return sum(request.memory_bytes * count for request, count in zip(requests, counts, strict=True))
+
+
+def _check_fits(pools: Sequence[Pool], capacity: Capacity, *, advice: str) -> None:
     asked = {
-        "CPUs": (plan.num_decoders * plan.decoder_cpus + plan.num_labelers * plan.labeler_cpus, capacity.num_cpus),
-        "GPUs": (plan.num_labelers * plan.labeler_gpus, capacity.num_gpus),
+        "CPUs": (sum(pool.count * pool.cpus for pool in pools), capacity.num_cpus),
+        "GPUs": (sum(pool.count * pool.gpus for pool in pools), capacity.num_gpus),
         "GiB of memory": (
-            (plan.num_decoders * plan.decoder_memory_bytes + plan.num_labelers * plan.labeler_memory_bytes) / 2**30,
+            sum(pool.count * pool.memory_bytes for pool in pools) / 2**30,
             capacity.memory_bytes / 2**30,
         ),
     }
-    short = [f"{needed:.3g} {what} of {there:.3g}" for what, (needed, there) in asked.items() if needed > there + 1e-6]
-    if plan.num_decoders < 1 or plan.num_labelers < 1:
-        short.append("at least one decoder and one labeler are needed")
-    if not short and capacity.nodes and not _can_be_placed(plan, capacity.nodes):
+    short = [
+        f"{needed:.3g} {what} of {there:.3g}" for what, (needed, there) in asked.items() if needed > there + _TOLERANCE
+    ]
+    if any(pool.count < 1 for pool in pools):
+        needed = _listed([f"one {pool.name.removesuffix('s')}" for pool in pools])
+        short.append(f"at least {needed} {'are' if len(pools) > 1 else 'is'} needed")
+    if not short and capacity.nodes and not _can_be_placed(pools, capacity.nodes):
         short.append(f"more than any way of placing them on the {len(capacity.nodes)} nodes alone")
     if short:
         raise ResourcesError(
-            f"{plan} do not fit: they ask for {'; '.join(short)}. Lower pools.decoders, pools.labelers or their memory, "
-            f"or add nodes. They would wait for ever, so nothing was started."
+            f"{pools_sentence(pools)} do not fit: they ask for {'; '.join(short)}. {advice}. They would wait for ever, so "
+            f"nothing was started."
         )
 
 
-def _can_be_placed(plan: PoolPlan, nodes: Sequence[Capacity]) -> bool:
-    """Whether every worker finds a node, labelers first, each on the node that then has the most CPUs left."""
+def _advice(requests: Sequence[PoolRequest]) -> str:
+    counts = [request.count_setting for request in requests if request.count_setting is not None]
+    memories = [request.memory_setting for request in requests if request.memory_setting is not None]
+    if not counts:
+        return "Add nodes"
+    return f"Lower {', '.join(counts)}{f' or their memory ({_listed(memories)})' if memories else ''}, or add nodes"
+
+
+def _can_be_placed(pools: Sequence[Pool], nodes: Sequence[Capacity]) -> bool:
+    """Whether every worker finds a node, each on the node that then has the most CPUs left: first workers with GPUs, then
+    the later stages' workers, which are the larger ones."""
     left = [[node.num_cpus, node.num_gpus, node.memory_bytes] for node in nodes]
-    labeler = (plan.labeler_cpus, plan.labeler_gpus, plan.labeler_memory_bytes)
-    decoder = (plan.decoder_cpus, 0.0, plan.decoder_memory_bytes)
-    for asked in [labeler] * plan.num_labelers + [decoder] * plan.num_decoders:
-        fitting = [node for node in left if all(have + 1e-6 >= want for have, want in zip(node, asked, strict=True))]
-        if not fitting:
-            return False
-        node = max(fitting, key=lambda node: node[0])
-        node[:] = [have - want for have, want in zip(node, asked, strict=True)]
+    by_gpus = sorted(pools, key=lambda pool: pool.gpus)
+    for pool in by_gpus[::-1]:
+        asked = (pool.cpus, pool.gpus, pool.memory_bytes)
+        for _ in range(pool.count):
+            fitting = [
+                node for node in left if all(have + _TOLERANCE >= want for have, want in zip(node, asked, strict=True))
+            ]
+            if not fitting:
+                return False
+            node = max(fitting, key=lambda node: node[0])
+            node[:] = [have - want for have, want in zip(node, asked, strict=True)]
     return True
 
 
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def cluster_capacity() -> Capacity:
-    """What Ray says the cluster has."""
+    """The capacity of the cluster that Ray is connected to."""
     nodes = tuple(_capacity_of(node["Resources"]) for node in ray.nodes() if node["Alive"])
     return replace(_capacity_of(ray.cluster_resources()), nodes=nodes)
 

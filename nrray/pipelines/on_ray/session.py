@@ -12,27 +12,12 @@ from types import FrameType
 
 import psutil
 import ray
+from ray.exceptions import RayError, RayTaskError
 
-from nrray.errors import ConfigError, NrrayError, ResourcesError
+from nrray.errors import NrrayError, ResourcesError
 from nrray.pipelines.on_ray.pools import MIB
-from nrray.storage import is_local
 
 _STARTING_WORKERS = 16
-_JOB_FOLDER = "runtime_resources/working_dir_files"  # where Ray unpacks a job's --working-dir
-
-
-def refuse_job_folder(uri: str, setting: str) -> None:
-    """Raises ConfigError for a relative path in a Ray job: there it lies in a copy of the working folder, which has no
-    videos and is deleted afterwards."""
-    if (
-        is_local(uri)
-        and not Path(uri.removeprefix("file://")).expanduser().is_absolute()
-        and _JOB_FOLDER in os.getcwd()
-    ):
-        raise ConfigError(
-            f"{setting}: found the relative path {uri!r} in a Ray job, where it names a folder inside a copy that is "
-            f"deleted afterwards; give an absolute path or a URI that all nodes know, e.g. --set {setting}=/data/{uri}"
-        )
 
 
 @contextmanager
@@ -116,7 +101,7 @@ def _start_private(*, dashboard: bool) -> None:
                     _system_config={"worker_maximum_startup_concurrency": _STARTING_WORKERS},
                 )
             return
-        except Exception as error:  # Ray raises the base class itself here
+        except Exception as error:  # Ray raises the base class itself where a process of its own does not come up
             ray.shutdown()
             if is_last:
                 raise ResourcesError(f"Ray could not start on this machine: {error}") from error
@@ -126,7 +111,7 @@ def _connect(address: str) -> None:
     try:
         with _quiet_stderr():
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
-    except (RuntimeError, ConnectionError, OSError, ValueError) as error:
+    except (RayError, RuntimeError, OSError, ValueError) as error:
         raise ResourcesError(
             f"no Ray cluster answers at RAY_ADDRESS={address} (RAY_AUTH_MODE={os.environ.get('RAY_AUTH_MODE')}): {error}. "
             f"Unset RAY_ADDRESS to run on this machine alone."
@@ -157,7 +142,9 @@ def error_of_ours(error: BaseException) -> NrrayError | None:
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        if isinstance(current, NrrayError):
+        if isinstance(current, RayTaskError):  # it passes for the class of its cause, with Ray's pages for a message
+            queue.append(current.cause)
+        elif isinstance(current, NrrayError):
             return current
-        queue += [getattr(current, "cause", None), current.__cause__, current.__context__]
+        queue += [current.__cause__, current.__context__]
     return None

@@ -1,43 +1,82 @@
-"""Rows of a Ray Data graph, one at a time, as they are done."""
+"""Tables through stages of Ray Data, each with a pool of workers of its own; rows come back one at a time, as they are done."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import pyarrow as pa
 import ray.data
-from ray.data import DataContext, ExecutionResources
-from ray.data.exceptions import RayDataUserCodeException, SystemException
+from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
+from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 
 from nrray.errors import NrrayError, ResourcesError
+from nrray.pipelines.on_ray.pools import Pool
 from nrray.pipelines.on_ray.session import error_of_ours
 
 
-def streamed_rows(dataset: ray.data.Dataset, *, stall_timeout_seconds: int) -> Iterator[pa.Table]:
-    """The rows of `dataset`, one at a time, in order of completion. Raises the error of ours that ended it, or one
-    that says in a sentence what Ray said in pages."""
-    try:
-        # No prefetch: Ray fills that window before it hands out the first row, and a killed driver would lose the window.
-        for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            for index in range(batch.num_rows):
-                yield batch.slice(index, 1)
-    except (RayError, RayDataUserCodeException, SystemException) as error:
-        ours = error_of_ours(error)
-        if ours is not None:
-            raise ours from error
-        if "ExecutionTimeout" in type(error).__name__ or "no progress" in str(error).lower():
+class RowActor(Protocol):
+    """A stage in a worker: one-row tables in, one-row tables out."""
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        """The rows that the rows of `batch` become."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledStage:
+    """A stage and its pool: each worker makes an `actor` of `arguments`, and keeps it."""
+
+    actor: type[RowActor]
+    arguments: Mapping[str, Any]
+    pool: Pool
+
+
+def streamed_rows(
+    blocks: Sequence[pa.Table],
+    stages: Sequence[PooledStage],
+    *,
+    stall_timeout_seconds: int,
+    store_bytes: int | None = None,
+) -> Iterator[pa.Table]:
+    """The rows of `blocks` after all `stages`, one at a time, in order of completion. A block is what Ray keeps track of and
+    what a lost worker does again. `store_bytes` bounds what waits between the stages; Ray's own bound is half the object
+    store.
+
+    Raises the error of ours that ended the run, else a ResourcesError or NrrayError with one sentence for Ray's pages.
+    """
+    with DataContext.current(_data_context(stall_timeout_seconds=stall_timeout_seconds, store_bytes=store_bytes)):
+        dataset = ray.data.from_arrow(list(blocks))
+        for stage in stages:
+            dataset = dataset.map_batches(
+                stage.actor,
+                fn_constructor_kwargs=dict(stage.arguments),
+                batch_size=1,
+                batch_format="pyarrow",
+                # A pool of its own for every stage: without it Ray may fuse a stage into the next one's workers.
+                compute=ActorPoolStrategy(size=stage.pool.count),
+                num_cpus=stage.pool.cpus,
+                num_gpus=stage.pool.gpus,
+                memory=stage.pool.memory_bytes or None,
+            )
+        try:
+            # No prefetch: Ray fills that window before it hands out the first row, and a killed driver would lose the window.
+            for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                for index in range(batch.num_rows):
+                    yield batch.slice(index, 1)
+        except ExecutionTimeoutError as error:
             raise ResourcesError(
                 f"nothing moved for {stall_timeout_seconds} s, so the run was ended; what was done is kept. Either the "
-                f"cluster lost what it needs, or one unit takes longer than pools.stall_timeout_seconds."
+                f"cluster lost what it needs, or one unit takes longer than stall_timeout_seconds."
             ) from error
-        raise NrrayError(
-            f"Ray ended the run; what was done is kept. {type(error).__name__}: {_last_line(error)}"
-        ) from error
+        except RayError as error:
+            raise error_of_ours(error) or NrrayError(
+                f"Ray ended the run; what was done is kept. {type(error).__name__}: {_last_line(error)}"
+            ) from error
 
 
-def data_context(*, stall_timeout_seconds: int, store_bytes: int | None = None) -> DataContext:
-    """Ray Data as both stages of a run want it: silent, bounded, every row a block of its own, so that it moves on as
-    soon as it is done. `store_bytes` bounds what waits between the stages; Ray's own bound is half the object store.
-    """
+def _data_context(*, stall_timeout_seconds: int, store_bytes: int | None) -> DataContext:
+    """Ray Data as all stages want it: silent, bounded, every row a block of its own, so that it moves on as soon as it is
+    done."""
     context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

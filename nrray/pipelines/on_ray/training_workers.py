@@ -10,49 +10,31 @@ import math
 import os
 import secrets
 import shutil
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import ray.train
-from pydantic import Field
-from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig
+from ray.exceptions import RayError
+from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 
 from nrray import errors
-from nrray.config import Section
 from nrray.errors import NrrayError, ResourcesError, TrainingError
 from nrray.pipelines.on_ray.allocator import keep_freed_memory
 from nrray.pipelines.on_ray.pools import Capacity, cluster_capacity
 from nrray.pipelines.on_ray.session import error_of_ours, watched_call
+from nrray.pipelines.workers import WorkersConfig
 from nrray.storage import Folder
-from nrray.train.history import STOP_FILE, STOPPED_FILE
+from nrray.train.history import FAILURE_FILE, STOP_FILE, STOPPED_FILE
 from nrray.train.job import FinetuneJob
 
-FAILURE_FILE = "failure.json"
 _RAY_FOLDER = ".ray-train"
 
 
-class WorkersConfig(Section):
-    """Processes that train together. `auto`: one per GPU, or one where there is none."""
+class ProgressCallback(Protocol):
+    """Reports the progress of a training, as its history has it."""
 
-    num_workers: int | Literal["auto"] = Field("auto", description="processes, each with a GPU where there are some")
-    min_workers: int | None = Field(
-        None, ge=1, description="go on with so many where nodes are lost; None: with all or none"
-    )
-    cpus_per_worker: float = Field(1.0, gt=0, description="what each reserves")
-    start_timeout_seconds: int = Field(
-        600, ge=10, description="workers that the cluster has no room for are waited for so long, in all"
-    )
-    max_failures: int = Field(3, ge=0, description="lost workers are replaced so often, from the last checkpoint")
-    decoders: int | Literal["auto"] = Field("auto", description="processes that extract frames; auto: one per CPU")
-    stall_timeout_seconds: int = Field(
-        1800, ge=30, description="without any frame for so long, extracting ends with an error"
-    )
-
-
-class Course(Protocol):
-    """Somebody who wants to know how a training gets on."""
-
-    def tell(self) -> None:
-        """Look at its history, and say or pass on what is new."""
+    def report(self) -> None:
+        """Report the events of the history that are new since the last call."""
 
 
 def planned_workers(asked: WorkersConfig, capacity: Capacity) -> tuple[int, bool]:
@@ -77,8 +59,10 @@ def worker_room(asked: WorkersConfig, capacity: Capacity, *, on_gpu: bool) -> in
     )
 
 
-def train_on_workers(asked: WorkersConfig, job: FinetuneJob, *, num_workers: int, on_gpu: bool, course: Course) -> None:
-    """Train, or go on with a training that was stopped; `course.tell` is called every second, in the calling thread.
+def train_on_workers(
+    asked: WorkersConfig, job: FinetuneJob, *, num_workers: int, on_gpu: bool, progress: ProgressCallback
+) -> None:
+    """Train, or go on with a training that was stopped; `progress` reports every second, in the calling thread.
 
     Raises ConfigError, DataError, ModelError, ResourcesError, StorageError, TrainingError.
     """
@@ -106,14 +90,14 @@ def train_on_workers(asked: WorkersConfig, job: FinetuneJob, *, num_workers: int
         ),
     )
     try:
-        watched_call(trainer.fit, tick=course.tell)
-    except Exception as error:  # Ray's errors have no common base that says so
+        watched_call(trainer.fit, tick=progress.report)
+    except (TrainingFailedError, RayError) as error:
         _raise_failure(output)
         ours = error_of_ours(error)
         if ours is not None:
             raise ours from error
         failure = error.controller_failure if isinstance(error, ControllerError) else error
-        if "Startup" in type(failure).__name__:
+        if isinstance(failure, (WorkerGroupStartupTimeoutError, WorkerGroupStartupFailedError)):
             raise ResourcesError(
                 f"{least} workers were not started within {asked.start_timeout_seconds} s ({_first_line(failure)}). Other "
                 f"work holds the cluster, which has {cluster_capacity()}. Wait for it, lower workers.num_workers or raise "

@@ -27,8 +27,8 @@ from nrray.models import (
 from nrray.models.config import EMBEDDED, Dtype
 from nrray.models.metadata import check_labels
 from nrray.models.rules import restated_answers, states_from_scores
-from nrray.pipelines.on_ray.pools import Pools
-from nrray.pipelines.on_ray.session import refuse_job_folder
+from nrray.pipelines.job_folder import refuse_job_folder
+from nrray.pipelines.workers import Pools
 from nrray.plan import Packing, Plan, plan_units
 from nrray.results.journal import EntryLimits
 from nrray.results.segments import SegmentRule

@@ -9,12 +9,11 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import ray
-from ray.data import ActorPoolStrategy, DataContext
 
 from nrray import __version__
 from nrray.console.progress import Progress
@@ -22,10 +21,11 @@ from nrray.console.reporter import Reporter
 from nrray.errors import NrrayError
 from nrray.models import Device
 from nrray.models.config import resolved_dtype
-from nrray.pipelines.on_ray.pools import MIB, Capacity, PoolPlan, cluster_capacity, planned_pools
+from nrray.pipelines.on_ray.pools import MIB, Pool, cluster_capacity, planned_pools, pools_sentence
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
-from nrray.pipelines.on_ray.streaming import data_context, streamed_rows
+from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
 from nrray.pipelines.relabel.job import RelabelConfig, RelabelJob, resolved_job, restating, thresholds_in_use
+from nrray.pipelines.relabel.pools import pool_requests, runs_on_gpu
 from nrray.pipelines.relabel.report import Relabelled
 from nrray.pipelines.relabel.stages import DecodeStage, LabelStage
 from nrray.plan import Plan, plan_sentence
@@ -143,11 +143,11 @@ def _run(
     store = job.config.ledger
     with ray_session(), terminated_as_interrupt():
         capacity = cluster_capacity()
-        on_gpu = _on_gpu(job.config.model.device, capacity)
+        on_gpu = runs_on_gpu(job.config.model.device, capacity)
         dtype = {"dtype": resolved_dtype(job.config.model.dtype, on_gpu=on_gpu).value}
         bind_identity(job.output, {**job.identity, **dtype})
-        pools = planned_pools(job.config.pools, capacity, num_units=work.num_rows, on_gpu=on_gpu)
-        reporter.say(f"running on {capacity}: {pools}")
+        pools = planned_pools(pool_requests(job.config.pools, on_gpu=on_gpu), capacity, num_units=work.num_rows)
+        reporter.say(f"running on {capacity}: {pools_sentence(pools)}")
         started = time.monotonic()
         with (
             LedgerWriter(ledger, max_units=store.file_units, max_seconds=store.flush_seconds) as writer,
@@ -176,7 +176,7 @@ def _run(
             journal.forget(settled)
             facts = progress.facts()
         facts["wall_seconds"] = round(time.monotonic() - started, 2)
-        facts["pools"] = str(pools)
+        facts["pools"] = pools_sentence(pools)
         facts["capacity"] = str(capacity)
         job.output.write_json("progress.json", {**facts, "run_id": job.run_id}, durable=False)
     if pending:
@@ -195,11 +195,7 @@ def unit_requests(todo: pa.Table, manifest: pa.Table) -> pa.Table:
     return pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks()
 
 
-def _on_gpu(device: Device, capacity: Capacity) -> bool:
-    return device is Device.CUDA or (device is Device.AUTO and capacity.num_gpus >= 1)
-
-
-def _results(job: RelabelJob, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) -> Iterator[UnitResult]:
+def _results(job: RelabelJob, work: pa.Table, pools: tuple[Pool, ...], *, on_gpu: bool) -> Iterator[UnitResult]:
     """Results in order of completion."""
     config = job.config
     common = {
@@ -209,39 +205,19 @@ def _results(job: RelabelJob, work: pa.Table, pools: PoolPlan, *, on_gpu: bool) 
         "limits": config.entries,
     }
     model = config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU})
-    # Two units wait for each worker: decoders that run further ahead fill memory and gain nothing.
-    store_bytes = 2 * (pools.num_decoders + pools.num_labelers) * config.packing.max_unit_mib * MIB
-    context = data_context(stall_timeout_seconds=config.pools.stall_timeout_seconds, store_bytes=store_bytes)
-    with DataContext.current(context):
-        dataset = (
-            ray.data.from_arrow(_blocks(work, pools.num_decoders))
-            .map_batches(
-                DecodeStage,
-                fn_constructor_kwargs={**common, "decode": config.decode},
-                batch_size=1,
-                batch_format="pyarrow",
-                compute=ActorPoolStrategy(size=pools.num_decoders),
-                num_cpus=pools.decoder_cpus,
-                memory=pools.decoder_memory_bytes,
-            )
-            .map_batches(
-                LabelStage,
-                fn_constructor_kwargs={
-                    **common,
-                    "model": model,
-                    "label_set": job.label_set,
-                    "digest": job.identity["model"],
-                },
-                batch_size=1,
-                batch_format="pyarrow",
-                compute=ActorPoolStrategy(size=pools.num_labelers),
-                num_cpus=pools.labeler_cpus,
-                num_gpus=pools.labeler_gpus,
-                memory=pools.labeler_memory_bytes,
-            )
-        )
-        for table in streamed_rows(dataset, stall_timeout_seconds=config.pools.stall_timeout_seconds):
-            yield from rows_from_table(table, UnitResult)
+    labelling = {**common, "model": model, "label_set": job.label_set, "digest": job.identity["model"]}
+    decoders, labelers = pools
+    for table in streamed_rows(
+        _blocks(work, decoders.count),
+        [
+            PooledStage(actor=DecodeStage, arguments={**common, "decode": config.decode}, pool=decoders),
+            PooledStage(actor=LabelStage, arguments=labelling, pool=labelers),
+        ],
+        stall_timeout_seconds=config.pools.stall_timeout_seconds,
+        # Two units wait for each worker: decoders that run further ahead fill memory and gain nothing.
+        store_bytes=2 * sum(pool.count for pool in pools) * config.packing.max_unit_mib * MIB,
+    ):
+        yield from rows_from_table(table, UnitResult)
 
 
 def _blocks(work: pa.Table, num_decoders: int) -> list[pa.Table]:
@@ -272,7 +248,7 @@ def _publish(
     run = {
         "run_id": job.run_id,
         "nrray_version": __version__,
-        "ray_version": ray.__version__,
+        "ray_version": version("ray"),
         "identity": bound_identity(job.output) or job.identity,
         "state": state,
         "config": job.config.model_dump(mode="json"),

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 import pyarrow as pa
-import ray
 from pydantic import Field
-from ray.data import ActorPoolStrategy, DataContext
 
 from nrray.archive.cases import read_cases
 from nrray.archive.manifest import (
@@ -22,9 +20,10 @@ from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
 from nrray.decode import DecodeConfig, GuardedDecoder
 from nrray.errors import DataError, DecodeError, ErrorKind
-from nrray.pipelines.on_ray.pools import cluster_capacity
-from nrray.pipelines.on_ray.session import ray_session, refuse_job_folder
-from nrray.pipelines.on_ray.streaming import data_context, streamed_rows
+from nrray.pipelines.job_folder import refuse_job_folder
+from nrray.pipelines.on_ray.pools import PoolRequest, cluster_capacity, planned_pools
+from nrray.pipelines.on_ray.session import ray_session
+from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
 from nrray.pipelines.scan.listing import VIDEO_SUFFIXES, Listed, listed_files
 from nrray.pipelines.scan.report import Scanned
 from nrray.storage import Folder, absolute_uri, located, source_facts
@@ -208,26 +207,19 @@ def _probed(files: list[Listed], decode: DecodeConfig, reporter: Reporter) -> It
     if not named:
         return
     with ray_session():
-        workers = max(1, min(int(cluster_capacity().num_cpus), len(named)))
-        with (
-            DataContext.current(data_context(stall_timeout_seconds=STALL_SECONDS)),
-            Progress(
-                console=reporter.console, verb="scan", total_units=len(named), total_us=0, quiet=reporter.is_json
-            ) as progress,
-        ):
-            table = pa.Table.from_pylist([asdict(file) for file in named])
-            rows = max(1, min(16, table.num_rows // (workers * 16)))
-            dataset = ray.data.from_arrow(
-                [table.slice(start, rows) for start in range(0, table.num_rows, rows)]
-            ).map_batches(
-                ProbeStage,
-                fn_constructor_kwargs={"decode": decode},
-                batch_size=1,
-                batch_format="pyarrow",
-                compute=ActorPoolStrategy(size=workers),
-                num_cpus=1,
-            )
-            for row in streamed_rows(dataset, stall_timeout_seconds=STALL_SECONDS):
+        (probers,) = planned_pools(
+            [PoolRequest(name="probers", count="auto")], cluster_capacity(), num_units=len(named)
+        )
+        table = pa.Table.from_pylist([asdict(file) for file in named])
+        rows = max(1, min(16, table.num_rows // (probers.count * 16)))
+        with Progress(
+            console=reporter.console, verb="scan", total_units=len(named), total_us=0, quiet=reporter.is_json
+        ) as progress:
+            for row in streamed_rows(
+                [table.slice(start, rows) for start in range(0, table.num_rows, rows)],
+                [PooledStage(actor=ProbeStage, arguments={"decode": decode}, pool=probers)],
+                stall_timeout_seconds=STALL_SECONDS,
+            ):
                 (video,) = manifest_videos(row)
                 progress.add(video_us=video.duration_us or 0, error_kind=video.error_kind)
                 yield video

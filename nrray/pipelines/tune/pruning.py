@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from nrray.pipelines.on_ray.training_workers import FAILURE_FILE
 from nrray.storage import Folder
-from nrray.train.history import STOP_FILE
+from nrray.train.history import FAILURE_FILE, STOP_FILE
 
 
 class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]

@@ -171,8 +171,8 @@ def _search(config: TuneConfig, job: FinetuneJob, space: Space, reporter: Report
         )
     told = _Told(output / TRIALS, search.num_trials, reporter)
     with _working_in(output):
-        watched_call(tuner.fit, tick=told.tell)
-    told.tell()
+        watched_call(tuner.fit, tick=told.report)
+    told.report()
     document = Folder(str(output))
     document.write_json(SEARCH_FILE, {**document.read_json(SEARCH_FILE), "is_finished": True})
     shutil.rmtree(place, ignore_errors=True)
@@ -200,7 +200,7 @@ def run_trial(values: dict[str, Any], *, config: TuneConfig, job: FinetuneJob, n
     if not is_over(folder):  # else it was before the driver could know
         begin_trial(folder, values)
         course = _Reported(Folder(str(folder)))
-        train_on_workers(config.workers, mine, num_workers=num_workers, on_gpu=on_gpu, course=course)
+        train_on_workers(config.workers, mine, num_workers=num_workers, on_gpu=on_gpu, progress=course)
     scores = [event.get("validation_macro_f1") or 0.0 for event in read_history(Folder(str(folder)))]
     tune.report({_METRIC: max(scores), _TIME: 100})
 
@@ -213,7 +213,7 @@ class _Reported:
         self._best: float | None = None
         self._num_told = len(self._validations())
 
-    def tell(self) -> None:
+    def report(self) -> None:
         found = self._validations()
         for number, event in enumerate(found):
             score = event["validation_macro_f1"]
@@ -237,7 +237,7 @@ class _Told:
         self._reporter = reporter
         self._said = {trial.name for trial in read_trials(folder) if trial.status is not TrialStatus.UNFINISHED}
 
-    def tell(self) -> None:
+    def report(self) -> None:
         trials = read_trials(self._folder)
         for trial in trials:
             if trial.status is TrialStatus.UNFINISHED or trial.name in self._said:

@@ -17,9 +17,8 @@ from nrray.evaluate.resampling import resamples_of
 from nrray.labels import LabelSet
 from nrray.models.metadata import read_artefact
 from nrray.models.rules import apply_rules
-from nrray.pipelines.on_ray.training_workers import FAILURE_FILE
 from nrray.storage import Folder
-from nrray.train.history import STOPPED_FILE, read_history
+from nrray.train.history import FAILURE_FILE, STOPPED_FILE, read_history
 from nrray.train.job import VALIDATION_FILE, artefact_folder
 
 VALUES_FILE = "values.json"

@@ -15,7 +15,6 @@ from nrray.config import load_config
 from nrray.console.reporter import Reporter
 from nrray.errors import DataError, IdentityError, ModelError, ResourcesError
 from nrray.models import ModelConfig
-from nrray.pipelines.on_ray.pools import Pools
 from nrray.pipelines.on_ray.session import ray_session
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.relabel.report import Relabelled, report_relabel
@@ -23,6 +22,7 @@ from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.relabel.status import output_status
 from nrray.pipelines.scan.report import Scanned
 from nrray.pipelines.scan.run import ScanConfig, scan
+from nrray.pipelines.workers import Pools
 from nrray.plan import Packing
 from nrray.storage import Folder
 from nrray.types import ProbeStatus

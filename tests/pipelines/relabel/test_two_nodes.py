@@ -13,7 +13,6 @@ from ray.cluster_utils import Cluster
 
 from nrray.console.reporter import Reporter
 from nrray.pipelines.finetune.run import run_finetune
-from nrray.pipelines.on_ray.pools import Pools
 from nrray.pipelines.relabel.job import LedgerConfig, RelabelConfig
 from nrray.pipelines.relabel.report import Relabelled
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
@@ -21,6 +20,7 @@ from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
 from nrray.pipelines.tune.run import run_tune
 from nrray.pipelines.tune.trials import TrialStatus
+from nrray.pipelines.workers import Pools
 from nrray.plan import Packing
 from nrray.simulate import SimulateConfig
 from nrray.storage import Folder

@@ -1,0 +1,37 @@
+"""Config sections of the workers that a verb asks for. Apart from `on_ray`, so that reading a config imports no Ray."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from nrray.config import Section
+
+
+class Pools(Section):
+    """How many workers of each kind. `auto`: a decoder per CPU, a labeler per GPU, or per CPU where there is no GPU."""
+
+    decoders: int | Literal["auto"] = Field("auto", description="auto: one per CPU")
+    labelers: int | Literal["auto"] = Field("auto", description="auto: one per GPU, or per CPU where there is no GPU")
+    decoder_memory_mib: int = Field(768, ge=64, description="what a decoder reserves of a node's memory")
+    labeler_memory_mib: int = Field(1536, ge=64, description="what a labeler reserves of a node's memory")
+    stall_timeout_seconds: int = Field(
+        1800, ge=30, description="without any progress for so long, the run ends with an error instead of hanging"
+    )
+
+
+class WorkersConfig(Section):
+    """Processes that train together. `auto`: one per GPU, or one where there is none."""
+
+    num_workers: int | Literal["auto"] = Field("auto", description="processes, each with a GPU where there are some")
+    min_workers: int | None = Field(
+        None, ge=1, description="go on with so many where nodes are lost; None: with all or none"
+    )
+    cpus_per_worker: float = Field(1.0, gt=0, description="what each reserves")
+    start_timeout_seconds: int = Field(
+        600, ge=10, description="workers that the cluster has no room for are waited for so long, in all"
+    )
+    max_failures: int = Field(3, ge=0, description="lost workers are replaced so often, from the last checkpoint")
+    decoders: int | Literal["auto"] = Field("auto", description="processes that extract frames; auto: one per CPU")
+    stall_timeout_seconds: int = Field(
+        1800, ge=30, description="without any frame for so long, extracting ends with an error"
+    )
