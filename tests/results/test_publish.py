@@ -341,7 +341,7 @@ def test_the_status_of_a_run_under_a_merged_version_tells_whose_plan_it_counts(a
     archive.publish()
     write_version(archive.output, merge_provenance("v0001"), archive.tables())
     report_status(output_status(archive.output), Reporter())
-    said = "Label versions: v0001, v0002 (merge of v0001); of v0001's plan: 3 ok, 1 not run units"
+    said = "Label versions: v0001, v0002 (merge of v0001); of v0001's plan: 1 not run, 3 ok units"
     assert said in capsys.readouterr().out.replace("\n", " ")
 
 
