@@ -216,7 +216,7 @@ def status(
     reporter = Reporter(is_json=as_json)
     found = output_status(Folder(output))
     report_status(found, reporter)
-    reporter.finish(asdict(found))
+    reporter.finish(found.document())
 
 
 @app.command()

@@ -5,11 +5,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 
+from nrray.results.figures import RunProgress
 from nrray.types import US_PER_SECOND
 
 SECONDS_PER_HOUR = 3600
@@ -65,29 +65,28 @@ class Progress:
 
     def line(self) -> str:
         """One line for a person."""
-        facts = self.facts()
+        figures = self.figures()
         if not self.done_units:
-            return f"{self.verb}: 0/{self.total_units} units, starting ({facts['elapsed_seconds']:.0f} s)"
-        eta = facts["eta_seconds"]
+            return f"{self.verb}: 0/{self.total_units} units, starting ({figures.elapsed_seconds:.0f} s)"
         failures = ", ".join(f"{count} {kind}" for kind, count in sorted(self.failures.items()))
         return (
-            f"{self.verb}: {self.done_units}/{self.total_units} units, {facts['video_hours_per_hour']:.1f} video hours "
-            f"per hour, {duration_text(eta)} left" + (f", failed: {failures}" if failures else "")
+            f"{self.verb}: {self.done_units}/{self.total_units} units, {figures.video_hours_per_hour:.1f} video hours "
+            f"per hour, {duration_text(figures.eta_seconds)} left" + (f", failed: {failures}" if failures else "")
         )
 
-    def facts(self) -> dict[str, Any]:
+    def figures(self) -> RunProgress:
         """The same for programs."""
         elapsed = self.elapsed_seconds
         rate = self.done_us / US_PER_SECOND / elapsed if elapsed > 0 else 0.0  # video seconds per second
         left_us = max(self.total_us - self.done_us, 0)
-        return {
-            "units_done": self.done_units,
-            "units_total": self.total_units,
-            "elapsed_seconds": round(elapsed, 1),
-            "video_hours_per_hour": round(rate, 2),
-            "eta_seconds": round(left_us / US_PER_SECOND / rate, 1) if rate > 0 else None,
-            "failures": dict(self.failures),
-        }
+        return RunProgress(
+            units_done=self.done_units,
+            units_total=self.total_units,
+            elapsed_seconds=round(elapsed, 1),
+            video_hours_per_hour=round(rate, 2),
+            eta_seconds=round(left_us / US_PER_SECOND / rate, 1) if rate > 0 else None,
+            failures=dict(self.failures),
+        )
 
     def _print_lines(self) -> None:
         while not self._stop.wait(self.line_seconds):

@@ -16,13 +16,13 @@ from nrray.archive.annotations import check_one_annotator, read_truth, unit_doub
 from nrray.archive.splits import SPLIT_FILE, path_digest
 from nrray.errors import DataError
 from nrray.metrics.spans import Spans, spans_of, united
+from nrray.results.version import RECORD_FILE, model_folders
 from nrray.storage import Folder
 from nrray.types import STATE_INDEX, CoverageStatus, LabelState
 
 LABELS, SEGMENTS, COVERAGE, EXTENTS = "labels.parquet", "segments.parquet", "coverage.parquet", "extents.parquet"
 
 _MAX_NAMED = 3  # sources in the name of all of them
-RUN = "run.json"  # of a label version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,18 +69,24 @@ def read_source(uri: str, *, activities: tuple[str, ...], name: str | None = Non
 
 
 def trained_on(uri: str, case_of: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    """Part to those of some cases that the model behind the labels in `uri` was trained on, by their names or by their
-    videos, as its folder says; nothing where it does not. case_of: path of a video to its case."""
+    """Part to those of some cases that the models behind the labels in `uri` were trained on, by their names or by their
+    videos, as their folders say; nothing where they do not. case_of: path of a video to its case."""
     folder = Folder(uri)
-    if not folder.exists(RUN):
+    if not folder.exists(RECORD_FILE):
         folder = folder / "latest"
-    if not folder.exists(RUN):
+    if not folder.exists(RECORD_FILE):
         return {}
-    model = folder.read_json(RUN)["config"]["model"]
-    place = Folder(str(model.get("adapter") or model["path"]))
-    if not place.exists(SPLIT_FILE):
+    found: dict[str, frozenset[str]] = {}
+    for model_folder in model_folders(folder):
+        for part, cases in _trained_cases(Folder(model_folder), case_of).items():
+            found[part] = found.get(part, frozenset()) | cases
+    return found
+
+
+def _trained_cases(model: Folder, case_of: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    if not model.exists(SPLIT_FILE):
         return {}
-    said = place.read_json(SPLIT_FILE)
+    said = model.read_json(SPLIT_FILE)
     cases, videos = (
         {part: frozenset(names) for part, names in said.get(kind, {}).items()} for kind in ("parts", "videos")
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nrray.errors import DataError
 from nrray.report.timeline_picture import Lane, SpanArray, WindowScores, draw_timeline, unseen_spans
+from nrray.results.version import read_version_record
 from nrray.storage import Folder
 
 BATCH_ROWS = 65_536
@@ -32,7 +33,7 @@ def draw_version_timelines(
     """
     source, target = Folder(str(version)), Folder(str(output))
     chosen = _first_videos(source, max_pictures)
-    activities = source.read_json("run.json")["activities"]
+    activities = read_version_record(source).activities
     target.create()
     written: dict[int, str] = {}
     with ExitStack() as stack:

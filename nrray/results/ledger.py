@@ -5,19 +5,17 @@ once: an `ok` row before any other, then the one with more attempts, then the la
 """
 
 import hashlib
-import json
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from nrray.errors import DataError, IdentityError, NrrayError
+from nrray.errors import DataError, NrrayError
 from nrray.storage import Folder
 from nrray.tables import VERSION_COLUMN, check_version, schema_of, table_from_rows
 from nrray.types import UnitResult, UnitStatus
@@ -184,41 +182,6 @@ class LedgerWriter:
                 except NrrayError as error:
                     self._failure = error  # raised at the next result
                     return
-
-
-def bind_identity(output: Folder, identity: Mapping[str, Any]) -> None:
-    """Tie an output to what decides its labels, or check that it is the same as before.
-
-    Raises IdentityError that names what differs.
-    """
-    if bound_identity(output) is None:
-        output.write_json("identity.json", dict(identity))
-    check_identity(output, identity, undecided=())
-
-
-def bound_identity(output: Folder) -> dict[str, Any] | None:
-    """What an output is tied to; None where it is new."""
-    return dict(output.read_json("identity.json")) if output.exists("identity.json") else None
-
-
-def check_identity(output: Folder, identity: Mapping[str, Any], *, undecided: Collection[str]) -> None:
-    """Raises IdentityError where an output is tied to something else than `identity`; keys that are `undecided` are not
-    compared yet."""
-    before = bound_identity(output)
-    if before is None:
-        return
-    identity = json.loads(json.dumps(dict(identity)))  # as it reads back: tuples are lists
-    differing = [
-        f"  {key}: this output {before.get(key)!r}, this run {identity.get(key)!r}"
-        for key in sorted({*before, *identity} - set(undecided))
-        if before.get(key) != identity.get(key)
-    ]
-    if differing:
-        raise IdentityError(
-            f"{output} was made with other settings, and labels of two kinds are never mixed:\n"
-            + "\n".join(differing)
-            + "\nChoose another output, or set these back."
-        )
 
 
 def unit_counts(units: pa.Table, index: pa.Table) -> dict[str, int]:

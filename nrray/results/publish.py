@@ -1,144 +1,122 @@
-"""Publishing: the ledger as an immutable label version, readable without nrray.
+"""Writing label versions: immutable, readable without nrray.
 
     <output>/versions/v0001/labels.parquet, segments.parquet, coverage.parquet, run.json
     <output>/latest -> versions/v0001      (a link on a file system)
 
-Videos are published in groups, so that memory does not grow with the archive.
+Videos are written in groups, so that memory does not grow with the archive.
 """
 
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nrray.results.ledger import Ledger
-from nrray.results.segments import SegmentRule
-from nrray.results.version_tables import (
-    COVERAGE_SCHEMA,
-    LABEL_SCHEMA,
-    SEGMENT_SCHEMA,
-    Restate,
-    coverage_rows,
-    label_rows,
-    not_run_rows,
-    segment_rows,
-    unreadable_rows,
-)
-from nrray.sampling import Sampling, window_spans_us
+from nrray.errors import DataError
+from nrray.results.version import RECORD_FILE, Provenance, VersionRecord, latest_of, latest_record, next_version_name
+from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
 from nrray.storage import PRIVATE_FILE, Folder, storage_errors
-from nrray.types import ProbeStatus
 
-GROUP_WINDOWS = 200_000  # windows assembled at a time
 
-_VERSION_NAME = re.compile(r"v\d{4,}")
+@dataclass(frozen=True, kw_only=True)
+class VersionTables:
+    """All rows of some videos, in any order: LABEL_SCHEMA, SEGMENT_SCHEMA, COVERAGE_SCHEMA. A window without a coverage
+    row is unknown to a version; a coverage row without times stands for a file that cannot be read."""
 
-TABLES: dict[str, pa.Schema] = {
+    labels: pa.Table
+    segments: pa.Table
+    coverage: pa.Table
+
+
+_FILES: dict[str, pa.Schema] = {
     "labels.parquet": LABEL_SCHEMA,
     "segments.parquet": SEGMENT_SCHEMA,
     "coverage.parquet": COVERAGE_SCHEMA,
+}
+_SORT_KEYS = {
+    "labels.parquet": ["video_id", "start_us", "activity"],
+    "segments.parquet": ["video_id", "start_us", "activity"],
+    "coverage.parquet": ["video_id", "start_us"],
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """One label version and how many rows it has."""
+    """One label version that was written."""
 
     folder: Folder
-    name: str
-    num_labels: int
-    num_segments: int
-    num_windows: Mapping[str, int]  # by coverage status
+    record: VersionRecord
+
+    @property
+    def name(self) -> str:
+        return self.record.version
+
+    @property
+    def num_labels(self) -> int:
+        return self.record.rows["labels.parquet"]
+
+    @property
+    def num_segments(self) -> int:
+        return self.record.rows["segments.parquet"]
+
+    @property
+    def num_windows(self) -> Mapping[str, int]:
+        """By coverage status."""
+        return self.record.windows
 
 
-def version_names(output: Folder) -> list[str]:
-    """Published versions, oldest first; one without run.json was never finished and is not named."""
-    versions = output / "versions"
-    names = [name for name in versions.names() if _VERSION_NAME.fullmatch(name)]
-    return sorted((name for name in names if (versions / name).exists("run.json")), key=_version_number)
+def write_version(output: Folder, provenance: Provenance, tables: Iterable[VersionTables]) -> Published:
+    """Write the next version, whole or not at all, and make `latest` name the one that it stands for now.
 
+    All rows of a video stand in one of `tables`. Needs no ledger; the caller holds the output's WriterLock.
 
-def _version_number(name: str) -> int:
-    return int(name[1:])
-
-
-def publish_version(
-    output: Folder,
-    *,
-    manifest: pa.Table,
-    units: pa.Table,
-    index: pa.Table,
-    sampling: Sampling,
-    activities: Sequence[str],
-    rule: SegmentRule,
-    source: str,
-    run: Mapping[str, Any],
-    restated: Restate | None = None,
-) -> Published:
-    """Write the next version from everything that the ledger holds of the planned units. Raises StorageError."""
-    known = version_names(output)
-    name = f"v{_version_number(known[-1]) + 1 if known else 1:04d}"
-    ledger = Ledger(output)
-    planned = index.filter(pc.is_in(index["unit_id"], value_set=units["unit_id"].combine_chunks()))
-    missing = units.filter(pc.invert(pc.is_in(units["unit_id"], value_set=index["unit_id"].combine_chunks())))
-    paths = dict(zip(manifest["video_id"].to_pylist(), manifest["path"].to_pylist(), strict=True))
-    window_counts: dict[str, int] = {}
-
+    Raises StorageError, DataError where a video stands in two of `tables`, or has rows and no coverage.
+    """
+    output.create()
+    name, before = next_version_name(output), latest_record(output)
+    windows: Counter[str] = Counter()
+    num_unreadable = 0
     with storage_errors(f"cannot publish to {output}"), _VersionFiles(output, name) as files:
-        bad = manifest.filter(pc.not_equal(manifest["status"], ProbeStatus.OK.value))
-        files.write("coverage.parquet", unreadable_rows(bad, source=source))
-        for video_ids in _groups(units):
-            results = ledger.results(video_ids, planned)
-            labels = label_rows(results, paths=paths, activities=activities, source=source, restated=restated)
-            coverage = (
-                pa.concat_tables(
-                    [
-                        coverage_rows(results, paths=paths, source=source),
-                        _not_run(missing, video_ids, manifest, sampling, paths, source),
-                    ]
-                )
-                .combine_chunks()
-                .unify_dictionaries()
-            )
-            for item in pc.value_counts(coverage["status"].cast(pa.string())).to_pylist():
-                window_counts[item["values"]] = window_counts.get(item["values"], 0) + item["counts"]
-            files.write("labels.parquet", _sorted(labels, ["video_id", "start_us", "activity"]))
-            files.write("coverage.parquet", _sorted(coverage, ["video_id", "start_us"]))
-            files.write(
-                "segments.parquet",
-                segment_rows(labels, paths=paths, activities=activities, rule=rule, source=source),
-            )
-        counts = {table: files.num_rows(table) for table in TABLES}
-        document = {
-            **run,
-            "version": name,
-            "rows": counts,
-            "windows": window_counts,
-            "unreadable_files": bad.num_rows,
-            "activities": list(activities),
-        }
-        files.finish(document)
-    return Published(
-        folder=output / "versions" / name,
-        name=name,
-        num_labels=counts["labels.parquet"],
-        num_segments=counts["segments.parquet"],
-        num_windows=window_counts,
-    )
+        seen: set[str] = set()
+        for group in tables:
+            seen |= _new_videos(group, seen)
+            files.write("labels.parquet", group.labels)
+            files.write("segments.parquet", group.segments)
+            files.write("coverage.parquet", group.coverage)
+            timed = group.coverage.filter(pc.is_valid(group.coverage["start_us"]))
+            num_unreadable += group.coverage.num_rows - timed.num_rows
+            for item in pc.value_counts(_plain(timed["status"])).to_pylist():
+                windows[item["values"]] += item["counts"]
+        record = VersionRecord(
+            schema_version=VersionRecord.newest_version,
+            **{key: getattr(provenance, key) for key in Provenance.model_fields},
+            version=name,
+            activities=provenance.label_set.names,
+            rows={file: files.num_rows(file) for file in _FILES},
+            windows=dict(windows),
+            unreadable_files=num_unreadable,
+            published_unix=int(time.time()),
+        )
+        files.finish(record)
+    point_latest(output, latest_of([record] if before is None else [record, before]).version)
+    return Published(folder=output / "versions" / name, record=record)
+
+
+def is_whole(output: Folder, record: VersionRecord) -> bool:
+    """Whether the tables of a version are all there."""
+    return all((output / "versions" / record.version).exists(file) for file in _FILES)
 
 
 def point_latest(output: Folder, name: str) -> None:
-    """Make `latest` the version `name`; nothing to do where it is, or where storage has no links."""
+    """Make `latest` the version `name`; nothing to do where it is, or where storage has no links. Raises StorageError."""
     if not output.is_local:
         return
     latest, target = Path(output.path("latest")), Path("versions") / name
@@ -164,10 +142,10 @@ class _VersionFiles:
         parent = self._versions.path() if output.is_local else None
         self._temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=parent))
         self._writers: dict[str, pq.ParquetWriter] = {}
-        self._rows = dict.fromkeys(TABLES, 0)
+        self._rows = dict.fromkeys(_FILES, 0)
 
     def __enter__(self) -> "_VersionFiles":
-        for table, schema in TABLES.items():
+        for table, schema in _FILES.items():
             self._writers[table] = pq.ParquetWriter(self._temporary / table, schema, compression="zstd")
         return self
 
@@ -179,69 +157,39 @@ class _VersionFiles:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def write(self, table: str, rows: pa.Table) -> None:
-        self._writers[table].write_table(rows)
+        self._writers[table].write_table(_sorted(rows, _SORT_KEYS[table]))
         self._rows[table] += rows.num_rows
 
     def num_rows(self, table: str) -> int:
         return self._rows[table]
 
-    def finish(self, run: Mapping[str, Any]) -> None:
+    def finish(self, record: VersionRecord) -> None:
         for writer in self._writers.values():
             writer.close()
-        Folder(str(self._temporary)).write_json("run.json", dict(run))
+        Folder(str(self._temporary)).write_json(RECORD_FILE, record.model_dump(mode="json"))
         for file in self._temporary.iterdir():
             file.chmod(PRIVATE_FILE)
             with file.open("rb") as written:
                 os.fsync(written.fileno())
         if not self._output.is_local:
             final = self._versions / self._name
-            for table in [*TABLES, "run.json"]:
+            for table in [*_FILES, RECORD_FILE]:
                 final.filesystem.put_file(str(self._temporary / table), final.path(table))
             return
         os.rename(self._temporary, self._versions.path(self._name))
-        point_latest(self._output, self._name)
 
 
-def _groups(units: pa.Table) -> list[pa.Array]:
-    """Video ids in groups of about GROUP_WINDOWS windows."""
-    if units.num_rows == 0:
-        return []
-    grouped = units.group_by("video_id", use_threads=False).aggregate([("num_windows", "sum")])
-    ids = grouped["video_id"].combine_chunks()
-    group = np.cumsum(grouped["num_windows_sum"].to_numpy()) // GROUP_WINDOWS
-    cuts = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(ids)]
-    return [ids.slice(a, b - a) for a, b in pairwise(cuts)]
-
-
-def _not_run(
-    missing: pa.Table,
-    video_ids: pa.Array,
-    manifest: pa.Table,
-    sampling: Sampling,
-    paths: Mapping[str, str],
-    source: str,
-) -> pa.Table:
-    mine = missing.filter(pc.is_in(missing["video_id"], value_set=video_ids)).to_pylist()
-    rows = manifest.filter(pc.is_in(manifest["video_id"], value_set=video_ids))
-    times = {row["video_id"]: row for row in rows.select(["video_id", "start_us", "duration_us"]).to_pylist()}
-    spans = [
-        window_spans_us(
-            sampling,
-            start_us=times[unit["video_id"]]["start_us"],
-            duration_us=times[unit["video_id"]]["duration_us"],
-            first_window=unit["first_window"],
-            num_windows=unit["num_windows"],
-        )
-        for unit in mine
-    ]
-    empty = np.zeros(0, np.int64)
-    return not_run_rows(
-        video_id=[unit["video_id"] for unit in mine for _ in range(unit["num_windows"])],
-        start_us=np.concatenate([empty, *(start for start, _ in spans)]),
-        end_us=np.concatenate([empty, *(end for _, end in spans)]),
-        paths=paths,
-        source=source,
+def _new_videos(group: VersionTables, seen: set[str]) -> set[str]:
+    """The ids of a group's videos. Raises DataError where readers would miss rows of one."""
+    labels, segments, covered = (
+        set(pc.unique(_plain(table["video_id"])).to_pylist())
+        for table in (group.labels, group.segments, group.coverage)
     )
+    if again := sorted(covered & seen):
+        raise DataError(f"video {again[0]} stands in two groups of a version's tables; expected all its rows in one")
+    if uncovered := sorted((labels | segments) - covered):
+        raise DataError(f"video {uncovered[0]} has labels or segments and no coverage rows; expected a row per window")
+    return covered
 
 
 def _sorted(table: pa.Table, keys: Sequence[str]) -> pa.Table:

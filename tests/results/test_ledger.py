@@ -7,14 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrray.errors import DataError, IdentityError
+from nrray.errors import DataError
 from nrray.plan import Packing, plan_units
 from nrray.results.ledger import (
     RESULT_SCHEMA,
     Ledger,
     LedgerWriter,
-    bind_identity,
-    check_identity,
     missing_units,
     unit_counts,
 )
@@ -236,33 +234,6 @@ def test_a_ledger_on_an_object_store_is_the_same():
     assert index["unit_id"].to_pylist() == IDS[:2]
     assert all_results(ledger, index).equals(rows)
     assert all_results(ledger, index).schema == RESULT_SCHEMA
-
-
-def test_an_output_stays_bound_to_its_identity(tmp_path):
-    output = Folder(str(tmp_path))
-    identity = {"model": "abc", "sampling": {"stride_seconds": 1.0, "shape": (1, 2)}}
-    bind_identity(output, identity)
-    bind_identity(output, identity)
-    with pytest.raises(IdentityError, match="model: this output 'abc', this run 'xyz'"):
-        bind_identity(output, {**identity, "model": "xyz"})
-    with pytest.raises(IdentityError, match="decoder"):
-        bind_identity(output, {**identity, "decoder": "pyav"})
-
-
-def test_a_damaged_identity_is_named(tmp_path):
-    (tmp_path / "identity.json").write_text("{")
-    with pytest.raises(DataError, match=r"identity\.json"):
-        bind_identity(Folder(str(tmp_path)), {"model": "abc"})
-
-
-def test_a_key_that_a_run_lacks_is_another_identity_unless_it_is_undecided(tmp_path):
-    output = Folder(str(tmp_path))
-    bind_identity(output, {"model": "m", "dtype": "float32", "decoder": "pyav"})
-    check_identity(output, {"model": "m", "decoder": "pyav"}, undecided={"dtype"})
-    with pytest.raises(IdentityError, match="dtype"):
-        bind_identity(output, {"model": "m", "decoder": "pyav"})
-    with pytest.raises(IdentityError, match="decoder"):
-        check_identity(output, {"model": "m"}, undecided={"dtype"})
 
 
 def test_a_ledger_of_the_first_version_reads(ledger, tmp_path):

@@ -4,22 +4,31 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nrray.console.reporter import Reporter
 from nrray.errors import DataError, StorageError
+from nrray.evaluate.source import read_source
+from nrray.formats.exporting import export_annotations
+from nrray.formats.options import ExportConfig, Format
+from nrray.pipelines.relabel.status import output_status, report_status
 from nrray.plan import Packing, plan_units
 from nrray.report import draw_version_timelines
-from nrray.results import publish
+from nrray.results import ledger_tables as grouping
 from nrray.results.ledger import Ledger
-from nrray.results.publish import publish_version, version_names
+from nrray.results.ledger_tables import ledger_tables
+from nrray.results.publish import VersionTables, write_version
 from nrray.results.segments import SegmentRule
+from nrray.results.version import VersionKind, read_version_record, version_names
 from nrray.sampling import Sampling
 from nrray.storage import Folder
 from nrray.types import Video
 from tests.made_tables import ACTIVITIES, bad_video, manifest, unit_results, video
+from tests.made_versions import merge_provenance, provenance, write_record
 from tests.test_storage import mounted_tmpfs
 
 VIDEOS = [video(f"case{index}/overhead.mp4", seconds=10.0 + index) for index in range(4)]
@@ -44,8 +53,11 @@ class Archive:
         self.ledger.append(unit_results(units, self.videos, Sampling(), **outcome))
 
     def publish(self):
-        return publish_version(
-            self.output,
+        return write_version(self.output, provenance(), self.tables())
+
+    def tables(self):
+        return ledger_tables(
+            self.ledger,
             manifest=self.manifest,
             units=self.units,
             index=self.ledger.index(),
@@ -53,7 +65,6 @@ class Archive:
             activities=ACTIVITIES,
             rule=SegmentRule(),
             source="model:x",
-            run={"run_id": "r"},
         )
 
 
@@ -134,8 +145,7 @@ def test_versions_increase_and_old_ones_stay_as_they_were(archive):
 
 def test_versions_are_in_order_beyond_four_digits(archive):
     for name in ("v9999", "v10000", "notes"):
-        (archive.output / "versions" / name).create()
-        (archive.output / "versions" / name).write_json("run.json", {})
+        write_record(archive.output / "versions" / name)
     assert version_names(archive.output) == ["v9999", "v10000"]
     assert archive.publish().name == "v10001"
 
@@ -158,7 +168,7 @@ def test_a_crash_while_publishing_leaves_no_version_and_the_next_run_succeeds(ar
         raise _Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(publish, "segment_rows", killed)
+        patch.setattr(grouping, "segment_rows", killed)
         with pytest.raises(_Killed):
             archive.publish()
     assert version_names(archive.output) == []
@@ -198,6 +208,10 @@ def plain_rows(published, table):
     return [str(row) for row in rows_of(published, table)]
 
 
+def all_rows(published):
+    return {name: plain_rows(published, name) for name in ("labels", "segments", "coverage")}
+
+
 @settings(max_examples=10)
 @given(st.integers(1, 60))
 def test_group_boundaries_do_not_show(tmp_path_factory, group_windows):
@@ -207,7 +221,7 @@ def test_group_boundaries_do_not_show(tmp_path_factory, group_windows):
         archive.settle([0, 2, 3, 6, 7, 9])
         archive.settle([1, 8], status="failed")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(publish, "GROUP_WINDOWS", size)
+            patch.setattr(grouping, "GROUP_WINDOWS", size)
             published = archive.publish()
         tables[size] = {name: sorted(plain_rows(published, name)) for name in ("labels", "segments", "coverage")}
     assert tables[10**9] == tables[group_windows]
@@ -249,6 +263,128 @@ def test_a_grown_archive_keeps_the_rows_of_old_videos(tmp_path):
     assert [row for row in new if row["path"] in {item.path for item in VIDEOS[:2]}] == old
 
 
+def as_merged(group, *, source="anna"):
+    """The group with the first second of every video claimed for suction by a person, who took all other segments out."""
+    coverage = group.coverage.filter(pc.is_valid(group.coverage["start_us"]))
+    ids = coverage.group_by(["video_id", "path"]).aggregate([("start_us", "min")]).to_pylist()
+    rows = [
+        {
+            "video_id": row["video_id"],
+            "path": row["path"],
+            "activity": "suction",
+            "start_us": row["start_us_min"],
+            "end_us": row["start_us_min"] + 1_000_000,
+            "score": None,
+            "source": source,
+            "origin": "human_edited_model",
+            "schema_version": 1,
+        }
+        for row in ids
+    ]
+    segments = pa.Table.from_pylist(rows, group.segments.schema)
+    return VersionTables(labels=group.labels, segments=segments, coverage=group.coverage)
+
+
+@pytest.fixture
+def merged(archive, tmp_path):
+    """A version that corrects v0001 of a run, in an output that has no ledger."""
+    archive.settle([0, 3, 4])
+    archive.settle([1], status="failed")
+    relabelled = archive.publish()
+    parent = relabelled.folder.path()
+    return write_version(
+        Folder(str(tmp_path / "merged")), merge_provenance(parent), (as_merged(group) for group in archive.tables())
+    )
+
+
+def test_a_merged_version_needs_no_ledger(merged):
+    output = Path(merged.folder.path()).parents[1]
+    assert sorted(os.listdir(output)) == ["latest", "versions"]
+    record = read_version_record(Folder(str(output / "latest")))
+    assert (record.version, record.kind, record.state) == ("v0001", VersionKind.MERGE, None)
+    assert record.rows["segments.parquet"] == len(VIDEOS) == merged.num_segments
+    assert merged.folder.read_table("coverage.parquet").num_rows == record.rows["coverage.parquet"]
+    assert record.unreadable_files == len(BAD)
+    assert os.stat(output).st_mode & 0o777 == os.stat(output / "versions").st_mode & 0o777 == 0o700
+
+
+def test_a_merged_version_is_measured_as_any_other(merged):
+    source = read_source(str(Path(merged.folder.path()).parents[1]), activities=ACTIVITIES)
+    assert len(source.segments["suction"].start_us) == len(VIDEOS)
+    assert not len(source.segments["ventilation"].start_us)
+    assert source.windows is not None
+
+
+def test_a_merged_version_is_exported_as_any_other(merged, tmp_path):
+    output = str(Path(merged.folder.path()).parents[1])
+    exported = export_annotations(
+        ExportConfig(input=output, format=Format.DELIMITED, output=str(tmp_path / "exported"))
+    )
+    assert exported.num_segments == len(VIDEOS)
+    assert "anna" in (tmp_path / "exported" / exported.files[0]).read_text()
+
+
+def test_a_merged_version_has_pictures_as_any_other(merged, tmp_path):
+    assert len(drawn(merged, tmp_path)) == len(VIDEOS)
+
+
+def test_the_status_of_a_merged_version_names_its_kind(merged, capsys):
+    status = output_status(Folder(str(Path(merged.folder.path()).parents[1])))
+    report_status(status, Reporter())
+    assert f"Label versions: v0001 (merge of {merged.record.parents[0]})" in capsys.readouterr().out.replace("\n", " ")
+    assert status.document()["versions"] == ["v0001"]
+    assert status.document()["planned"] == status.document()["counts"] == {}
+    assert {file.path for file in status.not_labelled} >= {video.path for video in BAD}
+
+
+def test_the_status_of_a_run_under_a_merged_version_tells_whose_plan_it_counts(archive, capsys):
+    archive.publish()
+    write_version(archive.output, merge_provenance("v0001"), archive.tables())
+    report_status(output_status(archive.output), Reporter())
+    said = "Label versions: v0001, v0002 (merge of v0001); of v0001's plan: 1 not run, 3 ok units"
+    assert said in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_a_version_of_a_run_leaves_a_merged_one_the_latest(archive):
+    archive.publish()
+    write_version(archive.output, merge_provenance("v0001"), archive.tables())
+    assert archive.publish().name == "v0003"
+    assert os.readlink(archive.output.path("latest")) == "versions/v0002"
+    write_version(archive.output, merge_provenance("v0002", "v0003"), archive.tables())
+    assert os.readlink(archive.output.path("latest")) == "versions/v0004"
+
+
+def test_rows_are_sorted_whatever_order_they_come_in(archive):
+    archive.settle(range(archive.units.num_rows))
+    (bad, group) = archive.tables()
+    mixed = [table.take(list(range(table.num_rows))[::-1]) for table in (group.labels, group.segments, group.coverage)]
+    tables = VersionTables(**dict(zip(("labels", "segments", "coverage"), mixed, strict=True)))
+    assert all_rows(write_version(archive.output, provenance(), [bad, tables])) == all_rows(archive.publish())
+
+
+def test_a_video_in_two_groups_is_refused_and_nothing_is_left(archive):
+    archive.settle([0])
+    with pytest.raises(DataError, match="stands in two groups"):
+        write_version(archive.output, provenance(), [*archive.tables(), *archive.tables()])
+    assert os.listdir(archive.output.path("versions")) == []
+
+
+def test_segments_of_time_that_nobody_looked_at_are_refused(archive):
+    archive.settle(range(archive.units.num_rows))
+    _, group = archive.tables()
+    bare = VersionTables(labels=group.labels, segments=group.segments, coverage=group.coverage.slice(0, 0))
+    with pytest.raises(DataError, match="no coverage rows"):
+        write_version(archive.output, provenance(), [bare])
+
+
+def test_nothing_is_published_over_a_version_whose_record_is_damaged(archive):
+    published = archive.publish()
+    published.folder.write_bytes("run.json", b"{}")
+    with pytest.raises(DataError, match=r"run\.json of .*/v0001 lacks"):
+        archive.publish()
+    assert version_names(archive.output) == ["v0001"]
+
+
 def drawn(published, tmp_path, **arguments):
     settings = {"truth": None, "max_pictures": 100, **arguments}
     return draw_version_timelines(published.folder.path(), tmp_path / "timelines", **settings)
@@ -272,7 +408,7 @@ def test_pictures_do_not_depend_on_how_videos_were_grouped(archive, tmp_path, mo
     archive.settle([0, 1, 3, 4, 5, 8, 9])
     contents = []
     for size in (10**9, group_windows):
-        monkeypatch.setattr(publish, "GROUP_WINDOWS", size)
+        monkeypatch.setattr(grouping, "GROUP_WINDOWS", size)
         contents.append([Path(path).read_bytes() for path in drawn(archive.publish(), tmp_path)])
     assert contents[0] == contents[1]
     assert len(contents[0]) == 4

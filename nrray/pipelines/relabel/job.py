@@ -4,7 +4,6 @@ import secrets
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +29,7 @@ from nrray.models.rules import restated_answers, states_from_scores
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing, Plan, plan_units
+from nrray.results.identity import OutputIdentity, StrategyEntry, strategy_of_release_before
 from nrray.results.journal import EntryLimits
 from nrray.results.segments import SegmentRule
 from nrray.results.version_tables import Restate
@@ -70,7 +70,8 @@ class RelabelJob:
     manifest: pa.Table
     plan: Plan
     output: Folder
-    identity: dict[str, Any]  # lacks `dtype` where it is `auto`: which that is, the devices decide
+    identity: OutputIdentity
+    unrecorded_strategy: StrategyEntry  # that of outputs which a release began that recorded none
     artefact: Artefact | None
     run_id: str
 
@@ -97,14 +98,15 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
         model = model.model_copy(update={"path": str(resolve_model_path(model.path).absolute())})
     if model.adapter is not None:
         model = model.model_copy(update={"adapter": str(described.absolute())})
-    identity = {
-        "model": labeler_digest(config.model),
-        **({} if model.dtype is Dtype.AUTO else {"dtype": model.dtype.value}),
-        "label_set": label_set.digest,
-        "sampling": sampling.model_dump(mode="json"),
-        "packing": config.packing.model_dump(mode="json"),
-        "decoder": config.decode.backend.value,
-    }
+    identity = OutputIdentity(
+        model=labeler_digest(config.model),
+        dtype=None if model.dtype is Dtype.AUTO else model.dtype.value,
+        strategy=strategy_of_release_before(label_set, has_head=artefact is not None),
+        label_set=label_set.digest,
+        sampling=sampling,
+        packing=config.packing,
+        decoder=config.decode.backend.value,
+    )
     return RelabelJob(
         config=config.model_copy(update={"model": model}),
         label_set=label_set,
@@ -113,6 +115,7 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
         plan=plan_units(manifest, sampling, config.packing),
         output=Folder(config.output),
         identity=identity,
+        unrecorded_strategy=strategy_of_release_before(label_set, has_head=artefact is not None),
         artefact=artefact,
         run_id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}",
     )

@@ -1,21 +1,23 @@
-"""What a call of `nrray relabel` came to, and its report in words."""
+"""The outcome of a call of `nrray relabel`, and its report in words."""
 
 import shlex
 from dataclasses import dataclass
-from typing import Any
 
 from nrray.console.reporter import Reporter
+from nrray.results.figures import RunFigures
 from nrray.results.publish import Published
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relabelled:
-    """What a call came to. `counts` are of the whole plan, by status, `not_run` among them."""
+    """The outcome of a call. `counts` are of the whole plan, by status, `not_run` among them; `measured` is None where there
+    was nothing to run."""
 
     output: str
     counts: dict[str, int]
     published: Published | None
-    facts: dict[str, Any]
+    measured: RunFigures | None
+    is_dry_run: bool = False
 
     @property
     def has_failures(self) -> bool:
@@ -31,14 +33,13 @@ class Relabelled:
 def report_relabel(
     result: Relabelled, pictures: list[str], command: str, reporter: Reporter, *, was_retried: bool = False
 ) -> None:
-    """What became of every planned unit, where the tables are, and the next command: not what was done just now in vain."""
+    """Say what became of every planned unit, where the tables are, and the next command: not one that was just in vain."""
     counts = result.counts
     planned = sum(counts.values())
     reporter.table("Units", ["status", "units"], [[status, count] for status, count in counts.items() if count])
-    if "video_hours_per_hour" in result.facts:
-        facts = result.facts
+    if (measured := result.measured) is not None:
         reporter.say(
-            f"{facts['units_done']} units in {facts['wall_seconds']:.0f} s, {facts['video_hours_per_hour']:.1f} video hours "
+            f"{measured.units_done} units in {measured.wall_seconds:.0f} s, {measured.video_hours_per_hour:.1f} video hours "
             f"per hour, workers' start included"
         )
     if result.published is not None:
@@ -71,7 +72,11 @@ def report_relabel(
             "units": counts,
             "version": result.published.name if result.published else None,
             "windows": dict(result.published.num_windows) if result.published else None,
-            "measured": result.facts,
+            "measured": {"dry_run": True}
+            if result.is_dry_run
+            else measured.model_dump(mode="json")
+            if measured
+            else {},
             "pictures": pictures,
         }
     )

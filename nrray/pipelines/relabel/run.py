@@ -4,18 +4,13 @@ The driver alone writes the ledger: results are small (scores, not pixels), so o
 cluster, a lost worker can leave no half-written or late file, and no write task competes for a small machine's CPUs.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nrray import __version__
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
 from nrray.errors import NrrayError
@@ -24,23 +19,17 @@ from nrray.models.config import resolved_dtype
 from nrray.pipelines.on_ray.pools import MIB, Pool, cluster_capacity, planned_pools, pools_sentence
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
 from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
-from nrray.pipelines.relabel.job import RelabelConfig, RelabelJob, resolved_job, restating, thresholds_in_use
+from nrray.pipelines.relabel.job import RelabelConfig, RelabelJob, resolved_job
 from nrray.pipelines.relabel.pools import pool_requests, runs_on_gpu
+from nrray.pipelines.relabel.publishing import publish_if_due
 from nrray.pipelines.relabel.report import Relabelled
 from nrray.pipelines.relabel.stages import DecodeStage, LabelStage
 from nrray.plan import Plan, plan_sentence
+from nrray.results.figures import PROGRESS_FILE, LastRun, RunFigures, write_progress
+from nrray.results.identity import bind_identity, check_identity
 from nrray.results.journal import Journal
-from nrray.results.ledger import (
-    Ledger,
-    LedgerWriter,
-    bind_identity,
-    bound_identity,
-    check_identity,
-    missing_units,
-    unit_counts,
-)
-from nrray.results.publish import Published, point_latest, publish_version, version_names
-from nrray.storage import Folder, absolute_uri
+from nrray.results.ledger import Ledger, LedgerWriter, missing_units, unit_counts
+from nrray.storage import Folder
 from nrray.tables import rows_from_table, schema_of
 from nrray.types import Unit, UnitRequest, UnitResult
 from nrray.writer_lock import WriterLock
@@ -64,7 +53,7 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
     reporter.say(plan_sentence(job.plan, job.sampling))
     if job.plan.num_bad_videos:
         reporter.say(f"{job.plan.num_bad_videos} files of the manifest are unreadable: coverage rows, no units")
-    check_identity(job.output, job.identity, undecided={"dtype"} - job.identity.keys())
+    check_identity(job.output, job.identity, unrecorded_strategy=job.unrecorded_strategy)
     if options.dry_run:
         return _dry_run(job, options, reporter)
     job.output.create()
@@ -79,24 +68,24 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
         if options.limit_units is not None:
             todo = todo.slice(0, options.limit_units)
         reporter.say(_todo_sentence(job.plan, num_todo, todo.num_rows))
-        facts: dict[str, Any] = {}
+        measured = None
         if todo.num_rows:
-            facts = _run(job, _suspects_last(todo, journal.suspects()), ledger, journal, lock, reporter)
+            measured = _run(job, _suspects_last(todo, journal.suspects()), ledger, journal, lock, reporter)
             index = ledger.index()
         counts = unit_counts(job.plan.units, index)
         lock.renew()
-        published = _publish(job, index, counts, facts, reporter)
-    return Relabelled(output=str(job.output), counts=counts, published=published, facts=facts)
+        published = publish_if_due(job, index, counts=counts, measured=measured, reporter=reporter)
+    return Relabelled(output=str(job.output), counts=counts, published=published, measured=measured)
 
 
 def _clear_traces(output: Folder, ledger: Ledger, journal: Journal, index: pa.Table) -> None:
-    """What a killed run left of units that it had settled, and of files that it had not finished."""
+    """Remove journal entries of settled units and unfinished files that a killed run left behind."""
     output.remove_leftovers()
     ledger.remove_leftovers()
     settled = journal.suspects() & set(index["unit_id"].to_pylist())
     if settled:
         journal.forget(settled)
-    output.remove("progress.json")
+    output.remove(PROGRESS_FILE)
 
 
 def _dry_run(job: RelabelJob, options: RelabelOptions, reporter: Reporter) -> Relabelled:
@@ -105,7 +94,7 @@ def _dry_run(job: RelabelJob, options: RelabelOptions, reporter: Reporter) -> Re
     counts = unit_counts(job.plan.units, index)
     reporter.say(_todo_sentence(job.plan, todo.num_rows, min(todo.num_rows, options.limit_units or todo.num_rows)))
     reporter.say("dry run: nothing was decoded, nothing was written")
-    return Relabelled(output=str(job.output), counts=counts, published=None, facts={"dry_run": True})
+    return Relabelled(output=str(job.output), counts=counts, published=None, measured=None, is_dry_run=True)
 
 
 def _todo_sentence(plan: Plan, missing: int, now: int) -> str:
@@ -113,12 +102,6 @@ def _todo_sentence(plan: Plan, missing: int, now: int) -> str:
     parts = [f"{done:,} of {plan.units.num_rows:,} units are in the ledger"] if done else []
     parts.append(f"{now:,} to do" if now == missing else f"{now:,} of the {missing:,} missing ones now")
     return "; ".join(parts)
-
-
-def _digest_of_videos(manifest: pa.Table) -> str:
-    """Of what coverage says of them before anything is tried: which there are, and why some cannot be read."""
-    rows = manifest.select(["video_id", "reason"]).sort_by("video_id").to_pylist()
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def _suspects_last(todo: pa.Table, suspects: set[str]) -> pa.Table:
@@ -131,8 +114,8 @@ def _suspects_last(todo: pa.Table, suspects: set[str]) -> pa.Table:
 
 def _run(
     job: RelabelJob, todo: pa.Table, ledger: Ledger, journal: Journal, lock: WriterLock, reporter: Reporter
-) -> dict[str, Any]:
-    """Try every unit of `todo`; returns what this run measured."""
+) -> RunFigures:
+    """Try every unit of `todo`; returns the figures of this run."""
     work = unit_requests(todo, job.manifest)
     stride_us = round(job.sampling.stride_seconds * 1e6)
     video_us = {
@@ -144,8 +127,9 @@ def _run(
     with ray_session(), terminated_as_interrupt():
         capacity = cluster_capacity()
         on_gpu = runs_on_gpu(job.config.model.device, capacity)
-        dtype = {"dtype": resolved_dtype(job.config.model.dtype, on_gpu=on_gpu).value}
-        bind_identity(job.output, {**job.identity, **dtype})
+        dtype = resolved_dtype(job.config.model.dtype, on_gpu=on_gpu).value
+        decided = job.identity.model_copy(update={"dtype": dtype})
+        bind_identity(job.output, decided, unrecorded_strategy=job.unrecorded_strategy)
         pools = planned_pools(pool_requests(job.config.pools, on_gpu=on_gpu), capacity, num_units=work.num_rows)
         reporter.say(f"running on {capacity}: {pools_sentence(pools)}")
         started = time.monotonic()
@@ -171,17 +155,20 @@ def _run(
                     journal.forget(settled)
                     settled.clear()
                     lock.renew()
-                    job.output.write_json("progress.json", {**progress.facts(), "run_id": job.run_id}, durable=False)
+                    write_progress(job.output, LastRun(run_id=job.run_id, progress=progress.figures()))
             writer.flush()
             journal.forget(settled)
-            facts = progress.facts()
-        facts["wall_seconds"] = round(time.monotonic() - started, 2)
-        facts["pools"] = pools_sentence(pools)
-        facts["capacity"] = str(capacity)
-        job.output.write_json("progress.json", {**facts, "run_id": job.run_id}, durable=False)
+            done = progress.figures()
+        figures = RunFigures(
+            **done.model_dump(),
+            wall_seconds=round(time.monotonic() - started, 2),
+            pools=pools_sentence(pools),
+            capacity=str(capacity),
+        )
+        write_progress(job.output, LastRun(run_id=job.run_id, progress=figures))
     if pending:
         raise NrrayError(f"{len(pending)} units got no result; run the same command again to complete them")
-    return facts
+    return figures
 
 
 def unit_requests(todo: pa.Table, manifest: pa.Table) -> pa.Table:
@@ -205,7 +192,7 @@ def _results(job: RelabelJob, work: pa.Table, pools: tuple[Pool, ...], *, on_gpu
         "limits": config.entries,
     }
     model = config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU})
-    labelling = {**common, "model": model, "label_set": job.label_set, "digest": job.identity["model"]}
+    labelling = {**common, "model": model, "label_set": job.label_set, "digest": job.identity.model}
     decoders, labelers = pools
     for table in streamed_rows(
         _blocks(work, decoders.count),
@@ -225,48 +212,3 @@ def _blocks(work: pa.Table, num_decoders: int) -> list[pa.Table]:
     does again."""
     rows = max(1, min(64, work.num_rows // (num_decoders * 64)))
     return [work.slice(start, rows) for start in range(0, work.num_rows, rows)]
-
-
-def _publish(
-    job: RelabelJob, index: pa.Table, counts: dict[str, int], facts: dict[str, Any], reporter: Reporter
-) -> Published | None:
-    """The next label version, or none where the last one already says all that the ledger does."""
-    state = {
-        "units": counts,
-        "ledger_rows": index.num_rows,
-        "attempts": int(pc.sum(index["attempts"]).as_py() or 0),
-        "videos": _digest_of_videos(job.manifest),
-        "segment_rule": job.config.segments.model_dump(mode="json"),
-    }
-    versions = version_names(job.output)
-    last = job.output / "versions" / versions[-1] if versions else None
-    is_whole = last is not None and all(last.exists(f"{name}.parquet") for name in ("labels", "segments", "coverage"))
-    if last is not None and is_whole and last.read_json("run.json").get("state") == state:
-        reporter.say(f"nothing has changed since {versions[-1]}: it stays the latest version")
-        point_latest(job.output, versions[-1])  # a run that was killed right after its version has not done so
-        return None
-    run = {
-        "run_id": job.run_id,
-        "nrray_version": __version__,
-        "ray_version": version("ray"),
-        "identity": bound_identity(job.output) or job.identity,
-        "state": state,
-        "config": job.config.model_dump(mode="json"),
-        "label_set": job.label_set.model_dump(mode="json"),
-        "thresholds": thresholds_in_use(job),
-        "manifest": absolute_uri(job.config.manifest),
-        "measured": facts,
-        "published_unix": int(time.time()),
-    }
-    return publish_version(
-        job.output,
-        manifest=job.manifest,
-        units=job.plan.units,
-        index=index,
-        sampling=job.sampling,
-        activities=job.label_set.names,
-        rule=job.config.segments,
-        restated=restating(job),
-        source=f"model:{job.identity['model'][:12]}",
-        run=run,
-    )

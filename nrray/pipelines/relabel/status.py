@@ -1,7 +1,8 @@
-"""`nrray status`: what a running or finished output has come to, read from its files alone; starts no Ray."""
+"""`nrray status`: the state of a running or finished output, read from its files alone; starts no Ray."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -11,9 +12,11 @@ import pyarrow.parquet as pq
 from nrray.console.progress import duration_text
 from nrray.console.reporter import Reporter
 from nrray.errors import DataError
+from nrray.results.figures import LastRun, read_progress
+from nrray.results.identity import IDENTITY_FILE
 from nrray.results.journal import Journal
 from nrray.results.ledger import Ledger
-from nrray.results.publish import version_names
+from nrray.results.version import VersionRecord, newest_records
 from nrray.storage import Folder
 from nrray.types import CoverageStatus, UnitStatus
 from nrray.writer_lock import is_locked
@@ -23,47 +26,91 @@ _TRIED_IN_VAIN = pa.array([CoverageStatus.FAILED.value, CoverageStatus.QUARANTIN
 
 
 @dataclass(frozen=True, kw_only=True)
+class FailedUnit:
+    """A unit of the ledger that failed or is quarantined."""
+
+    unit_id: str
+    status: str
+    error_kind: str | None
+    attempts: int
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnlabelledFile:
+    """How many windows of a file have no labels, by status and reason; None where the file has no windows, as it cannot be
+    read."""
+
+    path: str
+    windows: int | None
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutputStatus:
-    """`counts` are ledger rows by status; `trying` the units that are (or were, when their run died) being tried; `planned` the
-    units of the last version's plan by status; `not_labelled` its files of which something has no labels."""
+    """`counts` are ledger rows by status; `trying` the units that are (or were, when their run died) being tried;
+    `versions` are oldest first; `not_labelled` are files of the last one."""
 
     output: str
     is_running: bool
-    counts: dict[str, int]
-    error_kinds: dict[str, int]
-    trying: list[str]
-    versions: list[str]
-    planned: dict[str, int]
-    not_labelled: list[dict[str, Any]]
-    progress: dict[str, Any] | None
-    failures: list[dict[str, Any]]
+    counts: Mapping[str, int]
+    error_kinds: Mapping[str, int]
+    trying: tuple[str, ...]
+    versions: tuple[VersionRecord, ...]
+    not_labelled: tuple[UnlabelledFile, ...]
+    last_run: LastRun | None
+    failures: tuple[FailedUnit, ...]
+
+    @property
+    def planned_version(self) -> VersionRecord | None:
+        """The last version that was published from a plan."""
+        return next((record for record in reversed(self.versions) if record.state is not None), None)
+
+    @property
+    def planned(self) -> Mapping[str, int]:
+        """Units of the last published plan by status."""
+        record = self.planned_version
+        return record.state.units if record is not None and record.state is not None else {}
+
+    def document(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "output": self.output,
+            "is_running": self.is_running,
+            "counts": dict(self.counts),
+            "error_kinds": dict(self.error_kinds),
+            "trying": list(self.trying),
+            "versions": [record.version for record in self.versions],
+            "planned": dict(self.planned),
+            "not_labelled": [asdict(file) for file in self.not_labelled],
+            "progress": self.last_run.document() if self.last_run is not None else None,
+            "failures": [asdict(unit) for unit in self.failures],
+        }
 
 
 def output_status(output: Folder, *, max_failures: int = 10) -> OutputStatus:
-    """Raises DataError where there is no output of `nrray relabel`."""
-    if not output.exists("identity.json"):
-        raise DataError(f"{output} is not an output of nrray relabel: it has no identity.json")
+    """Raises DataError where there is neither an output of `nrray relabel` nor a label version, or a file is damaged."""
+    versions = tuple(newest_records(output))[::-1]
+    if not versions and not output.exists(IDENTITY_FILE):
+        raise DataError(f"{output} is not an output of nrray relabel: it has no {IDENTITY_FILE} and no label version")
     ledger = Ledger(output)
     index = ledger.index()
-    versions = version_names(output)
-    last = output / "versions" / versions[-1] if versions else None
     return OutputStatus(
         output=str(output),
         is_running=is_locked(output),
         counts=_counted(index["status"]),
         error_kinds=_counted(index["error_kind"]),
-        trying=sorted(Journal(output, run_id="").suspects()),
+        trying=tuple(sorted(Journal(output, run_id="").suspects())),
         versions=versions,
-        planned=last.read_json("run.json")["state"]["units"] if last else {},
-        not_labelled=not_labelled(last) if last else [],
-        progress=output.read_json("progress.json") if output.exists("progress.json") else None,
-        failures=failure_rows(ledger, index, max_failures),
+        not_labelled=unlabelled_files(output / "versions" / versions[-1].version) if versions else (),
+        last_run=read_progress(output),
+        failures=failed_units(ledger, index, max_failures),
     )
 
 
-def not_labelled(version: Folder) -> list[dict[str, Any]]:
-    """Per file, status and reason: how many windows of the version have no labels; None where the file has no windows, as it
-    cannot be read."""
+def unlabelled_files(version: Folder) -> tuple[UnlabelledFile, ...]:
+    """The files of a version of which windows were tried in vain, sorted by path."""
     columns = ["path", "status", "reason", "start_us"]
     counts: Counter[tuple[str, str, str, bool]] = Counter()
     with version.filesystem.open(version.path("coverage.parquet"), "rb") as stream:
@@ -71,47 +118,35 @@ def not_labelled(version: Folder) -> list[dict[str, Any]]:
             tried = pc.is_in(batch["status"].cast(pa.string()), value_set=_TRIED_IN_VAIN)
             for row in batch.filter(tried).to_pylist():
                 counts[row["path"], row["status"], row["reason"] or "", row["start_us"] is None] += 1
-    return [
-        {"path": path, "windows": None if is_whole else count, "status": status, "reason": reason}
+    return tuple(
+        UnlabelledFile(path=path, windows=None if is_whole else count, status=status, reason=reason)
         for (path, status, reason, is_whole), count in sorted(counts.items())
-    ]
+    )
 
 
-def failure_rows(ledger: Ledger, index: pa.Table, limit: int) -> list[dict[str, Any]]:
-    """The first failed or quarantined units with their reasons."""
+def failed_units(ledger: Ledger, index: pa.Table, limit: int) -> tuple[FailedUnit, ...]:
+    """The first units that failed or are quarantined, with their reasons."""
     bad = index.filter(pc.not_equal(index["status"], UnitStatus.OK.value)).slice(0, limit)
     if bad.num_rows == 0:
-        return []
+        return ()
     rows = ledger.results(pc.unique(bad["video_id"].combine_chunks()), bad)
     names = ["unit_id", "status", "error_kind", "attempts", "error"]
-    return [dict(row) for row in rows.select(names).to_pylist()]
+    return tuple(FailedUnit(**row) for row in rows.select(names).to_pylist())
 
 
 def report_status(status: OutputStatus, reporter: Reporter) -> None:
     """The same for a person."""
-    progress = status.progress
-    if status.is_running:
-        state = "running"
-        if progress is not None:
-            eta = progress.get("eta_seconds")
-            state += (
-                f": {progress['units_done']}/{progress['units_total']} units of this run, "
-                f"{progress['video_hours_per_hour']:g} video hours per hour"
-                + (f", {duration_text(eta)} left" if eta is not None else "")
-            )
-    else:
-        state = "not running" + ("; its last run was ended early" if status.trying else "")
-    reporter.say(f"{status.output} is {state}")
+    reporter.say(f"{status.output} is {_running_text(status)}")
     reporter.table("Units in the ledger", ["status", "units"], sorted(status.counts.items()))
     reporter.table("Failures by kind", ["kind", "units"], sorted(status.error_kinds.items()))
     if status.versions:
         shown = status.not_labelled[:MAX_FILES]
         reporter.table(
-            f"Not labelled in {status.versions[-1]}",
+            f"Not labelled in {status.versions[-1].version}",
             ["file", "windows", "status", "reason"],
             [
-                [row["path"], "all" if row["windows"] is None else row["windows"], row["status"], row["reason"] or "-"]
-                for row in shown
+                [file.path, "all" if file.windows is None else file.windows, file.status, file.reason or "-"]
+                for file in shown
             ],
         )
         if len(status.not_labelled) > len(shown):
@@ -120,13 +155,37 @@ def report_status(status: OutputStatus, reporter: Reporter) -> None:
         reporter.table(
             "First failures",
             ["unit", "status", "kind", "attempts", "reason"],
-            [list(row.values()) for row in status.failures],
+            [[unit.unit_id, unit.status, unit.error_kind, unit.attempts, unit.error] for unit in status.failures],
         )
     if status.trying:
         reporter.say(f"Being tried: {', '.join(status.trying[:8])}{' ...' if len(status.trying) > 8 else ''}")
+    reporter.say(f"Label versions: {_versions_text(status)}")
+
+
+def _running_text(status: OutputStatus) -> str:
+    if not status.is_running:
+        return "not running" + ("; its last run was ended early" if status.trying else "")
+    if status.last_run is None:
+        return "running"
+    progress = status.last_run.progress
+    eta = progress.eta_seconds
+    return (
+        f"running: {progress.units_done}/{progress.units_total} units of this run, "
+        f"{progress.video_hours_per_hour:g} video hours per hour"
+        + (f", {duration_text(eta)} left" if eta is not None else "")
+    )
+
+
+def _versions_text(status: OutputStatus) -> str:
+    if not status.versions:
+        return "none yet"
+    names = ", ".join(record.title for record in status.versions)
+    planned = status.planned_version
+    if planned is None:
+        return names
     units = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in status.planned.items() if count)
-    of_plan = f"; of the last one's plan: {units or 'no'} units" if status.versions else ""
-    reporter.say(f"Label versions: {', '.join(status.versions) or 'none yet'}{of_plan}")
+    whose = "the last one's" if planned is status.versions[-1] else f"{planned.version}'s"
+    return f"{names}; of {whose} plan: {units or 'no'} units"
 
 
 def _counted(column: pa.ChunkedArray) -> dict[str, int]:

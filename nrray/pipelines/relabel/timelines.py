@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from nrray.archive.annotations import read_truth, truth_with_video_ids
 from nrray.report import draw_version_timelines
-from nrray.results.publish import version_names
+from nrray.results.version import version_names
 from nrray.storage import Folder
 
 MAX_PICTURES = 200  # of a large archive only the first are drawn; the tables have all

@@ -1,0 +1,99 @@
+"""Whether a run's ledger has something new to publish, and the label version that is made of it."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+
+from nrray import __version__
+from nrray.console.reporter import Reporter
+from nrray.pipelines.relabel.job import RelabelJob, restating, thresholds_in_use
+from nrray.results.figures import RunFigures
+from nrray.results.identity import OutputIdentity, bound_identity
+from nrray.results.ledger import Ledger
+from nrray.results.ledger_tables import ledger_tables
+from nrray.results.publish import Published, VersionTables, is_whole, point_latest, write_version
+from nrray.results.version import Provenance, PublishedState, VersionKind, VersionRecord, last_of_kind, latest_record
+from nrray.storage import absolute_uri
+
+
+def publish_if_due(
+    job: RelabelJob, index: pa.Table, *, counts: dict[str, int], measured: RunFigures | None, reporter: Reporter
+) -> Published | None:
+    """The next label version; None where the last one of relabel already says all that the ledger does. A version that was
+    merged or imported stays the latest in either case. Raises DataError, StorageError."""
+    state = PublishedState(
+        units=counts,
+        ledger_rows=index.num_rows,
+        attempts=int(pc.sum(index["attempts"]).as_py() or 0),
+        videos=_digest_of_videos(job.manifest),
+        segment_rule=job.config.segments,
+    )
+    last, latest = last_of_kind(job.output, VersionKind.RELABEL), latest_record(job.output)
+    if last is not None and latest is not None and last.state == state and is_whole(job.output, last):
+        reporter.say(_unchanged_sentence(last, latest))
+        point_latest(job.output, latest.version)  # a run that was killed right after its version has not done so
+        return None
+    published = write_version(job.output, _provenance(job, state, measured), _tables(job, index))
+    if latest is not None and latest.kind is not VersionKind.RELABEL:
+        reporter.say(_kept_sentence(published, latest))
+    return published
+
+
+def _unchanged_sentence(last: VersionRecord, latest: VersionRecord) -> str:
+    if last.version == latest.version:
+        return f"nothing has changed since {last.version}: it stays the latest version"
+    return f"nothing has changed since {last.version}; {latest.title} stays the latest version"
+
+
+def _kept_sentence(published: Published, latest: VersionRecord) -> str:
+    return (
+        f"{latest.title} stays the latest version, as relabel never publishes over it: the new labels are in "
+        f"{published.folder} alone. Read them there, or merge the corrections into them."
+    )
+
+
+def _provenance(job: RelabelJob, state: PublishedState, measured: RunFigures | None) -> Provenance:
+    return Provenance(
+        kind=VersionKind.RELABEL,
+        parents=(),
+        run_id=job.run_id,
+        nrray_version=__version__,
+        ray_version=ray.__version__,
+        identity=_decided_identity(job),
+        state=state,
+        config=job.config.model_dump(mode="json"),
+        label_set=job.label_set,
+        thresholds=thresholds_in_use(job),
+        manifest=absolute_uri(job.config.manifest),
+        measured=measured,
+    )
+
+
+def _decided_identity(job: RelabelJob) -> OutputIdentity:
+    """The job's identity with the dtype that the output is tied to: the job was checked to differ in nothing else."""
+    bound = bound_identity(job.output)
+    return job.identity if bound is None else job.identity.model_copy(update={"dtype": bound.dtype})
+
+
+def _tables(job: RelabelJob, index: pa.Table) -> Iterator[VersionTables]:
+    return ledger_tables(
+        Ledger(job.output),
+        manifest=job.manifest,
+        units=job.plan.units,
+        index=index,
+        sampling=job.sampling,
+        activities=job.label_set.names,
+        rule=job.config.segments,
+        restated=restating(job),
+        source=f"model:{job.identity.model[:12]}",
+    )
+
+
+def _digest_of_videos(manifest: pa.Table) -> str:
+    """Of the coverage of videos before anything is tried: which there are, and why some cannot be read."""
+    rows = manifest.select(["video_id", "reason"]).sort_by("video_id").to_pylist()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

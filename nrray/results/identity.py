@@ -1,0 +1,123 @@
+"""The identity of an output: everything that decides its labels, in identity.json. A run of another identity is refused."""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field, JsonValue
+
+from nrray.errors import IdentityError
+from nrray.labels import LabelSet
+from nrray.plan import Packing
+from nrray.results.documents import Document, document_from
+from nrray.sampling import Sampling
+from nrray.storage import Folder
+
+IDENTITY_FILE = "identity.json"
+
+
+def _with_kind(strategy: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if not isinstance(strategy.get("kind"), str):
+        raise ValueError("expected a strategy with its kind")
+    return strategy
+
+
+StrategyEntry = Annotated[dict[str, JsonValue], AfterValidator(_with_kind)]
+"""A strategy as its class describes it: `kind`, and whatever of it decides a label, such as prompts, instruction, parser
+and rules."""
+
+
+class OutputIdentity(Document):
+    """Everything that decides the labels of an output."""
+
+    newest_version: ClassVar[int] = 1
+
+    schema_version: int = 1
+    model: str = Field(description="digest of the weights in use, adapter included")
+    dtype: str | None = Field(description="number format of the weights; None: `auto`, and no device has decided yet")
+    strategy: StrategyEntry | None = Field(description="None: of a release that recorded none")
+    label_set: str = Field(description="digest of the label set")
+    sampling: Sampling
+    packing: Packing
+    decoder: str
+
+
+def bind_identity(output: Folder, identity: OutputIdentity, *, unrecorded_strategy: StrategyEntry) -> None:
+    """Tie an output to what decides its labels, or check that it is tied to the same. `unrecorded_strategy` is that of an
+    output whose identity.json records none.
+
+    Raises IdentityError that names each key that differs and both values, DataError where identity.json is damaged.
+    """
+    before = bound_identity(output)
+    if before is None:
+        output.write_json(IDENTITY_FILE, identity.model_dump(mode="json"))
+    else:
+        _refuse_another(output, _with_strategy(before, unrecorded_strategy), identity)
+
+
+def check_identity(output: Folder, identity: OutputIdentity, *, unrecorded_strategy: StrategyEntry) -> None:
+    """As bind_identity, but writes nothing, and compares no dtype that is undecided."""
+    before = bound_identity(output)
+    if before is None:
+        return
+    if identity.dtype is None:
+        before = before.model_copy(update={"dtype": None})
+    _refuse_another(output, _with_strategy(before, unrecorded_strategy), identity)
+
+
+def bound_identity(output: Folder) -> OutputIdentity | None:
+    """The identity that an output is tied to; None where it is new. Raises DataError where identity.json is damaged, or
+    of a newer nrray."""
+    if not output.exists(IDENTITY_FILE):
+        return None
+    data = identity_document(output.read_json(IDENTITY_FILE))
+    return document_from(OutputIdentity, data, name=IDENTITY_FILE, folder=str(output))
+
+
+def identity_document(data: object) -> object:
+    """The JSON of an identity with the keys that the release before did not write."""
+    if not isinstance(data, dict) or "schema_version" in data:
+        return data
+    return {"dtype": None, **data, "schema_version": 1, "strategy": None}
+
+
+def strategy_of_release_before(label_set: LabelSet, *, has_head: bool) -> StrategyEntry:
+    """The strategy of an output whose identity.json records none: the checkpoint's head where it has one, else a yes/no
+    question per activity."""
+    if has_head:
+        return {"kind": "head", "rules": label_set.rules.model_dump(mode="json")}
+    return {
+        "kind": "yes_no",
+        "prompts": {activity.name: activity.question for activity in label_set.activities},
+        "instruction": "Answer with one word, yes or no.",
+        "parser": "plain_yes_or_no",
+    }
+
+
+def _with_strategy(identity: OutputIdentity, strategy: StrategyEntry) -> OutputIdentity:
+    return identity if identity.strategy is not None else identity.model_copy(update={"strategy": strategy})
+
+
+def _refuse_another(output: Folder, before: OutputIdentity, identity: OutputIdentity) -> None:
+    this_output, this_run = (
+        dict(_leaves(value.model_dump(mode="json", exclude={"schema_version"}))) for value in (before, identity)
+    )
+    differing = [
+        f"  {key}: this output {this_output.get(key)!r}, this run {this_run.get(key)!r}"
+        for key in sorted({*this_output, *this_run})
+        if this_output.get(key) != this_run.get(key)
+    ]
+    if differing:
+        raise IdentityError(
+            f"{output} was made with other settings, and labels of two kinds are never mixed:\n"
+            + "\n".join(differing)
+            + "\nChoose another output, or set these back."
+        )
+
+
+def _leaves(document: dict[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:
+    """Every value that is no mapping, with its dotted key."""
+    for key, value in document.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,179 @@
+"""The record of a label version, its run.json: how the version was made, of which videos, and how many rows it has.
+
+    <output>/versions/v0001/run.json
+
+A version exists as soon as it has a record; versions are numbered in the order in which they were made.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field, JsonValue, field_serializer, field_validator, model_validator
+
+from nrray.config import Section
+from nrray.errors import DataError
+from nrray.labels import LabelSet
+from nrray.results.documents import Document, document_from
+from nrray.results.figures import RunFigures
+from nrray.results.identity import OutputIdentity, identity_document
+from nrray.results.segments import SegmentRule
+from nrray.storage import Folder
+
+RECORD_FILE = "run.json"
+
+_VERSION_NAME = re.compile(r"v\d{4,}")
+
+
+class VersionKind(str, Enum):
+    """How a version was made."""
+
+    RELABEL = "relabel"  # from the ledger of a run
+    MERGE = "merge"  # corrections by people, merged into its parents
+    IMPORT = "import"  # annotations of another program
+    RESTATE = "restate"  # its parent's scores under other thresholds
+
+
+class PublishedState(Section):
+    """The state of plan and ledger that a version was published from; an equal one has nothing new to publish."""
+
+    units: dict[str, int]  # planned ones by status, `not_run` among them
+    ledger_rows: int
+    attempts: int  # of all units together
+    videos: str = Field(description="digest of the manifest's videos and of why some cannot be read")
+    segment_rule: SegmentRule
+
+
+class Provenance(Section):
+    """How a version is made: all of its record that is known before its tables are written."""
+
+    kind: VersionKind
+    parents: tuple[str, ...] = Field(description="versions that it was made from: names in this output, or folders")
+    run_id: str
+    nrray_version: str
+    ray_version: str | None = Field(description="None: it was made without Ray")
+    identity: OutputIdentity | None = Field(description="None: its labels are not of one model")
+    state: PublishedState | None = Field(description="None: it was made without a ledger")
+    config: dict[str, JsonValue] = Field(description="of the verb that made it")
+    label_set: LabelSet
+    thresholds: dict[str, float] = Field(description="score from which an activity is present")
+    manifest: str
+    measured: RunFigures | None = Field(description="of the run that made it; None: there was nothing to run")
+
+    @field_validator("measured", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == {} else value
+
+    @field_serializer("measured")
+    def _none_is_empty(self, value: RunFigures | None) -> dict[str, Any]:
+        return {} if value is None else value.model_dump(mode="json")
+
+    @model_validator(mode="after")
+    def _a_run_is_complete(self) -> "Provenance":
+        if self.kind is VersionKind.RELABEL and (self.identity is None or self.state is None):
+            raise ValueError("a version of kind relabel has an identity and a state")
+        return self
+
+
+class VersionRecord(Document, Provenance):
+    """The content of run.json."""
+
+    newest_version: ClassVar[int] = 1
+
+    version: str
+    activities: tuple[str, ...]
+    rows: dict[str, int]  # by file
+    windows: dict[str, int]  # by coverage status
+    unreadable_files: int
+    published_unix: int
+
+    @property
+    def title(self) -> str:
+        """The version by its name; one that is not of a run of relabel with its kind and parents."""
+        if self.kind is VersionKind.RELABEL:
+            return self.version
+        parents = f" of {' and '.join(self.parents)}" if self.parents else ""
+        return f"{self.version} ({self.kind.value}{parents})"
+
+    @property
+    def model_folder(self) -> str | None:
+        """The folder that describes the model, an adapter's or a checkpoint's; None where no single model made the labels."""
+        model = self.config.get("model")
+        if not isinstance(model, dict):
+            return None
+        folder = model.get("adapter") or model.get("path")
+        return None if folder is None else str(folder)
+
+
+def read_version_record(version: Folder) -> VersionRecord:
+    """The record of the version in a folder; one of the release before is of kind relabel. Raises DataError that names the
+    file, and each key that is missing or wrong."""
+    try:
+        data = version.read_json(RECORD_FILE)
+    except FileNotFoundError:
+        raise DataError(f"{version} is no label version: it has no {RECORD_FILE}") from None
+    if isinstance(data, dict) and "schema_version" not in data:
+        data = {**data, "schema_version": 1, "kind": VersionKind.RELABEL.value, "parents": []}
+        if "identity" in data:
+            data["identity"] = identity_document(data["identity"])
+    return document_from(VersionRecord, data, name=RECORD_FILE, folder=str(version))
+
+
+def model_folders(version: Folder) -> frozenset[str]:
+    """The folders that describe the models behind a version's labels, those of its parents too where they are still there.
+    Raises DataError."""
+    record = read_version_record(version)
+    own = frozenset() if record.model_folder is None else frozenset({record.model_folder})
+    parents = [_parent_folder(version, parent) for parent in record.parents]
+    return own.union(*(model_folders(parent) for parent in parents if parent.exists(RECORD_FILE)))
+
+
+def _parent_folder(version: Folder, parent: str) -> Folder:
+    if not _VERSION_NAME.fullmatch(parent):
+        return Folder(parent)
+    # `latest` is a link: the names beside it are not those of versions.
+    path = str(Path(version.path()).resolve()) if version.is_local else version.uri
+    return Folder(f"{path.rstrip('/').rpartition('/')[0]}/{parent}")
+
+
+def version_names(output: Folder) -> list[str]:
+    """Published versions, oldest first; one without run.json was never finished and is not named."""
+    versions = output / "versions"
+    names = [name for name in versions.names() if _VERSION_NAME.fullmatch(name)]
+    return sorted((name for name in names if (versions / name).exists(RECORD_FILE)), key=_version_number)
+
+
+def next_version_name(output: Folder) -> str:
+    """The name of the version that is written next."""
+    known = version_names(output)
+    return f"v{_version_number(known[-1]) + 1 if known else 1:04d}"
+
+
+def newest_records(output: Folder) -> Iterator[VersionRecord]:
+    """The records of an output's versions, the newest first, each read when it is asked for. Raises DataError."""
+    for name in reversed(version_names(output)):
+        yield read_version_record(output / "versions" / name)
+
+
+def last_of_kind(output: Folder, kind: VersionKind) -> VersionRecord | None:
+    """The newest version of a kind. Raises DataError."""
+    return next((record for record in newest_records(output) if record.kind is kind), None)
+
+
+def latest_record(output: Folder) -> VersionRecord | None:
+    """The version that `latest` names; None where there is no version. Raises DataError."""
+    records = list(newest_records(output))
+    return latest_of(records) if records else None
+
+
+def latest_of(records: Sequence[VersionRecord]) -> VersionRecord:
+    """Of some versions, newest first, the one that `latest` names: the newest that was merged, imported or restated, as no
+    run of relabel is published over it; without such a one the newest."""
+    return next((record for record in records if record.kind is not VersionKind.RELABEL), records[0])
+
+
+def _version_number(name: str) -> int:
+    return int(name[1:])
