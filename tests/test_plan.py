@@ -1,12 +1,13 @@
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nrray.errors import ConfigError
-from nrray.plan import Packing, plan_sentence, plan_units, unit_windows
+from nrray.plan import Packing, plan_sentence, plan_units, unit_ids, unit_windows
 from nrray.sampling import Sampling, window_count
 from nrray.tables import schema_of
 from nrray.types import Unit
@@ -55,6 +56,16 @@ def test_unit_ids_are_unique_and_sort_by_video_and_time():
     assert plan.units.schema == schema_of(Unit)
 
 
+def test_unit_ids_sort_by_time_beyond_a_hundred_thousand_windows():
+    first_windows = [0, 9, 10, 99_999, 100_000, 100_001, 999_999, 1_000_000, 9_999_999]
+    ids = unit_ids(pa.array(["id"] * len(first_windows)), np.array(first_windows)).to_pylist()
+    assert ids == sorted(ids)
+    assert (ids[0], ids[4]) == ("id-0000000", "id-0100000")
+    hours = planned([30 * 3600], 1).units["unit_id"].to_pylist()
+    assert len(hours) > 100_000
+    assert hours == sorted(hours)
+
+
 def test_planning_twice_gives_the_same_plan():
     assert planned([10, 20.5], 4).units.equals(planned([10, 20.5], 4).units)
 
@@ -71,6 +82,7 @@ def test_an_archive_without_a_readable_video_has_an_empty_plan(videos):
     assert plan.units.num_rows == 0
     assert plan.units.schema == schema_of(Unit)
     assert "0 videos" in plan_sentence(plan, Sampling())
+    assert plan.sharing_ratio == 1.0
 
 
 def test_adding_a_video_leaves_the_units_of_the_others_as_they_were():
@@ -102,6 +114,13 @@ def test_a_unit_never_exceeds_its_memory(window_frames, stride_frames, side_px, 
     assert 1 <= count <= asked
     assert frames(count) * sampling.frame_bytes <= mib * 2**20
     assert count == asked or frames(count + 1) * sampling.frame_bytes > mib * 2**20, "as many as fit"
+
+
+def test_a_window_that_alone_exceeds_a_units_memory_is_refused():
+    sampling = Sampling(frame_width_px=512, frame_height_px=512)  # 12 frames of 0.75 MiB
+    assert unit_windows(sampling, Packing(max_unit_mib=9)) == 1
+    with pytest.raises(ConfigError, match=r"one window of 12 frames of 512x512 px takes more than .*max_unit_mib=8"):
+        unit_windows(sampling, Packing(max_unit_mib=8))
 
 
 def test_a_hundred_hour_video_is_planned_in_whole():

@@ -107,6 +107,7 @@ def test_a_stride_given_as_a_rounded_third_does_not_drift():
     [
         ({"window_seconds": 1.1}, "whole number of frames"),
         ({"stride_seconds": 0.1}, "whole number of frames"),
+        ({"stride_seconds": 1e-7}, "whole number of frames"),
         ({"stride_seconds": 4.0}, "longer than window_seconds"),
         ({"frames_per_second": 0}, "greater than 0"),
         ({"frames_per_second": float("nan")}, "frames_per_second"),

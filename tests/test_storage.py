@@ -1,27 +1,27 @@
-import json
 import os
 import resource
-import signal
 import subprocess
 import sys
-import threading
-import time
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import ClassVar
 
+import fsspec
 import pyarrow as pa
 import pytest
 
-from nrray.errors import DataError, DecodeError, ErrorKind, OutputBusyError, StorageError
+from nrray.errors import DataError, DecodeError, ErrorKind, StorageError
 from nrray.storage import (
     Folder,
     absolute_uri,
     check_unchanged,
     is_local,
+    make_private,
     read_table,
     source_facts,
 )
-from nrray.writer_lock import WriterLock, is_locked
+from nrray.writer_lock import WriterLock
 
 TABLE = pa.table({"a": [1, 2, 3]})
 
@@ -205,6 +205,47 @@ def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
     assert os.listdir(tmp_path) == ["kept"]
 
 
+def test_a_link_among_leftovers_is_removed_and_what_it_leads_to_stays(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").write_bytes(b"x")
+    folder = Folder(str(tmp_path / "out"))
+    folder.create()
+    (tmp_path / "out" / ".tmp-link").symlink_to(tmp_path / "elsewhere")
+    folder.remove_leftovers()
+    assert os.listdir(tmp_path / "out") == []
+    assert os.listdir(tmp_path / "elsewhere") == ["kept"]
+
+
+def test_what_is_being_written_has_no_name_yet(folder):
+    folder.write_bytes(".tmp-1.parquet", b"half")
+    folder.write_bytes("whole.parquet", b"")
+    assert folder.names() == folder.names(suffix=".parquet") == ["whole.parquet"]
+
+
+def test_a_folder_of_anothers_files_is_made_private(tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "model.safetensors").chmod(0o644)
+    make_private(tmp_path)
+    assert (mode_of(tmp_path), mode_of(tmp_path / "model.safetensors")) == (0o700, 0o600)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Folder("~/out").create()
+    assert (tmp_path / "out").is_dir()
+
+
+def test_a_storage_that_nobody_knows_is_named():
+    with pytest.raises(DataError, match=r"nosuch://bucket/a: .*Expected a local path, or a URI"):
+        Folder("nosuch://bucket/a")
+
+
+def test_a_folder_where_a_table_is_expected_is_told(tmp_path):
+    with pytest.raises(DataError, match="found a folder, expected a Parquet file in one"):
+        read_table(str(tmp_path))
+
+
 def test_a_damaged_document_is_named(folder):
     folder.write_bytes("run.json", b"{")
     with pytest.raises(DataError, match=r"run\.json"):
@@ -241,109 +282,59 @@ def test_a_changed_or_missing_source_file_has_its_own_kind(tmp_path):
         assert caught.value.kind is ErrorKind.MISSING
 
 
-HOLDER = (
-    "import sys; from nrray.storage import Folder; from nrray.writer_lock import WriterLock\n"
-    "with WriterLock(Folder(sys.argv[1])):\n"
-    "    print('held', flush=True); sys.stdin.read()"
-)
+def test_a_source_file_that_cannot_be_looked_at_is_unreadable(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DecodeError) as caught:
+        source_facts(str(tmp_path / "file" / "video.mp4"))
+    assert caught.value.kind is ErrorKind.UNREADABLE
 
 
-@contextmanager
-def holder_of(path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout.readline() == "held\n"
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+class Store(fsspec.AbstractFileSystem):
+    """A store that remembers what it was asked until it is told to ask again, as those of the clouds do."""
 
+    protocol = "facts"
+    cachable = False
+    now: ClassVar[dict[str, object]] = {}
+    remembered: ClassVar[dict[str, object]] = {}
 
-def test_a_second_writer_is_told_who_the_first_is(tmp_path):
-    folder = Folder(str(tmp_path))
-    with holder_of(tmp_path) as process:
-        assert is_locked(folder)
-        with pytest.raises(OutputBusyError, match=f'"pid": {process.pid}'), WriterLock(folder):
-            pass
+    def info(self, path, **_):
+        if not Store.remembered:
+            Store.remembered.update(Store.now)
+        return dict(Store.remembered)
 
-
-def test_a_lock_dies_with_its_process(tmp_path):
-    folder = Folder(str(tmp_path))
-    with holder_of(tmp_path) as process:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert not is_locked(folder)
-        with WriterLock(folder) as lock:
-            lock.renew()
-            assert is_locked(folder)
-    assert not is_locked(folder)
-
-
-def test_a_folder_that_was_never_written_is_not_locked(folder):
-    assert not is_locked(folder)
-
-
-def test_asking_whether_a_folder_is_locked_never_stops_a_writer(tmp_path):
-    folder = Folder(str(tmp_path))
-    with WriterLock(folder):
-        pass
-    done = threading.Event()
-
-    def ask():
-        while not done.is_set():
-            is_locked(folder)
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
-        for _ in range(200):
-            with WriterLock(folder):
-                pass
-    finally:
-        done.set()
-        asking.join()
+    def invalidate_cache(self, path=None):
+        Store.remembered.clear()
 
 
 @pytest.fixture
-def store(tmp_path):
-    return Folder(f"memory://{tmp_path.name}-lease")
+def facts_of_store(monkeypatch):
+    fsspec.register_implementation("facts", Store, clobber=True)
+    monkeypatch.setattr(Store, "remembered", {})
+
+    def facts(**info):
+        Store.now = {"name": "video.mp4", "size": 7, "type": "file", **info}
+        return source_facts("facts://video.mp4")
+
+    return facts
 
 
-def age_lease(store, seconds):
-    lease = store.read_json("lock")
-    store.write_bytes("lock", json.dumps({**lease, "since_unix": lease["since_unix"] - seconds}).encode())
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"LastModified": datetime(2023, 11, 14, 22, 13, 20, 500_000, tzinfo=timezone.utc)},
+        {"last_modified": datetime(2023, 11, 15, 0, 13, 20, 500_000, tzinfo=timezone(timedelta(hours=2)))},
+        {"updated": "2023-11-14T22:13:20.500Z"},
+        {"mtime": 1_700_000_000.5},
+    ],
+)
+def test_stores_say_in_their_own_way_when_a_file_was_modified(facts_of_store, info):
+    assert facts_of_store(**info) == (7, 1_700_000_000_500_000)
 
 
-def test_a_lease_keeps_others_out_until_it_is_given_back(store):
-    with WriterLock(store) as lock:
-        assert is_locked(store)
-        with pytest.raises(OutputBusyError, match="lease ends in"), WriterLock(store):
-            pass
-        lock.renew()
-    assert not is_locked(store)
-    with WriterLock(store):
-        pass
+def test_a_store_that_does_not_say_when_a_file_was_modified(facts_of_store):
+    assert facts_of_store() == (7, 0)
 
 
-def test_a_stale_lease_is_taken_over_and_the_zombie_finds_out(store):
-    zombie = WriterLock(store)
-    zombie.__enter__()
-    age_lease(store, WriterLock.LEASE_SECONDS + 1)
-    assert not is_locked(store)
-    with WriterLock(store) as heir:
-        with pytest.raises(OutputBusyError, match="took this output over"):
-            zombie.renew()
-        zombie.__exit__(None, None, None)
-        assert is_locked(store), "a zombie does not give back what is not its own"
-        heir.renew()
-    assert not is_locked(store)
-
-
-def test_a_renewed_lease_does_not_go_stale(store):
-    with WriterLock(store) as lock:
-        before = store.read_json("lock")["since_unix"]
-        lock.renew()
-        assert before <= store.read_json("lock")["since_unix"] <= time.time()
-        lock.renew()
+def test_a_file_on_a_store_is_looked_at_anew(facts_of_store):
+    assert facts_of_store(mtime=1.0) == (7, 1_000_000)
+    assert facts_of_store(mtime=2.0, size=8) == (8, 2_000_000)

@@ -22,13 +22,6 @@ def rounded_us(ticks: int, time_base: Fraction) -> int:
     return (2 * ticks * time_base.numerator * US_PER_SECOND + denominator) // (2 * denominator)
 
 
-def first_ticks_after(time_us: int, time_base: Fraction) -> int:
-    """The smallest number of ticks whose `rounded_us` is later than `time_us`."""
-    # rounded_us(n) > t  <=>  n * base >= t + 1/2 microseconds
-    numerator, denominator = (2 * time_us + 1) * time_base.denominator, 2 * US_PER_SECOND * time_base.numerator
-    return -(-numerator // denominator)
-
-
 @dataclass(frozen=True, kw_only=True)
 class DecodedTimes:
     """What one forward pass came across.

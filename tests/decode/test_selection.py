@@ -3,10 +3,11 @@
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nrray.decode.selection import DecodedTimes, rounded_us, serve_samples
+from nrray.decode.selection import DecodedTimes, rounded_us, serve_samples, typical_interval_us
 
 
 def times(frame_us: list[int], *, damaged_before: tuple[int, ...] = (), interval_us: int = 40_000) -> DecodedTimes:
@@ -36,6 +37,43 @@ def test_without_damage_a_sample_has_the_last_frame_at_or_before_it(frame_us, sa
 def test_ticks_are_rounded_to_the_nearest_microsecond(ticks, numerator, denominator):
     base = Fraction(numerator, denominator)
     assert abs(rounded_us(ticks, base) - ticks * base * 1_000_000) <= Fraction(1, 2)
+
+
+@pytest.mark.parametrize(("ticks", "us"), [(1, 1), (2, 1), (3, 2), (-1, 0), (-3, -1)])
+def test_half_a_microsecond_is_rounded_up(ticks, us):
+    assert rounded_us(ticks, Fraction(1, 2_000_000)) == us
+
+
+def test_frames_are_as_far_apart_as_the_header_claims_or_as_most_are():
+    frame_us = np.array([0, 40_000, 80_000, 120_000, 900_000])
+    assert typical_interval_us(frame_us, claimed_fps=50.0) == 20_000
+    assert typical_interval_us(frame_us, claimed_fps=0.0) == 40_000
+    assert typical_interval_us(frame_us[:1], claimed_fps=0.0) == 40_000
+    assert typical_interval_us(frame_us[:1], claimed_fps=10.0) == 100_000
+
+
+def served(frame_us, sample_us, *, end_us, interval_us=40_000, damaged_before=()):
+    decoded = times(frame_us, damaged_before=damaged_before, interval_us=interval_us)
+    return serve_samples(decoded, sample_us=np.array(sample_us), video_end_us=end_us).frame_of_sample.tolist()
+
+
+def test_a_damaged_hole_of_half_a_second_is_bridged_and_a_longer_one_is_not():
+    assert served([0, 500_000], [499_999, 500_000], end_us=540_000, damaged_before=(500_000,)) == [0, 1]
+    assert served([0, 500_001], [499_999, 500_001], end_us=540_000, damaged_before=(500_001,)) == [-1, 1]
+
+
+def test_the_frame_before_a_hole_serves_its_own_interval():
+    assert served([0, 2_000_000], [39_999, 40_000], end_us=2_040_000, damaged_before=(2_000_000,)) == [0, -1]
+
+
+def test_a_video_that_ends_half_a_second_early_ends_there_and_is_not_cut_off():
+    assert served([0, 40_000], [500_000], end_us=540_000) == [1]
+    assert served([0, 40_000], [500_000], end_us=540_001) == [-1]
+
+
+def test_a_slow_video_may_end_two_of_its_intervals_early():
+    assert served([0, 1_000_000], [3_000_000], end_us=3_000_000, interval_us=1_000_000) == [1]
+    assert served([0, 1_000_000], [3_000_000], end_us=3_000_001, interval_us=1_000_000) == [-1]
 
 
 def test_a_short_damaged_stretch_is_bridged_and_a_long_one_is_not():

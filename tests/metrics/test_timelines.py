@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import krippendorff
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
@@ -180,6 +181,62 @@ def test_ratios_are_scikit_learn_s(rows):
         close(ratios.balanced_accuracy, sklearn_metrics.balanced_accuracy_score(theirs, ours))
     if len(np.unique([ours, theirs])) == 2:
         close(ratios.kappa, sklearn_metrics.cohen_kappa_score(theirs, ours))
+
+
+def seconds(*parts):
+    """Spans of one video, in seconds; a third value is a score."""
+    return [(round(part[0] * US), round(part[1] * US), *part[2:]) for part in parts]
+
+
+def one_video(reference_spans, candidate_spans):
+    scored = [(*span[:2], span[2] if len(span) > 2 else math.nan) for span in seconds(*candidate_spans)]
+    return lines_of([(seconds(*reference_spans), scored, seconds((0, 100)))])
+
+
+@pytest.mark.parametrize(
+    ("reference_span", "candidate_span", "collar_s", "matched"),
+    [
+        ((0, 10), (0, 12), 0.5, 1),  # a fifth of the reference event
+        ((0, 10), (0, 12.1), 0.5, 0),
+        ((0, 5), (0, 6.2), 0.5, 0),  # a fifth of the candidate would be enough
+        ((0, 1), (0, 2), 1, 1),  # more than a fifth, within the collar
+        ((0, 1), (0, 2.1), 1, 0),
+        ((10, 20), (11, 20), 1, 1),
+        ((10, 20), (11.1, 20), 1, 0),
+    ],
+)
+def test_an_events_end_may_be_off_by_the_collar_or_a_fifth_of_the_reference(
+    reference_span, candidate_span, collar_s, matched
+):
+    lines = one_video([reference_span], [candidate_span])
+    assert event_counts(lines, round(collar_s * US), with_offset=True).tolist() == [[matched, 1, 1]]
+
+
+def test_an_onset_that_is_late_is_above_zero():
+    lines = one_video([(10, 20), (40, 50)], [(12, 20), (39, 50)])
+    assert sorted(onset_errors(lines, 5 * US).error_us.tolist()) == [-1 * US, 2 * US]
+
+
+def test_onsets_are_matched_as_many_as_can_be_before_as_near_as_can_be():
+    # The nearest pair alone, 10 with 10, would leave 14 and 6 without a partner.
+    lines = one_video([(10, 11), (14, 15)], [(6, 7), (10, 11)])
+    assert sorted(onset_errors(lines, 4 * US).error_us.tolist()) == [-4 * US, -4 * US]
+
+
+def test_a_segment_without_a_score_counts_as_certain():
+    found = detections(one_video([(0, 10)], [(0, 4), (5, 10, 0.9)]), Fraction(1, 10))
+    assert (found.score.tolist(), found.is_hit.tolist()) == ([1.0, 0.9], [True, False])
+
+
+def test_a_reference_segment_is_found_once_and_by_the_highest_score():
+    found = detections(one_video([(0, 10)], [(0, 4, 0.2), (5, 10, 0.9)]), Fraction(1, 10))
+    assert (found.score.tolist(), found.is_hit.tolist()) == ([0.9, 0.2], [True, False])
+
+
+def test_a_detection_takes_the_reference_segment_that_it_fits_best():
+    # The first fits the second reference segment better, and leaves the first to the other detection.
+    found = detections(one_video([(0, 12), (13, 30)], [(8, 22, 0.9), (0, 7, 0.5)]), Fraction(1, 10))
+    assert found.is_hit.tolist() == [True, True]
 
 
 def test_ten_thousand_videos_take_no_loop_over_videos():

@@ -1,3 +1,5 @@
+import threading
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,7 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+<<<<<<< HEAD
 from nrray.errors import DataError
+=======
+from nrray.errors import DataError, IdentityError, StorageError
+>>>>>>> h-h
 from nrray.plan import Packing, plan_units
 from nrray.results.ledger import (
     RESULT_SCHEMA,
@@ -68,7 +74,8 @@ def test_a_file_is_named_by_what_it_holds(ledger, tmp_path):
     first = ledger.append(results([0, 1], finished_us=1))
     assert ledger.append(results([1, 0], finished_us=2)) == first, "a late file of the same units replaces itself"
     assert ledger.append(results([0, 1], attempts=2)) != first
-    assert len(ledger_files(tmp_path)) == 2
+    assert ledger.append(results([0, 1], status="failed")) != first
+    assert len(ledger_files(tmp_path)) == 3
 
 
 @pytest.mark.parametrize(
@@ -211,6 +218,47 @@ def test_a_writer_does_not_sit_on_old_results(ledger, tmp_path):
     with LedgerWriter(ledger, max_units=64, max_seconds=0.0) as writer:
         assert writer.add(result(0))
         assert len(ledger_files(tmp_path)) == 1
+
+
+def wait_until(holds, seconds=10.0):
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "the condition did not come true"
+        time.sleep(0.01)
+
+
+def test_a_writer_writes_old_results_also_while_no_further_one_comes(ledger, tmp_path):
+    with LedgerWriter(ledger, max_units=64, max_seconds=0.1) as writer:
+        writer.add(results([0]))
+        wait_until(lambda: ledger_files(tmp_path))
+        assert ledger.index()["unit_id"].to_pylist() == IDS[:1]
+    assert len(ledger_files(tmp_path)) == 1, "nothing is written twice"
+
+
+def test_what_could_not_be_written_is_still_pending(ledger, tmp_path):
+    (tmp_path / "ledger").rmdir()
+    with LedgerWriter(ledger, max_units=2, max_seconds=3600) as writer:
+        writer.add(results([0]))
+        with pytest.raises(StorageError, match="cannot write"):
+            writer.add(results([1]))
+        with pytest.raises(StorageError, match="cannot write"):
+            writer.flush()
+        ledger.create()
+        assert writer.add(results([2]))
+    assert ledger.index()["unit_id"].to_pylist() == IDS[:3]
+    assert len(ledger_files(tmp_path)) == 1
+
+
+def test_a_late_result_that_could_not_be_written_is_an_error_of_the_next_one(ledger, tmp_path):
+    (tmp_path / "ledger").rmdir()
+    before = threading.active_count()
+    with LedgerWriter(ledger, max_units=64, max_seconds=0.5) as writer:
+        writer.add(results([0]))
+        wait_until(lambda: threading.active_count() == before)  # nobody minds the clock any more
+        ledger.create()
+        with pytest.raises(StorageError, match="cannot write"):
+            writer.add(results([1]))
+    assert ledger.index()["unit_id"].to_pylist() == IDS[:1]
 
 
 def test_an_interrupted_writer_leaves_what_it_has(ledger):

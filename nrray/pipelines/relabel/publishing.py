@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import ray
 
 from nrray import __version__
 from nrray.console.reporter import Reporter
@@ -62,7 +62,7 @@ def _provenance(job: RelabelJob, state: PublishedState, measured: RunFigures | N
         parents=(),
         run_id=job.run_id,
         nrray_version=__version__,
-        ray_version=ray.__version__,
+        ray_version=version("ray"),
         identity=_decided_identity(job),
         state=state,
         config=job.config.model_dump(mode="json"),

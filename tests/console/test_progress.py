@@ -1,0 +1,113 @@
+from collections.abc import Callable
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from nrray.console.progress import Progress, duration_text
+
+HOUR_US = 3_600_000_000
+
+
+@pytest.fixture
+def pass_seconds(monkeypatch) -> Callable[[float], None]:
+    """Time stands still but for what a test lets pass."""
+    now = [1000.0]
+    monkeypatch.setattr("nrray.console.progress.time.monotonic", lambda: now[0])
+
+    def passed(seconds: float) -> None:
+        now[0] += seconds
+
+    return passed
+
+
+def progress(*, text: StringIO | None = None, quiet=False, terminal=False, **settings) -> Progress:
+    console = Console(file=text or StringIO(), force_terminal=terminal, width=120, highlight=False)
+    return Progress(console=console, verb="relabel", total_units=4, total_us=4 * HOUR_US, quiet=quiet, **settings)
+
+
+def test_the_rate_is_video_hours_per_hour_and_the_rest_takes_as_long_at_that_rate(pass_seconds):
+    running = progress()
+    running.add(video_us=HOUR_US, error_kind=None)
+    pass_seconds(60)
+    facts = running.facts()
+    assert (facts["video_hours_per_hour"], facts["eta_seconds"], facts["elapsed_seconds"]) == (60, 180, 60)
+    assert (facts["units_done"], facts["units_total"], facts["failures"]) == (1, 4, {})
+    assert running.line() == "relabel: 1/4 units, 60.0 video hours per hour, 3 min left"
+
+
+def test_failures_are_counted_by_kind(pass_seconds):
+    running = progress()
+    for kind in ("no_frames", None, "decode_failed", "no_frames"):
+        running.add(video_us=HOUR_US, error_kind=kind)
+    pass_seconds(60)
+    assert running.facts()["failures"] == {"no_frames": 2, "decode_failed": 1}
+    assert running.line().endswith(", 0 s left, failed: 1 decode_failed, 2 no_frames")
+
+
+def test_nothing_is_estimated_before_the_first_unit(pass_seconds):
+    running = progress()
+    pass_seconds(7)
+    assert running.facts()["eta_seconds"] is None
+    assert running.line() == "relabel: 0/4 units, starting (7 s)"
+
+
+def test_more_video_than_was_announced_leaves_nothing(pass_seconds):
+    running = progress()
+    running.add(video_us=5 * HOUR_US, error_kind=None)
+    pass_seconds(60)
+    assert running.facts()["eta_seconds"] == 0
+
+
+def test_a_line_a_while_where_there_is_no_terminal_and_none_after_the_run(wait_for_text):
+    text = StringIO()
+    with progress(text=text, line_seconds=0.02):
+        wait_for_text(text, "relabel: 0/4 units, starting", 2)
+    lines = text.getvalue().count("\n")
+    with pytest.raises(AssertionError):
+        wait_for_text(text, "relabel", lines + 1, seconds=0.2)
+
+
+@pytest.fixture
+def wait_for_text():
+    import time
+
+    def wait(text: StringIO, wanted: str, count: int, seconds: float = 10.0) -> None:
+        until = time.monotonic() + seconds
+        while text.getvalue().count(wanted) < count:
+            assert time.monotonic() < until, text.getvalue()
+            time.sleep(0.01)
+
+    return wait
+
+
+def test_a_live_line_on_a_terminal(wait_for_text):
+    text = StringIO()
+    with progress(text=text, terminal=True):
+        wait_for_text(text, "relabel: 0/4 units, starting", 1)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_quiet_run_shows_nothing(terminal, wait_for_text):
+    text = StringIO()
+    with progress(text=text, quiet=True, terminal=terminal, line_seconds=0.01), pytest.raises(AssertionError):
+        wait_for_text(text, "relabel", 1, seconds=0.2)
+    assert text.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "unknown time"),
+        (0.4, "0 s"),
+        (89, "89 s"),
+        (90, "2 min"),
+        (95, "2 min"),
+        (60 * 60, "60 min"),
+        (89 * 60, "89 min"),
+        (90 * 60, "1.5 h"),
+        (36 * 3600, "36.0 h"),
+    ],
+)
+def test_durations_are_in_seconds_minutes_or_hours(seconds, text):
+    assert duration_text(seconds) == text

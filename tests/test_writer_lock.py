@@ -1,0 +1,176 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from nrray.errors import OutputBusyError
+from nrray.storage import Folder
+from nrray.writer_lock import WriterLock, is_locked, owner_text
+
+HOLDER = (
+    "import sys; from nrray.storage import Folder; from nrray.writer_lock import WriterLock\n"
+    "with WriterLock(Folder(sys.argv[1])):\n"
+    "    print('held', flush=True); sys.stdin.read()"
+)
+
+
+@contextmanager
+def holder_of(path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_second_writer_is_told_who_the_first_is(tmp_path):
+    folder = Folder(str(tmp_path))
+    with holder_of(tmp_path) as process:
+        assert is_locked(folder)
+        with pytest.raises(OutputBusyError, match=f'"pid": {process.pid}'), WriterLock(folder):
+            pass
+
+
+def test_a_lock_dies_with_its_process(tmp_path):
+    folder = Folder(str(tmp_path))
+    with holder_of(tmp_path) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not is_locked(folder)
+        with WriterLock(folder) as lock:
+            lock.renew()
+            assert is_locked(folder)
+    assert not is_locked(folder)
+
+
+@pytest.mark.parametrize("uri", ["{}/never", "memory://{}/never"])
+def test_a_folder_that_was_never_written_is_not_locked(tmp_path, uri):
+    assert not is_locked(Folder(uri.format(tmp_path)))
+
+
+def test_a_refused_writer_leaves_no_descriptor_open(tmp_path):
+    folder = Folder(str(tmp_path))
+    with holder_of(tmp_path):
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises(OutputBusyError), WriterLock(folder):
+            pass
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_the_owner_that_is_named_is_the_one_that_holds_the_lock(tmp_path):
+    (tmp_path / "lock").write_bytes(b"somebody with a longer name" * 20)
+    with WriterLock(Folder(str(tmp_path))):
+        assert json.loads((tmp_path / "lock").read_bytes())["pid"] == os.getpid()
+
+
+def test_no_two_owners_are_equal():
+    assert owner_text() != owner_text()
+
+
+def test_asking_whether_a_folder_is_locked_never_stops_a_writer(tmp_path):
+    folder = Folder(str(tmp_path))
+    with WriterLock(folder):
+        pass
+    done = threading.Event()
+
+    def ask():
+        while not done.is_set():
+            is_locked(folder)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(200):
+            with WriterLock(folder):
+                pass
+    finally:
+        done.set()
+        asking.join()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Folder(f"memory://{tmp_path.name}-lease")
+
+
+def age_lease(store, seconds):
+    lease = store.read_json("lock")
+    store.write_bytes("lock", json.dumps({**lease, "since_unix": lease["since_unix"] - seconds}).encode())
+
+
+def test_a_lease_keeps_others_out_until_it_is_given_back(store):
+    with WriterLock(store) as lock:
+        assert is_locked(store)
+        with pytest.raises(OutputBusyError, match="lease ends in"), WriterLock(store):
+            pass
+        lock.renew()
+    assert not is_locked(store)
+    with WriterLock(store):
+        pass
+
+
+def test_a_lease_is_respected_until_its_time_is_over(store):
+    with WriterLock(store):
+        age_lease(store, WriterLock.LEASE_SECONDS - 20)
+        assert is_locked(store)
+        with pytest.raises(OutputBusyError, match=r"lease ends in (1\d|20) s"), WriterLock(store):
+            pass
+
+
+@pytest.mark.parametrize("text", [b"", b"rubbish", b"{}", b"[1]", b'{"since_unix": null}'])
+def test_a_lease_that_cannot_be_read_is_none(store, text):
+    store.write_bytes("lock", text)
+    assert not is_locked(store)
+    with WriterLock(store) as lock:
+        lock.renew()
+
+
+class Raced(Folder):
+    """A store on which another run takes a stale lease over right after this one."""
+
+    def write_bytes(self, name, data, *, durable=True):
+        super().write_bytes(name, data, durable=durable)
+        super().write_bytes(name, owner_text().encode(), durable=durable)
+
+
+def test_of_two_that_take_a_stale_lease_over_one_stops(store):
+    store.write_bytes("lock", b"rubbish")
+    with (
+        pytest.raises(OutputBusyError, match="taken over by another run at the same moment"),
+        WriterLock(Raced(store.uri)),
+    ):
+        pass
+    assert is_locked(store), "the lease is the other's"
+
+
+def test_a_stale_lease_is_taken_over_and_the_zombie_finds_out(store):
+    zombie = WriterLock(store)
+    zombie.__enter__()
+    age_lease(store, WriterLock.LEASE_SECONDS + 1)
+    assert not is_locked(store)
+    with WriterLock(store) as heir:
+        with pytest.raises(OutputBusyError, match="took this output over"):
+            zombie.renew()
+        zombie.__exit__(None, None, None)
+        assert is_locked(store), "a zombie does not give back what is not its own"
+        heir.renew()
+    assert not is_locked(store)
+
+
+def test_a_renewed_lease_does_not_go_stale(store):
+    with WriterLock(store) as lock:
+        text, before = store.read_bytes("lock"), store.read_json("lock")["since_unix"]
+        lock.renew()
+        assert store.read_bytes("lock") != text
+        assert before <= store.read_json("lock")["since_unix"] <= time.time()
+        lock.renew()
