@@ -9,11 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-<<<<<<< HEAD
-from nrray.errors import DataError
-=======
-from nrray.errors import DataError, IdentityError, StorageError
->>>>>>> h-h
+from nrray.errors import DataError, StorageError
 from nrray.plan import Packing, plan_units
 from nrray.results.ledger import (
     RESULT_SCHEMA,
@@ -229,7 +225,7 @@ def wait_until(holds, seconds=10.0):
 
 def test_a_writer_writes_old_results_also_while_no_further_one_comes(ledger, tmp_path):
     with LedgerWriter(ledger, max_units=64, max_seconds=0.1) as writer:
-        writer.add(results([0]))
+        writer.add(result(0))
         wait_until(lambda: ledger_files(tmp_path))
         assert ledger.index()["unit_id"].to_pylist() == IDS[:1]
     assert len(ledger_files(tmp_path)) == 1, "nothing is written twice"
@@ -238,13 +234,13 @@ def test_a_writer_writes_old_results_also_while_no_further_one_comes(ledger, tmp
 def test_what_could_not_be_written_is_still_pending(ledger, tmp_path):
     (tmp_path / "ledger").rmdir()
     with LedgerWriter(ledger, max_units=2, max_seconds=3600) as writer:
-        writer.add(results([0]))
+        writer.add(result(0))
         with pytest.raises(StorageError, match="cannot write"):
-            writer.add(results([1]))
+            writer.add(result(1))
         with pytest.raises(StorageError, match="cannot write"):
             writer.flush()
         ledger.create()
-        assert writer.add(results([2]))
+        assert writer.add(result(2))
     assert ledger.index()["unit_id"].to_pylist() == IDS[:3]
     assert len(ledger_files(tmp_path)) == 1
 
@@ -253,11 +249,11 @@ def test_a_late_result_that_could_not_be_written_is_an_error_of_the_next_one(led
     (tmp_path / "ledger").rmdir()
     before = threading.active_count()
     with LedgerWriter(ledger, max_units=64, max_seconds=0.5) as writer:
-        writer.add(results([0]))
+        writer.add(result(0))
         wait_until(lambda: threading.active_count() == before)  # nobody minds the clock any more
         ledger.create()
         with pytest.raises(StorageError, match="cannot write"):
-            writer.add(results([1]))
+            writer.add(result(1))
     assert ledger.index()["unit_id"].to_pylist() == IDS[:1]
 
 
