@@ -10,7 +10,7 @@ from nrray.evaluate.indicators import CaseIndicators, CaseTimeline, case_indicat
 from nrray.evaluate.resampling import Resamples, Value, resampled_quantiles, value_of
 from nrray.evaluate.source import Source
 from nrray.metrics.counts import divided
-from nrray.metrics.spans import Spans, intersection, spans_of, united
+from nrray.metrics.spans import Spans, intersection, spans_of, union_by_video
 from nrray.types import US_PER_SECOND, Case
 
 
@@ -97,7 +97,7 @@ def case_timelines(
         case = moved[spans.video]
         kept = case >= 0
         offset = shift[spans.video][kept]
-        return united(spans_of(case[kept], spans.start_us[kept] + offset, spans.end_us[kept] + offset))
+        return union_by_video(spans_of(case[kept], spans.start_us[kept] + offset, spans.end_us[kept] + offset))
 
     looked_at = on_case_clock(source.looked_at)
     by_activity = {

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nrray.archive.annotations import check_one_annotator, read_truth, unit_doubt
 from nrray.archive.splits import SPLIT_FILE, path_digest
 from nrray.errors import DataError
-from nrray.metrics.spans import Spans, spans_of, united
+from nrray.metrics.spans import Spans, spans_of, union_by_video
 from nrray.results.version import RECORD_FILE, model_folders
 from nrray.storage import Folder
 from nrray.types import STATE_INDEX, CoverageStatus, LabelState
@@ -109,8 +109,8 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Source:
     timed = coverage.filter(pc.is_valid(coverage["start_us"]))
     is_ok = pc.equal(timed["status"].cast(pa.string()), CoverageStatus.OK.value)
     seen = timed.filter(is_ok)
-    looked_at = united(_spans(seen, index(seen["path"])))
-    every = united(_spans(timed, index(timed["path"])))
+    looked_at = union_by_video(_spans(seen, index(seen["path"])))
+    every = union_by_video(_spans(timed, index(timed["path"])))
     names = pc.unique(labels["source"].cast(pa.string())).to_pylist()
     return Source(
         name=names[0] if len(names) == 1 else folder.path(""),
@@ -136,7 +136,7 @@ def _annotations(folder: Folder, uri: str, activities: tuple[str, ...]) -> Sourc
         paths=paths,
         activities=activities,
         segments=_segments(segments, index(segments["video_path"]), activities),
-        looked_at=united(_spans(extents, index(extents["video_path"]))),
+        looked_at=union_by_video(_spans(extents, index(extents["video_path"]))),
         failed_us=0,
         windows=None,
         doubts=() if doubt is None else (f"{uri}: {doubt}",),
