@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nrray.errors import DataError
+from nrray.intervals import union_of
 from nrray.labels import Activity
 from nrray.storage import Folder
 from nrray.types import US_PER_SECOND
@@ -182,18 +183,8 @@ def window_targets(
     for column, activity in enumerate(activities):
         mine = names == activity.name if len(names) else np.zeros(0, bool)
         covered = np.zeros(len(window_start_us), np.int64)
-        for start, end in _united(starts[mine], ends[mine]):
+        for start, end in union_of(starts[mine], ends[mine]).tolist():
             overlap = np.minimum(window_end_us, end) - np.maximum(window_start_us, start)
             covered += np.maximum(overlap, 0)
         targets[:, column] = covered > activity.positive_coverage * length
     return targets
-
-
-def _united(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> list[tuple[int, int]]:
-    united: list[tuple[int, int]] = []
-    for start, end in sorted(zip(starts.tolist(), ends.tolist(), strict=True)):
-        if united and start <= united[-1][1]:
-            united[-1] = (united[-1][0], max(united[-1][1], end))
-        else:
-            united.append((start, end))
-    return united

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from nrray.intervals import IntervalArray, true_runs
 from nrray.report.legible import families, legible
 from nrray.types import US_PER_SECOND, CoverageStatus
 
@@ -38,8 +39,6 @@ TICK_SECONDS = (
 )
 MAX_TICKS = 10
 
-SpanArray = NDArray[np.int64]  # (S, 2) start and end in microseconds, half-open
-
 
 @dataclass(frozen=True, kw_only=True)
 class WindowScores:
@@ -55,7 +54,7 @@ class Lane:
     """What one source says: per activity its segments, (S, 2) start and end, and, of a model, its window scores."""
 
     source: str
-    segments: Mapping[str, SpanArray]
+    segments: Mapping[str, IntervalArray]
     scores: Mapping[str, WindowScores] = field(default_factory=dict)
 
 
@@ -64,7 +63,7 @@ def draw_timeline(
     title: str,
     activities: Sequence[str],
     lanes: Sequence[Lane],
-    unseen: Mapping[CoverageStatus, SpanArray],
+    unseen: Mapping[CoverageStatus, IntervalArray],
     start_us: int,
     duration_us: int,
 ) -> bytes:
@@ -115,7 +114,7 @@ def draw_timeline(
 
 def unseen_spans(
     start_us: NDArray[np.int64], end_us: NDArray[np.int64], status: Sequence[str]
-) -> dict[CoverageStatus, SpanArray]:
+) -> dict[CoverageStatus, IntervalArray]:
     """Of one video's coverage rows, (W,) each: the time under no `ok` window, by status.
 
     Where windows of several statuses overlap, quarantined counts before failed before not run.
@@ -123,7 +122,7 @@ def unseen_spans(
     borders = np.unique(np.concatenate([start_us, end_us]))
     kinds = np.asarray(status)
     free = np.ones(max(len(borders) - 1, 0), bool)
-    found: dict[CoverageStatus, SpanArray] = {}
+    found: dict[CoverageStatus, IntervalArray] = {}
     order = (CoverageStatus.OK, CoverageStatus.QUARANTINED, CoverageStatus.FAILED, CoverageStatus.NOT_RUN)
     for kind in order:
         mine = kinds == kind.value
@@ -133,8 +132,7 @@ def unseen_spans(
         covered = (np.cumsum(steps)[:-1] > 0) & free
         free &= ~covered
         if kind is not CoverageStatus.OK and covered.any():
-            edges = np.flatnonzero(np.diff(np.concatenate([[False], covered, [False]]).astype(np.int8)))
-            found[kind] = borders[edges].reshape(-1, 2)
+            found[kind] = borders[true_runs(covered)]
     return found
 
 
@@ -209,7 +207,7 @@ def _draw_bars(axes: Axes, lanes: Sequence[Lane], activity: str, bottom: int, *,
         axes.add_collection(PolyCollection(corners, facecolors=color, edgecolors="none", zorder=4), autolim=False)
 
 
-def _draw_unseen(axes: Axes, status: CoverageStatus, spans: SpanArray, height: int) -> None:
+def _draw_unseen(axes: Axes, status: CoverageStatus, spans: IntervalArray, height: int) -> None:
     corners = [[(a, 0), (a, height), (b, height), (b, 0)] for a, b in (spans / US_PER_SECOND).tolist()]
     axes.add_collection(
         PolyCollection(
@@ -250,7 +248,7 @@ def _set_axes(axes: Axes, activities: Sequence[str], start_seconds: float, end_s
 def _draw_legend(
     figure: Figure,
     lanes: Sequence[Lane],
-    unseen: Mapping[CoverageStatus, SpanArray],
+    unseen: Mapping[CoverageStatus, IntervalArray],
     height_inches: float,
     *,
     has_scores: bool,

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nrray.errors import DataError
-from nrray.report.timeline_picture import Lane, SpanArray, WindowScores, draw_timeline, unseen_spans
+from nrray.intervals import IntervalArray
+from nrray.report.timeline_picture import Lane, WindowScores, draw_timeline, unseen_spans
 from nrray.results.version import read_version_record
 from nrray.storage import Folder
 
@@ -212,7 +213,7 @@ def _truth_lane(truth: pa.Table | None, video_id: str) -> list[Lane]:
     return [Lane(source=f"reference: {', '.join(sources) or 'truth'}", segments=_spans(mine))]
 
 
-def _spans(segments: pa.Table) -> dict[str, SpanArray]:
+def _spans(segments: pa.Table) -> dict[str, IntervalArray]:
     activity = np.asarray(_texts(segments["activity"]), dtype=object)
     spans = np.stack([segments["start_us"].to_numpy(), segments["end_us"].to_numpy()], axis=1)
     return {name: spans[activity == name] for name in set(activity.tolist())}

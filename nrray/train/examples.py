@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nrray.archive.annotations import check_one_annotator, unit_doubt, window_targets
 from nrray.decode.request import DecodeBackend
 from nrray.errors import DataError
+from nrray.intervals import true_runs, union_of
 from nrray.labels import LabelSet
 from nrray.sampling import Sampling, grid_offsets_us
 from nrray.types import US_PER_SECOND, ProbeStatus
@@ -246,21 +247,10 @@ def _runs(video: Mapping[str, int], extents: pa.Table | None, sampling: Sampling
     starts = grid_offsets_us(sampling, 0, last)
     ends = grid_offsets_us(sampling, sampling.frames_per_window, last)
     is_seen = np.zeros(last, bool)
-    for begin, end in _united(extents, video["start_us"]):
+    seen = union_of(extents["start_us"].to_numpy(), extents["end_us"].to_numpy()) - video["start_us"]
+    for begin, end in seen.tolist():
         is_seen |= (starts >= begin) & (ends <= min(end, video["duration_us"]))
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_seen, [False]]).astype(np.int8)))
-    return [(int(first), int(stop - first)) for first, stop in edges.reshape(-1, 2)]
-
-
-def _united(extents: pa.Table, video_start_us: int) -> list[tuple[int, int]]:
-    united: list[tuple[int, int]] = []
-    for start, end in sorted(zip(extents["start_us"].to_pylist(), extents["end_us"].to_pylist(), strict=True)):
-        begin, stop = start - video_start_us, end - video_start_us
-        if united and begin <= united[-1][1]:
-            united[-1] = (united[-1][0], max(united[-1][1], stop))
-        else:
-            united.append((begin, stop))
-    return united
+    return [(first, stop - first) for first, stop in true_runs(is_seen).tolist()]
 
 
 def _file_name(video_id: str, first: int, count: int, sampling: Sampling, backend: DecodeBackend) -> str:
