@@ -33,7 +33,7 @@ class Interval:
 
 def union_of(start_us: IntArray, end_us: IntArray, *, max_gap_us: int = 0) -> IntervalArray:
     """(K, 2) sorted intervals, more than `max_gap_us` apart, that cover (N,) intervals in any order and the gaps of at
-    most `max_gap_us` between them. Intervals that touch are one; empty ones are left out."""
+    most `max_gap_us` between them. Intervals that touch are one, unless `max_gap_us` is -1; empty ones are left out."""
     order = np.argsort(start_us, kind="stable")
     order = order[end_us[order] > start_us[order]]
     starts, ends = start_us[order], end_us[order]

@@ -95,6 +95,11 @@ def test_a_gap_of_exactly_max_gap_is_closed_and_one_microsecond_more_is_not():
     assert union_of(*columns([(0, 5), (9, 10)]), max_gap_us=3).tolist() == [[0, 5], [9, 10]]
 
 
+def test_a_gap_of_minus_one_keeps_touching_intervals_apart_and_joins_overlapping_ones():
+    assert union_of(*columns([(0, 5), (5, 8)]), max_gap_us=-1).tolist() == [[0, 5], [5, 8]]
+    assert union_of(*columns([(0, 6), (5, 8)]), max_gap_us=-1).tolist() == [[0, 8]]
+
+
 def test_an_empty_interval_bridges_no_gap():
     assert union_of(*columns([(0, 5), (7, 7), (9, 10)]), max_gap_us=2).tolist() == [[0, 5], [9, 10]]
 

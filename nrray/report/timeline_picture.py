@@ -1,4 +1,4 @@
-"""One picture per video: what was going on, how sure the model was, what a reference says, and what nobody looked at.
+"""One picture per video: segments of a model and of a reference, the model's scores, and the time that nobody examined.
 Plain arrays in, PNG bytes out; no pyplot, no global state."""
 
 import io
@@ -27,8 +27,8 @@ MAX_SCORE_STEPS = 900  # about one per pixel column
 # Okabe and Ito's palette for colour-blind readers; dark blue, orange and sky blue also differ in lightness.
 LANE_COLORS = ("#0072B2", "#E69F00", "#009E73")
 SCORE_COLOR = "#56B4E9"
-UNSEEN_FACE, UNSEEN_EDGE = "#E4E4E4", "#8A8A8A"
-UNSEEN_HATCHES: dict[CoverageStatus, str] = {
+UNEXAMINED_FACE, UNEXAMINED_EDGE = "#E4E4E4", "#8A8A8A"
+UNEXAMINED_HATCHES: dict[CoverageStatus, str] = {
     CoverageStatus.FAILED: "/////",
     CoverageStatus.QUARANTINED: "xxxxx",
     CoverageStatus.NOT_RUN: "....",
@@ -51,7 +51,7 @@ class WindowScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """What one source says: per activity its segments, (S, 2) start and end, and, of a model, its window scores."""
+    """One source: per activity its segments, (S, 2) start and end, and, of a model, its window scores."""
 
     source: str
     segments: Mapping[str, IntervalArray]
@@ -63,13 +63,13 @@ def draw_timeline(
     title: str,
     activities: Sequence[str],
     lanes: Sequence[Lane],
-    unseen: Mapping[CoverageStatus, IntervalArray],
+    unexamined: Mapping[CoverageStatus, IntervalArray],
     start_us: int,
     duration_us: int,
 ) -> bytes:
     """A PNG: one row per activity, in it a thick bar for the first lane and thinner ones for up to two more.
 
-    `unseen` is the time that nobody looked at, by status: it is hatched over all rows, so that silence is never taken
+    `unexamined` is the time that nobody examined, by status: it is hatched over all rows, so that silence is never taken
     for absence. Raises ValueError for more than three lanes.
     """
     if len(lanes) > len(LANE_COLORS):
@@ -94,9 +94,9 @@ def draw_timeline(
             if activity in lane.scores:
                 has_scores |= _draw_scores(axes, lane.scores[activity], bottom, start_us, start_us + duration_us)
         _draw_bars(axes, lanes, activity, bottom, least_seconds=(end_seconds - start_seconds) / 600)
-    for status, spans in unseen.items():
-        if len(spans):
-            _draw_unseen(axes, status, spans, len(activities))
+    for status, intervals in unexamined.items():
+        if len(intervals):
+            _draw_unexamined(axes, status, intervals, len(activities))
     _set_axes(axes, activities, start_seconds, end_seconds)
     family = list(families())
     figure.text(
@@ -108,11 +108,11 @@ def draw_timeline(
         weight="bold",
         va="top",
     )
-    _draw_legend(figure, lanes, unseen, height_inches, has_scores=has_scores)
+    _draw_legend(figure, lanes, unexamined, height_inches, has_scores=has_scores)
     return _png(figure)
 
 
-def unseen_spans(
+def unexamined_intervals(
     start_us: NDArray[np.int64], end_us: NDArray[np.int64], status: Sequence[str]
 ) -> dict[CoverageStatus, IntervalArray]:
     """Of one video's coverage rows, (W,) each: the time under no `ok` window, by status.
@@ -195,11 +195,11 @@ def _draw_bars(axes: Axes, lanes: Sequence[Lane], activity: str, bottom: int, *,
     """The first lane fills the upper part of the row, the others share the lower one."""
     bands = [(0.46, 0.82), (0.20, 0.36), (0.04, 0.16)] if len(lanes) > 1 else [(0.30, 0.70)]
     for lane, (low, high), color in zip(lanes, bands, LANE_COLORS, strict=False):
-        spans = lane.segments.get(activity)
-        if spans is None or not len(spans):
+        segments = lane.segments.get(activity)
+        if segments is None or not len(segments):
             continue
-        left = spans[:, 0] / US_PER_SECOND
-        right = np.maximum(spans[:, 1] / US_PER_SECOND, left + least_seconds)  # never thinner than a pixel
+        left = segments[:, 0] / US_PER_SECOND
+        right = np.maximum(segments[:, 1] / US_PER_SECOND, left + least_seconds)  # never thinner than a pixel
         corners = [
             [(a, bottom + low), (a, bottom + high), (b, bottom + high), (b, bottom + low)]
             for a, b in zip(left.tolist(), right.tolist(), strict=True)
@@ -207,14 +207,14 @@ def _draw_bars(axes: Axes, lanes: Sequence[Lane], activity: str, bottom: int, *,
         axes.add_collection(PolyCollection(corners, facecolors=color, edgecolors="none", zorder=4), autolim=False)
 
 
-def _draw_unseen(axes: Axes, status: CoverageStatus, spans: IntervalArray, height: int) -> None:
-    corners = [[(a, 0), (a, height), (b, height), (b, 0)] for a, b in (spans / US_PER_SECOND).tolist()]
+def _draw_unexamined(axes: Axes, status: CoverageStatus, intervals: IntervalArray, height: int) -> None:
+    corners = [[(a, 0), (a, height), (b, height), (b, 0)] for a, b in (intervals / US_PER_SECOND).tolist()]
     axes.add_collection(
         PolyCollection(
             corners,
-            facecolors=UNSEEN_FACE,
-            edgecolors=UNSEEN_EDGE,
-            hatch=UNSEEN_HATCHES[status],
+            facecolors=UNEXAMINED_FACE,
+            edgecolors=UNEXAMINED_EDGE,
+            hatch=UNEXAMINED_HATCHES[status],
             linewidths=0.4,
             zorder=3,
         ),
@@ -248,7 +248,7 @@ def _set_axes(axes: Axes, activities: Sequence[str], start_seconds: float, end_s
 def _draw_legend(
     figure: Figure,
     lanes: Sequence[Lane],
-    unseen: Mapping[CoverageStatus, IntervalArray],
+    unexamined: Mapping[CoverageStatus, IntervalArray],
     height_inches: float,
     *,
     has_scores: bool,
@@ -260,10 +260,12 @@ def _draw_legend(
     ]
     if has_scores:
         entries.append(Patch(facecolor="#D3EAF9", edgecolor=SCORE_COLOR, label="score of the windows, 0 to 1"))
-    for status, hatch in UNSEEN_HATCHES.items():
-        if len(unseen.get(status, ())):
-            label = f"not looked at: {status.value.replace('_', ' ')}"
-            entries.append(Patch(facecolor=UNSEEN_FACE, edgecolor=UNSEEN_EDGE, hatch=hatch, linewidth=0.4, label=label))
+    for status, hatch in UNEXAMINED_HATCHES.items():
+        if len(unexamined.get(status, ())):
+            label = f"not examined: {status.value.replace('_', ' ')}"
+            entries.append(
+                Patch(facecolor=UNEXAMINED_FACE, edgecolor=UNEXAMINED_EDGE, hatch=hatch, linewidth=0.4, label=label)
+            )
     figure.legend(
         handles=entries,
         loc="lower left",

@@ -1,4 +1,4 @@
-"""Pictures of a case and the files of a simulation: H.264 MP4, truth tables, case sidecar, millisecond text."""
+"""Frames of a case and the files of a simulation: H.264 MP4, tables of segments, case sidecar, millisecond text."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -10,21 +10,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from nrray.archive.annotations import TruthExtent, TruthSegment, millisecond_text
+from nrray.archive.annotations import SIMULATION, millisecond_text, write_annotations
 from nrray.archive.cases import cases_csv
 from nrray.simulate.appearance import Appearance, View
 from nrray.simulate.case import Camera, SimulatedCase, camera_spans, case_rows
 from nrray.simulate.drawing import Brush, Matrix, Picture, draw_passer, draw_pose, shaded
 from nrray.simulate.pose import Point, pose_at
 from nrray.storage import Folder
-from nrray.tables import table_from_rows
-from nrray.types import US_PER_SECOND
+from nrray.types import US_PER_SECOND, Extent, Origin, Segment
 
 CANVAS = (320, 240)
 _NOISE_BANK = 8
 _LIGHT_UNIT = 160  # light is stored in bytes: up to 1.59
 _SHORT_EXPOSURE_SECONDS, _SHARP_BLUR_PX = 0.02, 0.35  # below, nothing would be seen of it
-TRUTH_SOURCE = "simulation"
 
 
 class FrameRenderer:
@@ -211,27 +209,33 @@ def kept_frames(camera: Camera, num_frames: int) -> list[int]:
 
 
 def write_truth(cases: list[SimulatedCase], folder: str | Path) -> None:
-    """Truth as tables and as the field's millisecond text, and the case sidecar."""
+    """The segments that were drawn, as tables and as the field's millisecond text, and the case sidecar."""
     root = Folder(str(folder))
     truth = root / "truth"
     truth.create()
-    segments, extents = [], []
+    segments: list[Segment] = []
+    extents: list[Extent] = []
     for case in cases:
         for camera in case.cameras:
-            mine = [
-                TruthSegment(
-                    video_path=camera.video_path, activity=activity, start_us=start, end_us=end, source=TRUTH_SOURCE
-                )
-                for activity, start, end in camera_spans(case, camera)
-            ]
+            mine = _segments(case, camera)
             segments += mine
             # One microsecond more than the rounded length: readers of the file may round it up.
-            extents.append(
-                TruthExtent(
-                    video_path=camera.video_path, start_us=0, end_us=camera.duration_us + 1, source=TRUTH_SOURCE
-                )
-            )
+            end_us = camera.duration_us + 1
+            extents.append(Extent(path=camera.video_path, start_us=0, end_us=end_us, source=SIMULATION))
             truth.write_bytes(f"{Path(camera.video_path).stem}.txt", millisecond_text(mine).encode(), durable=False)
-    truth.write_table("segments.parquet", table_from_rows(segments, TruthSegment))
-    truth.write_table("extents.parquet", table_from_rows(extents, TruthExtent))
+    write_annotations(truth, segments, extents)
     root.write_bytes("cases.csv", cases_csv([row for case in cases for row in case_rows(case)]).encode())
+
+
+def _segments(case: SimulatedCase, camera: Camera) -> list[Segment]:
+    return [
+        Segment(
+            path=camera.video_path,
+            activity=activity,
+            start_us=start,
+            end_us=end,
+            source=SIMULATION,
+            origin=Origin.SIMULATED,
+        )
+        for activity, start, end in camera_spans(case, camera)
+    ]

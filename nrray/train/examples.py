@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nrray.archive.annotations import check_one_annotator, unit_doubt, window_targets
+from nrray.archive.annotations import Annotations, check_one_annotator, unit_doubt, window_targets
 from nrray.decode.request import DecodeBackend
 from nrray.errors import DataError
-from nrray.intervals import true_runs, union_of
+from nrray.intervals import Interval, true_runs, union_of
 from nrray.labels import LabelSet
 from nrray.sampling import Sampling, grid_offsets_us
 from nrray.types import US_PER_SECOND, ProbeStatus
@@ -69,7 +69,7 @@ class Examples:
 
 def planned_examples(
     manifest: pa.Table,
-    truth: tuple[pa.Table, pa.Table],
+    annotations: Annotations,
     *,
     part_of_case: Mapping[str, str],
     case_of_path: Mapping[str, str],
@@ -82,10 +82,9 @@ def planned_examples(
 
     Raises DataError for annotations that cannot be true of these videos, and for a part without any window.
     """
-    segments, extents = truth
-    check_truth(segments, extents, manifest, label_set)
+    check_annotations(annotations, manifest, label_set)
     readable = manifest.filter(pc.equal(manifest["status"], ProbeStatus.OK.value))
-    segments_of, extents_of = _by_path(segments), _by_path(extents)
+    segments_of, extents_of = _by_path(annotations.segments), _by_path(annotations.extents)
     most_starts = max(1, max_stretch_mib * 2**20 // sampling.frame_bytes - sampling.frames_per_window + 1)
     stretches: list[Stretch] = []
     unseen = []
@@ -96,7 +95,7 @@ def planned_examples(
         runs = _runs(video, extents_of.get(video["path"]), sampling)
         if not runs:
             unseen.append(video["path"])
-        mine = segments_of.get(video["path"], segments.slice(0, 0))
+        mine = segments_of.get(video["path"], annotations.segments.slice(0, 0))
         for first, count in runs:
             for begin in range(first, first + count, most_starts):
                 num_starts = min(most_starts, first + count - begin)
@@ -193,40 +192,41 @@ def window_name(stretch: Stretch, start: int, sampling: Sampling) -> str:
     return f"{stretch.video_path} at {(stretch.first_sample + start) / sampling.frames_per_second:.2f} s"
 
 
-def check_truth(segments: pa.Table, extents: pa.Table, manifest: pa.Table, label_set: LabelSet) -> None:
+def check_annotations(annotations: Annotations, manifest: pa.Table, label_set: LabelSet) -> None:
     """Raise DataError where annotations lie outside their videos, are of unknown videos or activities,
     look as if they had been read in the wrong unit of time, or are by several annotators of one video."""
-    names = set(pc.unique(segments["activity"]).to_pylist())
+    names = set(pc.unique(annotations.segments["activity"]).to_pylist())
     if unknown := sorted(names - set(label_set.names)):
         raise DataError(
             f"annotations name {', '.join(unknown)}; label set '{label_set.name}' has {', '.join(label_set.names)}. Import "
             f"them again with renamed activities, or give their label set."
         )
-    spans = {
-        path: (start, start + duration)
+    times = {
+        path: Interval(start_us=start, end_us=start + duration)
         for path, start, duration in zip(
             *(manifest[name].to_pylist() for name in ("path", "start_us", "duration_us")), strict=True
         )
         if start is not None and duration is not None
     }
     known = set(manifest["path"].to_pylist())
-    check_one_annotator(segments, extents)
-    for table, what in ((segments, "segment"), (extents, "extent")):
-        rows = table.select(["video_path", "start_us", "end_us"]).to_pylist()
-        if unknown_videos := sorted({row["video_path"] for row in rows} - known):
+    check_one_annotator(annotations)
+    for table, noun in ((annotations.segments, "segment"), (annotations.extents, "extent")):
+        rows = table.select(["path", "start_us", "end_us"]).to_pylist()
+        if unknown_videos := sorted({row["path"] for row in rows} - known):
             raise DataError(
                 f"annotations are about {len(unknown_videos)} videos that are not in the manifest, such as "
                 f"{unknown_videos[0]!r}; it has {min(known, default='none')!r}. Paths are relative to the scanned archive."
             )
         for row in rows:
-            path, start, end = row["video_path"], row["start_us"], row["end_us"]
-            if path in spans and not spans[path][0] - ROUNDING_US <= start < end <= spans[path][1] + ROUNDING_US:
+            path, start, end = row["path"], row["start_us"], row["end_us"]
+            video = times.get(path)
+            if video and not video.start_us - ROUNDING_US <= start < end <= video.end_us + ROUNDING_US:
                 raise DataError(
-                    f"annotations of {path!r}: a {what} goes from {_s(start)} to {_s(end)}, the video from "
-                    f"{_s(spans[path][0])} to {_s(spans[path][1])}. Were they read in the right unit of time, and made for "
+                    f"annotations of {path!r}: a {noun} goes from {_s(start)} to {_s(end)}, the video from "
+                    f"{_s(video.start_us)} to {_s(video.end_us)}. Were they read in the right unit of time, and made for "
                     f"this video? Import them again."
                 )
-    if (doubt := unit_doubt(segments, spans)) is not None:
+    if (doubt := unit_doubt(annotations.segments, times)) is not None:
         raise DataError(doubt)
 
 
@@ -235,7 +235,7 @@ def _s(us: int) -> str:
 
 
 def _by_path(table: pa.Table) -> dict[str, pa.Table]:
-    paths = table["video_path"].combine_chunks()
+    paths = table["path"].combine_chunks()
     return {path: table.filter(pc.equal(paths, path)) for path in pc.unique(paths).to_pylist()}
 
 

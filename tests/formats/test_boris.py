@@ -104,7 +104,7 @@ def test_videos_of_other_names_are_renamed(tmp_path):
 def test_two_observations_of_one_video_stay_apart(tmp_path):
     result = stated(tmp_path, project(anna=observation(state(1, 2)), bo=observation([])))
     assert {row.source for row in result.files[0].annotations.extents} == {"imported/anna", "imported/bo"}
-    assert "2 looks at alone.mp4 kept apart" in notes(result)
+    assert "2 observations of alone.mp4 kept apart" in notes(result)
 
 
 def test_live_observations_are_counted_and_parallel_videos_said(tmp_path):

@@ -2,27 +2,30 @@ import json
 
 import pytest
 
-from nrray.archive.annotations import read_truth
+from nrray.archive.annotations import read_annotations
 from nrray.errors import ConfigError, DataError
 from tests.formats.support import imported, notes, spans
 
 LINE = "suction\t1000\t2000\t1000\n"
 
 
-def test_the_tables_are_a_truth_folder_with_a_record_of_what_was_read(tmp_path):
+def test_an_import_is_a_folder_of_annotations_with_a_record_of_its_files(tmp_path):
     result = imported(tmp_path, {"alone.txt": LINE})
-    segments, extents = read_truth(result.folder)
-    assert segments.to_pylist() == [
+    annotations = read_annotations(result.folder)
+    assert annotations.segments.to_pylist() == [
         {
-            "video_path": "alone.mp4",
+            "video_id": None,
+            "path": "alone.mp4",
             "activity": "suction",
             "start_us": 1_000_000,
             "end_us": 2_000_000,
+            "score": None,
             "source": "imported",
+            "origin": "imported",
         }
     ]
-    assert extents.to_pylist() == [
-        {"video_path": "alone.mp4", "start_us": 0, "end_us": 100_000_000, "source": "imported"}
+    assert annotations.extents.to_pylist() == [
+        {"path": "alone.mp4", "start_us": 0, "end_us": 100_000_000, "source": "imported"}
     ]
     record = json.loads((tmp_path / "imported/import.json").read_text())
     assert record["files"][0]["format"] == "millisecond_text"
@@ -30,10 +33,10 @@ def test_the_tables_are_a_truth_folder_with_a_record_of_what_was_read(tmp_path):
     assert imported(tmp_path, {"alone.txt": LINE}).num_segments == 1  # again, over its own output
 
 
-def test_truth_that_no_import_wrote_is_not_overwritten(tmp_path):
+def test_annotations_that_no_import_wrote_are_not_overwritten(tmp_path):
     (tmp_path / "imported").mkdir()
     (tmp_path / "imported/segments.parquet").write_bytes(b"precious")
-    with pytest.raises(DataError, match="truth that no import wrote"):
+    with pytest.raises(DataError, match="annotations that no import wrote"):
         imported(tmp_path, {"alone.txt": LINE})
 
 
@@ -145,14 +148,14 @@ def test_one_of_several_annotators_can_be_taken(tmp_path):
     assert [path for path, *_ in spans(result)] == ["alone.mp4", "phone.mov"]
     assert result.num_extents == 2
     assert result.rivals == ()
-    assert "Left out: anna (1 look)." in notes(result)
+    assert "Left out: anna (1 observation)." in notes(result)
     with pytest.raises(DataError, match="annotator is 'cleo', and the files are by 'anna', 'bo'"):
         imported(tmp_path, files, source="{folder}", annotator="cleo")
 
 
 def test_annotators_in_folders_keep_their_names(tmp_path):
     files = {"anna/alone.txt": LINE, "bo/alone.txt": LINE}
-    with pytest.raises(DataError, match=r"both speak of alone.mp4 as source 'imported'"):
+    with pytest.raises(DataError, match=r"both annotate alone.mp4 as source 'imported'"):
         imported(tmp_path, files)
     result = imported(tmp_path, files, source="{folder}")
     assert [row.source for item in result.files for row in item.annotations.segments] == ["anna", "bo"]

@@ -143,12 +143,12 @@ def test_the_files_agree_with_the_truth(tmp_path):
         render_case(case, tmp_path)
     write_truth(cases, tmp_path)
     segments = pq.read_table(tmp_path / "truth" / "segments.parquet").to_pylist()
-    extents = {row["video_path"]: row for row in pq.read_table(tmp_path / "truth" / "extents.parquet").to_pylist()}
+    extents = {row["path"]: row for row in pq.read_table(tmp_path / "truth" / "extents.parquet").to_pylist()}
     sidecar = read_cases(str(tmp_path / "cases.csv"))
     assert [row.video_path for row in sidecar] == [camera.video_path for case in cases for camera in case.cameras]
     for case in cases:
         for camera in case.cameras:
-            mine = [row for row in segments if row["video_path"] == camera.video_path]
+            mine = [row for row in segments if row["path"] == camera.video_path]
             assert sorted((row["activity"], row["start_us"], row["end_us"]) for row in mine) == sorted(
                 camera_spans(case, camera)
             )

@@ -1,15 +1,16 @@
-"""Which windows are trained on, with which truth, and annotations that cannot be true."""
+"""Which windows are trained on, with which targets, and annotations that cannot be true."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from nrray.archive.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA
+from nrray.archive.annotations import read_annotations, write_annotations
 from nrray.decode.request import DecodeBackend
 from nrray.errors import DataError
 from nrray.labels import read_label_set
 from nrray.sampling import Sampling
+from nrray.storage import Folder
 from nrray.train.examples import check_positives, examples_of, planned_examples, window_name
+from nrray.types import Extent, Origin, Segment
 from tests.made_tables import bad_video, manifest, video
 
 LABELS = read_label_set()
@@ -17,28 +18,31 @@ SAMPLING = Sampling()  # 4 Hz, 3 s windows every second
 SECOND = 1_000_000
 
 
-def truth(segments, extents):
+def annotated(segments, extents):
+    """Annotations as they are read from a folder; `segments` may end with an annotator's name."""
     rows = [
-        {"video_path": path, "activity": activity, "start_us": round(start * SECOND), "end_us": round(end * SECOND)}
-        | {"source": "somebody"}
-        for path, activity, start, end in segments
+        Segment(
+            path=path,
+            activity=activity,
+            start_us=round(start * SECOND),
+            end_us=round(end * SECOND),
+            source="".join(source) or "somebody",
+            origin=Origin.HUMAN,
+        )
+        for path, activity, start, end, *source in segments
     ]
-    spans = [
-        {
-            "video_path": path,
-            "start_us": round(start * SECOND),
-            "end_us": round(end * SECOND),
-            "source": "somebody",
-        }
+    examined = [
+        Extent(path=path, start_us=round(start * SECOND), end_us=round(end * SECOND), source="somebody")
         for path, start, end in extents
     ]
-    return pa.Table.from_pylist(rows, schema=SEGMENT_SCHEMA), pa.Table.from_pylist(spans, schema=EXTENT_SCHEMA)
+    write_annotations(Folder("memory://annotations"), rows, examined)
+    return read_annotations("memory://annotations")
 
 
 def planned(videos, segments, extents, parts, *, max_stretch_mib=32, case_of_path=None):
     return planned_examples(
         manifest(*videos),
-        truth(segments, extents),
+        annotated(segments, extents),
         part_of_case=parts,
         case_of_path=case_of_path or {},
         sampling=SAMPLING,
@@ -61,7 +65,7 @@ def windows(plan, part="train"):
     return found, names
 
 
-def test_windows_lie_whole_inside_what_was_looked_at():
+def test_windows_lie_whole_inside_the_examined_time():
     plan = planned([video("a", seconds=20)], [], [("a", 2.0, 7.5), ("a", 12.0, 16.0)], {"a": "train"})
     _, names = windows(plan)
     assert names == [f"a at {second:.2f} s" for second in (2, 3, 4, 12, 13)]
@@ -159,7 +163,7 @@ def test_seconds_that_were_read_as_milliseconds_are_refused_with_the_evidence():
     paths = [f"case-{n}" for n in range(3)]
     segments = [(path, "ventilation", 0.02, 0.118) for path in paths]  # 20 to 118 s, read as milliseconds
     with pytest.raises(
-        DataError, match=r"of 120.000 s, the last one ends at 0.118 s.*seconds look like which were read as"
+        DataError, match=r"of 120.000 s, the last one ends at 0.118 s.*Seconds that were read as milliseconds"
     ):
         planned(
             [video(path, seconds=120) for path in paths],
@@ -182,18 +186,12 @@ def test_a_single_video_whose_annotations_are_shorter_than_a_glance_is_refused()
 
 
 def test_two_annotators_of_one_video_are_not_mixed():
-    segments, extents = truth([("a", "suction", 1, 5)], [("a", 0, 20), ("b", 0, 20)])
-    other = pa.Table.from_pylist([{**segments.to_pylist()[0], "source": "other"}], schema=SEGMENT_SCHEMA)
     with pytest.raises(
         DataError, match=r"1 videos, such as 'a', were annotated by several: other, somebody\..*annotator=NAME"
     ):
-        planned_examples(
-            manifest(video("a", seconds=20), video("b", seconds=20)),
-            (pa.concat_tables([segments, other]), extents),
-            part_of_case={"a": "train", "b": "validation"},
-            case_of_path={},
-            sampling=SAMPLING,
-            label_set=LABELS,
-            backend=DecodeBackend.PYAV,
-            max_stretch_mib=32,
+        planned(
+            [video("a", seconds=20), video("b", seconds=20)],
+            [("a", "suction", 1, 5), ("a", "suction", 1, 5, "other")],
+            [("a", 0, 20), ("b", 0, 20)],
+            {"a": "train", "b": "validation"},
         )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from nrray.archive.annotations import read_truth
+from nrray.archive.annotations import Annotations, read_annotations
 from nrray.archive.cases import read_cases
 from nrray.archive.manifest import check_manifest
 from nrray.archive.splits import check_contents, part_cases, path_digest, read_split
@@ -47,7 +47,7 @@ class FinetuneConfig(Section):
     """Everything that `nrray finetune` computes and where it leaves it."""
 
     manifest: str = Field(description="manifest.parquet of `nrray scan`")
-    annotations: str = Field(description="annotation folder of `nrray import`, or the truth of a simulation")
+    annotations: str = Field(description="folder of annotations, as `nrray import` and `nrray simulate` write it")
     split: str = Field(description="split file of `nrray split`; its test part is not read")
     cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
     output: str = Field(description="folder of checkpoints, history and the adapter; all workers see it")
@@ -98,7 +98,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         check_sampling(sampling, trained=artefact.sampling, name=artefact.name)
     manifest = read_table(config.manifest)
     check_manifest(manifest, name=config.manifest)
-    truth = read_truth(config.annotations)
+    annotations = read_annotations(config.annotations)
     split = read_split(config.split)
     part_of_case = {case: part for part in TRAINED_PARTS for case in part_cases(split, part)}
     for part in TRAINED_PARTS:
@@ -115,7 +115,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     unused = sorted(contents.keys() - {case for cases in split.parts.values() for case in cases})
     plan = planned_examples(
         manifest,
-        truth,
+        annotations,
         part_of_case=part_of_case,
         case_of_path=case_of_path,
         sampling=sampling,
@@ -140,7 +140,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         "model": model_digest(config.model.path) if config.timesformer is None else "timesformer",
         "label_set": label_set.digest,
         "sampling": sampling.model_dump(mode="json"),
-        "annotations": _digest(*truth),
+        "annotations": _digest(annotations),
         "split": {part: list(split.parts[part]) for part in TRAINED_PARTS},
         "videos": hashlib.sha256("\n".join(sorted(stretch.name for stretch in plan.stretches)).encode()).hexdigest(),
         "decoder": config.decode.backend.value,
@@ -221,12 +221,14 @@ def _shared_folder(uri: str, setting: str) -> Path:
     return Path(absolute_uri(uri))
 
 
-def _digest(*tables: pa.Table) -> str:
+def _digest(annotations: Annotations) -> str:
+    """Of the columns that decide targets, under names that stay as they are, so that a training begun earlier goes on."""
     total = hashlib.sha256()
-    for table in tables:
-        ordered = table.sort_by([(name, "ascending") for name in table.column_names])
+    for table in (annotations.segments, annotations.extents):
+        names = [name for name in ("path", "activity", "start_us", "end_us", "source") if name in table.column_names]
+        ordered = table.select(names).sort_by([(name, "ascending") for name in names])
         sink = pa.BufferOutputStream()
-        pq.write_table(ordered, sink, compression="none")
+        pq.write_table(ordered.rename_columns(["video_path", *names[1:]]), sink, compression="none")
         total.update(sink.getvalue())
     return total.hexdigest()
 
