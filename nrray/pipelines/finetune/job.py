@@ -24,7 +24,7 @@ from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling
 from nrray.storage import absolute_uri, is_local, read_table
-from nrray.train.examples import ExamplePlan, Stretch, check_positives, planned_examples, validation_note
+from nrray.train.examples import Chunk, ExamplePlan, check_positives, planned_examples, validation_note
 from nrray.train.job import FinetuneJob
 from nrray.train.trackers import TrackerKind, check_trackers
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
@@ -39,7 +39,7 @@ class StoreConfig(Section):
     folder: str | None = Field(
         None, description="on a disk that all workers see; `frames` in the output where none is given"
     )
-    max_stretch_mib: int = Field(32, ge=1, le=1024, description="of one file")
+    max_chunk_mib: int = Field(32, ge=1, le=1024, description="of one file")
     keep: bool = Field(True, description="false: deleted after the training")
 
 
@@ -100,13 +100,13 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     check_manifest(manifest, name=config.manifest)
     annotations = read_annotations(config.annotations)
     split = read_split(config.split)
-    part_of_case = {case: part for part in TRAINED_PARTS for case in part_cases(split, part)}
+    split_of_case = {case: part for part in TRAINED_PARTS for case in part_cases(split, part)}
     for part in TRAINED_PARTS:
         if not split.parts[part]:
             raise DataError(f"split {config.split}: part {part!r} has no case, expected at least one.")
     sidecar = {case.video_path: case for case in read_cases(config.cases)} if config.cases is not None else {}
     case_of_path = {path: case.case_id for path, case in sidecar.items()}
-    _check_known(part_of_case, manifest, case_of_path, uri=config.split)
+    _check_known(split_of_case, manifest, case_of_path, uri=config.split)
     contents: dict[str, frozenset[str]] = {}
     for path, content in zip(manifest["path"].to_pylist(), manifest["content_id"].to_pylist(), strict=True):
         case = case_of_path.get(path, path)
@@ -116,14 +116,14 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     plan = planned_examples(
         manifest,
         annotations,
-        part_of_case=part_of_case,
+        split_of_case=split_of_case,
         case_of_path=case_of_path,
         sampling=sampling,
         label_set=label_set,
         backend=config.decode.backend,
-        max_stretch_mib=config.store.max_stretch_mib,
+        max_chunk_mib=config.store.max_chunk_mib,
     )
-    targets = {part: [s.targets for s in plan.stretches if s.part == part] for part in TRAINED_PARTS}
+    targets = {part: [s.targets for s in plan.chunks if s.split == part] for part in TRAINED_PARTS}
     check_positives(targets["train"], label_set)
     note = validation_note(targets["validation"], label_set)
     if unused:
@@ -142,7 +142,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         "sampling": sampling.model_dump(mode="json"),
         "annotations": _digest(annotations),
         "split": {part: list(split.parts[part]) for part in TRAINED_PARTS},
-        "videos": hashlib.sha256("\n".join(sorted(stretch.name for stretch in plan.stretches)).encode()).hexdigest(),
+        "videos": hashlib.sha256("\n".join(sorted(chunk.name for chunk in plan.chunks)).encode()).hexdigest(),
         "decoder": config.decode.backend.value,
         **_sections(config),
     }
@@ -154,12 +154,12 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
             name=output.name,
             output=str(output),
             store=str(store),
-            stretches=plan.stretches,
+            chunks=plan.chunks,
             label_set=label_set,
             sampling=sampling,
             split={
                 "parts": {part: list(cases) for part, cases in split.parts.items()},
-                "videos": _video_digests(plan.stretches),
+                "videos": _video_digests(plan.chunks),
             },
             model=model,
             timesformer=config.timesformer,
@@ -172,11 +172,10 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     )
 
 
-def _video_digests(stretches: Sequence[Stretch]) -> dict[str, list[str]]:
+def _video_digests(chunks: Sequence[Chunk]) -> dict[str, list[str]]:
     """Part to what stands for its videos: whoever judges the model later may call its cases otherwise."""
     return {
-        part: sorted({path_digest(stretch.video_path) for stretch in stretches if stretch.part == part})
-        for part in TRAINED_PARTS
+        part: sorted({path_digest(chunk.path) for chunk in chunks if chunk.split == part}) for part in TRAINED_PARTS
     }
 
 
@@ -204,11 +203,11 @@ def _sections(config: FinetuneConfig) -> dict[str, Any]:
     }
 
 
-def _check_known(part_of_case: dict[str, str], manifest: pa.Table, case_of_path: dict[str, str], *, uri: str) -> None:
+def _check_known(split_of_case: dict[str, str], manifest: pa.Table, case_of_path: dict[str, str], *, uri: str) -> None:
     known = {case_of_path.get(path, path) for path in manifest["path"].to_pylist()}
-    if unknown := sorted(set(part_of_case) - known):
+    if unknown := sorted(set(split_of_case) - known):
         raise DataError(
-            f"split {uri}: {len(unknown)} of its {len(part_of_case)} cases to train and validate on are of no video here, such "
+            f"split {uri}: {len(unknown)} of its {len(split_of_case)} cases to train and validate on are of no video here, such "
             f"as {unknown[0]!r}; known are {', '.join(repr(case) for case in sorted(known)[:3])}, ... Give the case sidecar that "
             f"the split was made with (cases=FILE), or correct the file."
         )

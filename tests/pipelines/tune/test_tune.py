@@ -3,6 +3,7 @@
 import re
 import signal
 
+import pyarrow.parquet as pq
 import pytest
 import ray
 import yaml
