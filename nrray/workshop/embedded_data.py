@@ -119,8 +119,8 @@ def clip_place(case: SimulatedCase, num_frames: int, random: np.random.Generator
     """The clip's first frame: anywhere, but every third clip where somebody comes by, whom one in eight would show."""
     last = case.cameras[0].num_frames - num_frames
     place = int(random.integers(last + 1))
-    if random.random() < PASSER_CLIPS and case.course.passings:
-        passing = case.course.passings[random.integers(len(case.course.passings))]
+    if random.random() < PASSER_CLIPS and case.scenario.passings:
+        passing = case.scenario.passings[random.integers(len(case.scenario.passings))]
         middle_s = (passing.start_s + passing.end_s) / 2 - case.cameras[0].start_us / US_PER_SECOND
         place = round((middle_s - random.uniform(0, CLIP_SECONDS)) * case.config.frames_per_second)
     return min(max(place, 0), last)
@@ -170,7 +170,7 @@ def part_chunk(
         captions=[
             caption_of(
                 window_facts(
-                    case.course, start / US_PER_SECOND, (start + window_us) / US_PER_SECOND, passers_share=share
+                    case.scenario, start / US_PER_SECOND, (start + window_us) / US_PER_SECOND, passers_share=share
                 )
             )
             for start, share in zip((starts + camera.start_us).tolist(), window_shares.tolist(), strict=True)
