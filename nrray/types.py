@@ -41,7 +41,7 @@ class UnitStatus(str, Enum):
 
 
 class CoverageStatus(str, Enum):
-    """Outcome of a window. A window that is not `ok` was not looked at; it is never `absent`."""
+    """Outcome of a window. A window that is not `ok` was not examined; it is never `absent`."""
 
     OK = "ok"
     FAILED = "failed"
@@ -214,7 +214,7 @@ class UnitResult(Unit):
     """Outcome of a unit: one row of the ledger.
 
     The lists run over the unit's W windows in time order, `scores` and `states` over W x A (window-major). A window
-    that is not `window_labelled` has NaN scores and was not looked at.
+    that is not `window_labelled` has NaN scores and was not examined.
     """
 
     schema_version: ClassVar[int] = 1

@@ -239,18 +239,18 @@ def _segments_by_file(
     segments: dict[str, list[ParsedSegment]] = {item.name: [] for item in media}
     for (subject, behaviour, modifiers), unsorted in toggles.items():
         times = sorted(unsorted)
-        who = f"{where}, behaviour {behaviour!r}" + (f", subject {subject!r}" if subject else "")
-        who += f", modifiers {modifiers!r}" if modifiers else ""
+        place = f"{where}, behaviour {behaviour!r}" + (f", subject {subject!r}" if subject else "")
+        place += f", modifiers {modifiers!r}" if modifiers else ""
         if len(times) % 2:
             end_us = media[-1].end_us
             if mode is not OpenStates.TO_END or end_us is None:
                 advice = "set open_states=to_end" if end_us is not None else "the media's length is not known"
                 raise DataError(
-                    f"{who}: started at {seconds_text(times[-1])} and not stopped. Stop it in BORIS, or {advice}."
+                    f"{place}: started at {seconds_text(times[-1])} and not stopped. Stop it in BORIS, or {advice}."
                 )
             times.append(end_us)
         for start_us, end_us in zip(times[::2], times[1::2], strict=True):
-            place = f"{who}, {seconds_text(start_us)}"
-            for video, first, stop in split_over_media(start_us, end_us, media, where=place):
-                segments[video].append(ParsedSegment(label=behaviour, start_us=first, end_us=stop, where=place))
+            at = f"{place}, {seconds_text(start_us)}"
+            for video, first, stop in split_over_media(start_us, end_us, media, where=at):
+                segments[video].append(ParsedSegment(label=behaviour, start_us=first, end_us=stop, where=at))
     return segments

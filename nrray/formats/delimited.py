@@ -34,7 +34,7 @@ def read_delimited(data: bytes, *, file: str, options: ReadOptions, videos: Know
     if named_unit is not None and unit is not None and unit is not named_unit:
         raise DataError(
             f"{file}, line {rows[0][0]}: {rows[0][1]} says that times are in {named_unit.value}, and time_unit is {unit.value}. "
-            f"Leave time_unit out; or, where the header is wrong, say which column is what with columns."
+            f"Leave time_unit out; or, where the header is wrong, map its columns with columns."
         )
     if unit is None:
         raise DataError(
@@ -158,7 +158,7 @@ def _columns_by_header(header: Row, *, file: str) -> tuple[ColumnMap, TimeUnit |
     if "activity" not in found or "start" not in found or not {"end", "duration"} & set(found) or len(units) > 1:
         raise DataError(
             f"{file}, line {header[0]}: found {names}, expected a header with activity, start_UNIT and end_UNIT. "
-            f"Say which column is what, by name or number: columns={{activity: 3, start: 1, end: 2}} time_unit=ms"
+            f"Map its columns by name or number: columns={{activity: 3, start: 1, end: 2}} time_unit=ms"
         )
     return ColumnMap.model_validate(found), next(iter(units), None)
 
@@ -182,7 +182,7 @@ def _elan_columns(first: Row, *, file: str) -> tuple[ColumnMap, TimeUnit]:
         return ColumnMap.model_validate({**numbered, **numbered_source}), TimeUnit.CLOCK
     raise DataError(
         f"{file}, line {number}: {cells} shows neither ELAN's column headers nor times as hh:mm:ss.ms. Export with "
-        f"column headers, or say which column is what: columns={{activity: 1, start: 3, end: 4}} time_unit=ms"
+        f"column headers, or map the columns: columns={{activity: 1, start: 3, end: 4}} time_unit=ms"
     )
 
 

@@ -70,7 +70,9 @@ def read_elan(
     if skipped["empty"]:
         notes.append(f"{counted(skipped.pop('empty'), 'annotation')} without a value left out.")
     if num_times := skipped["of REF annotations taken from their parents"]:
-        notes.append(f"{counted(num_times, 'annotation')} of dependent tiers took the time of what they refer to.")
+        notes.append(
+            f"{counted(num_times, 'annotation')} of dependent tiers took the time of the annotation that they refer to."
+        )
     notes += slots.notes
     return ParsedFile(
         observations=[

@@ -46,11 +46,11 @@ class ImportResult:
     @property
     def rivals(self) -> tuple[str, ...]:
         """Sources that annotated a video which another one annotated too, sorted."""
-        who: dict[str, set[str]] = {}
+        sources: dict[str, set[str]] = {}
         for item in self.files:
             for row in _rows(item):
-                who.setdefault(row.path, set()).add(row.source)
-        return tuple(sorted({name for names in who.values() if len(names) > 1 for name in names}))
+                sources.setdefault(row.path, set()).add(row.source)
+        return tuple(sorted({name for names in sources.values() if len(names) > 1 for name in names}))
 
     @property
     def num_segments(self) -> int:

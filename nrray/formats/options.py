@@ -42,7 +42,7 @@ class Delimiter(str, Enum):
 
 
 class ActivityFrom(str, Enum):
-    """Where an ELAN file says which activity an annotation is."""
+    """Place of the activity of an annotation in an ELAN file."""
 
     AUTO = "auto"  # the tier's id where it is a known activity name, else the annotation's value
     TIER = "tier"
@@ -75,14 +75,14 @@ Column = int | str
 
 
 class ColumnMap(Section):
-    """Which column is what: all by the name in the header line, or all by number from 1 where there is no header."""
+    """A map of columns: all by the name in the header line, or all by number from 1 where there is no header."""
 
     activity: Column
     start: Column
     end: Column | None = None
     duration: Column | None = Field(None, description="in place of end, or checked against it")
     video: Column | None = None
-    source: Column | None = Field(None, description="who annotated")
+    source: Column | None = Field(None, description="annotator")
 
     @property
     def given(self) -> dict[str, Column]:
@@ -123,7 +123,7 @@ class ImportConfig(ReadOptions):
     output: str = Field("runs/annotations", description="folder for segments.parquet and extents.parquet")
     label_set: str | None = Field(None, description="label set file; the shipped set where none is given")
     source: str | None = Field(
-        None, description="who annotated, where the files do not say; {folder} and {stem} are the file's"
+        None, description="annotator, where the files name none; {folder} and {stem} are the file's"
     )
     annotator: str | None = Field(None, description="only what this source annotated, as an import names it")
     video: str | None = Field(None, description="the one video that all files are of, whatever they say")

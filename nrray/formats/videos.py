@@ -77,7 +77,7 @@ class KnownVideos:
         return self.named(name, where=where) if name is not None else self._beside(file)
 
     def named(self, name: str, *, where: str) -> Video:
-        """By what it was renamed to, by exact relative path, else by base name. Raises DataError."""
+        """By its new name in `renamed`, by exact relative path, else by base name. Raises DataError."""
         candidates = [self._renamed[name]] if name in self._renamed else _candidates(name)
         for candidate in candidates:
             if candidate in self._by_path:

@@ -39,7 +39,7 @@ class Draw:
         return low + (high - low) * self.share(name)
 
     def chance(self, name: str, probability: float) -> bool:
-        """Whether something is there, by case: what a family cannot own."""
+        """Whether something is there, by case: a property that no family owns."""
         return bool(np.random.default_rng([*self._seed, zlib.crc32(name.encode())]).random() < probability)
 
     def colour(self, name: str, *, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:

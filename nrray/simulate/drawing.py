@@ -21,7 +21,7 @@ _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * pi, 25)[:-1]), np.sin(np.linspace(
 
 
 _Shape = tuple[Colour, int, int]
-"""Colour, number of points, 0 for an ellipse, and thickness of a stroke, 0 for what is filled."""
+"""Colour, number of points, 0 for an ellipse, and thickness of a stroke, 0 for a filled shape."""
 
 
 class Brush:
@@ -51,7 +51,7 @@ class Brush:
         self._waiting.append((colour, len(points), max(1, round(width * self._scale))))
 
     def flush(self) -> None:
-        """Draw what waits, in order."""
+        """Draw the waiting shapes, in order."""
         if not self._waiting:
             return
         rings = _rings(np.array(self._ellipses).reshape(-1, 6)).reshape(-1, 2)
@@ -132,7 +132,7 @@ def draw_pose(brush: Brush, pose: Pose, appearance: Appearance) -> None:
 
 
 def _shadow_shapes(pose: Pose, appearance: Appearance) -> list[tuple[Point, Point, float]]:
-    """Bars (from, to, width) of what stands above the table."""
+    """Bars (from, to, width) of the things above the table."""
     shapes: list[tuple[Point, Point, float]] = []
     if pose.helper is not None:
         shapes.append((pose.helper.elbow, pose.helper.at, 26 * appearance.hand_size))

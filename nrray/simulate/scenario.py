@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Airway(str, Enum):
-    """What happens at the face. One at a time: ventilation and suction exclude each other."""
+    """Episodes at the face. One at a time: ventilation and suction exclude each other."""
 
     NOTHING = "nothing"
     VENTILATION = "ventilation"  # mask on the face, bag squeezed
@@ -28,7 +28,7 @@ class Airway(str, Enum):
 
 
 class Body(str, Enum):
-    """What happens at trunk and limbs."""
+    """Episodes at trunk and limbs."""
 
     NOTHING = "nothing"
     STIMULATION = "stimulation"  # trunk rubbed
@@ -104,7 +104,7 @@ BODY_HABITS: dict[Body, _Habit] = {
     Body.HAND_HOVERING: _Habit(weight=0.09, seconds=(3.0, 9.0), rate_hz=(0.4, 1.2)),
 }
 
-# What often follows what, as a factor on the weights: a pause of ventilation, and ventilation again.
+# Factors on the weights of an episode after another: a pause of ventilation, and ventilation again.
 FOLLOWS: Mapping[tuple[Airway | Body, Airway | Body], float] = {
     (Airway.VENTILATION, Airway.MASK_STILL): 2.0,
     (Airway.VENTILATION, Airway.MASK_BESIDE): 2.0,

@@ -133,7 +133,7 @@ def planned_examples(
 def examples_of(
     chunks: Sequence[Chunk], whole: Sequence[NDArray[np.bool_]], split: str, sampling: Sampling
 ) -> Examples:
-    """The windows of a split that start on the stride and are whole: (num_starts,) of every chunk says where all
+    """The windows of a split that start on the stride and are whole: (num_starts,) of every chunk is True where all
     frames could be decoded."""
     indices, starts, targets, cases = [], [], [], []
     names = sorted({chunk.case for chunk in chunks})

@@ -23,7 +23,7 @@ def store_file(folder: Path, name: str) -> Path:
 
 
 def write_frames(file: Path, sampled: SampledFrames) -> int:
-    """Write what was decoded of a chunk; returns the bytes. Raises StorageError."""
+    """Write the decoded frames of a chunk; returns the number of bytes. Raises StorageError."""
     temporary = file.with_name(f".tmp-{os.getpid()}-{file.name}")
     with storage_errors(f"cannot write {file}"):
         try:
