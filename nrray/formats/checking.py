@@ -17,7 +17,7 @@ from nrray.tables import table_from_rows
 from nrray.types import US_PER_SECOND, Extent, Origin, Segment, Video
 
 DEFAULT_SOURCE = "imported"
-ROUNDING_US = 1000  # of a millisecond format: not worth a word
+ROUNDING_US = 1000  # of a millisecond format: not worth a note
 END_SLACK_US = US_PER_SECOND  # tools disagree on the length of a video by some frames; more is a wrong unit or video
 
 
@@ -34,14 +34,14 @@ class CheckedAnnotations:
 
 @dataclass(frozen=True, kw_only=True)
 class PlacedObservation:
-    """An observation and the video of the archive that it is of."""
+    """An observation and its video of the archive."""
 
     observation: Observation
     video: Video
 
 
-in_order = attrgetter("path", "start_us", "activity", "source", "end_us")
-"""The key by which written segments are sorted."""
+segment_order = attrgetter("path", "start_us", "activity", "source", "end_us")
+"""The sort key of written segments."""
 
 
 def placed_observations(
@@ -90,7 +90,7 @@ def checked_annotations(
     for item, source in wanted:
         segments += _segments(item, source, every, config=config, names=names, tally=tally)
         extents += _extents(item, source, file=file, config=config, videos=videos)
-    segments.sort(key=in_order)
+    segments.sort(key=segment_order)
     times = {item.video.path: _time_of(item.video) for item in placed}
     notes += [*tally.segment_notes(), *_doubts(segments, times), *tally.end_notes()]
     notes += _clock_notes(videos, {item.video.path: item.video for item in placed})

@@ -9,7 +9,7 @@ from nrray.archive.annotations import SEGMENTS_FILE, write_annotations
 from nrray.archive.manifest import manifest_videos
 from nrray.errors import DataError
 from nrray.formats.catalogue import check_options, format_of, reader_of
-from nrray.formats.checking import CheckedAnnotations, checked_annotations, in_order, placed_observations
+from nrray.formats.checking import CheckedAnnotations, checked_annotations, placed_observations, segment_order
 from nrray.formats.names import ActivityNames
 from nrray.formats.options import Format, ImportConfig
 from nrray.formats.videos import KnownVideos, UnknownVideoError, all_unknown
@@ -152,7 +152,7 @@ def _content(file: str) -> bytes:
 def _write(output: Folder, files: Sequence[ImportedFile], config: ImportConfig) -> None:
     segments = [segment for item in files for segment in item.annotations.segments]
     extents = [extent for item in files for extent in item.annotations.extents]
-    segments.sort(key=in_order)
+    segments.sort(key=segment_order)
     extents.sort(key=lambda item: (item.path, item.source, item.start_us))
     output.create()
     record = [

@@ -10,13 +10,15 @@ from nrray.archive.annotations import (
     millisecond_text,
     num_overlapping,
     read_annotations,
+    unit_doubt,
     window_targets,
     write_annotations,
 )
 from nrray.errors import DataError
+from nrray.intervals import Interval
 from nrray.labels import read_label_set
 from nrray.storage import Folder
-from nrray.tables import rows_from_table
+from nrray.tables import rows_from_table, table_from_rows
 from nrray.types import Extent, Origin, Segment
 
 ACTIVITIES = read_label_set().activities
@@ -164,3 +166,34 @@ def test_annotators_of_different_videos_go_together(tmp_path):
     segments = [segment(source="anna"), segment(path="w.mp4", source="bo")]
     write_annotations(Folder(str(tmp_path)), segments, [extent(source="anna"), extent(path="w.mp4", source="bo")])
     check_one_annotator(read_annotations(str(tmp_path)))
+
+
+def doubt_of(segments, **lengths_us):
+    """Of videos that start at one second, by the stems of their paths."""
+    times = {
+        f"{stem}.mp4": Interval(start_us=1_000_000, end_us=1_000_000 + length) for stem, length in lengths_us.items()
+    }
+    return unit_doubt(table_from_rows(segments, Segment), times)
+
+
+def test_only_a_video_longer_than_ten_seconds_shows_a_wrong_unit_of_time():
+    early = [segment("suction", 1_000_100, 1_100_000)]
+    assert doubt_of(early, v=10_000_000) is None
+    assert "all annotations of 1 of 1 videos end within the first" in str(doubt_of(early, v=10_000_001))
+
+
+def test_ends_from_two_percent_of_the_video_on_raise_no_doubt():
+    assert doubt_of([segment("suction", 1_000_000, 2_999_999)], v=100_000_000) is not None
+    assert doubt_of([segment("suction", 1_000_000, 3_000_000)], v=100_000_000) is None
+
+
+def test_the_last_end_of_a_video_decides_whether_its_unit_is_doubted():
+    early, late = segment("suction", 1_000_000, 1_100_000), segment("suction", 60_000_000, 70_000_000)
+    assert doubt_of([late, early], v=100_000_000) is None
+
+
+def test_one_video_among_others_is_doubted_where_no_segment_lasts_as_long_as_a_glance():
+    others = [segment("suction", 60_000_000, 70_000_000, path="w.mp4")]
+    lengths = {"v": 100_000_000, "w": 100_000_000}
+    assert "'v.mp4'" in str(doubt_of([*others, segment("suction", 1_000_000, 1_199_999)], **lengths))
+    assert doubt_of([*others, segment("suction", 1_000_000, 1_200_000)], **lengths) is None

@@ -1,5 +1,6 @@
 import json
 import shlex
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -9,7 +10,7 @@ from nrray.config import validate_mapping
 from nrray.errors import DataError
 from nrray.formats import ExportConfig, export_annotations
 from nrray.storage import Folder
-from nrray.tables import table_from_rows
+from nrray.tables import rows_from_table, table_from_rows
 from nrray.types import Coverage, Origin, Segment
 from tests.formats.support import write_manifest
 
@@ -42,6 +43,24 @@ def test_a_label_version_is_exported_and_what_is_lost_is_said(tmp_path):
     assert "Not examined (failed or not run): 1 window." in said
     project = json.loads((tmp_path / "out/alone.mp4.boris").read_text())
     assert project["observations"]["model"]["observation time interval"] == [0.0, 5.0]
+
+
+def test_the_examined_time_of_a_version_is_the_union_of_its_windows_by_source(tmp_path):
+    folder = write_version(tmp_path / "v0001")
+    version = Folder(folder)
+    windows = rows_from_table(version.read_table("coverage.parquet"), Coverage)
+    other = [replace(windows[0], source="other", start_us=5_000_000, end_us=8_000_000)]  # touches the model's
+    version.write_table("coverage.parquet", table_from_rows([*windows, *other], Coverage))
+    settings = {
+        "input": folder,
+        "format": "boris",
+        "output": str(tmp_path / "out"),
+        "manifest": write_manifest(tmp_path),
+    }
+    export_annotations(validate_mapping(ExportConfig, settings, where="a test"))
+    observations = json.loads((tmp_path / "out/alone.mp4.boris").read_text())["observations"]
+    intervals = {name: item["observation time interval"] for name, item in observations.items()}
+    assert intervals == {"model": [0.0, 5.0], "other": [5.0, 8.0]}
 
 
 def test_a_folder_without_annotations_that_is_no_version_is_refused(tmp_path):
