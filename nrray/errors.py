@@ -2,7 +2,7 @@
 
 NrrayError
 ├── ConfigError          a config file or --set value that cannot be used
-├── DataError            a manifest, sidecar, ledger or truth table that cannot be used
+├── DataError            a manifest, sidecar, ledger or table of annotations that cannot be used
 ├── IdentityError        an output that was made with another model, sampling or label set
 ├── OutputBusyError      an output that another run is writing
 ├── StorageError         a full disk, a read-only folder, an object store that refuses
@@ -48,7 +48,7 @@ class ConfigError(NrrayError):
 
 
 class DataError(NrrayError):
-    """A manifest, sidecar, ledger or truth table that cannot be used."""
+    """A manifest, sidecar, ledger or table of annotations that cannot be used."""
 
 
 class IdentityError(NrrayError):

@@ -1,4 +1,4 @@
-"""The time grid: which instants of a video are looked at and which windows they form. Pure arithmetic, no pixels."""
+"""The time grid: which instants of a video are sampled and which windows they form. Pure arithmetic, no pixels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def window_count(sampling: Sampling, duration_us: NDArray[np.int64]) -> NDArray[
     """How many windows cover a video: the last one may reach past its end and is clipped there.
 
     A video shorter than one window has one window. A tail shorter than one grid step opens none, or the last frame's
-    own duration would cost most videos a window: up to one step at the end is not looked at.
+    own duration would cost most videos a window: up to one step at the end is not sampled.
     """
     step_us = US_PER_SECOND / sampling.frames_per_second
     window_us = round(sampling.frames_per_window * step_us)

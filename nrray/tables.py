@@ -149,8 +149,9 @@ def _values(column: pa.ChunkedArray, hint: Any, is_nullable: bool, *, where: str
     if get_origin(hint) is Annotated and hint.__metadata__[0] == "blob":
         return [blob for chunk in column.chunks for blob in _blobs(chunk)]
     values: list[Any] = column.to_pylist()
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return [None if value is None and is_nullable else _member(hint, value, where=where) for value in values]
+    plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if isinstance(plain, type) and issubclass(plain, Enum):
+        return [None if value is None and is_nullable else _member(plain, value, where=where) for value in values]
     return values
 
 

@@ -41,7 +41,7 @@ class UnitStatus(str, Enum):
 
 
 class CoverageStatus(str, Enum):
-    """Outcome of a window. A window that is not `ok` was not looked at; it is never `absent`."""
+    """Outcome of a window. A window that is not `ok` was not examined; it is never `absent`."""
 
     OK = "ok"
     FAILED = "failed"
@@ -120,25 +120,33 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """A span that a source has looked at. Outside it, silence means nothing."""
+    """Time of a video that a source has examined. Outside it, silence means nothing. `path` is relative to the archive."""
 
-    video_id: str
+    schema_version: ClassVar[int] = 1
+
+    path: Coded
     start_us: int
     end_us: int
-    source: str
+    source: Coded
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """An activity going on."""
+    """An activity going on in a video, as one annotator, simulation or model has it; `source` names which.
 
-    video_id: str
-    activity: str
+    `path`, relative to the archive, is the key of its video: annotations know no `video_id`, and no score either.
+    """
+
+    schema_version: ClassVar[int] = 1
+
+    video_id: Coded | None = None
+    path: Coded
+    activity: Coded
     start_us: int
     end_us: int
-    score: float | None
-    source: str
-    origin: Origin
+    score: Float32 | None = None
+    source: Coded
+    origin: Annotated[Origin, "dictionary"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +214,7 @@ class UnitResult(Unit):
     """Outcome of a unit: one row of the ledger.
 
     The lists run over the unit's W windows in time order, `scores` and `states` over W x A (window-major). A window
-    that is not `window_labelled` has NaN scores and was not looked at.
+    that is not `window_labelled` has NaN scores and was not examined.
     """
 
     schema_version: ClassVar[int] = 1

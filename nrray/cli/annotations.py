@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from nrray.console.reporter import Reporter
     from nrray.formats import ImportResult
 
-_FILES_TOLD = 20  # of more, those with something to say
+_MAX_FILES_LISTED = 20  # of more, those with notes
 
 
 def import_(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
-    """Read annotations of ELAN, BORIS, Label Studio, WebVTT or plain text into truth tables."""
+    """Read annotations of ELAN, BORIS, Label Studio, WebVTT or plain text into tables of segments and extents."""
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
     from nrray.formats import ImportConfig, import_annotations
 
     reporter = Reporter(is_json=as_json)
     result = import_annotations(load_config(ImportConfig, config, set_ or ()))
-    _tell_import(result, reporter, words=config_words(config, set_))
+    _report_import(result, reporter, words=config_words(config, set_))
     reporter.finish(
         {
             "folder": result.folder,
@@ -46,7 +46,7 @@ def import_(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
 
 
 def export(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
-    """Write truth, imported annotations or a label version as one file per video that another tool reads."""
+    """Write annotations or a label version as one file per video that another tool reads."""
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
     from nrray.formats import ExportConfig, export_annotations
@@ -63,11 +63,11 @@ def export(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonO
     reporter.finish(asdict(result))
 
 
-def _tell_import(result: "ImportResult", reporter: "Reporter", *, words: Sequence[str]) -> None:
-    told = result.files
-    if len(told) > _FILES_TOLD:
-        told = [item for item in result.files if item.annotations.notes][:_FILES_TOLD]
-        reporter.say(f"{len(result.files)} files; import.json in {result.folder} tells of each")
+def _report_import(result: "ImportResult", reporter: "Reporter", *, words: Sequence[str]) -> None:
+    listed = result.files
+    if len(listed) > _MAX_FILES_LISTED:
+        listed = [item for item in result.files if item.annotations.notes][:_MAX_FILES_LISTED]
+        reporter.say(f"{len(result.files)} files; import.json in {result.folder} has the notes of each")
     rows = [
         [
             Path(item.file).name,
@@ -76,7 +76,7 @@ def _tell_import(result: "ImportResult", reporter: "Reporter", *, words: Sequenc
             _seconds_text(item.seconds_by_activity),
             " ".join(item.annotations.notes),
         ]
-        for item in told
+        for item in listed
     ]
     reporter.table("Imported", ["file", "format", "segments", "seconds per activity", "notes"], rows)
     totals: Counter[str] = Counter()

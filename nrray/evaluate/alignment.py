@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from nrray.errors import DataError
 from nrray.evaluate.source import Source, Windows
 from nrray.labels import Activity
-from nrray.metrics.spans import Spans, axis_of, intersection, overlaps, spans_of, summed, united
+from nrray.metrics.spans import Spans, axis_of, intersection, overlaps, spans_of, summed, union_by_video
 from nrray.metrics.timelines import Timelines, timelines_of
 from nrray.sampling import Sampling
 from nrray.types import STATE_INDEX, US_PER_SECOND, LabelState
@@ -78,9 +78,9 @@ def aligned(
     known = paths if paths is not None else common_paths([candidate, reference], case_of_path, only_cases)
     common = paths if paths is not None else shared_paths([candidate, reference], known)
     ours, theirs = restricted(candidate, common), restricted(reference, common)
-    evaluated = united(intersection(ours.looked_at, theirs.looked_at))
+    evaluated = union_by_video(intersection(ours.looked_at, theirs.looked_at))
     if within is not None:
-        evaluated = united(intersection(evaluated, within))
+        evaluated = union_by_video(intersection(evaluated, within))
     if len(evaluated) == 0:
         raise DataError(
             f"{candidate.name} and {reference.name} have no time that both looked at: {_looked(candidate)} and "
@@ -133,9 +133,9 @@ def common_paths(
 
 def shared_paths(sources: Sequence[Source], paths: list[str]) -> list[str]:
     """Of `paths`, those with some time that all sources looked at: what nobody looked at is no case."""
-    within = united(restricted(sources[0], paths).looked_at)
+    within = union_by_video(restricted(sources[0], paths).looked_at)
     for source in sources[1:]:
-        within = united(intersection(within, restricted(source, paths).looked_at))
+        within = union_by_video(intersection(within, restricted(source, paths).looked_at))
     return [paths[video] for video in np.unique(within.video)]
 
 

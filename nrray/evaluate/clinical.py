@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from nrray.evaluate.indicators import CaseIndicators, CaseTimeline, case_indicators
 from nrray.evaluate.resampling import Resamples, Value, resampled_quantiles, value_of
 from nrray.evaluate.source import Source
+from nrray.intervals import Interval
 from nrray.metrics.counts import divided
-from nrray.metrics.spans import Spans, intersection, spans_of, united
+from nrray.metrics.spans import Spans, intersection, spans_of, union_by_video
 from nrray.types import US_PER_SECOND, Case
 
 
@@ -97,7 +98,7 @@ def case_timelines(
         case = moved[spans.video]
         kept = case >= 0
         offset = shift[spans.video][kept]
-        return united(spans_of(case[kept], spans.start_us[kept] + offset, spans.end_us[kept] + offset))
+        return union_by_video(spans_of(case[kept], spans.start_us[kept] + offset, spans.end_us[kept] + offset))
 
     looked_at = on_case_clock(source.looked_at)
     by_activity = {
@@ -109,7 +110,7 @@ def case_timelines(
     return [
         CaseTimeline(
             case_id=name,
-            spans={activity: lists[i] for activity, lists in by_activity.items()},
+            intervals={activity: lists[i] for activity, lists in by_activity.items()},
             looked_at=looked_lists[i],
             birth_us=first_row[name].birth_us if name in first_row else None,
             table_arrival_us=first_row[name].table_arrival_us if name in first_row else None,
@@ -192,8 +193,8 @@ def _means(by_case: NDArray[np.float64], resamples: Resamples) -> list[Value]:
     return [value_of(float(estimate), resampled[:, column]) for column, estimate in enumerate(estimates)]
 
 
-def _lists(spans: Spans, num_cases: int) -> list[list[tuple[int, int]]]:
-    found: list[list[tuple[int, int]]] = [[] for _ in range(num_cases)]
+def _lists(spans: Spans, num_cases: int) -> list[list[Interval]]:
+    found: list[list[Interval]] = [[] for _ in range(num_cases)]
     for case, start, end in zip(spans.video.tolist(), spans.start_us.tolist(), spans.end_us.tolist(), strict=True):
-        found[case].append((start, end))
+        found[case].append(Interval(start_us=start, end_us=end))
     return found

@@ -15,7 +15,7 @@ from nrray.evaluate.resampling import Value, few_cases_notes, resamples_of, valu
 from nrray.evaluate.source import Source
 from nrray.labels import Activity
 from nrray.metrics.agreement import krippendorff_alpha
-from nrray.metrics.spans import intersection, united
+from nrray.metrics.spans import intersection, union_by_video
 
 ERROR_RATE = 0.05
 
@@ -67,9 +67,9 @@ def compared(
         raise DataError(f"compare: sources are named {', '.join(names)}, expected different names. Give names=[...].")
     known = common_paths([*sources, reference], case_of_path, only_cases)
     paths = shared_paths([*sources, reference], known) or known
-    within = united(restricted(reference, paths).looked_at)
+    within = union_by_video(restricted(reference, paths).looked_at)
     for source in sources:
-        within = united(intersection(within, restricted(source, paths).looked_at))
+        within = union_by_video(intersection(within, restricted(source, paths).looked_at))
     alignments = [
         aligned(source, reference, activities=activities, case_of_path=case_of_path, within=within, paths=paths)
         for source in sources

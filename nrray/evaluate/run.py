@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from nrray.archive.annotations import read_truth
+from nrray.archive.annotations import read_annotations
 from nrray.archive.cases import read_cases
 from nrray.archive.splits import (
     READS_SUFFIX,
@@ -299,12 +298,10 @@ def _activities_of_cases(
     has = np.zeros((len(cases), len(label_set.names)), bool)
     if annotations is None:
         return has
-    segments, _ = read_truth(annotations)
+    segments = read_annotations(annotations).segments
     place = {case: i for i, case in enumerate(cases)}
-    pairs: pa.Table = segments.group_by(["video_path", "activity"]).aggregate([])
-    for path, activity in zip(
-        pc.cast(pairs["video_path"], pa.string()).to_pylist(), pairs["activity"].to_pylist(), strict=True
-    ):
+    pairs: pa.Table = segments.group_by(["path", "activity"]).aggregate([])
+    for path, activity in zip(pairs["path"].to_pylist(), pairs["activity"].to_pylist(), strict=True):
         case = sidecar[path].case_id if path in sidecar else path
         if case in place and activity in label_set.names:
             has[place[case], label_set.names.index(activity)] = True

@@ -1,4 +1,4 @@
-"""What one source says of an archive: its segments, what it looked at and, where it labelled windows, their scores.
+"""The annotations or labels of one source: its segments, the time that it examined and, where it labelled windows, scores.
 
 In: the folder of a label version, an output of `nrray relabel`, or a folder of annotations. Videos go by their path in
 the archive, which every source has.
@@ -12,15 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nrray.archive.annotations import check_one_annotator, read_truth, unit_doubt
+from nrray.archive.annotations import EXTENTS_FILE, SEGMENTS_FILE, check_one_annotator, read_annotations, unit_doubt
 from nrray.archive.splits import SPLIT_FILE, path_digest
 from nrray.errors import DataError
-from nrray.metrics.spans import Spans, spans_of, united
+from nrray.intervals import Interval
+from nrray.metrics.spans import Spans, spans_of, union_by_video
 from nrray.results.version import RECORD_FILE, model_folders
 from nrray.storage import Folder
 from nrray.types import STATE_INDEX, CoverageStatus, LabelState
 
-LABELS, SEGMENTS, COVERAGE, EXTENTS = "labels.parquet", "segments.parquet", "coverage.parquet", "extents.parquet"
+LABELS_FILE, COVERAGE_FILE = "labels.parquet", "coverage.parquet"
 
 _MAX_NAMED = 3  # sources in the name of all of them
 
@@ -54,16 +55,16 @@ class Source:
 def read_source(uri: str, *, activities: tuple[str, ...], name: str | None = None) -> Source:
     """The source in `uri`, for the named activities. Raises DataError where it is none, or names others."""
     folder = Folder(uri)
-    if not folder.exists(SEGMENTS) and (folder / "latest").exists(SEGMENTS):
+    if not folder.exists(SEGMENTS_FILE) and (folder / "latest").exists(SEGMENTS_FILE):
         folder = folder / "latest"
-    if folder.exists(LABELS) and folder.exists(COVERAGE):
+    if folder.exists(LABELS_FILE) and folder.exists(COVERAGE_FILE):
         source = _label_version(folder, activities)
-    elif folder.exists(SEGMENTS) and folder.exists(EXTENTS):
+    elif folder.exists(SEGMENTS_FILE) and folder.exists(EXTENTS_FILE):
         source = _annotations(folder, uri, activities)
     else:
         raise DataError(
-            f"{uri}: found neither {LABELS} with {COVERAGE} (a label version) nor {SEGMENTS} with {EXTENTS} "
-            f"(annotations). Give an output of `nrray relabel` or `nrray import`, or the truth of a simulation."
+            f"{uri}: found neither {LABELS_FILE} with {COVERAGE_FILE} (a label version) nor {SEGMENTS_FILE} with {EXTENTS_FILE} "
+            f"(annotations). Give an output of `nrray relabel`, `nrray import` or `nrray simulate`."
         )
     return source if name is None else Source(**{**vars(source), "name": name})
 
@@ -100,17 +101,17 @@ def _trained_cases(model: Folder, case_of: Mapping[str, str]) -> dict[str, froze
 
 
 def _label_version(folder: Folder, activities: tuple[str, ...]) -> Source:
-    labels = folder.read_table(LABELS)
-    coverage = folder.read_table(COVERAGE)
-    segments = folder.read_table(SEGMENTS)
-    _check_names(segments, activities, where=folder.path(SEGMENTS))
-    _check_names(labels, activities, where=folder.path(LABELS))
+    labels = folder.read_table(LABELS_FILE)
+    coverage = folder.read_table(COVERAGE_FILE)
+    segments = folder.read_table(SEGMENTS_FILE)
+    _check_names(segments, activities, where=folder.path(SEGMENTS_FILE))
+    _check_names(labels, activities, where=folder.path(LABELS_FILE))
     paths, index = _path_index(coverage["path"], labels["path"], segments["path"])
     timed = coverage.filter(pc.is_valid(coverage["start_us"]))
     is_ok = pc.equal(timed["status"].cast(pa.string()), CoverageStatus.OK.value)
     seen = timed.filter(is_ok)
-    looked_at = united(_spans(seen, index(seen["path"])))
-    every = united(_spans(timed, index(timed["path"])))
+    looked_at = union_by_video(_spans(seen, index(seen["path"])))
+    every = union_by_video(_spans(timed, index(timed["path"])))
     names = pc.unique(labels["source"].cast(pa.string())).to_pylist()
     return Source(
         name=names[0] if len(names) == 1 else folder.path(""),
@@ -124,19 +125,21 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Source:
 
 
 def _annotations(folder: Folder, uri: str, activities: tuple[str, ...]) -> Source:
-    segments, extents = read_truth(folder.uri)
+    annotations = read_annotations(folder.uri)
+    check_one_annotator(annotations)
+    segments, extents = annotations.segments, annotations.extents
     sources = pc.unique(extents["source"]).to_pylist()
-    check_one_annotator(segments, extents)
-    looked_at = extents.group_by("video_path").aggregate([("start_us", "min"), ("end_us", "max")]).to_pylist()
-    doubt = unit_doubt(segments, {row["video_path"]: (row["start_us_min"], row["end_us_max"]) for row in looked_at})
-    _check_names(segments, activities, where=folder.path(SEGMENTS))
-    paths, index = _path_index(extents["video_path"], segments["video_path"])
+    examined = extents.group_by("path").aggregate([("start_us", "min"), ("end_us", "max")]).to_pylist()
+    videos = {row["path"]: Interval(start_us=row["start_us_min"], end_us=row["end_us_max"]) for row in examined}
+    doubt = unit_doubt(segments, videos)
+    _check_names(segments, activities, where=folder.path(SEGMENTS_FILE))
+    paths, index = _path_index(extents["path"], segments["path"])
     return Source(
         name=", ".join(sources[:_MAX_NAMED]) + (", ..." if len(sources) > _MAX_NAMED else "") if sources else uri,
         paths=paths,
         activities=activities,
-        segments=_segments(segments, index(segments["video_path"]), activities),
-        looked_at=united(_spans(extents, index(extents["video_path"]))),
+        segments=_segments(segments, index(segments["path"]), activities),
+        looked_at=union_by_video(_spans(extents, index(extents["path"]))),
         failed_us=0,
         windows=None,
         doubts=() if doubt is None else (f"{uri}: {doubt}",),

@@ -1,11 +1,10 @@
-"""Annotations of other tools: read into the tables that truth has, and written from them. No Ray, no torch."""
+"""Annotation files of other tools, read into and written from tables of segments and extents. No Ray, no torch."""
 
 from nrray.formats.exporting import ExportResult, export_annotations
-from nrray.formats.importing import Annotations, ImportResult, import_annotations
+from nrray.formats.importing import ImportResult, import_annotations
 from nrray.formats.options import ExportConfig, Format, ImportConfig
 
 __all__ = [
-    "Annotations",
     "ExportConfig",
     "ExportResult",
     "Format",

@@ -9,11 +9,21 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from nrray.archive.annotations import TruthExtent, TruthSegment
 from nrray.errors import DataError
 from nrray.formats.options import OpenStates, ReadOptions
-from nrray.formats.reading import Look, Reading, Stretch, counted, json_value, list_of, mapping_of, seconds_us
+from nrray.formats.reading import (
+    Observation,
+    ParsedFile,
+    ParsedSegment,
+    counted,
+    json_value,
+    list_of,
+    mapping_of,
+    seconds_us,
+)
 from nrray.formats.videos import KnownVideos, seconds_text
+from nrray.intervals import Interval
+from nrray.types import Extent, Segment
 
 _FIELDS = 3  # an event is [time, subject, behaviour, modifiers, comment, ...]
 
@@ -27,7 +37,7 @@ class MediaFile:
     end_us: int | None
 
 
-def read_boris(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> Reading:
+def read_boris(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
     """Raises DataError that names observation, behaviour and time."""
     del videos  # the same for every reader; BORIS states its lengths itself
     project = json_value(data, file=file)
@@ -36,7 +46,7 @@ def read_boris(data: bytes, *, file: str, options: ReadOptions, videos: KnownVid
     ethogram = mapping_of(project.get("behaviors_conf"), where=f"{file}, behaviors_conf").values()
     behaviours = [mapping_of(item, where=f"{file}, behaviors_conf") for item in ethogram]
     types = {str(item.get("code")): str(item.get("type")) for item in behaviours}
-    looks: list[Look] = []
+    observations: list[Observation] = []
     live: list[int] = []
     parallel: list[str] = []
     left_out: Counter[str] = Counter()
@@ -53,19 +63,19 @@ def read_boris(data: bytes, *, file: str, options: ReadOptions, videos: KnownVid
         toggles = _toggles(
             events, types, offset_us=_offset_us(observation, where=where), left_out=left_out, where=where
         )
-        looks += _looks(name, toggles, media, observation, mode=options.open_states, where=where)
+        observations += _observations(name, toggles, media, observation, mode=options.open_states, where=where)
     notes = []
     if live:
         notes.append(f"{counted(len(live), 'observation')} without video with {counted(sum(live), 'event')} left out.")
     if parallel:
         notes.append(f"Where several videos ran at a time, segments went to player 1's: {parallel}.")
     if left_out["points"]:
-        notes.append(f"{counted(left_out['points'], 'point event')} left out: an instant is no stretch of time.")
+        notes.append(f"{counted(left_out['points'], 'point event')} left out: an instant is no interval.")
     if left_out["modifiers"]:
         notes.append(f"Modifiers of {counted(left_out['modifiers'], 'state event')} not kept.")
     if left_out["subjects"]:
         notes.append(f"Subjects of {counted(left_out['subjects'], 'state event')} not kept.")
-    return Reading(looks=looks, notes=notes)
+    return ParsedFile(observations=observations, notes=notes)
 
 
 def _toggles(
@@ -93,7 +103,7 @@ def _toggles(
 def split_over_media(
     start_us: int, end_us: int, media: Sequence[MediaFile], *, where: str
 ) -> list[tuple[str, int, int]]:
-    """(file, start, end) in each file's own time of a stretch on the observation's time, cut at borders of files."""
+    """(file, start, end) in each file's own time of an interval on the observation's time, cut at borders of files."""
     last = media[-1]
     if last.end_us is not None and end_us > last.end_us + 1_000_000:
         raise DataError(f"{where}: ends at {seconds_text(end_us)}, the media end at {seconds_text(last.end_us)}")
@@ -109,7 +119,7 @@ def split_over_media(
 
 
 def boris_project(
-    video_path: str, segments: Sequence[TruthSegment], extents: Sequence[TruthExtent], *, length_us: int
+    video_path: str, segments: Sequence[Segment], extents: Sequence[Extent], *, length_us: int
 ) -> dict[str, Any]:
     """A project with one observation per source; the segments of one activity and source do not overlap.
 
@@ -191,7 +201,7 @@ def _offset_us(observation: Mapping[str, Any], *, where: str) -> int:
     return seconds_us(observation.get("time offset", 0), where=f"{where}, time offset")
 
 
-def _looks(
+def _observations(
     name: str,
     toggles: Mapping[tuple[str, str, str], list[int]],
     media: Sequence[MediaFile],
@@ -199,41 +209,48 @@ def _looks(
     *,
     mode: OpenStates,
     where: str,
-) -> list[Look]:
-    stretches: dict[str, list[Stretch]] = {item.name: [] for item in media}
+) -> list[Observation]:
+    """One for each file of the observation, but those that its time interval leaves out and that have no segment."""
+    segments = _segments_by_file(toggles, media, mode=mode, where=where)
+    stated = list_of(observation.get("observation time interval"), where=f"{where}, observation time interval")
+    if len(stated) not in (0, 2):
+        raise DataError(f"{where}: found the observation time interval {stated}, expected [start, end]")
+    first_us, last_us = (seconds_us(value, where=f"{where}, observation time interval") for value in stated or [0, 0])
+    observations = []
+    for item in media:
+        ends_us = [end_us for end_us in (item.end_us, last_us) if end_us]  # an interval that ends at 0 has no end
+        start_us, end_us = max(item.start_us, first_us), min(ends_us, default=None)
+        examined = None
+        if end_us is not None and end_us > start_us:
+            examined = Interval(start_us=start_us - item.start_us, end_us=end_us - item.start_us)
+        elif end_us is not None and not segments[item.name]:
+            continue
+        observations.append(
+            Observation(
+                name=name, video_name=item.name, annotator=None, segments=segments[item.name], examined=examined
+            )
+        )
+    return observations
+
+
+def _segments_by_file(
+    toggles: Mapping[tuple[str, str, str], list[int]], media: Sequence[MediaFile], *, mode: OpenStates, where: str
+) -> dict[str, list[ParsedSegment]]:
+    segments: dict[str, list[ParsedSegment]] = {item.name: [] for item in media}
     for (subject, behaviour, modifiers), unsorted in toggles.items():
         times = sorted(unsorted)
-        who = f"{where}, behaviour {behaviour!r}" + (f", subject {subject!r}" if subject else "")
-        who += f", modifiers {modifiers!r}" if modifiers else ""
+        place = f"{where}, behaviour {behaviour!r}" + (f", subject {subject!r}" if subject else "")
+        place += f", modifiers {modifiers!r}" if modifiers else ""
         if len(times) % 2:
             end_us = media[-1].end_us
             if mode is not OpenStates.TO_END or end_us is None:
                 advice = "set open_states=to_end" if end_us is not None else "the media's length is not known"
                 raise DataError(
-                    f"{who}: started at {seconds_text(times[-1])} and not stopped. Stop it in BORIS, or {advice}."
+                    f"{place}: started at {seconds_text(times[-1])} and not stopped. Stop it in BORIS, or {advice}."
                 )
             times.append(end_us)
         for start_us, end_us in zip(times[::2], times[1::2], strict=True):
-            place = f"{who}, {seconds_text(start_us)}"
-            for video, first, stop in split_over_media(start_us, end_us, media, where=place):
-                stretches[video].append(Stretch(name=behaviour, start_us=first, end_us=stop, where=place))
-    interval = list_of(observation.get("observation time interval"), where=f"{where}, observation time interval")
-    if len(interval) not in (0, 2):
-        raise DataError(f"{where}: found the observation time interval {interval}, expected [start, end]")
-    first_us, last_us = (seconds_us(value, where=f"{where}, observation time interval") for value in interval or [0, 0])
-    looks = []
-    for item in media:
-        seen = None
-        if item.end_us is not None:
-            until = min(item.end_us, last_us) if last_us else item.end_us
-            seen = (max(item.start_us, first_us) - item.start_us, until - item.start_us)
-        elif last_us:
-            seen = (first_us, last_us)
-        if seen is not None and seen[1] <= seen[0]:  # the interval leaves this file out
-            if not stretches[item.name]:
-                continue
-            seen = None
-        looks.append(
-            Look(name=name, video_name=item.name, annotator=None, stretches=stretches[item.name], seen_us=seen)
-        )
-    return looks
+            at = f"{place}, {seconds_text(start_us)}"
+            for video, first, stop in split_over_media(start_us, end_us, media, where=at):
+                segments[video].append(ParsedSegment(label=behaviour, start_us=first, end_us=stop, where=at))
+    return segments

@@ -6,12 +6,21 @@ Times count from the start of the observation, over all its files.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from nrray.archive.annotations import TruthSegment
 from nrray.errors import DataError
 from nrray.formats.boris import MediaFile, split_over_media
 from nrray.formats.options import ReadOptions, TimeUnit
-from nrray.formats.reading import Look, Reading, Stretch, counted, delimited_rows, microseconds, utf8_text
+from nrray.formats.reading import (
+    Observation,
+    ParsedFile,
+    ParsedSegment,
+    counted,
+    delimited_rows,
+    microseconds,
+    utf8_text,
+)
 from nrray.formats.videos import KnownVideos, seconds_text
+from nrray.intervals import Interval
+from nrray.types import Segment
 
 _NEEDED = ("Observation id", "Behavior", "Behavior type", "Start (s)", "Stop (s)")
 _MEDIA = ("Media file", "Media file name", "Media file path", "Source")  # by age of the version
@@ -23,7 +32,7 @@ LENGTH_SLACK_US = 500_000  # between BORIS' length of a file and the manifest's:
 Row = tuple[str, Mapping[str, str]]  # where, cells by column
 
 
-def read_boris_aggregated(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> Reading:
+def read_boris_aggregated(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
     """Raises DataError that names the line."""
     del options  # the same for every reader
     text = utf8_text(data, file=file)
@@ -52,18 +61,18 @@ def read_boris_aggregated(data: bytes, *, file: str, options: ReadOptions, video
         skipped["points"] += kind == "POINT"
         skipped["subjects"] += row.get("Subject", "") not in ("", "No focal subject")
         mine.append((where, row))
-    looks = []
+    observations = []
     for name, mine in by_observation.items():
-        looks += _looks(name, mine, media_column, file=file, videos=videos)
+        observations += _observations(name, mine, media_column, file=file, videos=videos)
     notes = []
     if skipped["points"]:
-        notes.append(f"{counted(skipped['points'], 'POINT row')} left out: an instant is no stretch of time.")
+        notes.append(f"{counted(skipped['points'], 'POINT row')} left out: an instant is no interval.")
     if skipped["subjects"]:
         notes.append("Subjects not kept.")
-    return Reading(looks=looks, notes=notes)
+    return ParsedFile(observations=observations, notes=notes)
 
 
-def boris_aggregated_text(video_path: str, segments: Sequence[TruthSegment], *, length_us: int) -> str:
+def boris_aggregated_text(video_path: str, segments: Sequence[Segment], *, length_us: int) -> str:
     """The rows that an import needs, of segments on whole milliseconds; the observation's id is the source."""
     lines = [_OUR_HEADER]
     for item in segments:
@@ -75,8 +84,10 @@ def boris_aggregated_text(video_path: str, segments: Sequence[TruthSegment], *, 
     return "".join(lines)
 
 
-def _looks(name: str, rows: Sequence[Row], media_column: str, *, file: str, videos: KnownVideos) -> list[Look]:
-    """One look per file of an observation; where there are several, their lengths must be the manifest's."""
+def _observations(
+    name: str, rows: Sequence[Row], media_column: str, *, file: str, videos: KnownVideos
+) -> list[Observation]:
+    """An observation for each of its video files; where there are several, their lengths must be the manifest's."""
     ordered = sorted(rows, key=lambda row: _seconds(row, "Start (s)"))
     files = list(dict.fromkeys(_media_name(row[1][media_column]) for row in ordered))
     length_us = _length_us(rows[0])
@@ -85,7 +96,7 @@ def _looks(name: str, rows: Sequence[Row], media_column: str, *, file: str, vide
         media = _consecutive(files, length_us, where=f"{file}, observation {name!r}", file=file, videos=videos)
     elif length_us is not None and videos.only is None:
         _check_single(media[0], length_us, where=rows[0][0], file=file, videos=videos)
-    stretches: dict[str, list[Stretch]] = {item.name: [] for item in media}
+    segments: dict[str, list[ParsedSegment]] = {item.name: [] for item in media}
     for row in ordered:
         where, cells = row
         if cells["Behavior type"].upper() == "POINT":
@@ -97,14 +108,14 @@ def _looks(name: str, rows: Sequence[Row], media_column: str, *, file: str, vide
         offset_us = _offset_us(row)
         start_us, end_us = (_seconds(row, column) - offset_us for column in ("Start (s)", "Stop (s)"))
         for video, first, stop in split_over_media(start_us, end_us, media, where=where):
-            stretches[video].append(Stretch(name=cells["Behavior"], start_us=first, end_us=stop, where=where))
+            segments[video].append(ParsedSegment(label=cells["Behavior"], start_us=first, end_us=stop, where=where))
     return [
-        Look(
+        Observation(
             name=name,
             video_name=item.name,
             annotator=None,
-            stretches=stretches[item.name],
-            seen_us=None if item.end_us is None else (0, item.end_us - item.start_us),
+            segments=segments[item.name],
+            examined=None if item.end_us is None else Interval(start_us=0, end_us=item.end_us - item.start_us),
         )
         for item in media
     ]
@@ -153,7 +164,10 @@ def _length_us(row: Row) -> int | None:
     parts = [part.split(":")[-1].strip() for part in text.split(";")]
     if not text or text == "NA":
         return None
-    return microseconds(parts[0], TimeUnit.SECONDS, where=f"{where}, length")
+    length_us = microseconds(parts[0], TimeUnit.SECONDS, where=f"{where}, length")
+    if length_us < 0:
+        raise DataError(f"{where}: found the length {parts[0]}, expected seconds from 0 on")
+    return length_us
 
 
 def _offset_us(row: Row) -> int:

@@ -13,11 +13,11 @@ from nrray.formats.elan import read_elan
 from nrray.formats.label_studio import read_label_studio
 from nrray.formats.millisecond_text import read_millisecond_file
 from nrray.formats.options import Format, ImportConfig, ReadOptions
-from nrray.formats.reading import Reading
+from nrray.formats.reading import ParsedFile
 from nrray.formats.webvtt import read_webvtt
 
-Reader = Callable[..., Reading]
-"""(data, *, file, options, videos) to a Reading."""
+Reader = Callable[..., ParsedFile]
+"""(data, *, file, options, videos) to a ParsedFile."""
 
 _CONCERNED: Mapping[str, tuple[Format, ...]] = {
     "columns": (Format.DELIMITED, Format.ELAN_TAB),

@@ -9,11 +9,11 @@ import re
 from collections.abc import Sequence
 from io import StringIO
 
-from nrray.archive.annotations import TruthSegment
 from nrray.errors import DataError
 from nrray.formats.options import ColumnMap, Delimiter, ReadOptions, TimeUnit
-from nrray.formats.reading import Look, Reading, Stretch, delimited_rows, microseconds, utf8_text
+from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, delimited_rows, microseconds, utf8_text
 from nrray.formats.videos import KnownVideos
+from nrray.types import Segment
 
 _CHARACTERS = {Delimiter.TAB: "\t", Delimiter.COMMA: ",", Delimiter.SEMICOLON: ";", Delimiter.BLANKS: None}
 _NAMED_UNIT = re.compile(r"(start|end|duration)_(us|ms|s|seconds|frames)")
@@ -22,11 +22,11 @@ _US_PER_UNIT = {TimeUnit.MICROSECONDS: 1, TimeUnit.MILLISECONDS: 1000, TimeUnit.
 Row = tuple[int, list[str]]
 
 
-def read_delimited(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> Reading:
+def read_delimited(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
     """Raises DataError that names the line."""
     rows = _rows(data, file=file, options=options)
     if not rows:
-        return Reading(looks=[Look(name=file, video_name=None, annotator=None, stretches=[])])
+        return ParsedFile(observations=[Observation(name=file, video_name=None, annotator=None, segments=[])])
     columns, named_unit = options.columns, None
     if columns is None:
         columns, named_unit = _columns_by_header(rows[0], file=file)
@@ -34,7 +34,7 @@ def read_delimited(data: bytes, *, file: str, options: ReadOptions, videos: Know
     if named_unit is not None and unit is not None and unit is not named_unit:
         raise DataError(
             f"{file}, line {rows[0][0]}: {rows[0][1]} says that times are in {named_unit.value}, and time_unit is {unit.value}. "
-            f"Leave time_unit out; or, where the header is wrong, say which column is what with columns."
+            f"Leave time_unit out; or, where the header is wrong, map its columns with columns."
         )
     if unit is None:
         raise DataError(
@@ -44,7 +44,7 @@ def read_delimited(data: bytes, *, file: str, options: ReadOptions, videos: Know
     return rows_reading(rows, columns=columns, unit=unit, file=file, videos=videos)
 
 
-def read_elan_tab(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> Reading:
+def read_elan_tab(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
     """ELAN's export: with a header line by its names, without one by the place of the times. Raises DataError."""
     # ELAN does not quote: a quotation mark is an ordinary character
     lines = utf8_text(data, file=file).splitlines()
@@ -58,16 +58,18 @@ def read_elan_tab(data: bytes, *, file: str, options: ReadOptions, videos: Known
     if options.columns is not None or options.time_unit is not None:
         raise DataError(f"{file}: give both columns and time_unit for an ELAN export, or none: they are then found")
     if not rows:
-        return Reading(looks=[Look(name=file, video_name=None, annotator=None, stretches=[])])
+        return ParsedFile(observations=[Observation(name=file, video_name=None, annotator=None, segments=[])])
     columns, unit = _elan_columns(rows[0], file=file)
     return rows_reading(rows, columns=columns, unit=unit, file=file, videos=videos)
 
 
-def rows_reading(rows: Sequence[Row], *, columns: ColumnMap, unit: TimeUnit, file: str, videos: KnownVideos) -> Reading:
+def rows_reading(
+    rows: Sequence[Row], *, columns: ColumnMap, unit: TimeUnit, file: str, videos: KnownVideos
+) -> ParsedFile:
     """`rows` (header included, where columns are named) read by a column map. Raises DataError."""
     index, body = _indices(columns, rows, file=file)
     has_header = body is not rows
-    looks: dict[tuple[str | None, str | None], list[Stretch]] = {}
+    observations: dict[tuple[str | None, str | None], list[ParsedSegment]] = {}
     for number, row in body:
         where = f"{file}, line {number}"
         if len(row) <= max(index[name] for name in index if name not in ("video", "source")):
@@ -92,20 +94,20 @@ def rows_reading(rows: Sequence[Row], *, columns: ColumnMap, unit: TimeUnit, fil
             raise DataError(
                 f"{where}: start {cells['start']}, end {cells['end']} and duration {cells['duration']} do not fit together"
             )
-        looks.setdefault((video_name, source), []).append(
-            Stretch(name=cells["activity"], start_us=times["start"], end_us=end_us, where=where)
+        observations.setdefault((video_name, source), []).append(
+            ParsedSegment(label=cells["activity"], start_us=times["start"], end_us=end_us, where=where)
         )
-    if not looks and "video" not in index:
-        looks[None, None] = []
-    return Reading(
-        looks=[
-            Look(name=source or file, video_name=video, annotator=source, stretches=stretches)
-            for (video, source), stretches in looks.items()
+    if not observations and "video" not in index:
+        observations[None, None] = []
+    return ParsedFile(
+        observations=[
+            Observation(name=source or file, video_name=video, annotator=source, segments=segments)
+            for (video, source), segments in observations.items()
         ]
     )
 
 
-def delimited_text(video_path: str, segments: Sequence[TruthSegment], *, unit: TimeUnit) -> str:
+def delimited_text(video_path: str, segments: Sequence[Segment], *, unit: TimeUnit) -> str:
     """CSV with the columns video, activity, start_UNIT, end_UNIT, source, of segments on the unit's grid."""
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -116,7 +118,7 @@ def delimited_text(video_path: str, segments: Sequence[TruthSegment], *, unit: T
     return text.getvalue()
 
 
-def elan_tab_text(segments: Sequence[TruthSegment]) -> str:
+def elan_tab_text(segments: Sequence[Segment]) -> str:
     """As ELAN exports with column headers: a tier per activity, times in milliseconds, of segments on that grid."""
     lines = ["Tier\tParticipant\tBegin Time - msec\tEnd Time - msec\tDuration - msec\tAnnotation"]
     for segment in segments:
@@ -156,7 +158,7 @@ def _columns_by_header(header: Row, *, file: str) -> tuple[ColumnMap, TimeUnit |
     if "activity" not in found or "start" not in found or not {"end", "duration"} & set(found) or len(units) > 1:
         raise DataError(
             f"{file}, line {header[0]}: found {names}, expected a header with activity, start_UNIT and end_UNIT. "
-            f"Say which column is what, by name or number: columns={{activity: 3, start: 1, end: 2}} time_unit=ms"
+            f"Map its columns by name or number: columns={{activity: 3, start: 1, end: 2}} time_unit=ms"
         )
     return ColumnMap.model_validate(found), next(iter(units), None)
 
@@ -180,7 +182,7 @@ def _elan_columns(first: Row, *, file: str) -> tuple[ColumnMap, TimeUnit]:
         return ColumnMap.model_validate({**numbered, **numbered_source}), TimeUnit.CLOCK
     raise DataError(
         f"{file}, line {number}: {cells} shows neither ELAN's column headers nor times as hh:mm:ss.ms. Export with "
-        f"column headers, or say which column is what: columns={{activity: 1, start: 3, end: 4}} time_unit=ms"
+        f"column headers, or map the columns: columns={{activity: 1, start: 3, end: 4}} time_unit=ms"
     )
 
 

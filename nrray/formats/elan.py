@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from nrray.errors import DataError
 from nrray.formats.elan_slots import SlotTimes
 from nrray.formats.options import ActivityFrom, ReadOptions
-from nrray.formats.reading import Look, Reading, Stretch, counted
+from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, counted
 from nrray.formats.videos import KnownVideos
 
 
@@ -35,7 +35,7 @@ class _Annotation:
 
 def read_elan(
     data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos, known_names: frozenset[str] = frozenset()
-) -> Reading:
+) -> ParsedFile:
     """`known_names` are the activity names that make a tier's id an activity. Raises DataError."""
     root = _root(data, file=file)
     header = root.find("HEADER")
@@ -50,13 +50,13 @@ def read_elan(
         by_tier.setdefault(item.tier, []).append(item)
     for items in by_tier.values():
         slots.fill([(item.first, item.last, item.number) for item in items if item.first and item.last])
-    looks: dict[str | None, list[Stretch]] = {}
+    observations: dict[str | None, list[ParsedSegment]] = {}
     skipped: Counter[str] = Counter()
     for tier in root.iter("TIER"):
         tier_id = tier.get("TIER_ID", "")
         activity, suffix = _activity_of_tier(tier_id, options.activity_from, known_names)
         annotator = tier.get("ANNOTATOR") or tier.get("PARTICIPANT") or (tier_id if activity is None else suffix)
-        mine = looks.setdefault(annotator or None, []) if by_tier.get(tier_id) or activity is not None else []
+        mine = observations.setdefault(annotator or None, []) if by_tier.get(tier_id) or activity is not None else []
         for item in by_tier.get(tier_id, []):
             where = f"{file}, tier {tier_id!r}, annotation {item.number}"
             timed = _timed_ancestor(item, annotations, where=where)
@@ -66,16 +66,18 @@ def read_elan(
                 skipped["empty"] += 1
                 continue
             start_us, end_us = (slots.time_us(slot, where=where) + origin_us for slot in (timed.first, timed.last))
-            mine.append(Stretch(name=name, start_us=start_us, end_us=end_us, where=where))
+            mine.append(ParsedSegment(label=name, start_us=start_us, end_us=end_us, where=where))
     if skipped["empty"]:
         notes.append(f"{counted(skipped.pop('empty'), 'annotation')} without a value left out.")
     if num_times := skipped["of REF annotations taken from their parents"]:
-        notes.append(f"{counted(num_times, 'annotation')} of dependent tiers took the time of what they refer to.")
+        notes.append(
+            f"{counted(num_times, 'annotation')} of dependent tiers took the time of the annotation that they refer to."
+        )
     notes += slots.notes
-    return Reading(
-        looks=[
-            Look(name=annotator or file, video_name=video_name, annotator=annotator, stretches=stretches)
-            for annotator, stretches in (looks or {None: []}).items()
+    return ParsedFile(
+        observations=[
+            Observation(name=annotator or file, video_name=video_name, annotator=annotator, segments=segments)
+            for annotator, segments in (observations or {None: []}).items()
         ],
         notes=notes,
     )

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from nrray.archive.annotations import TruthSegment
+from nrray.types import Segment
 
 _SCHEMA = "http://www.w3.org/2001/XMLSchema-instance"
 _MIME_TYPES = {"mp4": "video/mp4", "mpg": "video/mpeg", "mpeg": "video/mpeg", "mov": "video/quicktime"}
 
 
-def elan_text(video_path: str, segments: Sequence[TruthSegment]) -> str:
+def elan_text(video_path: str, segments: Sequence[Segment]) -> str:
     """The document of segments on whole milliseconds."""
     root = ElementTree.Element(
         "ANNOTATION_DOCUMENT",
@@ -50,11 +50,11 @@ def elan_text(video_path: str, segments: Sequence[TruthSegment]) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
-def _borders(segments: Sequence[TruthSegment]) -> list[int]:
+def _borders(segments: Sequence[Segment]) -> list[int]:
     return [time_us for segment in segments for time_us in (segment.start_us, segment.end_us)]
 
 
-def _tiers(segments: Sequence[TruthSegment]) -> dict[tuple[str, str, int], list[int]]:
+def _tiers(segments: Sequence[Segment]) -> dict[tuple[str, str, int], list[int]]:
     """Segment numbers by (activity, source, layer): a tier of ELAN cannot hold two annotations at one time."""
     tiers: dict[tuple[str, str, int], list[int]] = {}
     for number in sorted(range(len(segments)), key=lambda number: segments[number].start_us):

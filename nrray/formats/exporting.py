@@ -1,4 +1,4 @@
-"""Truth folders, imports and published label versions to one file per video, in a format that another tool reads."""
+"""Folders of annotations and label versions to one file per video, in a format that another tool reads."""
 
 import json
 from collections import Counter
@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nrray.archive.annotations import TruthExtent, TruthSegment, read_truth
+from nrray.archive.annotations import SEGMENTS_FILE, read_annotations
 from nrray.archive.manifest import manifest_videos
 from nrray.errors import ConfigError, DataError
 from nrray.formats.boris import boris_project
@@ -22,8 +23,10 @@ from nrray.formats.options import ExportConfig, Format, TimeUnit
 from nrray.formats.reading import counted
 from nrray.formats.videos import KnownVideos
 from nrray.formats.webvtt import webvtt_text
+from nrray.intervals import first_of_unions, union_of
 from nrray.storage import Folder, read_table
-from nrray.types import US_PER_SECOND, CoverageStatus
+from nrray.tables import rows_from_table
+from nrray.types import US_PER_SECOND, CoverageStatus, Extent, Segment
 
 _SUFFIXES = {
     Format.MILLISECOND_TEXT: ".txt",
@@ -43,7 +46,7 @@ _STEP_US = {TimeUnit.MICROSECONDS: 1, TimeUnit.MILLISECONDS: 1000, TimeUnit.SECO
 
 @dataclass(frozen=True, kw_only=True)
 class ExportResult:
-    """The files written, one per video, and sentences on what the format could not hold."""
+    """The files written, one per video, and sentences on facts that the format cannot hold."""
 
     folder: str
     format: Format
@@ -53,14 +56,14 @@ class ExportResult:
 
     @property
     def suffix(self) -> str:
-        """What the files' names end with."""
+        """The end of the files' names."""
         return _SUFFIXES[self.format]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Source:
-    segments: list[TruthSegment]
-    extents: list[TruthExtent]
+class _Input:
+    segments: list[Segment]
+    extents: list[Extent]
     notes: list[str]
 
 
@@ -76,13 +79,13 @@ def export_annotations(config: ExportConfig) -> ExportResult:
     rows = manifest_videos(read_table(config.manifest)) if config.manifest is not None else []
     videos = KnownVideos(rows, fps=config.fps)
     tally: Counter[str] = Counter()
-    paths = sorted({item.video_path for item in found.segments} | {item.video_path for item in found.extents})
+    paths = sorted({item.path for item in found.segments} | {item.path for item in found.extents})
     _check_names(found)
     texts: dict[str, str] = {}
     num_written = 0
     for path in paths:
-        mine = [item for item in found.segments if item.video_path == path]
-        seen = [item for item in found.extents if item.video_path == path]
+        mine = [item for item in found.segments if item.path == path]
+        seen = [item for item in found.extents if item.path == path]
         fps = _frame_rate(path, config, videos) if config.format is Format.LABEL_STUDIO else None
         segments = _representable(mine, config, fps=fps, tally=tally)
         num_written += len(segments)
@@ -102,38 +105,34 @@ def export_annotations(config: ExportConfig) -> ExportResult:
     )
 
 
-def _found(folder: Folder) -> _Source:
-    """The tables of a truth folder, or of a version (the newest of an output), whose coverage its model looked at."""
-    if not folder.exists("segments.parquet") and (folder / "latest").exists("segments.parquet"):
+def _found(folder: Folder) -> _Input:
+    """The tables of a folder of annotations, or of a version (the newest of an output), whose windows its model examined."""
+    if not folder.exists(SEGMENTS_FILE) and (folder / "latest").exists(SEGMENTS_FILE):
         folder = folder / "latest"
-    if not folder.exists("coverage.parquet"):
-        tables = read_truth(folder.uri)
-        return _Source(
-            segments=[TruthSegment(**row) for row in tables[0].to_pylist()],
-            extents=[TruthExtent(**row) for row in tables[1].to_pylist()],
-            notes=[],
-        )
-    table = _columns(folder, "segments.parquet", ["path", "activity", "start_us", "end_us", "score", "source"])
-    segments = [
-        TruthSegment(video_path=path, **row)
-        for path, row in zip(
-            table["path"].cast(pa.string()).to_pylist(),
-            table.select(["activity", "start_us", "end_us", "source"]).to_pylist(),
-            strict=True,
-        )
-    ]
+    if folder.exists("coverage.parquet"):
+        return _version_input(folder)
+    annotations = read_annotations(folder.uri)
+    return _Input(
+        segments=rows_from_table(annotations.segments, Segment),
+        extents=rows_from_table(annotations.extents, Extent),
+        notes=[],
+    )
+
+
+def _version_input(folder: Folder) -> _Input:
+    segments = rows_from_table(folder.read_table(SEGMENTS_FILE), Segment)
     coverage = _columns(folder, "coverage.parquet", ["path", "start_us", "end_us", "status", "source"])
-    extents = _united_extents(coverage)
+    is_ok = pc.equal(coverage["status"].cast(pa.string()), CoverageStatus.OK.value)
     notes = []
-    if num_scores := len(table) - table["score"].null_count:
-        notes.append(f"{counted(num_scores, 'score')} left out: they are in {folder}/segments.parquet.")
-    unseen = coverage.filter(pc.not_equal(coverage["status"].cast(pa.string()), CoverageStatus.OK.value))
-    if len(unseen):
+    if num_scores := sum(segment.score is not None for segment in segments):
+        notes.append(f"{counted(num_scores, 'score')} left out: they are in {folder.path(SEGMENTS_FILE)}.")
+    examined = coverage.filter(is_ok)
+    if num_unexamined := len(coverage) - len(examined):
         notes.append(
-            f"Not looked at (failed or not run): {counted(len(unseen), 'window')}. The files do not show it, and "
+            f"Not examined (failed or not run): {counted(num_unexamined, 'window')}. The files do not show it, and "
             f"silence there is not absence."
         )
-    return _Source(segments=segments, extents=extents, notes=notes)
+    return _Input(segments=segments, extents=_extents(examined), notes=notes)
 
 
 def _columns(folder: Folder, name: str, columns: Sequence[str]) -> pa.Table:
@@ -143,42 +142,38 @@ def _columns(folder: Folder, name: str, columns: Sequence[str]) -> pa.Table:
     return table.select(list(columns))
 
 
-def _united_extents(coverage: pa.Table) -> list[TruthExtent]:
-    """Windows that were looked at, joined where they touch or overlap."""
-    seen = coverage.filter(pc.equal(coverage["status"].cast(pa.string()), CoverageStatus.OK.value))
-    rows = seen.select(["path", "source", "start_us", "end_us"]).to_pylist()
-    united: list[TruthExtent] = []
-    for row in sorted(rows, key=lambda row: (row["path"], row["source"], row["start_us"])):
-        extent = TruthExtent(
-            video_path=row["path"], start_us=row["start_us"], end_us=row["end_us"], source=row["source"]
-        )
-        last = united[-1] if united else None
-        is_same = last is not None and (last.video_path, last.source) == (extent.video_path, extent.source)
-        if last is not None and is_same and extent.start_us <= last.end_us:
-            united[-1] = replace(last, end_us=max(last.end_us, extent.end_us))
-        else:
-            united.append(extent)
-    return united
+def _extents(windows: pa.Table) -> list[Extent]:
+    """The union of the windows of each video and source."""
+    keys = zip(*(windows[name].cast(pa.string()).to_pylist() for name in ("path", "source")), strict=True)
+    start_us, end_us = windows["start_us"].to_numpy(), windows["end_us"].to_numpy()
+    rows: dict[tuple[str, str], list[int]] = {}
+    for row, key in enumerate(keys):
+        rows.setdefault(key, []).append(row)
+    return [
+        Extent(path=path, start_us=start, end_us=end, source=source)
+        for path, source in sorted(rows)
+        for start, end in union_of(start_us[rows[path, source]], end_us[rows[path, source]]).tolist()
+    ]
 
 
-def _check_names(found: _Source) -> None:
+def _check_names(found: _Input) -> None:
     """Raises DataError for a name that would break a line, a column or an XML document, or that is not Unicode."""
-    rows: list[TruthSegment | TruthExtent] = [*found.segments, *found.extents]
+    rows: list[Segment | Extent] = [*found.segments, *found.extents]
     for item in rows:
-        activity = item.activity if isinstance(item, TruthSegment) else ""
-        for text in (item.video_path, activity, item.source):
+        activity = item.activity if isinstance(item, Segment) else ""
+        for text in (item.path, activity, item.source):
             if any(ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 for character in text):
                 raise DataError(f"the name {text!r} holds control characters or is not Unicode: rename it first")
         if activity != activity.strip() or "  " in activity:
             raise DataError(f"the activity {activity!r} holds blanks that formats do not keep: rename it first")
-        if ".." in PurePosixPath(item.video_path).parts or item.video_path.startswith("/"):
-            raise DataError(f"the video path {item.video_path!r} leads out of the archive")
+        if ".." in PurePosixPath(item.path).parts or item.path.startswith("/"):
+            raise DataError(f"the video path {item.path!r} leads out of the archive")
 
 
 def _representable(
-    segments: Sequence[TruthSegment], config: ExportConfig, *, fps: float | None, tally: Counter[str]
-) -> list[TruthSegment]:
-    """`segments` on the format's grid of time, sorted, and united where it holds one of a kind at a time."""
+    segments: Sequence[Segment], config: ExportConfig, *, fps: float | None, tally: Counter[str]
+) -> list[Segment]:
+    """`segments` on the format's grid of time, sorted, and joined where it holds one of a kind at a time."""
     rate = fps if fps is not None else 1000.0  # steps of the grid per second
     if config.format is Format.DELIMITED:
         rate = US_PER_SECOND / _STEP_US[config.time_unit]
@@ -191,27 +186,30 @@ def _representable(
             tally["vanished"] += 1
             continue
         kept.append(replace(segment, start_us=start_us, end_us=end_us))
-    return _united(kept, tally) if config.format in _ONE_AT_A_TIME else kept
+    return _joined(kept, tally) if config.format in _ONE_AT_A_TIME else kept
 
 
-def _united(segments: Sequence[TruthSegment], tally: Counter[str]) -> list[TruthSegment]:
-    last: dict[tuple[str, str], int] = {}
-    united: list[TruthSegment] = []
-    for segment in segments:
-        key = (segment.activity, segment.source)
-        if key in last and segment.start_us < united[last[key]].end_us:
-            tally["united"] += 1
-            united[last[key]] = replace(united[last[key]], end_us=max(united[last[key]].end_us, segment.end_us))
-            continue
-        last[key] = len(united)
-        united.append(segment)
-    return united
+def _joined(segments: Sequence[Segment], tally: Counter[str]) -> list[Segment]:
+    """Sorted segments with those of one activity and source joined that overlap; those that touch stay apart."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for row, segment in enumerate(segments):
+        groups.setdefault((segment.activity, segment.source), []).append(row)
+    joined: dict[int, Segment] = {}  # by the row of the first
+    for rows in groups.values():
+        starts = np.array([segments[row].start_us for row in rows], np.int64)
+        ends = np.array([segments[row].end_us for row in rows], np.int64)
+        first = first_of_unions(starts, ends, max_gap_us=-1)
+        last_us = np.maximum.reduceat(ends, first)
+        for place, end_us in zip(first.tolist(), last_us.tolist(), strict=True):
+            joined[rows[place]] = replace(segments[rows[place]], end_us=end_us)
+    tally["joined"] += len(segments) - len(joined)
+    return [joined[row] for row in sorted(joined)]
 
 
 def _text(
     path: str,
-    segments: Sequence[TruthSegment],
-    extents: Sequence[TruthExtent],
+    segments: Sequence[Segment],
+    extents: Sequence[Extent],
     config: ExportConfig,
     *,
     videos: KnownVideos,
@@ -255,7 +253,7 @@ def _frame_rate(path: str, config: ExportConfig, videos: KnownVideos) -> float:
     return config.fps
 
 
-def _notes(found: _Source, config: ExportConfig, tally: Mapping[str, int]) -> list[str]:
+def _notes(found: _Input, config: ExportConfig, tally: Mapping[str, int]) -> list[str]:
     kind = config.format.value
     notes = []
     sources = sorted({item.source for item in found.segments} | {item.source for item in found.extents})
@@ -264,9 +262,9 @@ def _notes(found: _Source, config: ExportConfig, tally: Mapping[str, int]) -> li
     elif config.format in _NEEDS_LENGTH:
         notes.append(f"{kind} holds no source: there is one observation for each of {sources[:3]}.")
     if config.format is not Format.BORIS and found.extents:
-        notes.append(f"{kind} does not hold which part of a video was looked at.")
+        notes.append(f"{kind} does not hold which part of a video was examined.")
     if config.format is Format.BORIS:
-        parts = Counter((item.video_path, item.source) for item in found.extents)
+        parts = Counter((item.path, item.source) for item in found.extents)
         if num_parted := sum(count > 1 for count in parts.values()):
             notes.append(
                 f"{counted(num_parted, 'observation')} of several parts: BORIS holds one interval, none is set."
@@ -276,8 +274,8 @@ def _notes(found: _Source, config: ExportConfig, tally: Mapping[str, int]) -> li
         notes.append(f"{counted(tally['rounded'], 'segment')} rounded to whole {grid}.")
     if tally["vanished"]:
         notes.append(f"{counted(tally['vanished'], 'segment')} of zero length after rounding left out.")
-    if tally["united"]:
-        notes.append(f"{counted(tally['united'], 'segment')} joined with one of the same activity that it overlaps.")
+    if tally["joined"]:
+        notes.append(f"{counted(tally['joined'], 'segment')} joined with one of the same activity that it overlaps.")
     return notes
 
 

@@ -8,17 +8,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nrray.archive.annotations import TruthExtent, TruthSegment
 from nrray.errors import DataError
 from nrray.formats.options import ReadOptions
-from nrray.formats.reading import Look, Reading, Stretch, counted, json_value, list_of, mapping_of, seconds_us
+from nrray.formats.reading import (
+    Observation,
+    ParsedFile,
+    ParsedSegment,
+    counted,
+    json_value,
+    list_of,
+    mapping_of,
+    seconds_us,
+)
 from nrray.formats.videos import KnownVideos
-from nrray.types import US_PER_SECOND
+from nrray.types import US_PER_SECOND, Extent, Segment
 
 _VIDEO_KEYS = ("video", "video_url")
 
 
-def read_label_studio(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> Reading:
+def read_label_studio(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
     """Raises DataError that names task and region."""
     del options  # the same for every reader
     tasks = json_value(data, file=file)
@@ -26,7 +34,7 @@ def read_label_studio(data: bytes, *, file: str, options: ReadOptions, videos: K
         raise DataError(
             f"{file}: expected a list of tasks with `data` and `annotations`. Export as JSON, not JSON-MIN."
         )
-    looks: list[Look] = []
+    observations: list[Observation] = []
     skipped: Counter[str] = Counter()
     for index, task in enumerate(tasks, start=1):
         task_place = f"{file}, task {index} (id {task.get('id')})"
@@ -47,26 +55,27 @@ def read_label_studio(data: bytes, *, file: str, options: ReadOptions, videos: K
             )
         for item in annotations:
             where = f"{task_place}, annotation {item.get('id')}"
-            stretches: list[Stretch] = []
+            segments: list[ParsedSegment] = []
             for region in list_of(item.get("result"), where=where):
-                found = _stretches(mapping_of(region, where=where), name, videos=videos, file=file, where=where)
+                found = _parsed_segments(mapping_of(region, where=where), name, videos=videos, file=file, where=where)
                 skipped["other region"] += found is None
-                stretches += found or []
-            looks.append(
-                Look(
+                segments += found or []
+            observations.append(
+                Observation(
                     name=f"{index}.{item.get('id')}",
                     video_name=name,
                     annotator=_annotator(item.get("completed_by")),
-                    stretches=stretches,
+                    segments=segments,
                 )
             )
-    return Reading(
-        looks=looks, notes=[f"{counted(count, noun)} left out." for noun, count in sorted(skipped.items()) if count]
+    return ParsedFile(
+        observations=observations,
+        notes=[f"{counted(count, noun)} left out." for noun, count in sorted(skipped.items()) if count],
     )
 
 
 def label_studio_tasks(
-    video_path: str, segments: Sequence[TruthSegment], extents: Sequence[TruthExtent], *, fps: float
+    video_path: str, segments: Sequence[Segment], extents: Sequence[Extent], *, fps: float
 ) -> list[dict[str, Any]]:
     """One task with one annotation per source, of segments on the grid of frames."""
     annotations = []
@@ -96,10 +105,10 @@ def label_studio_tasks(
     return [{"id": 1, "data": {"video": video_path}, "annotations": annotations}]
 
 
-def _stretches(
+def _parsed_segments(
     region: Mapping[str, Any], name: str | None, *, videos: KnownVideos, file: str, where: str
-) -> list[Stretch] | None:
-    """None where a region is no labelled stretch of time: a choice, a text, a tracked box."""
+) -> list[ParsedSegment] | None:
+    """None where a region is no labelled interval: a choice, a text, a tracked box."""
     value = region.get("value")
     where = f"{where}, region {region.get('id')}"
     if not isinstance(value, dict):
@@ -116,7 +125,7 @@ def _stretches(
     else:
         return None
     return [
-        Stretch(name=str(label), start_us=start_us, end_us=end_us, where=where)
+        ParsedSegment(label=str(label), start_us=start_us, end_us=end_us, where=where)
         for start_us, end_us in times
         for label in labels
     ]

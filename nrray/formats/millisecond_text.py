@@ -6,19 +6,20 @@ Times are whole milliseconds; columns stand between tabs, or blanks in the four-
 import re
 from collections.abc import Sequence
 
-from nrray.archive.annotations import TruthSegment, millisecond_text
+from nrray.archive.annotations import millisecond_text
 from nrray.errors import DataError
 from nrray.formats.options import ReadOptions
-from nrray.formats.reading import Look, Reading, Stretch, counted, utf8_text
+from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, counted, utf8_text
 from nrray.formats.videos import KnownVideos
+from nrray.types import Segment
 
 _WHOLE = re.compile(r"-?\d+")
 
 
-def read_millisecond_file(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> Reading:
+def read_millisecond_file(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
     """Raises DataError that names the line."""
     del options, videos  # the same for every reader; this format needs neither
-    stretches = []
+    segments = []
     num_originals = 0
     for number, line in enumerate(utf8_text(data, file=file).splitlines(), start=1):
         if not line.strip():
@@ -39,13 +40,15 @@ def read_millisecond_file(data: bytes, *, file: str, options: ReadOptions, video
         if end_ms - start_ms != length_ms:
             raise DataError(f"{where}: start {start_ms}, end {end_ms} and duration {length_ms} do not fit together")
         num_originals += len(parts) == 5 and parts[4] not in ("", parts[0])
-        stretches.append(Stretch(name=parts[0], start_us=start_ms * 1000, end_us=end_ms * 1000, where=where))
+        segments.append(ParsedSegment(label=parts[0], start_us=start_ms * 1000, end_us=end_ms * 1000, where=where))
     notes = []
     if num_originals:
         notes.append(f"{counted(num_originals, 'original event name')} in the fifth column not kept.")
-    return Reading(looks=[Look(name=file, video_name=None, annotator=None, stretches=stretches)], notes=notes)
+    return ParsedFile(
+        observations=[Observation(name=file, video_name=None, annotator=None, segments=segments)], notes=notes
+    )
 
 
-def millisecond_file(segments: Sequence[TruthSegment]) -> str:
+def millisecond_file(segments: Sequence[Segment]) -> str:
     """The text of one video's segments, which lie on whole milliseconds."""
     return millisecond_text(segments)

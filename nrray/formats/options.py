@@ -22,7 +22,7 @@ class Format(str, Enum):
 
 
 class TimeUnit(str, Enum):
-    """What the numbers in a time column count."""
+    """Unit of the numbers in a time column."""
 
     MICROSECONDS = "us"
     MILLISECONDS = "ms"
@@ -32,7 +32,7 @@ class TimeUnit(str, Enum):
 
 
 class Delimiter(str, Enum):
-    """What stands between the columns."""
+    """Separator of columns."""
 
     AUTO = "auto"  # a tab where the first line has one, else `;` or `,`, else blanks
     TAB = "tab"
@@ -42,7 +42,7 @@ class Delimiter(str, Enum):
 
 
 class ActivityFrom(str, Enum):
-    """Where an ELAN file says which activity an annotation is."""
+    """Place of the activity of an annotation in an ELAN file."""
 
     AUTO = "auto"  # the tier's id where it is a known activity name, else the annotation's value
     TIER = "tier"
@@ -50,21 +50,21 @@ class ActivityFrom(str, Enum):
 
 
 class UnsetTimeSlots(str, Enum):
-    """What to do with an ELAN time slot that has no time."""
+    """Treatment of an ELAN time slot that has no time."""
 
     REFUSE = "refuse"
     INTERPOLATE = "interpolate"
 
 
 class OpenStates(str, Enum):
-    """What to do with a BORIS state that was started and not stopped."""
+    """Treatment of a BORIS state that was started and not stopped."""
 
     REFUSE = "refuse"
     TO_END = "to_end"
 
 
 class ExtentFrom(str, Enum):
-    """Where it is known from what an annotator has looked at. Outside an extent, silence means nothing."""
+    """Source of the extents: which time an annotator examined. Outside an extent, silence means nothing."""
 
     STATED = "stated"  # the file says it (BORIS); a file that does not is refused
     WHOLE = "whole"  # every video from start to end, as long as the manifest measured it
@@ -75,14 +75,14 @@ Column = int | str
 
 
 class ColumnMap(Section):
-    """Which column is what: all by the name in the header line, or all by number from 1 where there is no header."""
+    """A map of columns: all by the name in the header line, or all by number from 1 where there is no header."""
 
     activity: Column
     start: Column
     end: Column | None = None
     duration: Column | None = Field(None, description="in place of end, or checked against it")
     video: Column | None = None
-    source: Column | None = Field(None, description="who annotated")
+    source: Column | None = Field(None, description="annotator")
 
     @property
     def given(self) -> dict[str, Column]:
@@ -100,7 +100,7 @@ class ColumnMap(Section):
 
 
 class ReadOptions(Section):
-    """What single formats need to be told. Each is an error where no file is in a format that it concerns."""
+    """Options of single formats. Each is an error where no file is in a format that it concerns."""
 
     columns: ColumnMap | None = Field(
         None, description="of delimited text: which column is activity, start, end or duration, video, source"
@@ -109,13 +109,13 @@ class ReadOptions(Section):
     delimiter: Delimiter = Field(Delimiter.AUTO, description="of delimited text")
     skip_rows: int = Field(0, ge=0, description="lines before the header or the first row")
     fps: float | None = Field(None, gt=0, description="of frame numbers; else the manifest's measured rate")
-    activity_from: ActivityFrom = Field(ActivityFrom.AUTO, description="of ELAN: what names the activity")
+    activity_from: ActivityFrom = Field(ActivityFrom.AUTO, description="of ELAN: tier or value that names the activity")
     unset_time_slots: UnsetTimeSlots = Field(UnsetTimeSlots.REFUSE, description="of ELAN: annotations without a time")
     open_states: OpenStates = Field(OpenStates.REFUSE, description="of BORIS: states that are never stopped")
 
 
 class ImportConfig(ReadOptions):
-    """Which files, what they mean, where the tables go."""
+    """Files, how they are read, where the tables go."""
 
     files: list[str] = Field(min_length=1, description="paths or glob patterns")
     format: Format | Literal["auto"] = Field("auto", description="auto: by the file's suffix and first lines")
@@ -123,7 +123,7 @@ class ImportConfig(ReadOptions):
     output: str = Field("runs/annotations", description="folder for segments.parquet and extents.parquet")
     label_set: str | None = Field(None, description="label set file; the shipped set where none is given")
     source: str | None = Field(
-        None, description="who annotated, where the files do not say; {folder} and {stem} are the file's"
+        None, description="annotator, where the files name none; {folder} and {stem} are the file's"
     )
     annotator: str | None = Field(None, description="only what this source annotated, as an import names it")
     video: str | None = Field(None, description="the one video that all files are of, whatever they say")
@@ -135,7 +135,7 @@ class ImportConfig(ReadOptions):
     offset_seconds: float = Field(0.0, allow_inf_nan=False, description="added to all times")
     extent: ExtentFrom = Field(
         ExtentFrom.STATED,
-        description="what the annotators looked at: as the files state it, the whole video, or not known",
+        description="time that the annotators examined: as the files state it, the whole video, or not known",
     )
 
     @field_validator("source", mode="before")
@@ -148,10 +148,12 @@ class ImportConfig(ReadOptions):
 
 
 class ExportConfig(Section):
-    """Which tables, in which format, where the files go."""
+    """Tables, format, where the files go."""
 
-    input: str = Field(description="truth folder, folder of `nrray import`, or published version, such as .../latest")
-    format: Format = Field(description="what is written")
+    input: str = Field(
+        description="annotation folder of `nrray simulate` or `nrray import`, or label version, such as .../latest"
+    )
+    format: Format = Field(description="of the files written")
     output: str = Field("runs/exported", description="folder for one file per video")
     manifest: str | None = Field(None, description="manifest.parquet: lengths (BORIS) and frame rates (Label Studio)")
     fps: float | None = Field(None, gt=0, description="of Label Studio frame numbers, in place of the manifest's rate")

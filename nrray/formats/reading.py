@@ -1,5 +1,6 @@
-"""What a reader of any format hands on: looks, each one annotator's view of one video with stretches in the names and
-places of its file. Times are the video's, in microseconds; nothing is checked against videos or label sets yet."""
+"""The parsed content of an annotation file of any format: observations, each by one annotator of one video, with segments
+under the labels of the file. Times are the video's, in microseconds; nothing is checked against videos or label sets yet.
+"""
 
 import csv
 import json
@@ -12,6 +13,7 @@ from typing import Any
 
 from nrray.errors import DataError
 from nrray.formats.options import TimeUnit
+from nrray.intervals import Interval
 from nrray.types import US_PER_SECOND
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
@@ -19,32 +21,33 @@ _US = {TimeUnit.MICROSECONDS: 1, TimeUnit.MILLISECONDS: 1000, TimeUnit.SECONDS: 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """An activity going on, as its file calls it; `where` names file and line or annotation."""
+class ParsedSegment:
+    """A segment under the label that its file gives it; it may end before it starts. `where` names file and line or
+    annotation."""
 
-    name: str
+    label: str
     start_us: int
     end_us: int
     where: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """One view of one video. `video_name` and `annotator` are None where the file does not say; `seen_us` is the span
-    looked at where the file states it; `name` tells looks of one file apart."""
+class Observation:
+    """The annotations of one video by one annotator. `video_name` and `annotator` are None where the file does not name
+    them; `examined` is None where the file does not state it; `name` tells observations of one file apart."""
 
     name: str
     video_name: str | None
     annotator: str | None
-    stretches: Sequence[Stretch]
-    seen_us: tuple[int, int] | None = None
+    segments: Sequence[ParsedSegment]
+    examined: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """What one file came to; notes are sentences on what was skipped or could not be held."""
+class ParsedFile:
+    """The observations of one file; notes are sentences on content that was skipped or cannot be held."""
 
-    looks: list[Look]
+    observations: list[Observation]
     notes: list[str] = field(default_factory=list)
 
 

@@ -11,25 +11,27 @@ from nrray.types import US_PER_SECOND, Video
 
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts it before the name of an uploaded file
 
-_MAX_TOLD = 20
+_MAX_LISTED = 20
 
 
 class UnknownVideoError(DataError):
-    """Annotations of a video that the manifest does not have; `what` is where they are and how it is called there."""
+    """Annotations of a video that the manifest does not have; `mention` is the name that the file gives it, and the place."""
 
-    def __init__(self, message: str, *, what: str) -> None:
+    def __init__(self, message: str, *, mention: str) -> None:
         super().__init__(message)
-        self.what = what
+        self.mention = mention
 
 
 def all_unknown(errors: Sequence[UnknownVideoError], videos: "KnownVideos") -> DataError:
-    """One error for all of them, so that one look is enough."""
-    whats = list(dict.fromkeys(error.what for error in errors))
-    if len(whats) == 1:
+    """One error for all of them, so that they are mended at once."""
+    mentions = list(dict.fromkeys(error.mention for error in errors))
+    if len(mentions) == 1:
         return errors[0]
-    told = "; ".join(whats[:_MAX_TOLD]) + (f"; and {len(whats) - _MAX_TOLD} more" if len(whats) > _MAX_TOLD else "")
+    listed = "; ".join(mentions[:_MAX_LISTED]) + (
+        f"; and {len(mentions) - _MAX_LISTED} more" if len(mentions) > _MAX_LISTED else ""
+    )
     return DataError(
-        f"{len(whats)} names are of no video of the manifest{videos.examples()}: {told}. Say which are meant, "
+        f"{len(mentions)} names are of no video of the manifest{videos.examples()}: {listed}. Say which are meant, "
         f"videos={{NAME: PATH, ...}}, name files like their videos, or scan the archive that holds them."
     )
 
@@ -75,7 +77,7 @@ class KnownVideos:
         return self.named(name, where=where) if name is not None else self._beside(file)
 
     def named(self, name: str, *, where: str) -> Video:
-        """By what it was renamed to, by exact relative path, else by base name. Raises DataError."""
+        """By its new name in `renamed`, by exact relative path, else by base name. Raises DataError."""
         candidates = [self._renamed[name]] if name in self._renamed else _candidates(name)
         for candidate in candidates:
             if candidate in self._by_path:
@@ -87,7 +89,7 @@ class KnownVideos:
         raise UnknownVideoError(
             f"{where}: no video of the manifest is called {name!r}{self.examples()}. Say which is meant, "
             f"videos={{{name!r}: PATH}}, or scan the archive that holds it.",
-            what=f"{name!r} ({where})",
+            mention=f"{name!r} ({where})",
         )
 
     def frame_rate(self, video: Video, *, where: str) -> float:
@@ -120,7 +122,7 @@ class KnownVideos:
         raise UnknownVideoError(
             f"{file} does not say which video it is of, and no video of the manifest is called "
             f"{parts[-1]!r}{self.examples()}. Set video=PATH, or name the file like its video.",
-            what=f"{parts[-1]!r} ({file})",
+            mention=f"{parts[-1]!r} ({file})",
         )
 
     def examples(self) -> str:

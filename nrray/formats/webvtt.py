@@ -4,11 +4,11 @@ import html
 import re
 from collections.abc import Sequence
 
-from nrray.archive.annotations import TruthSegment
 from nrray.errors import DataError
 from nrray.formats.options import ReadOptions, TimeUnit
-from nrray.formats.reading import Look, Reading, Stretch, counted, microseconds, utf8_text
+from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, counted, microseconds, utf8_text
 from nrray.formats.videos import KnownVideos
+from nrray.types import Segment
 
 _TIMING = re.compile(r"\s*(\S+)\s+-->\s+(\S+)(?:\s.*)?")
 _CUE_TIME = re.compile(r"(?:\d{2,}:)?[0-5]\d:[0-5]\d\.\d{3}")
@@ -16,13 +16,13 @@ _TAG = re.compile(r"<[^>]*>")
 _NOT_CUES = re.compile(r"(NOTE|STYLE|REGION)(\s|$)")
 
 
-def read_webvtt(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> Reading:
+def read_webvtt(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
     """Raises DataError that names the line."""
     del options, videos  # the same for every reader; this format needs neither
     lines = utf8_text(data, file=file).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not re.fullmatch(r"WEBVTT([ \t].*)?", lines[0]):
         raise DataError(f"{file}, line 1: found {lines[0][:40]!r}, expected WEBVTT")
-    stretches: list[Stretch] = []
+    segments: list[ParsedSegment] = []
     num_notes = num_empty = 0
     for first, block in _blocks(lines):
         if first == 0:
@@ -37,16 +37,18 @@ def read_webvtt(data: bytes, *, file: str, options: ReadOptions, videos: KnownVi
         start_us, end_us = _cue_times(block[timed], where)
         names = [html.unescape(_TAG.sub("", line)).strip() for line in block[timed + 1 :]]
         num_empty += not any(names)
-        stretches += [Stretch(name=name, start_us=start_us, end_us=end_us, where=where) for name in names if name]
+        segments += [ParsedSegment(label=name, start_us=start_us, end_us=end_us, where=where) for name in names if name]
     notes = []
     if num_notes:
         notes.append(f"{counted(num_notes, 'NOTE')} left out.")
     if num_empty:
         notes.append(f"{counted(num_empty, 'cue')} without text left out.")
-    return Reading(looks=[Look(name=file, video_name=None, annotator=None, stretches=stretches)], notes=notes)
+    return ParsedFile(
+        observations=[Observation(name=file, video_name=None, annotator=None, segments=segments)], notes=notes
+    )
 
 
-def webvtt_text(segments: Sequence[TruthSegment]) -> str:
+def webvtt_text(segments: Sequence[Segment]) -> str:
     """The text of one video's segments, which lie on whole milliseconds."""
     cues = [
         f"\n{_clock(segment.start_us)} --> {_clock(segment.end_us)}\n{html.escape(segment.activity, quote=False)}\n"

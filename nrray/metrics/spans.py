@@ -1,6 +1,7 @@
-"""Stretches of time of many videos as flat arrays, so that ten thousand videos cost a few array operations.
+"""Scored intervals of many videos as flat arrays, so that ten thousand videos cost a few array operations.
 
-All videos are laid on one axis, far enough apart that no two ever meet. Half-open, integer microseconds.
+All videos are laid on one axis, far enough apart that no two ever meet. Half-open, integer microseconds. Intervals of one
+video without scores: nrray.intervals, on which this module builds.
 """
 
 from dataclasses import dataclass, replace
@@ -8,14 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-APART_US = 1_000_000_000  # between two videos on the common axis: more than any tolerance
+from nrray.intervals import IntArray, first_of_unions
 
-IntArray = NDArray[np.int64]
+APART_US = 1_000_000_000  # between two videos on the common axis: more than any tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spans:
-    """N stretches, sorted by video and start. video: (N,) index; start_us, end_us: (N,); score: (N,), NaN for none."""
+    """N intervals, sorted by video and start. video: (N,) index; start_us, end_us: (N,); score: (N,), NaN for none."""
 
     video: IntArray
     start_us: IntArray
@@ -64,14 +65,13 @@ def axis_of(*parts: Spans) -> Axis:
     return Axis(low_us=low, video_us=high - low + APART_US)
 
 
-def united(spans: Spans) -> Spans:
-    """Overlapping and touching spans of a video joined; the score is the mean over the parts' own durations."""
+def union_by_video(spans: Spans) -> Spans:
+    """The union of each video's spans, of all videos in one pass; the score is the mean over the parts' own durations."""
     if len(spans) == 0:
         return spans
     axis = axis_of(spans)
     starts, ends = axis.position(spans, spans.start_us), axis.position(spans, spans.end_us)
-    reach = np.maximum.accumulate(ends)
-    first = np.flatnonzero(np.concatenate([[True], starts[1:] > reach[:-1]]))
+    first = first_of_unions(starts, ends)
     has_score = np.isfinite(spans.score)
     weight = np.where(has_score, spans.length_us, 0).astype(np.float64)
     total = np.add.reduceat(weight, first)

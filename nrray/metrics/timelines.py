@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.metrics.matching import matched_rows, nearest_pairs
-from nrray.metrics.spans import Spans, clipped, overlaps, starts_within, summed, united
+from nrray.metrics.spans import Spans, clipped, overlaps, starts_within, summed, union_by_video
 
 IntArray = NDArray[np.int64]
 
@@ -39,8 +39,8 @@ class Timelines:
 
 def timelines_of(reference: Spans, candidate: Spans, evaluated: Spans, *, num_videos: int) -> Timelines:
     """Both sides ready to be compared. `evaluated` is disjoint and its spans do not touch."""
-    reference_pieces, reference_span = clipped(united(reference), evaluated)
-    candidate_pieces, candidate_span = clipped(united(candidate), evaluated)
+    reference_pieces, reference_span = clipped(union_by_video(reference), evaluated)
+    candidate_pieces, candidate_span = clipped(union_by_video(candidate), evaluated)
     return Timelines(
         evaluated=evaluated,
         reference=reference_pieces,

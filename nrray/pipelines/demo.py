@@ -63,7 +63,6 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
             relabelled = relabel(relabel_config, RelabelOptions(), reporter)
     with _timed("compare", seconds):
         reporter.say("4/5 compare with the simulation's truth")
-        manifest = Folder(str(root / "scan")).read_table("manifest.parquet")
         truth = str(root / "archive" / "truth")
         evaluation = evaluate(
             EvaluateConfig(
@@ -76,7 +75,7 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
         _report_agreement(evaluation, reporter)
     with _timed("draw", seconds):
         reporter.say("5/5 draw timelines")
-        pictures = draw_pictures(Folder(str(root / "labels")), truth_folder=truth, manifest=manifest)
+        pictures = draw_pictures(Folder(str(root / "labels")), reference=truth)
     _write_configs(root, scan_config, relabel_config)
     return DemoResult(
         folder=str(root),

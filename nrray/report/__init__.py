@@ -1,6 +1,6 @@
 """What a clinician sees of a label version: timeline pictures."""
 
-from nrray.report.timeline_picture import Lane, WindowScores, draw_timeline, unseen_spans
+from nrray.report.timeline_picture import Lane, WindowScores, draw_timeline, unexamined_intervals
 from nrray.report.version_timelines import draw_version_timelines
 
-__all__ = ["Lane", "WindowScores", "draw_timeline", "draw_version_timelines", "unseen_spans"]
+__all__ = ["Lane", "WindowScores", "draw_timeline", "draw_version_timelines", "unexamined_intervals"]

@@ -1,4 +1,4 @@
-"""One picture per video: what was going on, how sure the model was, what a reference says, and what nobody looked at.
+"""One picture per video: segments of a model and of a reference, the model's scores, and the time that nobody examined.
 Plain arrays in, PNG bytes out; no pyplot, no global state."""
 
 import io
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from nrray.intervals import IntervalArray, true_runs
 from nrray.report.legible import families, legible
 from nrray.types import US_PER_SECOND, CoverageStatus
 
@@ -26,8 +27,8 @@ MAX_SCORE_STEPS = 900  # about one per pixel column
 # Okabe and Ito's palette for colour-blind readers; dark blue, orange and sky blue also differ in lightness.
 LANE_COLORS = ("#0072B2", "#E69F00", "#009E73")
 SCORE_COLOR = "#56B4E9"
-UNSEEN_FACE, UNSEEN_EDGE = "#E4E4E4", "#8A8A8A"
-UNSEEN_HATCHES: dict[CoverageStatus, str] = {
+UNEXAMINED_FACE, UNEXAMINED_EDGE = "#E4E4E4", "#8A8A8A"
+UNEXAMINED_HATCHES: dict[CoverageStatus, str] = {
     CoverageStatus.FAILED: "/////",
     CoverageStatus.QUARANTINED: "xxxxx",
     CoverageStatus.NOT_RUN: "....",
@@ -37,8 +38,6 @@ TICK_SECONDS = (
     *(60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400),
 )
 MAX_TICKS = 10
-
-SpanArray = NDArray[np.int64]  # (S, 2) start and end in microseconds, half-open
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +51,10 @@ class WindowScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """What one source says: per activity its segments, (S, 2) start and end, and, of a model, its window scores."""
+    """One source: per activity its segments, (S, 2) start and end, and, of a model, its window scores."""
 
     source: str
-    segments: Mapping[str, SpanArray]
+    segments: Mapping[str, IntervalArray]
     scores: Mapping[str, WindowScores] = field(default_factory=dict)
 
 
@@ -64,13 +63,13 @@ def draw_timeline(
     title: str,
     activities: Sequence[str],
     lanes: Sequence[Lane],
-    unseen: Mapping[CoverageStatus, SpanArray],
+    unexamined: Mapping[CoverageStatus, IntervalArray],
     start_us: int,
     duration_us: int,
 ) -> bytes:
     """A PNG: one row per activity, in it a thick bar for the first lane and thinner ones for up to two more.
 
-    `unseen` is the time that nobody looked at, by status: it is hatched over all rows, so that silence is never taken
+    `unexamined` is the time that nobody examined, by status: it is hatched over all rows, so that silence is never taken
     for absence. Raises ValueError for more than three lanes.
     """
     if len(lanes) > len(LANE_COLORS):
@@ -95,9 +94,9 @@ def draw_timeline(
             if activity in lane.scores:
                 has_scores |= _draw_scores(axes, lane.scores[activity], bottom, start_us, start_us + duration_us)
         _draw_bars(axes, lanes, activity, bottom, least_seconds=(end_seconds - start_seconds) / 600)
-    for status, spans in unseen.items():
-        if len(spans):
-            _draw_unseen(axes, status, spans, len(activities))
+    for status, intervals in unexamined.items():
+        if len(intervals):
+            _draw_unexamined(axes, status, intervals, len(activities))
     _set_axes(axes, activities, start_seconds, end_seconds)
     family = list(families())
     figure.text(
@@ -109,13 +108,13 @@ def draw_timeline(
         weight="bold",
         va="top",
     )
-    _draw_legend(figure, lanes, unseen, height_inches, has_scores=has_scores)
+    _draw_legend(figure, lanes, unexamined, height_inches, has_scores=has_scores)
     return _png(figure)
 
 
-def unseen_spans(
+def unexamined_intervals(
     start_us: NDArray[np.int64], end_us: NDArray[np.int64], status: Sequence[str]
-) -> dict[CoverageStatus, SpanArray]:
+) -> dict[CoverageStatus, IntervalArray]:
     """Of one video's coverage rows, (W,) each: the time under no `ok` window, by status.
 
     Where windows of several statuses overlap, quarantined counts before failed before not run.
@@ -123,7 +122,7 @@ def unseen_spans(
     borders = np.unique(np.concatenate([start_us, end_us]))
     kinds = np.asarray(status)
     free = np.ones(max(len(borders) - 1, 0), bool)
-    found: dict[CoverageStatus, SpanArray] = {}
+    found: dict[CoverageStatus, IntervalArray] = {}
     order = (CoverageStatus.OK, CoverageStatus.QUARANTINED, CoverageStatus.FAILED, CoverageStatus.NOT_RUN)
     for kind in order:
         mine = kinds == kind.value
@@ -133,8 +132,7 @@ def unseen_spans(
         covered = (np.cumsum(steps)[:-1] > 0) & free
         free &= ~covered
         if kind is not CoverageStatus.OK and covered.any():
-            edges = np.flatnonzero(np.diff(np.concatenate([[False], covered, [False]]).astype(np.int8)))
-            found[kind] = borders[edges].reshape(-1, 2)
+            found[kind] = borders[true_runs(covered)]
     return found
 
 
@@ -197,11 +195,11 @@ def _draw_bars(axes: Axes, lanes: Sequence[Lane], activity: str, bottom: int, *,
     """The first lane fills the upper part of the row, the others share the lower one."""
     bands = [(0.46, 0.82), (0.20, 0.36), (0.04, 0.16)] if len(lanes) > 1 else [(0.30, 0.70)]
     for lane, (low, high), color in zip(lanes, bands, LANE_COLORS, strict=False):
-        spans = lane.segments.get(activity)
-        if spans is None or not len(spans):
+        segments = lane.segments.get(activity)
+        if segments is None or not len(segments):
             continue
-        left = spans[:, 0] / US_PER_SECOND
-        right = np.maximum(spans[:, 1] / US_PER_SECOND, left + least_seconds)  # never thinner than a pixel
+        left = segments[:, 0] / US_PER_SECOND
+        right = np.maximum(segments[:, 1] / US_PER_SECOND, left + least_seconds)  # never thinner than a pixel
         corners = [
             [(a, bottom + low), (a, bottom + high), (b, bottom + high), (b, bottom + low)]
             for a, b in zip(left.tolist(), right.tolist(), strict=True)
@@ -209,14 +207,14 @@ def _draw_bars(axes: Axes, lanes: Sequence[Lane], activity: str, bottom: int, *,
         axes.add_collection(PolyCollection(corners, facecolors=color, edgecolors="none", zorder=4), autolim=False)
 
 
-def _draw_unseen(axes: Axes, status: CoverageStatus, spans: SpanArray, height: int) -> None:
-    corners = [[(a, 0), (a, height), (b, height), (b, 0)] for a, b in (spans / US_PER_SECOND).tolist()]
+def _draw_unexamined(axes: Axes, status: CoverageStatus, intervals: IntervalArray, height: int) -> None:
+    corners = [[(a, 0), (a, height), (b, height), (b, 0)] for a, b in (intervals / US_PER_SECOND).tolist()]
     axes.add_collection(
         PolyCollection(
             corners,
-            facecolors=UNSEEN_FACE,
-            edgecolors=UNSEEN_EDGE,
-            hatch=UNSEEN_HATCHES[status],
+            facecolors=UNEXAMINED_FACE,
+            edgecolors=UNEXAMINED_EDGE,
+            hatch=UNEXAMINED_HATCHES[status],
             linewidths=0.4,
             zorder=3,
         ),
@@ -250,7 +248,7 @@ def _set_axes(axes: Axes, activities: Sequence[str], start_seconds: float, end_s
 def _draw_legend(
     figure: Figure,
     lanes: Sequence[Lane],
-    unseen: Mapping[CoverageStatus, SpanArray],
+    unexamined: Mapping[CoverageStatus, IntervalArray],
     height_inches: float,
     *,
     has_scores: bool,
@@ -262,10 +260,12 @@ def _draw_legend(
     ]
     if has_scores:
         entries.append(Patch(facecolor="#D3EAF9", edgecolor=SCORE_COLOR, label="score of the windows, 0 to 1"))
-    for status, hatch in UNSEEN_HATCHES.items():
-        if len(unseen.get(status, ())):
-            label = f"not looked at: {status.value.replace('_', ' ')}"
-            entries.append(Patch(facecolor=UNSEEN_FACE, edgecolor=UNSEEN_EDGE, hatch=hatch, linewidth=0.4, label=label))
+    for status, hatch in UNEXAMINED_HATCHES.items():
+        if len(unexamined.get(status, ())):
+            label = f"not examined: {status.value.replace('_', ' ')}"
+            entries.append(
+                Patch(facecolor=UNEXAMINED_FACE, edgecolor=UNEXAMINED_EDGE, hatch=hatch, linewidth=0.4, label=label)
+            )
     figure.legend(
         handles=entries,
         loc="lower left",

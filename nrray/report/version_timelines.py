@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nrray.errors import DataError
-from nrray.report.timeline_picture import Lane, SpanArray, WindowScores, draw_timeline, unseen_spans
+from nrray.intervals import IntervalArray
+from nrray.report.timeline_picture import Lane, WindowScores, draw_timeline, unexamined_intervals
 from nrray.results.version import read_version_record
 from nrray.storage import Folder
 
@@ -24,12 +25,12 @@ MAX_NAME_CHARS = 60
 
 
 def draw_version_timelines(
-    version: str | Path, output: str | Path, *, truth: pa.Table | None, max_pictures: int
+    version: str | Path, output: str | Path, *, reference: pa.Table | None, max_pictures: int
 ) -> list[str]:
     """Draw the first `max_pictures` videos of `version`, in order of path, as `<output>/<NNNN>-<file name>.png`.
 
-    `truth` has columns video_id, activity, start_us, end_us and may have source. Files without a readable span have
-    no picture. Returns the paths written. Raises DataError where the version is damaged, StorageError.
+    `reference` has the columns of Segment: the segments that the labels are shown beside. Unreadable files have no
+    picture. Returns the paths written. Raises DataError where the version is damaged, StorageError.
     """
     source, target = Folder(str(version)), Folder(str(output))
     chosen = _first_videos(source, max_pictures)
@@ -54,8 +55,8 @@ def draw_version_timelines(
             video = chosen.pop(video_id)
             name = f"{video.number:04d}-{safe_name(video.path)}.png"
             lanes = [_model_lane(mine, segments[video_id], activities)]
-            reference = _truth_lane(truth, video_id)
-            target.write_bytes(name, _picture(video.path, activities, rows, lanes + reference), durable=False)
+            lanes += _reference_lane(reference, video.path)
+            target.write_bytes(name, _picture(video.path, activities, rows, lanes), durable=False)
             written[video.number] = target.path(name)
             if not chosen:
                 break
@@ -185,7 +186,7 @@ def _picture(path: str, activities: Sequence[str], coverage: pa.Table, lanes: Se
         title=path,
         activities=activities,
         lanes=lanes,
-        unseen=unseen_spans(start_us, end_us, _texts(coverage["status"])),
+        unexamined=unexamined_intervals(start_us, end_us, _texts(coverage["status"])),
         start_us=first_us,
         duration_us=int(end_us.max()) - first_us,
     )
@@ -200,22 +201,22 @@ def _model_lane(labels: pa.Table, segments: pa.Table, activities: Sequence[str])
     for name in activities:
         mine: NDArray[np.bool_] = activity == name
         scores[name] = WindowScores(start_us=start_us[mine], end_us=end_us[mine], score=score[mine])
-    return Lane(source=" + ".join(sources), segments=_spans(segments), scores=scores)
+    return Lane(source=" + ".join(sources), segments=_intervals(segments), scores=scores)
 
 
-def _truth_lane(truth: pa.Table | None, video_id: str) -> list[Lane]:
-    """The reference's lane, none where there is no reference; one without segments says that nothing went on."""
-    if truth is None:
+def _reference_lane(reference: pa.Table | None, path: str) -> list[Lane]:
+    """None where there is no reference; a lane without segments shows that nothing went on."""
+    if reference is None:
         return []
-    mine = truth.filter(pc.equal(truth["video_id"].cast(pa.string()), video_id))
-    sources = sorted({*_texts(truth["source"])}) if "source" in truth.column_names else []
-    return [Lane(source=f"reference: {', '.join(sources) or 'truth'}", segments=_spans(mine))]
+    mine = reference.filter(pc.equal(reference["path"].cast(pa.string()), path))
+    sources = ", ".join(sorted({*_texts(mine["source"])}))
+    return [Lane(source=f"reference: {sources}" if sources else "reference", segments=_intervals(mine))]
 
 
-def _spans(segments: pa.Table) -> dict[str, SpanArray]:
+def _intervals(segments: pa.Table) -> dict[str, IntervalArray]:
     activity = np.asarray(_texts(segments["activity"]), dtype=object)
-    spans = np.stack([segments["start_us"].to_numpy(), segments["end_us"].to_numpy()], axis=1)
-    return {name: spans[activity == name] for name in set(activity.tolist())}
+    intervals = np.stack([segments["start_us"].to_numpy(), segments["end_us"].to_numpy()], axis=1)
+    return {name: intervals[activity == name] for name in set(activity.tolist())}
 
 
 def _texts(column: pa.ChunkedArray) -> list[str]:

@@ -2,33 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nrray.results.segments import SegmentRule, Span, WindowVotes, merge_votes
-from nrray.tables import schema_of
-from nrray.types import STATE_INDEX, Coverage, CoverageStatus, Label, LabelState, Origin, UnitStatus
+from nrray.results.segments import SegmentRule, WindowVotes, merge_votes
+from nrray.tables import schema_of, table_from_rows
+from nrray.types import STATE_INDEX, Coverage, CoverageStatus, Label, LabelState, Segment, UnitStatus
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
 LABEL_SCHEMA = schema_of(Label)
 COVERAGE_SCHEMA = schema_of(Coverage)
-SEGMENT_SCHEMA = pa.schema(
-    [
-        pa.field("video_id", _DICTIONARY, nullable=False),
-        pa.field("path", _DICTIONARY, nullable=False),
-        pa.field("activity", _DICTIONARY, nullable=False),
-        pa.field("start_us", pa.int64(), nullable=False),
-        pa.field("end_us", pa.int64(), nullable=False),
-        pa.field("score", pa.float32()),
-        pa.field("source", _DICTIONARY, nullable=False),
-        pa.field("origin", _DICTIONARY, nullable=False),
-        pa.field("schema_version", pa.int16(), nullable=False),
-    ]
-)
+SEGMENT_SCHEMA = schema_of(Segment).set(0, schema_of(Segment).field("video_id").with_nullable(False))
 
 
 Restate = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.uint8]]
@@ -155,28 +144,24 @@ def segment_rows(
     start_us = labels["start_us"].to_numpy()
     end_us = labels["end_us"].to_numpy()
     score = labels["score"].to_numpy(zero_copy_only=False).astype(np.float32)
-    found: list[tuple[str, int, str, Span]] = []
+    found: list[Segment] = []
     order = np.lexsort((start_us, activity_codes, codes))
     keys = codes[order].astype(np.int64) * len(activities) + activity_codes[order]
     for group in np.split(order, np.flatnonzero(np.diff(keys)) + 1) if len(order) else []:
-        video, activity = names[codes[group[0]]], activities[activity_codes[group[0]]]
-        votes = WindowVotes(start_us=start_us[group], end_us=end_us[group], present=present[group], score=score[group])
-        found += [(video, span.start_us, activity, span) for span in merge_votes(votes, rule)]
-    found.sort(key=lambda item: item[:3])
-    return pa.table(
-        [
-            pa.array([video for video, *_ in found], pa.string()).dictionary_encode(),
-            pa.array([paths[video] for video, *_ in found], pa.string()).dictionary_encode(),
-            pa.array([activity for _, _, activity, _ in found], pa.string()).dictionary_encode(),
-            pa.array([span.start_us for *_, span in found], pa.int64()),
-            pa.array([span.end_us for *_, span in found], pa.int64()),
-            pa.array([None if np.isnan(span.score) else span.score for *_, span in found], pa.float32()),
-            _constant(source, len(found)),
-            _constant(Origin.MODEL.value, len(found)),
-            pa.array(np.full(len(found), 1, np.int16)),
-        ],
-        schema=SEGMENT_SCHEMA,
-    )
+        video_id = names[codes[group[0]]]
+        votes = WindowVotes(
+            video_id=video_id,
+            path=paths[video_id],
+            activity=activities[activity_codes[group[0]]],
+            source=source,
+            start_us=start_us[group],
+            end_us=end_us[group],
+            present=present[group],
+            score=score[group],
+        )
+        found += merge_votes(votes, rule)
+    found.sort(key=attrgetter("video_id", "start_us", "activity"))
+    return table_from_rows(found, Segment).cast(SEGMENT_SCHEMA)
 
 
 def _codes(column: pa.ChunkedArray, values: Sequence[str]) -> NDArray[np.int64]:

@@ -3,15 +3,15 @@
 from nrray.simulate.appearance import Appearance
 from nrray.simulate.case import Camera, SimulatedCase, camera_spans, case_rows, simulated_case
 from nrray.simulate.config import SimulateConfig
-from nrray.simulate.course import Course, Episode
 from nrray.simulate.render import FrameRenderer, frame_at, render_case, render_part, write_truth
+from nrray.simulate.scenario import Episode, Scenario
 
 __all__ = [
     "Appearance",
     "Camera",
-    "Course",
     "Episode",
     "FrameRenderer",
+    "Scenario",
     "SimulateConfig",
     "SimulatedCase",
     "camera_spans",

@@ -1,4 +1,4 @@
-"""How a case looks: colours, shapes, light, camera. One draw per case, within a family of appearance.
+"""The appearance of a case: colours, shapes, light, camera. One draw per case, within a family of appearance.
 
 Every property has a range that is cut into slices, and each family owns three slices of each property, chosen for that
 property alone. So two families share no colour, no angle, no light and no noise level, and a model that is measured on a
@@ -39,7 +39,7 @@ class Draw:
         return low + (high - low) * self.share(name)
 
     def chance(self, name: str, probability: float) -> bool:
-        """Whether something is there, by case: what a family cannot own."""
+        """Whether something is there, by case: a property that no family owns."""
         return bool(np.random.default_rng([*self._seed, zlib.crc32(name.encode())]).random() < probability)
 
     def colour(self, name: str, *, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
@@ -90,7 +90,7 @@ class Appearance:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """How a camera looks at the canvas, and what its sensor adds."""
+    """The view of a camera on the canvas, and the noise of its sensor."""
 
     turn_degrees: float
     zoom: float
@@ -115,7 +115,7 @@ class View:
 
 
 def drawn_appearance(family: str, seed: list[int]) -> Appearance:
-    """The looks of one case."""
+    """The appearance of one case."""
     draw = Draw(family, seed)
     skin_value = draw.between("skin value", 0.42, 0.95)
     skin = colorsys.hsv_to_rgb(

@@ -1,4 +1,4 @@
-"""A simulated case: its course, looks and cameras, drawn from one seed. Pure; no pixels."""
+"""A simulated case: its scenario, appearance and cameras, drawn from one seed. Pure; no pixels."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from nrray.simulate.appearance import Appearance, View, drawn_appearance, drawn_view
 from nrray.simulate.config import SimulateConfig
-from nrray.simulate.course import Course, activity_spans, drawn_course
+from nrray.simulate.scenario import Scenario, activity_spans, drawn_scenario
 from nrray.types import US_PER_SECOND, Case
 
 
@@ -28,7 +28,7 @@ class SimulatedCase:
 
     case_id: str
     config: SimulateConfig
-    course: Course
+    scenario: Scenario
     appearance: Appearance
     cameras: tuple[Camera, ...]
     birth_us: int  # on the case's clock; before the first frame
@@ -38,7 +38,7 @@ class SimulatedCase:
 def simulated_case(config: SimulateConfig, index: int) -> SimulatedCase:
     """Case `index` of a seed; the same whatever `config.num_cases` is."""
     random = np.random.default_rng([config.seed, index])
-    course = drawn_course(random, config.case_seconds)
+    scenario = drawn_scenario(random, config.case_seconds)
     family = config.appearance[index % len(config.appearance)]
     appearance = drawn_appearance(family, [config.seed, index])
     case_id = f"case-{config.seed}-{index:05d}"
@@ -62,10 +62,10 @@ def simulated_case(config: SimulateConfig, index: int) -> SimulatedCase:
     return SimulatedCase(
         case_id=case_id,
         config=config,
-        course=course,
+        scenario=scenario,
         appearance=appearance,
         cameras=tuple(cameras),
-        birth_us=round((course.arrival_s - before_arrival_s) * US_PER_SECOND),
+        birth_us=round((scenario.arrival_s - before_arrival_s) * US_PER_SECOND),
         site=f"site-{1 + index % 3}",
     )
 
@@ -79,7 +79,7 @@ def case_rows(case: SimulatedCase) -> list[Case]:
             camera=camera.name,
             video_start_us=camera.start_us,
             birth_us=case.birth_us,
-            table_arrival_us=round(case.course.arrival_s * US_PER_SECOND),
+            table_arrival_us=round(case.scenario.arrival_s * US_PER_SECOND),
             site=case.site,
         )
         for camera in case.cameras
@@ -89,7 +89,7 @@ def case_rows(case: SimulatedCase) -> list[Case]:
 def camera_spans(case: SimulatedCase, camera: Camera) -> list[tuple[str, int, int]]:
     """(activity, start_us, end_us) in the camera's presentation time, clipped to its video, sorted by start."""
     spans = []
-    for activity, seconds in activity_spans(case.course).items():
+    for activity, seconds in activity_spans(case.scenario).items():
         for start_s, end_s in seconds:
             start_us = max(round(start_s * US_PER_SECOND) - camera.start_us, 0)
             end_us = min(round(end_s * US_PER_SECOND) - camera.start_us, camera.duration_us)

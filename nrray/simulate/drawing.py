@@ -21,7 +21,7 @@ _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * pi, 25)[:-1]), np.sin(np.linspace(
 
 
 _Shape = tuple[Colour, int, int]
-"""Colour, number of points, 0 for an ellipse, and thickness of a stroke, 0 for what is filled."""
+"""Colour, number of points, 0 for an ellipse, and thickness of a stroke, 0 for a filled shape."""
 
 
 class Brush:
@@ -51,7 +51,7 @@ class Brush:
         self._waiting.append((colour, len(points), max(1, round(width * self._scale))))
 
     def flush(self) -> None:
-        """Draw what waits, in order."""
+        """Draw the waiting shapes, in order."""
         if not self._waiting:
             return
         rings = _rings(np.array(self._ellipses).reshape(-1, 6)).reshape(-1, 2)
@@ -113,29 +113,31 @@ def _rings(ellipses: NDArray[np.float64]) -> NDArray[np.float64]:
     return rings
 
 
-def draw_pose(brush: Brush, pose: Pose, look: Appearance) -> None:
+def draw_pose(brush: Brush, pose: Pose, appearance: Appearance) -> None:
     """Everything that moves, from the table upwards."""
     if pose.newborn is not None:
-        draw_newborn(brush, pose.newborn, look)
-    if look.shadow > _FAINT:
-        brush.darken(_shadow_shapes(pose, look), (look.shadow_x, look.shadow_y), 1 - look.shadow)
+        draw_newborn(brush, pose.newborn, appearance)
+    if appearance.shadow > _FAINT:
+        brush.darken(
+            _shadow_shapes(pose, appearance), (appearance.shadow_x, appearance.shadow_y), 1 - appearance.shadow
+        )
     if pose.newborn is not None or not pose.helper:
-        _tube_and_hand(brush, pose.tube, look)
+        _tube_and_hand(brush, pose.tube, appearance)
     if pose.helper is not None:
-        draw_hand(brush, pose.helper, look.helper_glove, look.helper_sleeve, size=look.hand_size)
-    draw_bag_mask(brush, pose.bag_mask, look)
+        draw_hand(brush, pose.helper, appearance.helper_glove, appearance.helper_sleeve, size=appearance.hand_size)
+    draw_bag_mask(brush, pose.bag_mask, appearance)
     for passer in pose.passers:
-        draw_passer(brush, passer, look)
+        draw_passer(brush, passer, appearance)
     brush.flush()
 
 
-def _shadow_shapes(pose: Pose, look: Appearance) -> list[tuple[Point, Point, float]]:
-    """Bars (from, to, width) of what stands above the table."""
+def _shadow_shapes(pose: Pose, appearance: Appearance) -> list[tuple[Point, Point, float]]:
+    """Bars (from, to, width) of the things above the table."""
     shapes: list[tuple[Point, Point, float]] = []
     if pose.helper is not None:
-        shapes.append((pose.helper.elbow, pose.helper.at, 26 * look.hand_size))
+        shapes.append((pose.helper.elbow, pose.helper.at, 26 * appearance.hand_size))
     if pose.tube.held:
-        shapes.append((pose.tube.grip, (pose.tube.grip[0] - 60, 270), 24 * look.hand_size))
+        shapes.append((pose.tube.grip, (pose.tube.grip[0] - 60, 270), 24 * appearance.hand_size))
     if pose.bag_mask.held:
         shapes.append((pose.bag_mask.bag, pose.bag_mask.mask, 22))
     for passer in pose.passers:
@@ -143,20 +145,20 @@ def _shadow_shapes(pose: Pose, look: Appearance) -> list[tuple[Point, Point, flo
     return shapes
 
 
-def draw_passer(brush: Brush, passer: Passer, look: Appearance) -> None:
+def draw_passer(brush: Brush, passer: Passer, appearance: Appearance) -> None:
     """Shoulders, an arm where one reaches over the table, and a capped head on top."""
     x, y = passer.at
     c, s = cos(passer.facing + pi / 2), sin(passer.facing + pi / 2)
     if passer.arm is not None:
-        brush.capsule((x + 24 * c, y + 24 * s), passer.arm, 24, 16, shaded(look.passer, 0.9))
-        brush.ellipse(passer.arm, (9, 8), look.helper_glove)
-    brush.capsule((x - 34 * c, y - 34 * s), (x + 34 * c, y + 34 * s), 34, 34, look.passer)
-    brush.ellipse((x, y), (17, 20), shaded(look.passer, 1.25), turn=passer.facing)
+        brush.capsule((x + 24 * c, y + 24 * s), passer.arm, 24, 16, shaded(appearance.passer, 0.9))
+        brush.ellipse(passer.arm, (9, 8), appearance.helper_glove)
+    brush.capsule((x - 34 * c, y - 34 * s), (x + 34 * c, y + 34 * s), 34, 34, appearance.passer)
+    brush.ellipse((x, y), (17, 20), shaded(appearance.passer, 1.25), turn=passer.facing)
 
 
-def draw_newborn(brush: Brush, newborn: Newborn, look: Appearance) -> None:
+def draw_newborn(brush: Brush, newborn: Newborn, appearance: Appearance) -> None:
     s, x, y = newborn.size, newborn.x, newborn.y
-    skin, dark = look.skin, shaded(look.skin, 0.82)
+    skin, dark = appearance.skin, shaded(appearance.skin, 0.82)
     stir = 3.0 * newborn.stir
     chest = 1.0 + 0.10 * newborn.lift
     for side in (-1, 1):  # arms, then legs
@@ -169,8 +171,10 @@ def draw_newborn(brush: Brush, newborn: Newborn, look: Appearance) -> None:
     brush.ellipse((x + 62 * s, y), (42 * s, 25 * s * chest), shaded(skin, 0.94))
     brush.ellipse((x + 54 * s, y - 2 * s), (26 * s * chest, 17 * s * chest), skin)
     brush.ellipse((x + 98 * s, y), (15 * s, 21 * s), (236, 238, 240))  # nappy
-    if look.wrapped:
-        brush.polygon([(x + a * s, y + b * s) for a, b in ((88, -32), (150, -27), (154, 26), (90, 33))], look.wrap)
+    if appearance.wrapped:
+        brush.polygon(
+            [(x + a * s, y + b * s) for a, b in ((88, -32), (150, -27), (154, 26), (90, 33))], appearance.wrap
+        )
     brush.ellipse((x, y), (25 * s, 21 * s), skin)
     brush.ellipse((x - 7 * s, y), (19 * s, 18 * s), shaded(skin, 0.97))
     for side in (-1, 1):
@@ -180,29 +184,29 @@ def draw_newborn(brush: Brush, newborn: Newborn, look: Appearance) -> None:
     brush.ellipse((x + 11 * s, y), (2.0 * s, 4.6 * s), (150, 70, 75))  # mouth
 
 
-def draw_bag_mask(brush: Brush, device: BagMask, look: Appearance) -> None:
+def draw_bag_mask(brush: Brush, device: BagMask, appearance: Appearance) -> None:
     mask, bag = device.mask, device.bag
     turn = atan2(mask[1] - bag[1], mask[0] - bag[0])
     neck = (mask[0] - 12 * cos(turn), mask[1] - 12 * sin(turn))
     if device.held:
         # The hand on the bag closes as the bag gives way; the other holds the mask.
         wrist = (bag[0] - 18 * cos(turn) - 6, bag[1] - 18 * sin(turn) - 14)
-        brush.capsule((bag[0] - 70, bag[1] - 70), wrist, 26, 19, look.sleeve)
+        brush.capsule((bag[0] - 70, bag[1] - 70), wrist, 26, 19, appearance.sleeve)
     brush.capsule(neck, mask, 7, 9, (205, 208, 212))
-    across = 19 * look.bag_width * (1 - 0.52 * device.squeeze)
-    along = 32 * look.bag_length * (1 + 0.10 * device.squeeze)
-    brush.ellipse(bag, (along, across), shaded(look.bag, 0.9), turn=turn)
-    brush.ellipse(bag, (along * 0.7, across * 0.55), shaded(look.bag, 1.18), turn=turn)
-    long = look.mask_length
-    brush.ellipse(mask, (14 * long, 13), look.mask)
-    brush.ellipse(mask, (10.5 * long, 9.5), shaded(look.mask, 0.84))
-    brush.ellipse(mask, (4.5, 4.5), shaded(look.mask, 1.06))
+    across = 19 * appearance.bag_width * (1 - 0.52 * device.squeeze)
+    along = 32 * appearance.bag_length * (1 + 0.10 * device.squeeze)
+    brush.ellipse(bag, (along, across), shaded(appearance.bag, 0.9), turn=turn)
+    brush.ellipse(bag, (along * 0.7, across * 0.55), shaded(appearance.bag, 1.18), turn=turn)
+    long = appearance.mask_length
+    brush.ellipse(mask, (14 * long, 13), appearance.mask)
+    brush.ellipse(mask, (10.5 * long, 9.5), shaded(appearance.mask, 0.84))
+    brush.ellipse(mask, (4.5, 4.5), shaded(appearance.mask, 1.06))
     if device.held:
-        _fingers(brush, bag, turn, spread=across + 3.5, colour=look.glove)
+        _fingers(brush, bag, turn, spread=across + 3.5, colour=appearance.glove)
         thumb = (mask[0] - 15, mask[1] - 16)
-        brush.capsule((mask[0] - 58, mask[1] - 14), thumb, 20, 15, look.glove)
-        brush.capsule(thumb, (mask[0] - 2, mask[1] - 12), 7, 6, shaded(look.glove, 0.92))
-        brush.capsule((thumb[0], thumb[1] + 8), (mask[0] - 4, mask[1] + 11), 7, 6, look.glove)
+        brush.capsule((mask[0] - 58, mask[1] - 14), thumb, 20, 15, appearance.glove)
+        brush.capsule(thumb, (mask[0] - 2, mask[1] - 12), 7, 6, shaded(appearance.glove, 0.92))
+        brush.capsule((thumb[0], thumb[1] + 8), (mask[0] - 4, mask[1] + 11), 7, 6, appearance.glove)
 
 
 def _fingers(brush: Brush, bag: Point, turn: float, *, spread: float, colour: Colour) -> None:
@@ -223,18 +227,18 @@ def _fingers(brush: Brush, bag: Point, turn: float, *, spread: float, colour: Co
     )
 
 
-def _tube_and_hand(brush: Brush, tube: Tube, look: Appearance) -> None:
+def _tube_and_hand(brush: Brush, tube: Tube, appearance: Appearance) -> None:
     bend = ((tube.tip[0] + tube.grip[0]) / 2 + 3, (tube.tip[1] + tube.grip[1]) / 2)
     tail = (tube.grip[0] - 40, tube.grip[1] + 46)
     brush.stroke(
         [tube.tip, bend, tube.grip, (tube.grip[0] - 12, tube.grip[1] + 22), tail],
-        look.tube_width,
-        shaded(look.tube, 0.8),
+        appearance.tube_width,
+        shaded(appearance.tube, 0.8),
     )
-    brush.stroke([tube.tip, bend, tube.grip], 0.6 * look.tube_width, look.tube)
+    brush.stroke([tube.tip, bend, tube.grip], 0.6 * appearance.tube_width, appearance.tube)
     if tube.held:
         hand = Hand(at=(tube.grip[0] - 3, tube.grip[1] + 4), elbow=(tube.grip[0] - 70, 275.0), bend=-0.5)
-        draw_hand(brush, hand, look.glove, look.sleeve, size=look.hand_size)
+        draw_hand(brush, hand, appearance.glove, appearance.sleeve, size=appearance.hand_size)
 
 
 def draw_hand(brush: Brush, hand: Hand, glove: Colour, sleeve: Colour, *, size: float) -> None:

@@ -1,4 +1,4 @@
-"""Where everything is at one instant of a case: a pure function of course and time, in canvas pixels.
+"""Where everything is at one instant of a case: a pure function of scenario and time, in canvas pixels.
 
 The canvas is 320 x 240, the newborn lies with its head to the left, face up, its trunk to the right.
 """
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import cos, pi, sin
 
 from nrray.simulate.appearance import Appearance
-from nrray.simulate.course import CARRY_SECONDS, LEANING_REACH, Airway, Body, Course, Episode, Passing, episode_at
+from nrray.simulate.scenario import CARRY_SECONDS, LEANING_REACH, Airway, Body, Episode, Passing, Scenario, episode_at
 
 Point = tuple[float, float]
 
@@ -71,18 +71,18 @@ class Pose:
     passers: tuple[Passer, ...]
 
 
-def pose_at(course: Course, appearance: Appearance, t: float) -> Pose:
+def pose_at(scenario: Scenario, appearance: Appearance, t: float) -> Pose:
     """The scene at case time `t` seconds."""
-    airway, body = episode_at(course.airway, t), episode_at(course.body, t)
+    airway, body = episode_at(scenario.airway, t), episode_at(scenario.body, t)
     squeeze = _squeeze(airway, t)
     is_ventilated = airway is not None and airway.kind is Airway.VENTILATION
-    newborn = _newborn(course, appearance, t, lift=squeeze if is_ventilated else 0.0)
+    newborn = _newborn(scenario, appearance, t, lift=squeeze if is_ventilated else 0.0)
     return Pose(
         newborn=newborn,
         bag_mask=_bag_mask(airway, appearance, t, squeeze),
         tube=_tube(airway, appearance, t),
-        helper=_carrier(course, newborn, t) or _helper(body, appearance, t),
-        passers=tuple(_passer(passing, t) for passing in course.passings if passing.start_s <= t < passing.end_s),
+        helper=_carrier(scenario, newborn, t) or _helper(body, appearance, t),
+        passers=tuple(_passer(passing, t) for passing in scenario.passings if passing.start_s <= t < passing.end_s),
     )
 
 
@@ -91,12 +91,14 @@ def mouth_of(appearance: Appearance) -> Point:
     return appearance.head_x + 9 * appearance.size, appearance.head_y
 
 
-def _newborn(course: Course, appearance: Appearance, t: float, *, lift: float) -> Newborn | None:
-    if not course.arrival_s <= t < course.departure_s:
+def _newborn(scenario: Scenario, appearance: Appearance, t: float, *, lift: float) -> Newborn | None:
+    if not scenario.arrival_s <= t < scenario.departure_s:
         return None
-    carried = max(1 - (t - course.arrival_s) / CARRY_SECONDS, 0.0)
-    if course.departure_s - t < CARRY_SECONDS and any(e.end_s < course.departure_s - 0.5 for e in course.airway[-1:]):
-        carried = max(carried, 1 - (course.departure_s - t) / CARRY_SECONDS)
+    carried = max(1 - (t - scenario.arrival_s) / CARRY_SECONDS, 0.0)
+    if scenario.departure_s - t < CARRY_SECONDS and any(
+        e.end_s < scenario.departure_s - 0.5 for e in scenario.airway[-1:]
+    ):
+        carried = max(carried, 1 - (scenario.departure_s - t) / CARRY_SECONDS)
     return Newborn(
         x=appearance.head_x,
         y=appearance.head_y + 130 * carried * carried,
@@ -195,8 +197,8 @@ def _passer(passing: Passing, t: float) -> Passer:
     return Passer(at=at, facing=facing, arm=arm)
 
 
-def _carrier(course: Course, newborn: Newborn | None, t: float) -> Hand | None:
+def _carrier(scenario: Scenario, newborn: Newborn | None, t: float) -> Hand | None:
     """The hand that brings the newborn to the table."""
-    if newborn is None or t - course.arrival_s >= CARRY_SECONDS:
+    if newborn is None or t - scenario.arrival_s >= CARRY_SECONDS:
         return None
     return Hand(at=(newborn.x + 50, newborn.y + 12), elbow=(newborn.x + 70, 290.0), bend=0.2)

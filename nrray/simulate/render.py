@@ -1,4 +1,4 @@
-"""Pictures of a case and the files of a simulation: H.264 MP4, truth tables, case sidecar, millisecond text."""
+"""Frames of a case and the files of a simulation: H.264 MP4, tables of segments, case sidecar, millisecond text."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -10,21 +10,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from nrray.archive.annotations import TruthExtent, TruthSegment, millisecond_text
+from nrray.archive.annotations import SIMULATION, millisecond_text, write_annotations
 from nrray.archive.cases import cases_csv
 from nrray.simulate.appearance import Appearance, View
 from nrray.simulate.case import Camera, SimulatedCase, camera_spans, case_rows
 from nrray.simulate.drawing import Brush, Matrix, Picture, draw_passer, draw_pose, shaded
 from nrray.simulate.pose import Point, pose_at
 from nrray.storage import Folder
-from nrray.tables import table_from_rows
-from nrray.types import US_PER_SECOND
+from nrray.types import US_PER_SECOND, Extent, Origin, Segment
 
 CANVAS = (320, 240)
 _NOISE_BANK = 8
 _LIGHT_UNIT = 160  # light is stored in bytes: up to 1.59
 _SHORT_EXPOSURE_SECONDS, _SHARP_BLUR_PX = 0.02, 0.35  # below, nothing would be seen of it
-TRUTH_SOURCE = "simulation"
 
 
 class FrameRenderer:
@@ -34,10 +32,10 @@ class FrameRenderer:
         self._case = case
         self._camera: Camera = case.cameras[camera_index]
         self._size = (case.config.width_px, case.config.height_px)
-        look = case.appearance
-        random = np.random.default_rng([look.texture_seed, camera_index])
+        appearance = case.appearance
+        random = np.random.default_rng([appearance.texture_seed, camera_index])
         self._matrix = view_matrix(self._camera.view, self._size)
-        ground = _ground(look, np.random.default_rng(look.texture_seed))
+        ground = _ground(appearance, np.random.default_rng(appearance.texture_seed))
         self._ground: Picture = np.asarray(
             cv2.warpAffine(ground, self._matrix, self._size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
             np.uint8,
@@ -69,15 +67,15 @@ class FrameRenderer:
         matrix[0, 2] += view.shake_px * sin(2.1 * case_s + view.shake_phase) * sin(0.6 * case_s)
         matrix[1, 2] += view.shake_px * sin(1.7 * case_s + 2 * view.shake_phase)
         picture: Picture = self._ground.copy()
-        look = self._case.appearance
-        draw_pose(Brush(picture, matrix), pose_at(self._case.course, look, case_s), look)
+        appearance = self._case.appearance
+        draw_pose(Brush(picture, matrix), pose_at(self._case.scenario, appearance, case_s), appearance)
         return picture
 
 
 def passers_share(case: SimulatedCase, camera_index: int, t_seconds: float) -> float:
     """Share in [0, 1] of the picture that those who pass or lean over the table cover at `t_seconds` of a video."""
     camera = case.cameras[camera_index]
-    passers = pose_at(case.course, case.appearance, t_seconds + camera.start_us / US_PER_SECOND).passers
+    passers = pose_at(case.scenario, case.appearance, t_seconds + camera.start_us / US_PER_SECOND).passers
     if not passers:
         return 0.0
     width, height = case.config.width_px, case.config.height_px
@@ -107,20 +105,20 @@ def view_matrix(view: View, size: tuple[int, int]) -> Matrix:
     return np.concatenate([linear, (target - linear @ centre)[:, None]], axis=1)
 
 
-def _ground(look: Appearance, random: np.random.Generator) -> Picture:
+def _ground(appearance: Appearance, random: np.random.Generator) -> Picture:
     """Floor, table and cloth, with a pattern, folds and grain."""
     picture = np.empty((CANVAS[1], CANVAS[0], 3), np.uint8)
-    picture[:] = look.floor
+    picture[:] = appearance.floor
     brush = Brush(picture, np.array([[1.0, 0, 0], [0, 1.0, 0]]))
-    brush.polygon(_plate(look.table_margin, look.table_corner), shaded(look.cloth, 0.7))
-    brush.polygon(_plate(look.table_margin + 8, look.table_corner), look.cloth)
-    _pattern(brush, look)
+    brush.polygon(_plate(appearance.table_margin, appearance.table_corner), shaded(appearance.cloth, 0.7))
+    brush.polygon(_plate(appearance.table_margin + 8, appearance.table_corner), appearance.cloth)
+    _pattern(brush, appearance)
     for _ in range(7):  # folds
         x, y = random.uniform(30, 290), random.uniform(36, 208)
         brush.stroke(
             [(x, y), (x + random.uniform(-50, 50), y + random.uniform(-24, 24))],
             random.uniform(1.5, 4),
-            shaded(look.cloth, random.uniform(0.88, 1.06)),
+            shaded(appearance.cloth, random.uniform(0.88, 1.06)),
         )
     brush.flush()
     grain = cv2.GaussianBlur(random.normal(0, 9, picture.shape).astype(np.float32), (0, 0), 1.2)
@@ -135,20 +133,20 @@ def _plate(margin: float, corner: float) -> list[Point]:
     return [*upper, (right - cut, bottom), (left + cut, bottom), (left, bottom - cut), (left, top + cut)]
 
 
-def _pattern(brush: Brush, look: Appearance) -> None:
+def _pattern(brush: Brush, appearance: Appearance) -> None:
     left, top, right, bottom = 46.0, 50.0, 274.0, 190.0
-    steps_x = np.arange(left, right, look.cloth_step)
-    steps_y = np.arange(top, bottom, look.cloth_step)
-    if look.cloth_pattern in (1, 2):
+    steps_x = np.arange(left, right, appearance.cloth_step)
+    steps_y = np.arange(top, bottom, appearance.cloth_step)
+    if appearance.cloth_pattern in (1, 2):
         for x in steps_x:
-            brush.stroke([(x, top), (x, bottom)], 2.0, look.cloth_mark)
-    if look.cloth_pattern == 2:
+            brush.stroke([(x, top), (x, bottom)], 2.0, appearance.cloth_mark)
+    if appearance.cloth_pattern == 2:
         for y in steps_y:
-            brush.stroke([(left, y), (right, y)], 2.0, look.cloth_mark)
-    if look.cloth_pattern == 3:
+            brush.stroke([(left, y), (right, y)], 2.0, appearance.cloth_mark)
+    if appearance.cloth_pattern == 3:
         for x in steps_x:
             for y in steps_y:
-                brush.ellipse((x, y), (2.4, 2.4), look.cloth_mark)
+                brush.ellipse((x, y), (2.4, 2.4), appearance.cloth_mark)
 
 
 def _light(view: View, size: tuple[int, int]) -> Picture:
@@ -211,27 +209,33 @@ def kept_frames(camera: Camera, num_frames: int) -> list[int]:
 
 
 def write_truth(cases: list[SimulatedCase], folder: str | Path) -> None:
-    """Truth as tables and as the field's millisecond text, and the case sidecar."""
+    """The segments that were drawn, as tables and as the field's millisecond text, and the case sidecar."""
     root = Folder(str(folder))
     truth = root / "truth"
     truth.create()
-    segments, extents = [], []
+    segments: list[Segment] = []
+    extents: list[Extent] = []
     for case in cases:
         for camera in case.cameras:
-            mine = [
-                TruthSegment(
-                    video_path=camera.video_path, activity=activity, start_us=start, end_us=end, source=TRUTH_SOURCE
-                )
-                for activity, start, end in camera_spans(case, camera)
-            ]
+            mine = _segments(case, camera)
             segments += mine
             # One microsecond more than the rounded length: readers of the file may round it up.
-            extents.append(
-                TruthExtent(
-                    video_path=camera.video_path, start_us=0, end_us=camera.duration_us + 1, source=TRUTH_SOURCE
-                )
-            )
+            end_us = camera.duration_us + 1
+            extents.append(Extent(path=camera.video_path, start_us=0, end_us=end_us, source=SIMULATION))
             truth.write_bytes(f"{Path(camera.video_path).stem}.txt", millisecond_text(mine).encode(), durable=False)
-    truth.write_table("segments.parquet", table_from_rows(segments, TruthSegment))
-    truth.write_table("extents.parquet", table_from_rows(extents, TruthExtent))
+    write_annotations(truth, segments, extents)
     root.write_bytes("cases.csv", cases_csv([row for case in cases for row in case_rows(case)]).encode())
+
+
+def _segments(case: SimulatedCase, camera: Camera) -> list[Segment]:
+    return [
+        Segment(
+            path=camera.video_path,
+            activity=activity,
+            start_us=start,
+            end_us=end,
+            source=SIMULATION,
+            origin=Origin.SIMULATED,
+        )
+        for activity, start, end in camera_spans(case, camera)
+    ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nrray.sampling import Sampling
 from nrray.train.augment import augmented
-from nrray.train.examples import Examples, Stretch, window_name
+from nrray.train.examples import Chunk, Examples, window_name
 from nrray.train.frame_store import FrameStore
 from nrray.train.training_config import AugmentConfig
 
@@ -54,7 +54,7 @@ class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
         self,
         examples: Examples,
         *,
-        stretches: list[Stretch],
+        chunks: list[Chunk],
         whole: list[NDArray[np.bool_]],
         store: FrameStore,
         inputs: ModelInputs,
@@ -67,7 +67,7 @@ class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
         num_processes: int,
     ) -> None:
         self._examples = examples
-        self._stretches = stretches
+        self._chunks = chunks
         self._whole = whole
         self._store = store
         self._inputs = inputs
@@ -94,7 +94,7 @@ class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
     def names(self, rows: NDArray[np.int64]) -> str:
         """The windows in words: which videos, where."""
         found = [
-            window_name(self._stretches[self._examples.stretch[row]], int(self._examples.start[row]), self._sampling)
+            window_name(self._chunks[self._examples.chunk[row]], int(self._examples.start[row]), self._sampling)
             for row in rows.tolist()
         ]
         return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
@@ -110,11 +110,11 @@ class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
         )
 
     def _window(self, row: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        stretch, start = int(self._examples.stretch[row]), int(self._examples.start[row])
+        chunk, start = int(self._examples.chunk[row]), int(self._examples.start[row])
         low = max(0, start - self._max_jitter_samples)
-        starts = low + np.flatnonzero(self._whole[stretch][low : start + self._max_jitter_samples + 1])
+        starts = low + np.flatnonzero(self._whole[chunk][low : start + self._max_jitter_samples + 1])
         moved = int(rng.choice(starts))
-        return changed(self._store.window(stretch, moved), self._augment, rng), self._stretches[stretch].targets[moved]
+        return changed(self._store.window(chunk, moved), self._augment, rng), self._chunks[chunk].targets[moved]
 
 
 class PlainWindows(torch.utils.data.Dataset):  # type: ignore[misc]
@@ -144,9 +144,7 @@ class PlainWindows(torch.utils.data.Dataset):  # type: ignore[misc]
             raise IndexError(number)
         first = number * self._micro_batch_windows
         places = self._places[first : first + self._micro_batch_windows]
-        pixels = [
-            self._store.window(int(self._examples.stretch[row]), int(self._examples.start[row])) for row in places
-        ]
+        pixels = [self._store.window(int(self._examples.chunk[row]), int(self._examples.start[row])) for row in places]
         return MicroBatch(
             inputs=self._inputs(np.stack(pixels)),
             targets=torch.from_numpy(self._examples.targets[places].astype(np.float32)),

@@ -1,6 +1,6 @@
-"""What is trained on: windows of video that somebody looked at, and what was going on in each. Knows no pixels and no torch.
+"""Training examples: windows of examined video and the activities in each. Knows no pixels and no torch.
 
-In: manifest, annotations, split. Out: stretches of consecutive windows, the grain of decoding and of a file of frames.
+In: manifest, annotations, split. Out: chunks of consecutive windows, the grain of decoding and of a file of frames.
 """
 
 import hashlib
@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from nrray.archive.annotations import check_one_annotator, unit_doubt, window_targets
+from nrray.archive.annotations import Annotations, check_one_annotator, unit_doubt, window_targets
 from nrray.decode.request import DecodeBackend
 from nrray.errors import DataError
+from nrray.intervals import Interval, true_runs, union_of
 from nrray.labels import LabelSet
 from nrray.sampling import Sampling, grid_offsets_us
 from nrray.types import US_PER_SECOND, ProbeStatus
@@ -24,15 +25,16 @@ ROUNDING_US = 50_000  # annotations may end so much after the last frame
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """`num_starts` windows of one video that start on consecutive samples of its grid, from sample `first_sample`; targets:
-    (num_starts, A) bool. `name` is of the file that holds its frames."""
+class Chunk:
+    """A run of `num_starts` windows of one video that start on consecutive samples of its grid, from sample `first_sample`:
+    the grain of decoding. targets: (num_starts, A) bool; split: train, validation or test. `name` is of the file that holds
+    its frames."""
 
     name: str
     video_id: str
-    video_path: str
+    path: str
     case: str
-    part: str
+    split: str
     first_sample: int
     num_starts: int
     targets: NDArray[np.bool_]
@@ -44,70 +46,69 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True)
 class ExamplePlan:
-    """All stretches of the parts that were asked for, and what of them could not be used, in sentences."""
+    """All chunks of some splits, and sentences on videos that cannot be used."""
 
-    stretches: list[Stretch]
+    chunks: list[Chunk]
     notes: list[str]
 
     def num_frames(self, sampling: Sampling) -> int:
-        return sum(stretch.num_samples(sampling) for stretch in self.stretches)
+        return sum(chunk.num_samples(sampling) for chunk in self.chunks)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """W windows of one part: (W,) the index of a stretch and of a start in it; targets (W, A); cases (W,) index."""
+    """W windows of one split: (W,) the index of a chunk and of a start in it; targets (W, A); cases (W,) index."""
 
-    stretch: NDArray[np.int64]
+    chunk: NDArray[np.int64]
     start: NDArray[np.int64]
     targets: NDArray[np.bool_]
     cases: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.stretch)
+        return len(self.chunk)
 
 
 def planned_examples(
     manifest: pa.Table,
-    truth: tuple[pa.Table, pa.Table],
+    annotations: Annotations,
     *,
-    part_of_case: Mapping[str, str],
+    split_of_case: Mapping[str, str],
     case_of_path: Mapping[str, str],
     sampling: Sampling,
     label_set: LabelSet,
     backend: DecodeBackend,
-    max_stretch_mib: int,
+    max_chunk_mib: int,
 ) -> ExamplePlan:
-    """Stretches of all videos whose case is in `part_of_case`. A window counts where the annotations' extents hold all of it.
+    """Chunks of all videos whose case is in `split_of_case`. A window counts where the annotations' extents hold all of it.
 
-    Raises DataError for annotations that cannot be true of these videos, and for a part without any window.
+    Raises DataError for annotations that cannot be true of these videos, and for a split without any window.
     """
-    segments, extents = truth
-    check_truth(segments, extents, manifest, label_set)
+    check_annotations(annotations, manifest, label_set)
     readable = manifest.filter(pc.equal(manifest["status"], ProbeStatus.OK.value))
-    segments_of, extents_of = _by_path(segments), _by_path(extents)
-    most_starts = max(1, max_stretch_mib * 2**20 // sampling.frame_bytes - sampling.frames_per_window + 1)
-    stretches: list[Stretch] = []
+    segments_of, extents_of = _by_path(annotations.segments), _by_path(annotations.extents)
+    most_starts = max(1, max_chunk_mib * 2**20 // sampling.frame_bytes - sampling.frames_per_window + 1)
+    chunks: list[Chunk] = []
     unseen = []
     for video in readable.select(["video_id", "path", "start_us", "duration_us"]).to_pylist():
         case = case_of_path.get(video["path"], video["path"])
-        if case not in part_of_case:
+        if case not in split_of_case:
             continue
         runs = _runs(video, extents_of.get(video["path"]), sampling)
         if not runs:
             unseen.append(video["path"])
-        mine = segments_of.get(video["path"], segments.slice(0, 0))
+        mine = segments_of.get(video["path"], annotations.segments.slice(0, 0))
         for first, count in runs:
             for begin in range(first, first + count, most_starts):
                 num_starts = min(most_starts, first + count - begin)
                 starts = video["start_us"] + grid_offsets_us(sampling, begin, num_starts)
                 ends = video["start_us"] + grid_offsets_us(sampling, begin + sampling.frames_per_window, num_starts)
-                stretches.append(
-                    Stretch(
+                chunks.append(
+                    Chunk(
                         name=_file_name(video["video_id"], begin, num_starts, sampling, backend),
                         video_id=video["video_id"],
-                        video_path=video["path"],
+                        path=video["path"],
                         case=case,
-                        part=part_of_case[case],
+                        split=split_of_case[case],
                         first_sample=begin,
                         num_starts=num_starts,
                         targets=window_targets(mine, label_set.activities, starts, ends),
@@ -120,35 +121,35 @@ def planned_examples(
         )
     if bad := manifest.num_rows - readable.num_rows:
         notes.append(f"{bad} files of the manifest are unreadable and are not used.")
-    found = {stretch.part for stretch in stretches}
-    if missing := sorted(set(part_of_case.values()) - found):
+    found = {chunk.split for chunk in chunks}
+    if missing := sorted(set(split_of_case.values()) - found):
         raise DataError(
-            f"part {missing[0]!r} of the split has no window that the annotations looked at: annotate some of its "
+            f"the {missing[0]} split has no window inside the annotations' extents: annotate some of its "
             f"cases, or split again with annotations=..."
         )
-    return ExamplePlan(stretches=stretches, notes=notes)
+    return ExamplePlan(chunks=chunks, notes=notes)
 
 
 def examples_of(
-    stretches: Sequence[Stretch], whole: Sequence[NDArray[np.bool_]], part: str, sampling: Sampling
+    chunks: Sequence[Chunk], whole: Sequence[NDArray[np.bool_]], split: str, sampling: Sampling
 ) -> Examples:
-    """The windows of a part that start on the stride and are whole: (num_starts,) of every stretch says where all
+    """The windows of a split that start on the stride and are whole: (num_starts,) of every chunk is True where all
     frames could be decoded."""
     indices, starts, targets, cases = [], [], [], []
-    names = sorted({stretch.case for stretch in stretches})
-    for index, (stretch, is_whole) in enumerate(zip(stretches, whole, strict=True)):
-        if stretch.part != part:
+    names = sorted({chunk.case for chunk in chunks})
+    for index, (chunk, is_whole) in enumerate(zip(chunks, whole, strict=True)):
+        if chunk.split != split:
             continue
-        samples = stretch.first_sample + np.arange(stretch.num_starts)
+        samples = chunk.first_sample + np.arange(chunk.num_starts)
         picked = np.flatnonzero((samples % sampling.frames_per_stride == 0) & is_whole)
         indices.append(np.full(len(picked), index, np.int64))
         starts.append(picked.astype(np.int64))
-        targets.append(stretch.targets[picked])
-        cases.append(np.full(len(picked), names.index(stretch.case), np.int64))
+        targets.append(chunk.targets[picked])
+        cases.append(np.full(len(picked), names.index(chunk.case), np.int64))
     if not indices or not sum(map(len, indices)):
-        raise DataError(f"part {part!r} has no window whose frames could all be decoded.")
+        raise DataError(f"the {split} split has no window whose frames could all be decoded.")
     return Examples(
-        stretch=np.concatenate(indices),
+        chunk=np.concatenate(indices),
         start=np.concatenate(starts),
         targets=np.concatenate(targets),
         cases=np.concatenate(cases),
@@ -157,7 +158,7 @@ def examples_of(
 
 def absent_activities(targets: Sequence[NDArray[np.bool_]], label_set: LabelSet) -> list[str]:
     """Activities that none of the windows shows; targets: (..., A) each."""
-    there = np.logical_or.reduce([part.any(axis=0) for part in targets])
+    there = np.logical_or.reduce([each.any(axis=0) for each in targets])
     return [name for name, is_there in zip(label_set.names, there.tolist(), strict=True) if not is_there]
 
 
@@ -172,60 +173,59 @@ def check_positives(targets: Sequence[NDArray[np.bool_]], label_set: LabelSet) -
 
 
 def validation_note(targets: Sequence[NDArray[np.bool_]], label_set: LabelSet) -> str | None:
-    """A sentence where the validation part lacks some activities. Raises DataError where it lacks all that count: no
+    """A sentence where the validation split lacks some activities. Raises DataError where it lacks all that count: no
     checkpoint could be chosen on it."""
     absent = absent_activities(targets, label_set)
     if set(label_set.counted_names) <= set(absent):
         raise DataError(
-            f"no window of the validation part shows any of {', '.join(label_set.counted_names)}, so that no checkpoint could be "
-            f"chosen on it. Split again with more cases in it, or with annotations=... so that activities are spread."
+            f"no window of the validation split shows any of {', '.join(label_set.counted_names)}, so that no checkpoint could "
+            f"be chosen on it. Split again with more cases in it, or with annotations=... so that activities are spread."
         )
     if not absent:
         return None
-    return (
-        f"No window of the validation part shows {', '.join(absent)}: it has no part in what a checkpoint is chosen by."
-    )
+    return f"No window of the validation split shows {', '.join(absent)}: no checkpoint is chosen by it."
 
 
-def window_name(stretch: Stretch, start: int, sampling: Sampling) -> str:
-    """Where a window is, for people: the video and the second from its start."""
-    return f"{stretch.video_path} at {(stretch.first_sample + start) / sampling.frames_per_second:.2f} s"
+def window_name(chunk: Chunk, start: int, sampling: Sampling) -> str:
+    """The place of a window, for people: its video and the second from the video's start."""
+    return f"{chunk.path} at {(chunk.first_sample + start) / sampling.frames_per_second:.2f} s"
 
 
-def check_truth(segments: pa.Table, extents: pa.Table, manifest: pa.Table, label_set: LabelSet) -> None:
+def check_annotations(annotations: Annotations, manifest: pa.Table, label_set: LabelSet) -> None:
     """Raise DataError where annotations lie outside their videos, are of unknown videos or activities,
     look as if they had been read in the wrong unit of time, or are by several annotators of one video."""
-    names = set(pc.unique(segments["activity"]).to_pylist())
+    names = set(pc.unique(annotations.segments["activity"]).to_pylist())
     if unknown := sorted(names - set(label_set.names)):
         raise DataError(
             f"annotations name {', '.join(unknown)}; label set '{label_set.name}' has {', '.join(label_set.names)}. Import "
             f"them again with renamed activities, or give their label set."
         )
-    spans = {
-        path: (start, start + duration)
+    times = {
+        path: Interval(start_us=start, end_us=start + duration)
         for path, start, duration in zip(
             *(manifest[name].to_pylist() for name in ("path", "start_us", "duration_us")), strict=True
         )
         if start is not None and duration is not None
     }
     known = set(manifest["path"].to_pylist())
-    check_one_annotator(segments, extents)
-    for table, what in ((segments, "segment"), (extents, "extent")):
-        rows = table.select(["video_path", "start_us", "end_us"]).to_pylist()
-        if unknown_videos := sorted({row["video_path"] for row in rows} - known):
+    check_one_annotator(annotations)
+    for table, noun in ((annotations.segments, "segment"), (annotations.extents, "extent")):
+        rows = table.select(["path", "start_us", "end_us"]).to_pylist()
+        if unknown_videos := sorted({row["path"] for row in rows} - known):
             raise DataError(
                 f"annotations are about {len(unknown_videos)} videos that are not in the manifest, such as "
                 f"{unknown_videos[0]!r}; it has {min(known, default='none')!r}. Paths are relative to the scanned archive."
             )
         for row in rows:
-            path, start, end = row["video_path"], row["start_us"], row["end_us"]
-            if path in spans and not spans[path][0] - ROUNDING_US <= start < end <= spans[path][1] + ROUNDING_US:
+            path, start, end = row["path"], row["start_us"], row["end_us"]
+            video = times.get(path)
+            if video and not video.start_us - ROUNDING_US <= start < end <= video.end_us + ROUNDING_US:
                 raise DataError(
-                    f"annotations of {path!r}: a {what} goes from {_s(start)} to {_s(end)}, the video from "
-                    f"{_s(spans[path][0])} to {_s(spans[path][1])}. Were they read in the right unit of time, and made for "
+                    f"annotations of {path!r}: a {noun} goes from {_s(start)} to {_s(end)}, the video from "
+                    f"{_s(video.start_us)} to {_s(video.end_us)}. Were they read in the right unit of time, and made for "
                     f"this video? Import them again."
                 )
-    if (doubt := unit_doubt(segments, spans)) is not None:
+    if (doubt := unit_doubt(annotations.segments, times)) is not None:
         raise DataError(doubt)
 
 
@@ -234,7 +234,7 @@ def _s(us: int) -> str:
 
 
 def _by_path(table: pa.Table) -> dict[str, pa.Table]:
-    paths = table["video_path"].combine_chunks()
+    paths = table["path"].combine_chunks()
     return {path: table.filter(pc.equal(paths, path)) for path in pc.unique(paths).to_pylist()}
 
 
@@ -246,21 +246,10 @@ def _runs(video: Mapping[str, int], extents: pa.Table | None, sampling: Sampling
     starts = grid_offsets_us(sampling, 0, last)
     ends = grid_offsets_us(sampling, sampling.frames_per_window, last)
     is_seen = np.zeros(last, bool)
-    for begin, end in _united(extents, video["start_us"]):
+    seen = union_of(extents["start_us"].to_numpy(), extents["end_us"].to_numpy()) - video["start_us"]
+    for begin, end in seen.tolist():
         is_seen |= (starts >= begin) & (ends <= min(end, video["duration_us"]))
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_seen, [False]]).astype(np.int8)))
-    return [(int(first), int(stop - first)) for first, stop in edges.reshape(-1, 2)]
-
-
-def _united(extents: pa.Table, video_start_us: int) -> list[tuple[int, int]]:
-    united: list[tuple[int, int]] = []
-    for start, end in sorted(zip(extents["start_us"].to_pylist(), extents["end_us"].to_pylist(), strict=True)):
-        begin, stop = start - video_start_us, end - video_start_us
-        if united and begin <= united[-1][1]:
-            united[-1] = (united[-1][0], max(united[-1][1], stop))
-        else:
-            united.append((begin, stop))
-    return united
+    return [(first, stop - first) for first, stop in true_runs(is_seen).tolist()]
 
 
 def _file_name(video_id: str, first: int, count: int, sampling: Sampling, backend: DecodeBackend) -> str:

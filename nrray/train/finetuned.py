@@ -59,13 +59,13 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
 
     Raises ConfigError, DataError, ModelError, StorageError, TrainingError.
     """
-    store_folder, names = Path(job.store), [stretch.name for stretch in job.stretches]
+    store_folder, names = Path(job.store), [chunk.name for chunk in job.chunks]
     whole = [
         whole_windows(read_frame_of_sample(store_file(store_folder, name)), job.sampling.frames_per_window)
         for name in names
     ]
-    examples = examples_of(job.stretches, whole, "train", job.sampling)
-    validation = examples_of(job.stretches, whole, "validation", job.sampling)
+    examples = examples_of(job.chunks, whole, "train", job.sampling)
+    validation = examples_of(job.chunks, whole, "validation", job.sampling)
     check_positives([examples.targets], job.label_set)
     validation_note([validation.targets], job.label_set)
     config = job.training
@@ -147,11 +147,11 @@ def training_windows(
     process: int,
     num_processes: int,
 ) -> TrainingWindows:
-    """What a process shows of each step. whole: of every stretch, where all frames of a window are there."""
+    """What a process shows of each step. whole: of every chunk, where all frames of a window are there."""
     config = job.training
     return TrainingWindows(
         examples,
-        stretches=job.stretches,
+        chunks=job.chunks,
         whole=whole,
         store=store,
         inputs=tuning.inputs,

@@ -1,4 +1,4 @@
-"""Frames on disk to train on: a safetensors file per stretch, whole or not there. The only place where nrray keeps pixels."""
+"""Frames on disk to train on: a safetensors file per chunk, whole or not there. The only place where nrray keeps pixels."""
 
 import os
 from functools import lru_cache
@@ -18,12 +18,12 @@ _OPEN_FILES = 64
 
 
 def store_file(folder: Path, name: str) -> Path:
-    """Where the frames of a stretch lie."""
+    """Where the frames of a chunk lie."""
     return folder / f"{name}.safetensors"
 
 
 def write_frames(file: Path, sampled: SampledFrames) -> int:
-    """Write what was decoded of a stretch; returns the bytes. Raises StorageError."""
+    """Write the decoded frames of a chunk; returns the number of bytes. Raises StorageError."""
     temporary = file.with_name(f".tmp-{os.getpid()}-{file.name}")
     with storage_errors(f"cannot write {file}"):
         try:
@@ -66,9 +66,9 @@ class FrameStore:
         self._names = names
         self._frames_per_window = frames_per_window
 
-    def window(self, stretch: int, start: int) -> NDArray[np.uint8]:
+    def window(self, chunk: int, start: int) -> NDArray[np.uint8]:
         """(F, H, W, 3) uint8 frames of a window. Raises DataError."""
-        file = str(store_file(self._folder, self._names[stretch]))
+        file = str(store_file(self._folder, self._names[chunk]))
         try:
             tensors, rows = _opened(file)
             wanted = rows[start : start + self._frames_per_window]

@@ -7,7 +7,7 @@ from typing import Any
 from nrray.labels import LabelSet
 from nrray.models.config import LoraSection, ModelConfig
 from nrray.sampling import Sampling
-from nrray.train.examples import Stretch
+from nrray.train.examples import Chunk
 from nrray.train.trackers import TrackerKind
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
 
@@ -25,7 +25,7 @@ class FinetuneJob:
     name: str
     output: str
     store: str
-    stretches: list[Stretch]
+    chunks: list[Chunk]
     label_set: LabelSet
     sampling: Sampling
     split: dict[str, Any]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TypeVar
 
-from nrray.simulate.course import LEANING_REACH, Airway, Body, Course, Episode
+from nrray.simulate.scenario import LEANING_REACH, Airway, Body, Episode, Scenario
 
 
 class Newborn(str, Enum):
@@ -72,19 +72,19 @@ SLOTS: tuple[str, ...] = tuple(field.name for field in fields(SceneFacts))
 KindT = TypeVar("KindT", Airway, Body)
 
 
-def window_facts(course: Course, start_s: float, end_s: float, *, passers_share: float) -> SceneFacts:
+def window_facts(scenario: Scenario, start_s: float, end_s: float, *, passers_share: float) -> SceneFacts:
     """What holds for most of [start_s, end_s) of case time. passers_share: how much of the picture passers cover, a mean
-    over the window, in [0, 1]: a camera that looks closely does not see everybody who comes by."""
+    over the window, in [0, 1]: a camera with a narrow view does not see everybody who comes by."""
     seconds = end_s - start_s
-    there = _overlap(course.arrival_s, course.departure_s, start_s, end_s)
+    there = _overlap(scenario.arrival_s, scenario.departure_s, start_s, end_s)
     others = Others.NOBODY
     if passers_share >= SEEN_SHARE:
-        longest = max(course.passings, key=lambda passing: _overlap(passing.start_s, passing.end_s, start_s, end_s))
+        longest = max(scenario.passings, key=lambda passing: _overlap(passing.start_s, passing.end_s, start_s, end_s))
         others = Others.LEANING if longest.reach > LEANING_REACH else Others.PASSING
     return SceneFacts(
         newborn=Newborn.THERE if there >= 0.5 * seconds else Newborn.ABSENT,
-        airway=_longest(course.airway, start_s, end_s, otherwise=Airway.NOTHING),
-        body=_longest(course.body, start_s, end_s, otherwise=Body.NOTHING),
+        airway=_longest(scenario.airway, start_s, end_s, otherwise=Airway.NOTHING),
+        body=_longest(scenario.body, start_s, end_s, otherwise=Body.NOTHING),
         others=others,
     )
 

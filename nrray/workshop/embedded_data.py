@@ -67,14 +67,12 @@ def stored_windows(folder: Path, *, simulation: SimulateConfig, sampling: Sampli
     if note.is_file() and note.read_text(encoding="utf-8") == settings:
         return open_windows(folder)
     shutil.rmtree(folder, ignore_errors=True)
-    windows = write_windows(rendered_stretches(simulation, sampling=sampling, label_set=label_set), folder)
+    windows = write_windows(rendered_chunks(simulation, sampling=sampling, label_set=label_set), folder)
     note.write_text(settings, encoding="utf-8")
     return windows
 
 
-def rendered_stretches(
-    simulation: SimulateConfig, *, sampling: Sampling, label_set: LabelSet
-) -> Iterator[LabelledFrames]:
+def rendered_chunks(simulation: SimulateConfig, *, sampling: Sampling, label_set: LabelSet) -> Iterator[LabelledFrames]:
     """A clip of every training case, whole videos of the others, and the blank ones, from worker processes."""
     train, validation, test = split_cases(simulation)
     parts = [*((case, True) for case in train[:-1]), *((case, False) for case in (*validation, *test))]
@@ -82,17 +80,17 @@ def rendered_stretches(
     with concurrent.futures.ProcessPoolExecutor(max_workers=num_workers, mp_context=spawn) as pool:
         waiting: collections.deque[concurrent.futures.Future[LabelledFrames]] = collections.deque()
         for number, (case, is_clip) in enumerate(parts, start=1):
-            waiting.append(pool.submit(case_stretch, simulation, case, is_clip, sampling, label_set))
+            waiting.append(pool.submit(case_chunk, simulation, case, is_clip, sampling, label_set))
             if len(waiting) >= 16 * num_workers:  # pixels that wait take memory
                 yield waiting.popleft().result()
             if number % 500 == 0:
                 print(f"case {number} of {len(parts)}", flush=True)
         while waiting:
             yield waiting.popleft().result()
-    yield blank_stretch(simulation, sampling, label_set)
+    yield blank_chunk(simulation, sampling, label_set)
 
 
-def case_stretch(
+def case_chunk(
     simulation: SimulateConfig, index: int, is_clip: bool, sampling: Sampling, label_set: LabelSet
 ) -> LabelledFrames:
     """A clip at a random place of a case's video, or all of it, through the decoder that every run uses."""
@@ -105,7 +103,7 @@ def case_stretch(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "part.mp4"
         render_part(case, 0, file, first_frame=first_frame, num_frames=num_frames)
-        return part_stretch(
+        return part_chunk(
             case,
             camera,
             file=file,
@@ -121,14 +119,14 @@ def clip_place(case: SimulatedCase, num_frames: int, random: np.random.Generator
     """The clip's first frame: anywhere, but every third clip where somebody comes by, whom one in eight would show."""
     last = case.cameras[0].num_frames - num_frames
     place = int(random.integers(last + 1))
-    if random.random() < PASSER_CLIPS and case.course.passings:
-        passing = case.course.passings[random.integers(len(case.course.passings))]
+    if random.random() < PASSER_CLIPS and case.scenario.passings:
+        passing = case.scenario.passings[random.integers(len(case.scenario.passings))]
         middle_s = (passing.start_s + passing.end_s) / 2 - case.cameras[0].start_us / US_PER_SECOND
         place = round((middle_s - random.uniform(0, CLIP_SECONDS)) * case.config.frames_per_second)
     return min(max(place, 0), last)
 
 
-def part_stretch(
+def part_chunk(
     case: SimulatedCase,
     camera: Camera,
     *,
@@ -172,7 +170,7 @@ def part_stretch(
         captions=[
             caption_of(
                 window_facts(
-                    case.course, start / US_PER_SECOND, (start + window_us) / US_PER_SECOND, passers_share=share
+                    case.scenario, start / US_PER_SECOND, (start + window_us) / US_PER_SECOND, passers_share=share
                 )
             )
             for start, share in zip((starts + camera.start_us).tolist(), window_shares.tolist(), strict=True)
@@ -180,7 +178,7 @@ def part_stretch(
     )
 
 
-def blank_stretch(simulation: SimulateConfig, sampling: Sampling, label_set: LabelSet) -> LabelledFrames:
+def blank_chunk(simulation: SimulateConfig, sampling: Sampling, label_set: LabelSet) -> LabelledFrames:
     """Frames of one colour and some noise: a model that has seen none takes them for whatever is frequent."""
     random = np.random.default_rng(simulation.seed)
     size = (_BLANK_FRAMES // 20, sampling.frame_height_px, sampling.frame_width_px, 3)

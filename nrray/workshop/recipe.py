@@ -1,4 +1,4 @@
-"""The seeded recipe: the tower's tail, projector, language model and head learn from windows whose looks are changed.
+"""The seeded recipe: the tower's tail, projector, language model and head learn from windows whose appearance is changed.
 
 The head learns the activities, the language model to answer questions about the same windows. The same seed, data and
 number of threads give the same weights on a CPU. Knows no simulator and no Ray.

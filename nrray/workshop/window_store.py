@@ -1,6 +1,6 @@
 """A store of frames to train on: every frame once on disk, and the windows that show it.
 
-In: stretches of frames with the truth of their windows. Out: one memory-mapped file and its index.
+In: chunks of frames with the truth of their windows. Out: one memory-mapped file and its index.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ INDEX_FILE = "index.npz"
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledFrames:
-    """A stretch of one case's video; targets: (W, A) bool, and captions, W of them: the truth of `frames`' windows."""
+    """A chunk of one case's video; targets: (W, A) bool, and captions, W of them: the truth of `frames`' windows."""
 
     case: int
     frames: Frames
@@ -49,23 +49,23 @@ class WindowSet:
         return replace(self, pixels=self.pixels.to(device))
 
 
-def write_windows(stretches: Iterable[LabelledFrames], folder: Path) -> WindowSet:
+def write_windows(chunks: Iterable[LabelledFrames], folder: Path) -> WindowSet:
     """Write all frames into `folder` and open the result. Raises DataError where there is no window."""
     folder.mkdir(parents=True, exist_ok=True)
     num_frames, frame_shape = 0, (0, 0, 3)
     window_frames, targets, cases, captions = [], [], [], []
     with (folder / FRAMES_FILE).open("wb") as stream:
-        for stretch in stretches:
-            pixels = stretch.frames.pixels
+        for chunk in chunks:
+            pixels = chunk.frames.pixels
             stream.write(np.ascontiguousarray(pixels).data)
             frame_shape = (pixels.shape[1], pixels.shape[2], 3)
-            window_frames.append(stretch.frames.window_frames.astype(np.int64) + num_frames)
-            targets.append(stretch.targets)
-            captions.append(np.array(stretch.captions))
-            cases.append(np.full(len(stretch.targets), stretch.case, dtype=np.int64))
+            window_frames.append(chunk.frames.window_frames.astype(np.int64) + num_frames)
+            targets.append(chunk.targets)
+            captions.append(np.array(chunk.captions))
+            cases.append(np.full(len(chunk.targets), chunk.case, dtype=np.int64))
             num_frames += len(pixels)
     if not window_frames:
-        raise DataError(f"{folder}: found no labelled frames, expected at least one stretch of video.")
+        raise DataError(f"{folder}: found no labelled frames, expected at least one chunk of video.")
     np.savez(
         folder / INDEX_FILE,
         shape=np.array([num_frames, *frame_shape]),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nrray.simulate import FrameRenderer, SimulateConfig, simulated_case
 from nrray.simulate.appearance import FAMILIES
-from nrray.simulate.course import Airway, Body
+from nrray.simulate.scenario import Airway, Body
 
 SHEET_SEED = 3
 WINDOWS, FRAMES, STEP_SECONDS = 3, 4, 0.5
@@ -47,7 +47,7 @@ def row_of(kind: Airway | Body, config: SimulateConfig, random: np.random.Genera
         case = simulated_case(config, int(random.integers(100_000)))
         episodes = [
             episode
-            for episode in (*case.course.airway, *case.course.body)
+            for episode in (*case.scenario.airway, *case.scenario.body)
             if episode.kind is kind and episode.end_s - episode.start_s > seconds
         ]
         if not episodes:

@@ -16,13 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nrray.archive.annotations import EXTENT_SCHEMA
-from nrray.archive.annotations import SEGMENT_SCHEMA as TRUTH_SCHEMA
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.run import evaluate
 from nrray.labels import read_label_set
 from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
-from nrray.types import US_PER_SECOND
+from nrray.tables import schema_of
+from nrray.types import US_PER_SECOND, Extent, Segment
 
 EPISODE_SECONDS = 8  # activities begin and end on this grid
 
@@ -69,16 +68,22 @@ def write_archive(folder: Path, *, num_cases: int, case_seconds: int) -> None:
         "schema_version": 1,
     }
     each = np.arange(num_cases)
-    looked = columns(paths, each, np.zeros_like(each), np.full_like(each, case_seconds))
-    coverage = {**looked, "status": "ok", "error_kind": None, "reason": None, "source": "made", "schema_version": 1}
+    examined = columns(paths, each, np.zeros_like(each), np.full_like(each, case_seconds))
+    coverage = {**examined, "status": "ok", "error_kind": None, "reason": None, "source": "made", "schema_version": 1}
     found = {**segments(paths, claimed, names), "score": 0.8, "origin": "model", "source": "made", "schema_version": 1}
-    truth = segments(paths, is_there, names)
+    truth = {
+        **segments(paths, is_there, names),
+        "score": None,
+        "origin": "human",
+        "source": "truth",
+        "schema_version": 1,
+    }
     for name, table, schema in (
         ("labels/labels", labels, LABEL_SCHEMA),
         ("labels/coverage", coverage, COVERAGE_SCHEMA),
         ("labels/segments", found, SEGMENT_SCHEMA),
-        ("truth/segments", {**truth, "video_path": truth["path"], "source": "truth"}, TRUTH_SCHEMA),
-        ("truth/extents", {**looked, "video_path": looked["path"], "source": "truth"}, EXTENT_SCHEMA),
+        ("truth/segments", truth, schema_of(Segment)),
+        ("truth/extents", {**examined, "source": "truth", "schema_version": 1}, schema_of(Extent)),
     ):
         file = folder / f"{name}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)

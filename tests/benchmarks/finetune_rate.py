@@ -124,8 +124,8 @@ class Clock(TrainerCallback):  # type: ignore[misc]
 
 def trainer_rate(job: FinetuneJob, steps: int, device: Device) -> float:
     config, label_set = job.training, job.label_set
-    whole = [np.ones(stretch.num_starts, bool) for stretch in job.stretches]
-    examples = examples_of(job.stretches, whole, "train", job.sampling)
+    whole = [np.ones(chunk.num_starts, bool) for chunk in job.chunks]
+    examples = examples_of(job.chunks, whole, "train", job.sampling)
     tuning = tuned_model(
         job.model.model_copy(update={"device": device}),
         timesformer=None,
@@ -136,7 +136,7 @@ def trainer_rate(job: FinetuneJob, steps: int, device: Device) -> float:
         log_odds=prior_log_odds(examples.targets),
         config=config,
     )
-    names = [stretch.name for stretch in job.stretches]
+    names = [chunk.name for chunk in job.chunks]
     store = FrameStore(Path(job.store), names, frames_per_window=job.sampling.frames_per_window)
     windows = training_windows(job, examples, whole, store=store, tuning=tuning, process=0, num_processes=1)
     weights = positive_weights(examples.targets, bound=config.objective.max_positive_weight)

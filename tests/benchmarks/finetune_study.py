@@ -27,7 +27,7 @@ from nrray.labels import read_label_set
 from nrray.models import ModelConfig, measure_labeler
 from nrray.models.config import LoraSection
 from nrray.sampling import Sampling
-from nrray.train.examples import Stretch
+from nrray.train.examples import Chunk
 from nrray.train.finetuned import finetune
 from nrray.train.frame_store import store_file, write_frames
 from nrray.train.job import FinetuneJob
@@ -151,12 +151,12 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
     train, validation, _ = split_cases(simulation)
     store = out / "pretraining-frames"
     store.mkdir(exist_ok=True)
-    stretches = [
-        *stored_stretches(case_subset(windows, train), "train", store),
-        *stored_stretches(case_subset(windows, validation[:VALIDATION_CASES]), "validation", store),
+    chunks = [
+        *stored_chunks(case_subset(windows, train), "train", store),
+        *stored_chunks(case_subset(windows, validation[:VALIDATION_CASES]), "validation", store),
     ]
     num_windows = sum(
-        int((np.arange(s.num_starts) % sampling.frames_per_stride == 0).sum()) for s in stretches if s.part == "train"
+        int((np.arange(s.num_starts) % sampling.frames_per_stride == 0).sum()) for s in chunks if s.split == "train"
     )
     config = TrainingConfig(
         num_epochs=PRETRAINING_WINDOWS / num_windows,
@@ -176,7 +176,7 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         name="timesformer",
         output=str(out / "timesformer"),
         store=str(store),
-        stretches=stretches,
+        chunks=chunks,
         label_set=label_set,
         sampling=sampling,
         split={"parts": {}},
@@ -192,9 +192,9 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
     print(f"pretrained in {time.perf_counter() - started:.0f} s", flush=True)
 
 
-def stored_stretches(windows: WindowSet, part: str, store: Path) -> list[Stretch]:
+def stored_chunks(windows: WindowSet, part: str, store: Path) -> list[Chunk]:
     """The same frames as `nrray finetune` reads them: a file per case."""
-    stretches = []
+    chunks = []
     for case in np.unique(windows.cases).tolist():
         mine = np.flatnonzero(windows.cases == case)
         rows = np.concatenate([windows.window_frames[mine, 0], windows.window_frames[mine[-1], 1:]])
@@ -206,19 +206,19 @@ def stored_stretches(windows: WindowSet, part: str, store: Path) -> list[Stretch
                 store_file(store, name),
                 SampledFrames(pixels=pixels, pts_us=np.arange(len(pixels)), frame_of_sample=frames, shortfall=""),
             )
-        stretches.append(
-            Stretch(
+        chunks.append(
+            Chunk(
                 name=name,
                 video_id=name,
-                video_path=name,
+                path=name,
                 case=name,
-                part=part,
+                split=part,
                 first_sample=0,
                 num_starts=len(mine),
                 targets=windows.targets[mine],
             )
         )
-    return stretches
+    return chunks
 
 
 def measured(out: Path, name: str, model: dict[str, Any]) -> dict[str, Any]:

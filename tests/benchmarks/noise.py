@@ -9,7 +9,7 @@ from nrray.labels import read_label_set
 from nrray.models import ModelConfig
 from nrray.models.config import LoraSection
 from nrray.sampling import Sampling
-from nrray.train.examples import Stretch
+from nrray.train.examples import Chunk
 from nrray.train.frame_store import store_file, write_frames
 from nrray.train.job import FinetuneJob
 from nrray.train.training_config import HeadSection, TrainingConfig
@@ -28,7 +28,7 @@ def noise_job(
     """A part to train and one to validate, of noise: what it shows costs nothing."""
     sampling, config = sampling or Sampling.model_validate({}), config or TrainingConfig(validate_every_steps=10**6)
     label_set, random = read_label_set(), np.random.default_rng(0)
-    stretches = []
+    chunks = []
     for part, num_starts in (("train", NUM_STARTS), ("validation", 24)):
         rows = np.arange(num_starts + sampling.frames_per_window - 1, dtype=np.int32)
         size = (len(rows), sampling.frame_height_px, sampling.frame_width_px, 3)
@@ -38,13 +38,13 @@ def noise_job(
             store_file(folder, part),
             SampledFrames(pixels=pixels, pts_us=times, frame_of_sample=rows, shortfall=""),
         )
-        stretches.append(
-            Stretch(
+        chunks.append(
+            Chunk(
                 name=part,
                 video_id=part,
-                video_path=part,
+                path=part,
                 case=part,
-                part=part,
+                split=part,
                 first_sample=0,
                 num_starts=num_starts,
                 targets=random.random((num_starts, len(label_set.names))) < 0.4,
@@ -56,7 +56,7 @@ def noise_job(
         name="noise",
         output=str(folder),
         store=str(folder),
-        stretches=stretches,
+        chunks=chunks,
         label_set=label_set,
         sampling=sampling,
         split={"parts": {}},

@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nrray.archive.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA
+from nrray.archive import annotations
 from nrray.labels import read_label_set
-from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA
-from nrray.results.version_tables import SEGMENT_SCHEMA as PUBLISHED_SEGMENT_SCHEMA
+from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
+from nrray.storage import Folder
+from nrray.types import Extent, Origin, Segment
 
 US = 1_000_000
 LABELS = read_label_set()
@@ -21,20 +22,18 @@ def seconds(spans):
 
 def write_annotations(folder: Path, segments, extents, source="human"):
     """segments: path to {activity: [(start, end) s]}; extents: path to [(start, end) s]."""
-    folder.mkdir(parents=True)
     rows = [
-        {"video_path": path, "activity": activity, "start_us": start, "end_us": end, "source": source}
+        Segment(path=path, activity=activity, start_us=start, end_us=end, source=source, origin=Origin.HUMAN)
         for path, mine in segments.items()
         for activity, spans in mine.items()
         for start, end in seconds(spans)
     ]
-    looked = [
-        {"video_path": path, "start_us": start, "end_us": end, "source": source}
+    examined = [
+        Extent(path=path, start_us=start, end_us=end, source=source)
         for path, spans in extents.items()
         for start, end in seconds(spans)
     ]
-    pq.write_table(pa.Table.from_pylist(rows, SEGMENT_SCHEMA), folder / "segments.parquet")
-    pq.write_table(pa.Table.from_pylist(looked, EXTENT_SCHEMA), folder / "extents.parquet")
+    annotations.write_annotations(Folder(str(folder)), rows, examined)
     return str(folder)
 
 
@@ -62,7 +61,7 @@ def write_labels(folder: Path, scores, *, source="model", states=None, failed=()
     for name, rows, schema in (
         ("labels", labels, LABEL_SCHEMA),
         ("coverage", coverage, COVERAGE_SCHEMA),
-        ("segments", segments, PUBLISHED_SEGMENT_SCHEMA),
+        ("segments", segments, SEGMENT_SCHEMA),
     ):
         pq.write_table(pa.Table.from_pylist(rows, schema), folder / f"{name}.parquet")
     return str(folder)

@@ -1,6 +1,7 @@
 import pytest
 
-from nrray.evaluate.indicators import CaseTimeline, Zero, case_indicators, merged
+from nrray.evaluate.indicators import CaseTimeline, Zero, case_indicators
+from nrray.intervals import Interval
 
 US = 1_000_000
 
@@ -8,18 +9,18 @@ US = 1_000_000
 def case(
     *, ventilation=(), stimulation=(), suction=(), visible=((10, 300),), looked_at=((0, 300),), birth=None, arrival=None
 ):
-    def spans(pairs):
-        return [(round(start * US), round(end * US)) for start, end in pairs]
+    def intervals(pairs):
+        return [Interval(start_us=round(start * US), end_us=round(end * US)) for start, end in pairs]
 
     return CaseTimeline(
         case_id="c",
-        spans={
-            "baby_visible": spans(visible),
-            "ventilation": spans(ventilation),
-            "stimulation": spans(stimulation),
-            "suction": spans(suction),
+        intervals={
+            "baby_visible": intervals(visible),
+            "ventilation": intervals(ventilation),
+            "stimulation": intervals(stimulation),
+            "suction": intervals(suction),
         },
-        looked_at=spans(looked_at),
+        looked_at=intervals(looked_at),
         birth_us=None if birth is None else round(birth * US),
         table_arrival_us=None if arrival is None else round(arrival * US),
     )
@@ -89,4 +90,6 @@ def test_never_ventilated_is_a_no_only_where_all_was_looked_at():
 
 
 def test_gaps_up_to_the_merge_gap_are_closed():
-    assert merged([(0, 10), (12, 20), (23, 30)], 2) == [(0, 20), (23, 30)]
+    ventilated = case(ventilation=((20, 30), (32, 40), (43, 50)))
+    assert values(ventilated, gap=2)[0]["ventilation sequences"] == 2
+    assert values(ventilated, gap=3)[0]["ventilation sequences"] == 1

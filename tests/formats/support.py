@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from nrray.archive.annotations import TruthExtent, TruthSegment, read_truth
+from nrray.archive.annotations import read_annotations, write_annotations
 from nrray.config import validate_mapping
 from nrray.formats import ExportConfig, ImportConfig, export_annotations, import_annotations
 from nrray.storage import Folder
-from nrray.tables import table_from_rows
+from nrray.tables import rows_from_table
+from nrray.types import Extent, Segment
 from tests.made_tables import manifest, video
 
 VIDEOS = [
@@ -29,7 +30,7 @@ def write_manifest(folder: Path) -> str:
 
 
 def imported(folder: Path, contents: dict[str, str | bytes], **options):
-    """What an import of `contents` (by file name) comes to; `extent` is whole where no other is given."""
+    """The result of an import of `contents` (by file name); `extent` is whole where no other is given."""
     for name, content in contents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +48,7 @@ def imported(folder: Path, contents: dict[str, str | bytes], **options):
 def spans(result) -> list[tuple[str, str, int, int]]:
     """(video, activity, start in ms, end in ms) of all segments."""
     return [
-        (row.video_path, row.activity, row.start_us // 1000, row.end_us // 1000)
+        (row.path, row.activity, row.start_us // 1000, row.end_us // 1000)
         for item in result.files
         for row in item.annotations.segments
     ]
@@ -57,18 +58,16 @@ def notes(result) -> str:
     return " ".join(note for item in result.files for note in item.annotations.notes)
 
 
-def write_truth(folder: Path, segments: list[TruthSegment], extents: list[TruthExtent]) -> str:
-    truth = Folder(str(folder))
-    truth.create()
-    truth.write_table("segments.parquet", table_from_rows(segments, TruthSegment))
-    truth.write_table("extents.parquet", table_from_rows(extents, TruthExtent))
-    return truth.uri
+def written(folder: Path, segments: list[Segment], extents: list[Extent]) -> str:
+    target = Folder(str(folder))
+    write_annotations(target, segments, extents)
+    return target.uri
 
 
 def exported(folder: Path, format_: str, segments, extents=(), **options):
     """An export of `segments`; its files lie under `folder`/exported."""
     settings = {
-        "input": write_truth(folder / "truth", list(segments), list(extents)),
+        "input": written(folder / "annotations", list(segments), list(extents)),
         "format": format_,
         "output": str(folder / "exported"),
         "manifest": write_manifest(folder),
@@ -77,8 +76,8 @@ def exported(folder: Path, format_: str, segments, extents=(), **options):
     return export_annotations(validate_mapping(ExportConfig, settings, where="a test"))
 
 
-def reimported(folder: Path, format_: str, **options) -> list[TruthSegment]:
-    """The segments in the files of `exported`, as `read_truth` reads them."""
+def reimported(folder: Path, format_: str, **options) -> list[Segment]:
+    """The segments in the files of `exported`, as `read_annotations` reads them."""
     settings = {
         "files": [str(folder / "exported" / "**")],
         "format": format_,
@@ -88,4 +87,4 @@ def reimported(folder: Path, format_: str, **options) -> list[TruthSegment]:
         **options,
     }
     import_annotations(validate_mapping(ImportConfig, settings, where="a test"))
-    return [TruthSegment(**row) for row in read_truth(str(folder / "back"))[0].to_pylist()]
+    return rows_from_table(read_annotations(str(folder / "back")).segments, Segment)

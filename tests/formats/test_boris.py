@@ -55,6 +55,29 @@ def test_the_length_is_the_extent_and_an_interval_narrows_it(tmp_path):
     assert [(row.start_us, row.end_us) for row in part.files[0].annotations.extents] == [(10_000_000, 20_000_000)]
 
 
+def extents_of(result):
+    return [
+        (row.path, row.start_us // 1_000_000, row.end_us // 1_000_000) for row in result.files[0].annotations.extents
+    ]
+
+
+def test_an_interval_that_ends_at_zero_lasts_to_the_end_of_the_file(tmp_path):
+    narrowed = observation([], **{"observation time interval": [10, 0]})
+    assert extents_of(stated(tmp_path, project(one=narrowed))) == [("alone.mp4", 10, 100)]
+
+
+def test_an_interval_stands_in_for_the_length_of_a_file_that_has_none(tmp_path):
+    unmeasured = observation([], lengths=(), **{"observation time interval": [10, 20]})
+    assert extents_of(stated(tmp_path, project(one=unmeasured))) == [("alone.mp4", 10, 20)]
+
+
+def test_a_file_outside_the_interval_was_not_examined_and_its_segments_have_no_extent(tmp_path):
+    both = {"files": ("alone.mp4", "phone.mov"), "lengths": (100, 100), "observation time interval": [20, 60]}
+    assert extents_of(stated(tmp_path, project(one=observation([], **both)))) == [("alone.mp4", 20, 60)]
+    with pytest.raises(DataError, match=r"does not say which part of phone\.mov was examined"):
+        stated(tmp_path, project(one=observation(state(150, 160), **both)))
+
+
 def test_an_open_state_is_refused_naming_it_unless_it_lasts_to_the_end(tmp_path):
     text = project(one=observation([*state(1, 4), (90.5, "", "suction", "")]))
     with pytest.raises(
@@ -104,7 +127,7 @@ def test_videos_of_other_names_are_renamed(tmp_path):
 def test_two_observations_of_one_video_stay_apart(tmp_path):
     result = stated(tmp_path, project(anna=observation(state(1, 2)), bo=observation([])))
     assert {row.source for row in result.files[0].annotations.extents} == {"imported/anna", "imported/bo"}
-    assert "2 looks at alone.mp4 kept apart" in notes(result)
+    assert "2 observations of alone.mp4 kept apart" in notes(result)
 
 
 def test_live_observations_are_counted_and_parallel_videos_said(tmp_path):
@@ -170,6 +193,7 @@ def test_an_observation_longer_than_its_one_named_video_is_refused(tmp_path):
         ("o\talone.mp4\t100\t25\t\tsuction\tODD\t1\t2\n", "line 2: Behavior type is 'ODD'"),
         ("o\talone.mp4\t100\n", "line 2: found 3 columns"),
         ("o\talone.mp4\t100\t25\t\tsuction\tSTATE\tx\t2\n", r"line 2, Start \(s\): found 'x'"),
+        ("o\talone.mp4\t-1\t25\t\tsuction\tSTATE\t1\t2\n", "line 2: found the length -1, expected seconds from 0 on"),
     ],
 )
 def test_what_is_wrong_in_an_aggregated_row_is_named(tmp_path, row, message):

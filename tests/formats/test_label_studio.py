@@ -55,7 +55,7 @@ def test_what_is_no_stretch_or_was_skipped_is_counted(tmp_path):
     ]
     result = imported(tmp_path, {"t.json": json.dumps(tasks)})
     assert spans(result) == []
-    assert result.num_extents == 1  # an empty annotation has looked and found nothing
+    assert result.num_extents == 1  # somebody examined the video and found nothing
     for counted in ("1 prediction", "2 other regions", "1 skipped annotation", "2 unannotated tasks"):
         assert f"{counted} left out." in notes(result)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrray.archive.annotations import TruthExtent, TruthSegment
 from nrray.errors import ConfigError, DataError
+from nrray.types import Extent, Origin, Segment
 from tests.formats.support import exported, imported, reimported, spans
 
 FORMATS = [
@@ -24,12 +24,14 @@ KEEP_SOURCE = ("delimited", "elan", "elan_tab", "label_studio")
 STEP_US = 40_000  # of 25 frames per second; a whole number of milliseconds
 
 
-def segment(activity="suction", start_us=1_000_000, end_us=2_000_000, video_path="cam1/v.mp4", source="anna"):
-    return TruthSegment(video_path=video_path, activity=activity, start_us=start_us, end_us=end_us, source=source)
+def segment(activity="suction", start_us=1_000_000, end_us=2_000_000, path="cam1/v.mp4", source="anna"):
+    return Segment(
+        path=path, activity=activity, start_us=start_us, end_us=end_us, source=source, origin=Origin.IMPORTED
+    )
 
 
 def order(item):
-    return (item.video_path, item.start_us, item.end_us, item.activity, item.source)
+    return (item.path, item.start_us, item.end_us, item.activity, item.source)
 
 
 on_grid = st.builds(
@@ -53,7 +55,7 @@ def test_segments_on_the_grid_come_back_as_they_were(format_, drawn):
         drawn = [
             item
             for item in sorted(drawn, key=order)
-            if item.start_us >= last.get(key := (item.video_path, item.activity, item.source), -1)
+            if item.start_us >= last.get(key := (item.path, item.activity, item.source), -1)
             and last.update({key: item.end_us}) is None
         ]
     with tempfile.TemporaryDirectory() as name:
@@ -82,7 +84,7 @@ def test_what_is_finer_than_the_format_is_rounded_and_said(tmp_path, format_):
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_files_end_in_a_newline_and_a_video_without_segments_has_one_too(tmp_path, format_):
-    extents = [TruthExtent(video_path="alone.mp4", start_us=0, end_us=9_000_000, source="anna")]
+    extents = [Extent(path="alone.mp4", start_us=0, end_us=9_000_000, source="anna")]
     result = exported(tmp_path, format_, [segment()], extents)
     assert [name.rsplit(".", 1)[0] for name in result.files] == ["alone.mp4", "cam1/v.mp4"]
     for name in result.files:
@@ -91,11 +93,11 @@ def test_files_end_in_a_newline_and_a_video_without_segments_has_one_too(tmp_pat
     assert len(reimported(tmp_path, format_)) == 1
 
 
-def test_boris_keeps_what_was_looked_at_and_joins_overlaps(tmp_path):
-    extents = [TruthExtent(video_path="alone.mp4", start_us=5_000_000, end_us=50_000_000, source="anna")]
+def test_boris_keeps_the_examined_time_and_joins_overlaps(tmp_path):
+    extents = [Extent(path="alone.mp4", start_us=5_000_000, end_us=50_000_000, source="anna")]
     both = [
-        segment(start_us=6_000_000, end_us=9_000_000, video_path="alone.mp4"),
-        segment(start_us=8_000_000, end_us=10_000_000, video_path="alone.mp4"),
+        segment(start_us=6_000_000, end_us=9_000_000, path="alone.mp4"),
+        segment(start_us=8_000_000, end_us=10_000_000, path="alone.mp4"),
     ]
     result = exported(tmp_path, "boris", both, extents)
     assert "1 segment joined" in " ".join(result.notes)
@@ -104,10 +106,15 @@ def test_boris_keeps_what_was_looked_at_and_joins_overlaps(tmp_path):
     assert [(row.start_us, row.end_us) for row in back.files[0].annotations.extents] == [(5_000_000, 50_000_000)]
 
 
+def test_an_import_is_the_origin_of_its_segments_whoever_made_them_before(tmp_path):
+    exported(tmp_path, "delimited", [replace(segment(), origin=Origin.SIMULATED, score=0.5, video_id="0123")])
+    assert reimported(tmp_path, "delimited") == [segment()]
+
+
 @pytest.mark.parametrize(("format_", "suffix"), [("elan", ".eaf"), ("webvtt", ".vtt"), ("delimited", ".csv")])
 def test_names_that_mean_something_to_the_format_are_escaped(tmp_path, format_, suffix):
     odd = 'a<b>&"c", --> d'
-    exported(tmp_path, format_, [segment(odd, video_path="alone.mp4")])
+    exported(tmp_path, format_, [segment(odd, path="alone.mp4")])
     content = (tmp_path / f"exported/alone.mp4{suffix}").read_bytes()
     back = imported(tmp_path, {f"alone{suffix}": content}, names={odd: "suction"})
     assert spans(back) == [("alone.mp4", "suction", 1000, 2000)]
@@ -117,7 +124,7 @@ def test_names_that_no_line_can_hold_are_refused(tmp_path):
     with pytest.raises(DataError, match="control characters"):
         exported(tmp_path, "millisecond_text", [segment("a\tb")])
     with pytest.raises(DataError, match="leads out of the archive"):
-        exported(tmp_path, "webvtt", [segment(video_path="../x.mp4")])
+        exported(tmp_path, "webvtt", [segment(path="../x.mp4")])
 
 
 def test_settings_without_effect_and_missing_facts_are_refused(tmp_path):
@@ -128,9 +135,9 @@ def test_settings_without_effect_and_missing_facts_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="set manifest, or fps"):
         exported(tmp_path, "label_studio", [segment()], manifest=None)
     with pytest.raises(DataError, match="set fps"):
-        exported(tmp_path, "label_studio", [segment(video_path="unmeasured.mp4")])
+        exported(tmp_path, "label_studio", [segment(path="unmeasured.mp4")])
 
 
 def test_a_variable_frame_rate_is_said(tmp_path):
-    result = exported(tmp_path, "label_studio", [segment(video_path="phone.mov")])
+    result = exported(tmp_path, "label_studio", [segment(path="phone.mov")])
     assert "variable frame rate" in " ".join(result.notes)

@@ -178,4 +178,4 @@ def test_what_looks_like_another_unit_or_is_there_twice_is_said(tmp_path):
     assert "1 segment overlapping another of the same activity: together they count once." in notes
     text = "activity,start_ms,end_ms\nsuction,1,3\nventilation,5,8\n"
     notes = imported(tmp_path, {"alone.csv": text}).files[0].annotations.notes
-    assert any("seconds look like which were read as milliseconds" in note for note in notes)
+    assert any("Seconds that were read as milliseconds look like that" in note for note in notes)

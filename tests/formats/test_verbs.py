@@ -1,5 +1,6 @@
 import json
 import shlex
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -8,10 +9,9 @@ from nrray.cli.app import main
 from nrray.config import validate_mapping
 from nrray.errors import DataError
 from nrray.formats import ExportConfig, export_annotations
-from nrray.results.version_tables import SEGMENT_SCHEMA
 from nrray.storage import Folder
-from nrray.tables import table_from_rows
-from nrray.types import Coverage
+from nrray.tables import rows_from_table, table_from_rows
+from nrray.types import Coverage, Origin, Segment
 from tests.formats.support import write_manifest
 
 
@@ -20,20 +20,12 @@ def write_version(folder):
     version = Folder(str(folder))
     version.create()
     fact = {"video_id": "id", "path": "alone.mp4", "source": "model"}
-    segment = {
-        **fact,
-        "activity": "suction",
-        "start_us": 1_000_000,
-        "end_us": 3_000_000,
-        "score": 0.9,
-        "origin": "model",
-        "schema_version": 1,
-    }
+    segment = Segment(**fact, activity="suction", start_us=1_000_000, end_us=3_000_000, score=0.9, origin=Origin.MODEL)
     windows = [
         Coverage(**fact, start_us=start, end_us=start + 3_000_000, status=status, error_kind=kind, reason=kind)
         for start, status, kind in ((0, "ok", None), (2_000_000, "ok", None), (9_000_000, "failed", "decode_failed"))
     ]
-    version.write_table("segments.parquet", pa.Table.from_pylist([segment], SEGMENT_SCHEMA))
+    version.write_table("segments.parquet", table_from_rows([segment], Segment))
     version.write_table("coverage.parquet", table_from_rows(windows, Coverage))
     return version.uri
 
@@ -48,12 +40,30 @@ def test_a_label_version_is_exported_and_what_is_lost_is_said(tmp_path):
     result = export_annotations(validate_mapping(ExportConfig, settings, where="a test"))
     said = " ".join(result.notes)
     assert "1 score left out" in said
-    assert "Not looked at (failed or not run): 1 window." in said
+    assert "Not examined (failed or not run): 1 window." in said
     project = json.loads((tmp_path / "out/alone.mp4.boris").read_text())
     assert project["observations"]["model"]["observation time interval"] == [0.0, 5.0]
 
 
-def test_a_folder_that_is_no_truth_and_no_version_is_refused(tmp_path):
+def test_the_examined_time_of_a_version_is_the_union_of_its_windows_by_source(tmp_path):
+    folder = write_version(tmp_path / "v0001")
+    version = Folder(folder)
+    windows = rows_from_table(version.read_table("coverage.parquet"), Coverage)
+    other = [replace(windows[0], source="other", start_us=5_000_000, end_us=8_000_000)]  # touches the model's
+    version.write_table("coverage.parquet", table_from_rows([*windows, *other], Coverage))
+    settings = {
+        "input": folder,
+        "format": "boris",
+        "output": str(tmp_path / "out"),
+        "manifest": write_manifest(tmp_path),
+    }
+    export_annotations(validate_mapping(ExportConfig, settings, where="a test"))
+    observations = json.loads((tmp_path / "out/alone.mp4.boris").read_text())["observations"]
+    intervals = {name: item["observation time interval"] for name, item in observations.items()}
+    assert intervals == {"model": [0.0, 5.0], "other": [5.0, 8.0]}
+
+
+def test_a_folder_without_annotations_that_is_no_version_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no segments\.parquet"):
         export_annotations(ExportConfig(input=str(tmp_path), format="webvtt", output=str(tmp_path / "out")))
     write_version(tmp_path / "v")

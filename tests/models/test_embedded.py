@@ -32,7 +32,7 @@ def test_it_sees_a_newborn_where_one_is_drawn_and_none_in_grey(labeler, label_se
     size = (sampling.frame_width_px, sampling.frame_height_px)
     shown = synthetic_frames(sampling, num_windows=1)
     for i, pixels in enumerate(shown.pixels):
-        pixels[:] = cv2.resize(camera.frame(case.course.arrival_s + 6 + i / 4), size, interpolation=cv2.INTER_AREA)
+        pixels[:] = cv2.resize(camera.frame(case.scenario.arrival_s + 6 + i / 4), size, interpolation=cv2.INTER_AREA)
     blank = replace(shown, pixels=np.full_like(shown.pixels, 127))
     at = label_set.names.index("baby_visible")
     assert labeler.label(shown).scores[0, at] > 0.9

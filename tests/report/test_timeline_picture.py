@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nrray.report import Lane, WindowScores, draw_timeline, unseen_spans
+from nrray.report import Lane, WindowScores, draw_timeline, unexamined_intervals
 from nrray.report.legible import legible
 from nrray.report.timeline_picture import MAX_SCORE_STEPS, clock_text, score_steps, tick_step_seconds
 from nrray.types import CoverageStatus
@@ -26,7 +26,7 @@ def scores_of(duration_seconds, *, stride_seconds=1.0, window_seconds=3.0):
     return WindowScores(start_us=start_us, end_us=end_us, score=score)
 
 
-def picture_of(duration_seconds, *, title="site/case_0001/overhead.mp4", start_us=0, unseen=None):
+def picture_of(duration_seconds, *, title="site/case_0001/overhead.mp4", start_us=0, unexamined=None):
     half = int(duration_seconds * 5e5)
     lanes = [
         Lane(
@@ -40,7 +40,7 @@ def picture_of(duration_seconds, *, title="site/case_0001/overhead.mp4", start_u
         title=title,
         activities=ACTIVITIES,
         lanes=lanes,
-        unseen=unseen or {},
+        unexamined=unexamined or {},
         start_us=start_us,
         duration_us=int(duration_seconds * 1e6),
     )
@@ -97,20 +97,20 @@ def test_segments_and_reference_have_their_own_colors():
 
 def test_time_that_nobody_looked_at_is_grey_and_costs_a_legend_entry():
     plain = picture_of(60)
-    hatched = picture_of(60, unseen={CoverageStatus.FAILED: spans((40_000_000, 60_000_000))})
+    hatched = picture_of(60, unexamined={CoverageStatus.FAILED: spans((40_000_000, 60_000_000))})
     assert share_of_color(hatched, (0xE4, 0xE4, 0xE4)) > share_of_color(plain, (0xE4, 0xE4, 0xE4)) + 0.02
 
 
 def test_a_segment_shorter_than_a_pixel_is_still_seen():
     lane = Lane(source="model", segments={"suction": spans((3_600_000_000, 3_600_200_000))})
     png = draw_timeline(
-        title="t", activities=["suction"], lanes=[lane], unseen={}, start_us=0, duration_us=8 * 3_600_000_000
+        title="t", activities=["suction"], lanes=[lane], unexamined={}, start_us=0, duration_us=8 * 3_600_000_000
     )
     legend = draw_timeline(
         title="t",
         activities=["suction"],
         lanes=[Lane(source="model", segments={})],
-        unseen={},
+        unexamined={},
         start_us=0,
         duration_us=8 * 3_600_000_000,
     )
@@ -127,7 +127,7 @@ def test_no_label_at_all_is_a_picture_too():
         title="t",
         activities=ACTIVITIES,
         lanes=[Lane(source="model", segments={})],
-        unseen={CoverageStatus.NOT_RUN: spans((0, 10_000_000))},
+        unexamined={CoverageStatus.NOT_RUN: spans((0, 10_000_000))},
         start_us=0,
         duration_us=10_000_000,
     )
@@ -144,14 +144,14 @@ def test_more_lanes_than_can_be_told_apart_are_refused():
             title="t",
             activities=["a"],
             lanes=[Lane(source=str(i), segments={}) for i in range(4)],
-            unseen={},
+            unexamined={},
             start_us=0,
             duration_us=1,
         )
 
 
 def test_time_under_an_ok_window_was_looked_at():
-    found = unseen_spans(np.array([0, 2, 4]), np.array([3, 5, 7]), ["ok", "failed", "not_run"])
+    found = unexamined_intervals(np.array([0, 2, 4]), np.array([3, 5, 7]), ["ok", "failed", "not_run"])
     assert {kind: rows.tolist() for kind, rows in found.items()} == {
         CoverageStatus.FAILED: [[3, 5]],
         CoverageStatus.NOT_RUN: [[5, 7]],

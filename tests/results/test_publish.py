@@ -26,7 +26,8 @@ from nrray.results.segments import SegmentRule
 from nrray.results.version import VersionKind, read_version_record, version_names
 from nrray.sampling import Sampling
 from nrray.storage import Folder
-from nrray.types import Video
+from nrray.tables import table_from_rows
+from nrray.types import Origin, Segment, Video
 from tests.made_tables import ACTIVITIES, bad_video, manifest, unit_results, video
 from tests.made_versions import merge_provenance, provenance, write_record
 from tests.test_storage import mounted_tmpfs
@@ -386,7 +387,7 @@ def test_nothing_is_published_over_a_version_whose_record_is_damaged(archive):
 
 
 def drawn(published, tmp_path, **arguments):
-    settings = {"truth": None, "max_pictures": 100, **arguments}
+    settings = {"reference": None, "max_pictures": 100, **arguments}
     return draw_version_timelines(published.folder.path(), tmp_path / "timelines", **settings)
 
 
@@ -417,11 +418,11 @@ def test_pictures_do_not_depend_on_how_videos_were_grouped(archive, tmp_path, mo
 def test_a_reference_changes_the_picture_of_its_video_only(archive, tmp_path):
     archive.settle(range(archive.units.num_rows))
     published = archive.publish()
-    truth = {"activity": ["suction"], "start_us": [0], "end_us": [5_000_000], "source": ["simulated"]}
     pictures = {}
-    for name, video_id in (("first", VIDEOS[0].video_id), ("second", VIDEOS[1].video_id)):
-        table = pa.table({"video_id": [video_id], **truth})
-        pictures[name] = [Path(path).read_bytes() for path in drawn(published, tmp_path, truth=table)]
+    for name, path in (("first", VIDEOS[0].path), ("second", VIDEOS[1].path)):
+        there = {"activity": "suction", "start_us": 0, "end_us": 5_000_000}
+        table = table_from_rows([Segment(path=path, **there, source="simulation", origin=Origin.SIMULATED)], Segment)
+        pictures[name] = [Path(path).read_bytes() for path in drawn(published, tmp_path, reference=table)]
     same = [a == b for a, b in zip(pictures["first"], pictures["second"], strict=True)]
     assert same == [False, False, True, True]
 

@@ -1,4 +1,4 @@
-"""Truth is what was drawn: courses under the field's rules, motion where there is an activity, files that agree."""
+"""Truth is what was drawn: scenarios under the field's rules, motion where there is an activity, files that agree."""
 
 import av
 import numpy as np
@@ -15,9 +15,9 @@ from nrray.simulate import (
     write_truth,
 )
 from nrray.simulate.appearance import FAMILIES, SLICES_PER_FAMILY, Draw
-from nrray.simulate.course import Airway, Body, Course, Episode, activity_spans
 from nrray.simulate.pose import pose_at
 from nrray.simulate.render import kept_frames
+from nrray.simulate.scenario import Airway, Body, Episode, Scenario, activity_spans
 
 CONFIG = SimulateConfig(num_cases=3, case_seconds=40, seed=7)
 
@@ -27,8 +27,8 @@ def overlap(one: list[tuple[float, float]], other: list[tuple[float, float]]) ->
 
 
 @pytest.mark.parametrize("index", range(40))
-def test_every_course_keeps_the_field_s_rules(index):
-    spans = activity_spans(simulated_case(CONFIG, index).course)
+def test_every_scenario_keeps_the_field_s_rules(index):
+    spans = activity_spans(simulated_case(CONFIG, index).scenario)
     visible = spans["baby_visible"]
     assert overlap(spans["ventilation"], spans["suction"]) == 0
     for activity, mine in spans.items():
@@ -39,10 +39,10 @@ def test_every_course_keeps_the_field_s_rules(index):
 def test_a_case_is_the_same_whatever_else_is_simulated():
     alone = simulated_case(CONFIG.model_copy(update={"num_cases": 1}), 1)
     among = simulated_case(CONFIG, 1)
-    assert alone.course == among.course
+    assert alone.scenario == among.scenario
     assert alone.appearance == among.appearance
     assert alone.cameras == among.cameras
-    assert simulated_case(CONFIG.model_copy(update={"seed": 8}), 1).course != among.course
+    assert simulated_case(CONFIG.model_copy(update={"seed": 8}), 1).scenario != among.scenario
     assert simulated_case(CONFIG, 2).appearance != among.appearance
 
 
@@ -56,9 +56,9 @@ def test_the_same_seed_gives_the_same_pixels_in_any_order():
     assert not np.array_equal(FrameRenderer(case, 1).frame(3.0), pictures[0])
 
 
-def course_of(airway: Airway = Airway.NOTHING, body: Body = Body.NOTHING) -> Course:
+def scenario_of(airway: Airway = Airway.NOTHING, body: Body = Body.NOTHING) -> Scenario:
     episode = {"start_s": 0.0, "end_s": 30.0, "rate_hz": 1.0, "phase": 0.3, "variant": 0.4}
-    return Course(
+    return Scenario(
         arrival_s=0.0,
         departure_s=30.0,
         airway=(Episode(kind=airway, **episode),),
@@ -66,12 +66,12 @@ def course_of(airway: Airway = Airway.NOTHING, body: Body = Body.NOTHING) -> Cou
     )
 
 
-def travel(course: Course, part: str) -> float:
+def travel(scenario: Scenario, part: str) -> float:
     """How far a part moves in three seconds, in canvas pixels."""
-    look = simulated_case(CONFIG, 0).appearance
+    appearance = simulated_case(CONFIG, 0).appearance
     found = []
     for t in np.arange(5.0, 8.0, 0.05):
-        pose = pose_at(course, look, float(t))
+        pose = pose_at(scenario, appearance, float(t))
         found.append(
             {
                 "bag": (20 * pose.bag_mask.squeeze, 0.0),
@@ -91,18 +91,18 @@ def travel(course: Course, part: str) -> float:
     ],
 )
 def test_an_activity_moves_and_its_look_alikes_do_not(activity, look_alikes, part):
-    def course(kind):
-        return course_of(airway=kind) if isinstance(kind, Airway) else course_of(body=kind)
+    def scenario(kind):
+        return scenario_of(airway=kind) if isinstance(kind, Airway) else scenario_of(body=kind)
 
-    moved = travel(course(activity), part)
+    moved = travel(scenario(activity), part)
     assert moved > 30
     for kind in look_alikes:
-        assert travel(course(kind), part) < 0.2 * moved
+        assert travel(scenario(kind), part) < 0.2 * moved
 
 
 def test_no_look_alike_is_an_activity():
     for kind in Airway:
-        spans = activity_spans(course_of(airway=kind))
+        spans = activity_spans(scenario_of(airway=kind))
         named = [name for name, mine in spans.items() if mine and name != "baby_visible"]
         assert named == ([kind.value] if kind in (Airway.VENTILATION, Airway.SUCTION) else [])
 
@@ -143,12 +143,12 @@ def test_the_files_agree_with_the_truth(tmp_path):
         render_case(case, tmp_path)
     write_truth(cases, tmp_path)
     segments = pq.read_table(tmp_path / "truth" / "segments.parquet").to_pylist()
-    extents = {row["video_path"]: row for row in pq.read_table(tmp_path / "truth" / "extents.parquet").to_pylist()}
+    extents = {row["path"]: row for row in pq.read_table(tmp_path / "truth" / "extents.parquet").to_pylist()}
     sidecar = read_cases(str(tmp_path / "cases.csv"))
     assert [row.video_path for row in sidecar] == [camera.video_path for case in cases for camera in case.cameras]
     for case in cases:
         for camera in case.cameras:
-            mine = [row for row in segments if row["video_path"] == camera.video_path]
+            mine = [row for row in segments if row["path"] == camera.video_path]
             assert sorted((row["activity"], row["start_us"], row["end_us"]) for row in mine) == sorted(
                 camera_spans(case, camera)
             )

@@ -11,7 +11,7 @@ from nrray.models import ModelConfig
 from nrray.models.config import LoraSection
 from nrray.models.metadata import Pooling
 from nrray.sampling import Sampling
-from nrray.train.examples import Stretch
+from nrray.train.examples import Chunk
 from nrray.train.frame_store import store_file, write_frames
 from nrray.train.job import FinetuneJob
 from nrray.train.training_config import HeadSection, TrainingConfig
@@ -26,7 +26,7 @@ def bright_job(
     store = folder / "store"
     store.mkdir(exist_ok=True)
     random = np.random.default_rng(0)
-    stretches = []
+    chunks = []
     for case, part in (("a", "train"), ("b", "train"), ("c", "validation")):
         is_bright = random.random(NUM_STARTS + sampling.frames_per_window - 1) < 0.5
         is_bright = np.repeat(is_bright[::5], 5)[: len(is_bright)]
@@ -39,13 +39,13 @@ def bright_job(
         )
         shown = np.lib.stride_tricks.sliding_window_view(is_bright, sampling.frames_per_window).mean(axis=1) > 0.5
         targets = np.stack([shown, shown, ~shown, random.random(NUM_STARTS) < 0.5], axis=1)
-        stretches.append(
-            Stretch(
+        chunks.append(
+            Chunk(
                 name=case,
                 video_id=f"id-{case}",
-                video_path=f"{case}.mp4",
+                path=f"{case}.mp4",
                 case=case,
-                part=part,
+                split=part,
                 first_sample=0,
                 num_starts=NUM_STARTS,
                 targets=targets,
@@ -68,7 +68,7 @@ def bright_job(
         name="bright",
         output=str(folder / output),
         store=str(store),
-        stretches=stretches,
+        chunks=chunks,
         label_set=label_set,
         sampling=sampling,
         split={"parts": {"train": ["a", "b"], "validation": ["c"], "test": ["d"]}},

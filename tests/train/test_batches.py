@@ -7,7 +7,7 @@ import torch
 from nrray.decode.request import SampledFrames
 from nrray.sampling import Sampling
 from nrray.train.batches import Order, PlainWindows, TrainingWindows
-from nrray.train.examples import Stretch, examples_of
+from nrray.train.examples import Chunk, examples_of
 from nrray.train.frame_store import FrameStore, store_file, write_frames
 from nrray.train.training_config import AugmentConfig
 
@@ -17,8 +17,8 @@ STARTS = 29
 
 @pytest.fixture
 def stored(tmp_path):
-    """Two stretches of frames whose first pixel tells their number, and the windows in them."""
-    stretches, whole = [], []
+    """Two chunks of frames whose first pixel tells their number, and the windows in them."""
+    chunks, whole = [], []
     for number in range(2):
         pixels = np.zeros((STARTS + 11, 16, 16, 3), np.uint8)
         pixels[:] = (np.arange(len(pixels)) + 100 * number)[:, None, None, None]
@@ -29,20 +29,20 @@ def stored(tmp_path):
         )
         targets = np.zeros((STARTS, 2), bool)
         targets[10:20, number] = True
-        stretches.append(
-            Stretch(
+        chunks.append(
+            Chunk(
                 name=str(number),
                 video_id=f"id-{number}",
-                video_path=f"video-{number}",
+                path=f"video-{number}",
                 case=f"case-{number}",
-                part="train",
+                split="train",
                 first_sample=0,
                 num_starts=STARTS,
                 targets=targets,
             )
         )
         whole.append(np.ones(STARTS, bool))
-    return tmp_path, stretches, whole
+    return tmp_path, chunks, whole
 
 
 def pixels_themselves(windows):
@@ -52,11 +52,11 @@ def pixels_themselves(windows):
 def training_windows(
     stored, *, process=0, num_processes=1, micro_batch_windows=4, max_jitter_seconds=0.5, augment=None
 ):
-    folder, stretches, whole = stored
-    examples = examples_of(stretches, whole, "train", SAMPLING)
+    folder, chunks, whole = stored
+    examples = examples_of(chunks, whole, "train", SAMPLING)
     return TrainingWindows(
         examples,
-        stretches=stretches,
+        chunks=chunks,
         whole=whole,
         store=FrameStore(folder, ["0", "1"], frames_per_window=12),
         inputs=pixels_themselves,
@@ -148,8 +148,8 @@ def test_jitter_never_reaches_a_window_that_lacks_a_frame(stored):
 
 @pytest.mark.parametrize("num_processes", [1, 2, 3])
 def test_held_out_windows_are_shared_and_none_is_missing(stored, num_processes):
-    folder, stretches, whole = stored
-    examples = examples_of(stretches, whole, "train", SAMPLING)
+    folder, chunks, whole = stored
+    examples = examples_of(chunks, whole, "train", SAMPLING)
     places = []
     for process in range(num_processes):
         part = PlainWindows(
@@ -162,7 +162,7 @@ def test_held_out_windows_are_shared_and_none_is_missing(stored, num_processes):
         )
         for batch in part:
             for place, pixels in zip(batch.places, batch.inputs["pixels"], strict=True):
-                assert int(pixels[0, 0, 0, 0]) == 100 * examples.stretch[place] + examples.start[place]
+                assert int(pixels[0, 0, 0, 0]) == 100 * examples.chunk[place] + examples.start[place]
                 places.append(int(place))
     assert sorted(places) == list(range(len(examples)))
 

@@ -1,15 +1,16 @@
-"""Which windows are trained on, with which truth, and annotations that cannot be true."""
+"""Which windows are trained on, with which targets, and annotations that cannot be true."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from nrray.archive.annotations import EXTENT_SCHEMA, SEGMENT_SCHEMA
+from nrray.archive.annotations import read_annotations, write_annotations
 from nrray.decode.request import DecodeBackend
 from nrray.errors import DataError
 from nrray.labels import read_label_set
 from nrray.sampling import Sampling
+from nrray.storage import Folder
 from nrray.train.examples import check_positives, examples_of, planned_examples, window_name
+from nrray.types import Extent, Origin, Segment
 from tests.made_tables import bad_video, manifest, video
 
 LABELS = read_label_set()
@@ -17,60 +18,62 @@ SAMPLING = Sampling()  # 4 Hz, 3 s windows every second
 SECOND = 1_000_000
 
 
-def truth(segments, extents):
+def annotated(segments, extents):
+    """Annotations as they are read from a folder; `segments` may end with an annotator's name."""
     rows = [
-        {"video_path": path, "activity": activity, "start_us": round(start * SECOND), "end_us": round(end * SECOND)}
-        | {"source": "somebody"}
-        for path, activity, start, end in segments
+        Segment(
+            path=path,
+            activity=activity,
+            start_us=round(start * SECOND),
+            end_us=round(end * SECOND),
+            source="".join(source) or "somebody",
+            origin=Origin.HUMAN,
+        )
+        for path, activity, start, end, *source in segments
     ]
-    spans = [
-        {
-            "video_path": path,
-            "start_us": round(start * SECOND),
-            "end_us": round(end * SECOND),
-            "source": "somebody",
-        }
+    examined = [
+        Extent(path=path, start_us=round(start * SECOND), end_us=round(end * SECOND), source="somebody")
         for path, start, end in extents
     ]
-    return pa.Table.from_pylist(rows, schema=SEGMENT_SCHEMA), pa.Table.from_pylist(spans, schema=EXTENT_SCHEMA)
+    write_annotations(Folder("memory://annotations"), rows, examined)
+    return read_annotations("memory://annotations")
 
 
-def planned(videos, segments, extents, parts, *, max_stretch_mib=32, case_of_path=None):
+def planned(videos, segments, extents, parts, *, max_chunk_mib=32, case_of_path=None):
     return planned_examples(
         manifest(*videos),
-        truth(segments, extents),
-        part_of_case=parts,
+        annotated(segments, extents),
+        split_of_case=parts,
         case_of_path=case_of_path or {},
         sampling=SAMPLING,
         label_set=LABELS,
         backend=DecodeBackend.PYAV,
-        max_stretch_mib=max_stretch_mib,
+        max_chunk_mib=max_chunk_mib,
     )
 
 
 def all_whole(plan):
-    return [np.ones(stretch.num_starts, bool) for stretch in plan.stretches]
+    return [np.ones(chunk.num_starts, bool) for chunk in plan.chunks]
 
 
 def windows(plan, part="train"):
-    found = examples_of(plan.stretches, all_whole(plan), part, SAMPLING)
+    found = examples_of(plan.chunks, all_whole(plan), part, SAMPLING)
     names = [
-        window_name(plan.stretches[stretch], start, SAMPLING)
-        for stretch, start in zip(found.stretch, found.start, strict=True)
+        window_name(plan.chunks[chunk], start, SAMPLING) for chunk, start in zip(found.chunk, found.start, strict=True)
     ]
     return found, names
 
 
-def test_windows_lie_whole_inside_what_was_looked_at():
+def test_windows_lie_whole_inside_the_examined_time():
     plan = planned([video("a", seconds=20)], [], [("a", 2.0, 7.5), ("a", 12.0, 16.0)], {"a": "train"})
     _, names = windows(plan)
     assert names == [f"a at {second:.2f} s" for second in (2, 3, 4, 12, 13)]
-    assert [stretch.num_starts for stretch in plan.stretches] == [11, 5]  # every quarter of a second: for jitter
+    assert [chunk.num_starts for chunk in plan.chunks] == [11, 5]  # every quarter of a second: for jitter
 
 
 def test_extents_that_touch_are_one():
     plan = planned([video("a", seconds=10)], [], [("a", 0.0, 4.0), ("a", 4.0, 10.0)], {"a": "train"})
-    assert [(stretch.first_sample, stretch.num_starts) for stretch in plan.stretches] == [(0, 29)]
+    assert [(chunk.first_sample, chunk.num_starts) for chunk in plan.chunks] == [(0, 29)]
 
 
 def test_targets_are_those_of_the_coverage_rule_at_every_start():
@@ -80,28 +83,28 @@ def test_targets_are_those_of_the_coverage_rule_at_every_start():
         [("a", 7.0, 17.0)],
         {"a": "train"},
     )
-    (stretch,) = plan.stretches
-    covered = stretch.targets[:, LABELS.names.index("ventilation")]
+    (chunk,) = plan.chunks
+    covered = chunk.targets[:, LABELS.names.index("ventilation")]
     # More than half of a 3 s window is covered from 1.75 s after the video's start on, up to 3.25 s.
     assert np.flatnonzero(covered).tolist() == list(range(7, 14))
     found, _ = windows(plan)
     assert found.targets[:, LABELS.names.index("ventilation")].tolist() == [s in (2, 3) for s in range(8)]
 
 
-def test_long_stretches_are_cut_and_no_window_is_lost_or_there_twice():
+def test_long_chunks_are_cut_and_no_window_is_lost_or_there_twice():
     videos, extents = [video("a", seconds=120)], [("a", 0.0, 120.0)]
     whole = windows(planned(videos, [], extents, {"a": "train"}))[1]
-    cut = planned(videos, [], extents, {"a": "train"}, max_stretch_mib=4)
-    assert len(cut.stretches) > 3
-    assert max(stretch.num_samples(SAMPLING) * SAMPLING.frame_bytes for stretch in cut.stretches) <= 4 * 2**20
+    cut = planned(videos, [], extents, {"a": "train"}, max_chunk_mib=4)
+    assert len(cut.chunks) > 3
+    assert max(chunk.num_samples(SAMPLING) * SAMPLING.frame_bytes for chunk in cut.chunks) <= 4 * 2**20
     assert windows(cut)[1] == whole
-    assert len({stretch.name for stretch in cut.stretches}) == len(cut.stretches)
+    assert len({chunk.name for chunk in cut.chunks}) == len(cut.chunks)
 
 
 def test_windows_whose_frames_are_not_all_there_are_left_out():
     plan = planned([video("a", seconds=10)], [], [("a", 0.0, 10.0)], {"a": "train"})
     whole = [np.arange(29) != 4]
-    found = examples_of(plan.stretches, whole, "train", SAMPLING)
+    found = examples_of(plan.chunks, whole, "train", SAMPLING)
     assert found.start.tolist() == [0, 8, 12, 16, 20, 24, 28]
 
 
@@ -113,7 +116,7 @@ def test_parts_and_cases_follow_the_sidecar():
         {"A": "train", "B": "validation"},
         case_of_path={"a/1": "A", "a/2": "A", "b/1": "B", "c/1": "C"},
     )
-    assert [(stretch.video_path, stretch.part) for stretch in plan.stretches] == [
+    assert [(chunk.path, chunk.split) for chunk in plan.chunks] == [
         ("a/1", "train"),
         ("a/2", "train"),
         ("b/1", "validation"),
@@ -125,13 +128,13 @@ def test_videos_that_nobody_looked_at_and_unreadable_ones_are_said():
     plan = planned(
         [video("a"), video("b"), bad_video("c")], [], [("a", 0.0, 10.0)], {"a": "train", "b": "train", "c": "train"}
     )
-    assert [stretch.video_path for stretch in plan.stretches] == ["a"]
+    assert [chunk.path for chunk in plan.chunks] == ["a"]
     assert "1 videos have no window inside the annotations' extents and are not used, such as 'b'." in plan.notes
     assert "1 files of the manifest are unreadable and are not used." in plan.notes
 
 
 def test_a_part_without_a_window_is_refused():
-    with pytest.raises(DataError, match="part 'validation' of the split has no window"):
+    with pytest.raises(DataError, match="the validation split has no window"):
         planned([video("a"), video("b")], [], [("a", 0.0, 10.0)], {"a": "train", "b": "validation"})
 
 
@@ -159,7 +162,7 @@ def test_seconds_that_were_read_as_milliseconds_are_refused_with_the_evidence():
     paths = [f"case-{n}" for n in range(3)]
     segments = [(path, "ventilation", 0.02, 0.118) for path in paths]  # 20 to 118 s, read as milliseconds
     with pytest.raises(
-        DataError, match=r"of 120.000 s, the last one ends at 0.118 s.*seconds look like which were read as"
+        DataError, match=r"of 120.000 s, the last one ends at 0.118 s.*Seconds that were read as milliseconds"
     ):
         planned(
             [video(path, seconds=120) for path in paths],
@@ -178,22 +181,16 @@ def test_a_single_video_whose_annotations_are_shorter_than_a_glance_is_refused()
     ):
         planned(videos, segments, extents, {"a": "train", "b": "validation", "c": "train"})
     early = [*segments[:2], ("c", "suction", 0.01, 0.5)]  # short, but somebody may have seen it
-    assert planned(videos, early, extents, {"a": "train", "b": "validation", "c": "train"}).stretches
+    assert planned(videos, early, extents, {"a": "train", "b": "validation", "c": "train"}).chunks
 
 
 def test_two_annotators_of_one_video_are_not_mixed():
-    segments, extents = truth([("a", "suction", 1, 5)], [("a", 0, 20), ("b", 0, 20)])
-    other = pa.Table.from_pylist([{**segments.to_pylist()[0], "source": "other"}], schema=SEGMENT_SCHEMA)
     with pytest.raises(
         DataError, match=r"1 videos, such as 'a', were annotated by several: other, somebody\..*annotator=NAME"
     ):
-        planned_examples(
-            manifest(video("a", seconds=20), video("b", seconds=20)),
-            (pa.concat_tables([segments, other]), extents),
-            part_of_case={"a": "train", "b": "validation"},
-            case_of_path={},
-            sampling=SAMPLING,
-            label_set=LABELS,
-            backend=DecodeBackend.PYAV,
-            max_stretch_mib=32,
+        planned(
+            [video("a", seconds=20), video("b", seconds=20)],
+            [("a", "suction", 1, 5), ("a", "suction", 1, 5, "other")],
+            [("a", 0, 20), ("b", 0, 20)],
+            {"a": "train", "b": "validation"},
         )

@@ -61,9 +61,9 @@ def states_step(step):
 
 def unit_of(job, case, num_windows=6):
     """The first windows of a case as a labeler gets them."""
-    sampling, index = job.sampling, [stretch.case for stretch in job.stretches].index(case)
+    sampling, index = job.sampling, [chunk.case for chunk in job.chunks].index(case)
     store = FrameStore(
-        Path(job.store), [stretch.name for stretch in job.stretches], frames_per_window=sampling.frames_per_window
+        Path(job.store), [chunk.name for chunk in job.chunks], frames_per_window=sampling.frames_per_window
     )
     pixels = np.stack([store.window(index, start) for start in range(num_windows)])
     times = np.arange(num_windows, dtype=np.int64)
@@ -126,7 +126,7 @@ def test_the_adapter_labels_as_it_was_measured(undisturbed):
     artefact = read_artefact(f"{undisturbed.output}/adapter")
     every = undisturbed.sampling.frames_per_stride
     scores = labeler_of(undisturbed).label(unit_of(undisturbed, "c", NUM_STARTS)).scores[::every].astype(np.float64)
-    targets = next(stretch.targets for stretch in undisturbed.stretches if stretch.case == "c")[::every]
+    targets = next(chunk.targets for chunk in undisturbed.chunks if chunk.case == "c")[::every]
     temperatures = np.array([artefact.temperatures[name] for name in undisturbed.label_set.names])
     logits = np.log(scores / (1 - scores)) * temperatures
     cost = np.logaddexp(0, np.where(targets, -logits, logits)).mean()
@@ -242,12 +242,12 @@ def test_a_validation_part_that_shows_nothing_is_refused(
     tmp_path, checkpoint_of, label_set, small_sampling, accelerator
 ):
     job = bright_job(tmp_path, checkpoint_of("fast_vlm"), label_set, small_sampling)
-    stretches = [
-        replace(stretch, targets=np.zeros_like(stretch.targets)) if stretch.part == "validation" else stretch
-        for stretch in job.stretches
+    chunks = [
+        replace(chunk, targets=np.zeros_like(chunk.targets)) if chunk.split == "validation" else chunk
+        for chunk in job.chunks
     ]
-    with pytest.raises(DataError, match=r"no window of the validation part shows any of"):
-        finetune(replace(job, stretches=stretches), accelerator)
+    with pytest.raises(DataError, match=r"no window of the validation split shows any of"):
+        finetune(replace(job, chunks=chunks), accelerator)
 
 
 def test_a_training_that_is_asked_to_stop_keeps_its_state_and_leaves_no_adapter(

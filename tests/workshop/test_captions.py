@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from nrray.simulate import SimulateConfig, frame_at, simulated_case
-from nrray.simulate.course import Airway, Body, Course, Episode, Passing
 from nrray.simulate.render import passers_share
+from nrray.simulate.scenario import Airway, Body, Episode, Passing, Scenario
 from nrray.workshop.captions import (
     SEEN_SHARE,
     Newborn,
@@ -22,7 +22,7 @@ def episode(kind, start_s, end_s):
     return Episode(kind=kind, start_s=start_s, end_s=end_s, rate_hz=1.0, phase=0.0, variant=0.5)
 
 
-COURSE = Course(
+SCENARIO = Scenario(
     arrival_s=4.0,
     departure_s=30.0,
     airway=(episode(Airway.MASK_STILL, 6.0, 10.0), episode(Airway.VENTILATION, 10.0, 20.0)),
@@ -46,19 +46,19 @@ def test_a_slot_that_is_not_spoken_of_or_twice_is_no_claim():
 
 
 def test_facts_are_those_of_most_of_the_window():
-    before = window_facts(COURSE, 0.0, 3.0, passers_share=0.0)
+    before = window_facts(SCENARIO, 0.0, 3.0, passers_share=0.0)
     assert (before.newborn, before.airway, before.others) == (Newborn.ABSENT, Airway.NOTHING, Others.NOBODY)
-    assert window_facts(COURSE, 8.8, 11.8, passers_share=0.0).airway is Airway.VENTILATION
-    assert window_facts(COURSE, 8.0, 11.0, passers_share=0.0).airway is Airway.MASK_STILL
-    assert window_facts(COURSE, 10.0, 12.0, passers_share=0.0).body is Body.NOTHING
-    assert window_facts(COURSE, 10.0, 14.0, passers_share=0.0).body is Body.STIMULATION
-    assert window_facts(COURSE, 21.0, 24.0, passers_share=0.0).airway is Airway.NOTHING
+    assert window_facts(SCENARIO, 8.8, 11.8, passers_share=0.0).airway is Airway.VENTILATION
+    assert window_facts(SCENARIO, 8.0, 11.0, passers_share=0.0).airway is Airway.MASK_STILL
+    assert window_facts(SCENARIO, 10.0, 12.0, passers_share=0.0).body is Body.NOTHING
+    assert window_facts(SCENARIO, 10.0, 14.0, passers_share=0.0).body is Body.STIMULATION
+    assert window_facts(SCENARIO, 21.0, 24.0, passers_share=0.0).airway is Airway.NOTHING
 
 
 def test_who_comes_by_is_told_where_enough_of_them_is_seen():
-    assert window_facts(COURSE, 11.0, 14.0, passers_share=SEEN_SHARE).others is Others.PASSING
-    assert window_facts(COURSE, 17.0, 20.0, passers_share=SEEN_SHARE).others is Others.LEANING
-    assert window_facts(COURSE, 11.0, 14.0, passers_share=0.9 * SEEN_SHARE).others is Others.NOBODY
+    assert window_facts(SCENARIO, 11.0, 14.0, passers_share=SEEN_SHARE).others is Others.PASSING
+    assert window_facts(SCENARIO, 17.0, 20.0, passers_share=SEEN_SHARE).others is Others.LEANING
+    assert window_facts(SCENARIO, 11.0, 14.0, passers_share=0.9 * SEEN_SHARE).others is Others.NOBODY
 
 
 @pytest.mark.parametrize("size", [(320, 240), (480, 480)])
@@ -67,9 +67,9 @@ def test_the_share_of_passers_is_of_the_pixels_that_they_change(size):
     config = SimulateConfig(num_cases=1, seed=3, case_seconds=60.0, videos_per_case=1, width_px=width, height_px=height)
     drawn = simulated_case(config, 0)
     case = replace(drawn, appearance=replace(drawn.appearance, shadow=0.0))  # a shadow is no person
-    alone = replace(case, course=replace(case.course, passings=()))
+    alone = replace(case, scenario=replace(case.scenario, passings=()))
     seen = 0
-    for passing in case.course.passings:
+    for passing in case.scenario.passings:
         for t in np.linspace(passing.start_s, passing.end_s, 7)[1:-1].tolist():
             differs = np.abs(frame_at(case, 0, t).astype(int) - frame_at(alone, 0, t)).max(axis=2) > 12
             assert passers_share(case, 0, t) == pytest.approx(differs.mean(), abs=0.01)

@@ -6,7 +6,7 @@ from nrray.types import Frames
 from nrray.workshop.window_store import LabelledFrames, case_subset, open_windows, write_windows
 
 
-def stretch(case, *, num_frames, fill):
+def chunk(case, *, num_frames, fill):
     """Windows of two frames, one window per frame but the last."""
     starts = np.arange(num_frames - 1)
     frames = Frames(
@@ -23,7 +23,7 @@ def stretch(case, *, num_frames, fill):
 
 @pytest.fixture
 def windows(tmp_path):
-    return write_windows([stretch(0, num_frames=5, fill=10), stretch(1, num_frames=4, fill=20)], tmp_path)
+    return write_windows([chunk(0, num_frames=5, fill=10), chunk(1, num_frames=4, fill=20)], tmp_path)
 
 
 def test_every_frame_is_stored_once_and_windows_point_at_their_own(windows):

@@ -20,7 +20,7 @@ from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
 from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling, unit_samples_us
 from nrray.storage import check_unchanged
-from nrray.train.examples import Stretch, window_name
+from nrray.train.examples import Chunk, window_name
 from nrray.train.frame_store import read_frame_of_sample, store_file, whole_windows, write_frames
 
 _DECODER_MEMORY_BYTES = 768 * MIB
@@ -36,16 +36,16 @@ _EXTRACTED_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class Extracted:
-    """stretches whose frames are on disk; dropped: what is not trained on and why, by name."""
+    """chunks whose frames are on disk; dropped: what is not trained on and why, by name."""
 
-    stretches: list[Stretch]
+    chunks: list[Chunk]
     dropped: dict[str, str]
     num_new: int
 
 
 class ExtractStage:
-    """A stretch in, a file and a row out, in an actor that owns one guarded decoder. A bad video raises nothing here; a
-    full disk does, as no later stretch would fit either."""
+    """A chunk in, a file and a row out, in an actor that owns one guarded decoder. A bad video raises nothing here; a
+    full disk does, as no later chunk would fit either."""
 
     def __init__(self, *, folder: str, decode: DecodeConfig, sampling: Sampling) -> None:
         self._folder = Path(folder)
@@ -86,11 +86,11 @@ def extracted(resolved: ResolvedFinetune, reporter: Reporter) -> Extracted:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for leftover in folder.glob(".tmp-*"):
         leftover.unlink(missing_ok=True)
-    todo = [stretch for stretch in job.stretches if not _is_there(folder, stretch)]
+    todo = [chunk for chunk in job.chunks if not _is_there(folder, chunk)]
     dropped: dict[str, str] = {}
     if todo:
         _check_room(folder, todo, job.sampling)
-        reporter.say(f"extracting the frames of {len(todo)} stretches of video")
+        reporter.say(f"extracting the frames of {len(todo)} chunks of video")
         work = _work_table(todo, resolved.manifest)
         with (
             ray_session(),
@@ -98,22 +98,22 @@ def extracted(resolved: ResolvedFinetune, reporter: Reporter) -> Extracted:
                 console=reporter.console,
                 verb="extract",
                 total_units=len(todo),
-                total_us=sum(_length_us(stretch, job.sampling) for stretch in todo),
+                total_us=sum(_length_us(chunk, job.sampling) for chunk in todo),
                 quiet=reporter.is_json,
             ) as progress,
         ):
-            by_name = {stretch.name: stretch for stretch in todo}
+            by_name = {chunk.name: chunk for chunk in todo}
             for table in _rows(work, resolved):
                 (row,) = table.to_pylist()
-                stretch = by_name[row["name"]]
-                progress.add(video_us=_length_us(stretch, job.sampling), error_kind=row["error_kind"])
+                chunk = by_name[row["name"]]
+                progress.add(video_us=_length_us(chunk, job.sampling), error_kind=row["error_kind"])
                 if row["error_kind"] is not None:
-                    where = window_name(stretch, 0, job.sampling)
-                    dropped[stretch.name] = f"{where}: {row['error_kind']}: {row['error']}"
-    kept = [stretch for stretch in job.stretches if stretch.name not in dropped]
-    for part in {stretch.part for stretch in job.stretches} - {stretch.part for stretch in kept}:
-        raise DataError(f"not one window of part {part!r} could be decoded: {next(iter(dropped.values()))}")
-    return Extracted(stretches=kept, dropped=dropped, num_new=len(todo) - len(dropped))
+                    where = window_name(chunk, 0, job.sampling)
+                    dropped[chunk.name] = f"{where}: {row['error_kind']}: {row['error']}"
+    kept = [chunk for chunk in job.chunks if chunk.name not in dropped]
+    for split in {chunk.split for chunk in job.chunks} - {chunk.split for chunk in kept}:
+        raise DataError(f"not one window of the {split} split could be decoded: {next(iter(dropped.values()))}")
+    return Extracted(chunks=kept, dropped=dropped, num_new=len(todo) - len(dropped))
 
 
 def _rows(work: pa.Table, resolved: ResolvedFinetune) -> Iterator[pa.Table]:
@@ -138,13 +138,13 @@ def _decoders(asked: WorkersConfig, capacity: Capacity) -> PoolRequest:
     )
 
 
-def _work_table(stretches: list[Stretch], manifest: pa.Table) -> pa.Table:
-    ids = pa.array([stretch.video_id for stretch in stretches], pa.string())
+def _work_table(chunks: list[Chunk], manifest: pa.Table) -> pa.Table:
+    ids = pa.array([chunk.video_id for chunk in chunks], pa.string())
     position = pc.index_in(ids, value_set=manifest["video_id"].combine_chunks())
     columns: dict[str, Any] = {
-        "name": pa.array([stretch.name for stretch in stretches], pa.string()),
-        "first_sample": pa.array([stretch.first_sample for stretch in stretches], pa.int64()),
-        "num_starts": pa.array([stretch.num_starts for stretch in stretches], pa.int64()),
+        "name": pa.array([chunk.name for chunk in chunks], pa.string()),
+        "first_sample": pa.array([chunk.first_sample for chunk in chunks], pa.int64()),
+        "num_starts": pa.array([chunk.num_starts for chunk in chunks], pa.int64()),
     }
     for name in ("uri", "size_bytes", "modified_us", "start_us", "duration_us", "seekable"):
         columns[name] = manifest[name].combine_chunks().take(position)
@@ -152,8 +152,8 @@ def _work_table(stretches: list[Stretch], manifest: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
-def _is_there(folder: Path, stretch: Stretch) -> bool:
-    file = store_file(folder, stretch.name)
+def _is_there(folder: Path, chunk: Chunk) -> bool:
+    file = store_file(folder, chunk.name)
     if not file.is_file():
         return False
     try:
@@ -164,8 +164,8 @@ def _is_there(folder: Path, stretch: Stretch) -> bool:
     return True
 
 
-def _check_room(folder: Path, stretches: list[Stretch], sampling: Sampling) -> None:
-    needed = sum(stretch.num_samples(sampling) for stretch in stretches) * sampling.frame_bytes
+def _check_room(folder: Path, chunks: list[Chunk], sampling: Sampling) -> None:
+    needed = sum(chunk.num_samples(sampling) for chunk in chunks) * sampling.frame_bytes
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise StorageError(
@@ -174,5 +174,5 @@ def _check_room(folder: Path, stretches: list[Stretch], sampling: Sampling) -> N
         )
 
 
-def _length_us(stretch: Stretch, sampling: Sampling) -> int:
-    return round(stretch.num_samples(sampling) / sampling.frames_per_second * 1e6)
+def _length_us(chunk: Chunk, sampling: Sampling) -> int:
+    return round(chunk.num_samples(sampling) / sampling.frames_per_second * 1e6)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from nrray.archive.annotations import read_truth
+from nrray.archive.annotations import Annotations, read_annotations
 from nrray.archive.cases import read_cases
 from nrray.archive.manifest import check_manifest
 from nrray.archive.splits import check_contents, part_cases, path_digest, read_split
@@ -24,7 +24,7 @@ from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling
 from nrray.storage import absolute_uri, is_local, read_table
-from nrray.train.examples import ExamplePlan, Stretch, check_positives, planned_examples, validation_note
+from nrray.train.examples import Chunk, ExamplePlan, check_positives, planned_examples, validation_note
 from nrray.train.job import FinetuneJob
 from nrray.train.trackers import TrackerKind, check_trackers
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
@@ -39,7 +39,7 @@ class StoreConfig(Section):
     folder: str | None = Field(
         None, description="on a disk that all workers see; `frames` in the output where none is given"
     )
-    max_stretch_mib: int = Field(32, ge=1, le=1024, description="of one file")
+    max_chunk_mib: int = Field(32, ge=1, le=1024, description="of one file")
     keep: bool = Field(True, description="false: deleted after the training")
 
 
@@ -47,7 +47,7 @@ class FinetuneConfig(Section):
     """Everything that `nrray finetune` computes and where it leaves it."""
 
     manifest: str = Field(description="manifest.parquet of `nrray scan`")
-    annotations: str = Field(description="annotation folder of `nrray import`, or the truth of a simulation")
+    annotations: str = Field(description="folder of annotations, as `nrray import` and `nrray simulate` write it")
     split: str = Field(description="split file of `nrray split`; its test part is not read")
     cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
     output: str = Field(description="folder of checkpoints, history and the adapter; all workers see it")
@@ -98,15 +98,15 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         check_sampling(sampling, trained=artefact.sampling, name=artefact.name)
     manifest = read_table(config.manifest)
     check_manifest(manifest, name=config.manifest)
-    truth = read_truth(config.annotations)
+    annotations = read_annotations(config.annotations)
     split = read_split(config.split)
-    part_of_case = {case: part for part in TRAINED_PARTS for case in part_cases(split, part)}
+    split_of_case = {case: part for part in TRAINED_PARTS for case in part_cases(split, part)}
     for part in TRAINED_PARTS:
         if not split.parts[part]:
             raise DataError(f"split {config.split}: part {part!r} has no case, expected at least one.")
     sidecar = {case.video_path: case for case in read_cases(config.cases)} if config.cases is not None else {}
     case_of_path = {path: case.case_id for path, case in sidecar.items()}
-    _check_known(part_of_case, manifest, case_of_path, uri=config.split)
+    _check_known(split_of_case, manifest, case_of_path, uri=config.split)
     contents: dict[str, frozenset[str]] = {}
     for path, content in zip(manifest["path"].to_pylist(), manifest["content_id"].to_pylist(), strict=True):
         case = case_of_path.get(path, path)
@@ -115,15 +115,15 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     unused = sorted(contents.keys() - {case for cases in split.parts.values() for case in cases})
     plan = planned_examples(
         manifest,
-        truth,
-        part_of_case=part_of_case,
+        annotations,
+        split_of_case=split_of_case,
         case_of_path=case_of_path,
         sampling=sampling,
         label_set=label_set,
         backend=config.decode.backend,
-        max_stretch_mib=config.store.max_stretch_mib,
+        max_chunk_mib=config.store.max_chunk_mib,
     )
-    targets = {part: [s.targets for s in plan.stretches if s.part == part] for part in TRAINED_PARTS}
+    targets = {part: [s.targets for s in plan.chunks if s.split == part] for part in TRAINED_PARTS}
     check_positives(targets["train"], label_set)
     note = validation_note(targets["validation"], label_set)
     if unused:
@@ -140,9 +140,9 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         "model": model_digest(config.model.path) if config.timesformer is None else "timesformer",
         "label_set": label_set.digest,
         "sampling": sampling.model_dump(mode="json"),
-        "annotations": _digest(*truth),
+        "annotations": _digest(annotations),
         "split": {part: list(split.parts[part]) for part in TRAINED_PARTS},
-        "videos": hashlib.sha256("\n".join(sorted(stretch.name for stretch in plan.stretches)).encode()).hexdigest(),
+        "videos": hashlib.sha256("\n".join(sorted(chunk.name for chunk in plan.chunks)).encode()).hexdigest(),
         "decoder": config.decode.backend.value,
         **_sections(config),
     }
@@ -154,12 +154,12 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
             name=output.name,
             output=str(output),
             store=str(store),
-            stretches=plan.stretches,
+            chunks=plan.chunks,
             label_set=label_set,
             sampling=sampling,
             split={
                 "parts": {part: list(cases) for part, cases in split.parts.items()},
-                "videos": _video_digests(plan.stretches),
+                "videos": _video_digests(plan.chunks),
             },
             model=model,
             timesformer=config.timesformer,
@@ -172,11 +172,10 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     )
 
 
-def _video_digests(stretches: Sequence[Stretch]) -> dict[str, list[str]]:
+def _video_digests(chunks: Sequence[Chunk]) -> dict[str, list[str]]:
     """Part to what stands for its videos: whoever judges the model later may call its cases otherwise."""
     return {
-        part: sorted({path_digest(stretch.video_path) for stretch in stretches if stretch.part == part})
-        for part in TRAINED_PARTS
+        part: sorted({path_digest(chunk.path) for chunk in chunks if chunk.split == part}) for part in TRAINED_PARTS
     }
 
 
@@ -204,11 +203,11 @@ def _sections(config: FinetuneConfig) -> dict[str, Any]:
     }
 
 
-def _check_known(part_of_case: dict[str, str], manifest: pa.Table, case_of_path: dict[str, str], *, uri: str) -> None:
+def _check_known(split_of_case: dict[str, str], manifest: pa.Table, case_of_path: dict[str, str], *, uri: str) -> None:
     known = {case_of_path.get(path, path) for path in manifest["path"].to_pylist()}
-    if unknown := sorted(set(part_of_case) - known):
+    if unknown := sorted(set(split_of_case) - known):
         raise DataError(
-            f"split {uri}: {len(unknown)} of its {len(part_of_case)} cases to train and validate on are of no video here, such "
+            f"split {uri}: {len(unknown)} of its {len(split_of_case)} cases to train and validate on are of no video here, such "
             f"as {unknown[0]!r}; known are {', '.join(repr(case) for case in sorted(known)[:3])}, ... Give the case sidecar that "
             f"the split was made with (cases=FILE), or correct the file."
         )
@@ -221,12 +220,14 @@ def _shared_folder(uri: str, setting: str) -> Path:
     return Path(absolute_uri(uri))
 
 
-def _digest(*tables: pa.Table) -> str:
+def _digest(annotations: Annotations) -> str:
+    """Of the columns that decide targets, under names that stay as they are, so that a training begun earlier goes on."""
     total = hashlib.sha256()
-    for table in tables:
-        ordered = table.sort_by([(name, "ascending") for name in table.column_names])
+    for table in (annotations.segments, annotations.extents):
+        names = [name for name in ("path", "activity", "start_us", "end_us", "source") if name in table.column_names]
+        ordered = table.select(names).sort_by([(name, "ascending") for name in names])
         sink = pa.BufferOutputStream()
-        pq.write_table(ordered, sink, compression="none")
+        pq.write_table(ordered.rename_columns(["video_path", *names[1:]]), sink, compression="none")
         total.update(sink.getvalue())
     return total.hexdigest()
 

@@ -130,7 +130,7 @@ def extracted_job(resolved: ResolvedFinetune, reporter: Reporter) -> tuple[Finet
     _note_dropped(output, found, reporter)
     # What was dropped is part of what is trained on: a video that is mended later must not slip into a training.
     identity = {**job.identity, "dropped": sorted(found.dropped)}
-    return replace(job, stretches=found.stretches, identity=identity), found.dropped
+    return replace(job, chunks=found.chunks, identity=identity), found.dropped
 
 
 def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporter) -> None:
@@ -172,7 +172,7 @@ def _note_dropped(output: Folder, found: Extracted, reporter: Reporter) -> None:
     output.write_json(DROPPED_FILE, found.dropped)
     if found.dropped:
         reporter.say(
-            f"{len(found.dropped)} stretches could not be decoded and are not trained on, such as "
+            f"{len(found.dropped)} chunks could not be decoded and are not trained on, such as "
             f"{next(iter(found.dropped.values()))}; all are in {output.path(DROPPED_FILE)}"
         )
 
@@ -183,10 +183,10 @@ def training_sentence(resolved: ResolvedFinetune) -> str:
     parts: list[str] = []
     num_windows: dict[str, int] = {}
     for part in ("train", "validation"):
-        mine = [stretch for stretch in plan.stretches if stretch.part == part]
-        seconds = sum(stretch.num_samples(sampling) for stretch in mine) / sampling.frames_per_second
+        mine = [chunk for chunk in plan.chunks if chunk.split == part]
+        seconds = sum(chunk.num_samples(sampling) for chunk in mine) / sampling.frames_per_second
         num_windows[part] = len(examples_of(mine, [np.ones(s.num_starts, bool) for s in mine], part, sampling))
-        num_cases = len({stretch.case for stretch in mine})
+        num_cases = len({chunk.case for chunk in mine})
         parts.append(f"{part} {num_cases} cases, {seconds / 60:.1f} min, {num_windows[part]:,} windows")
     epochs = "1 epoch is" if training.num_epochs == 1 else f"{training.num_epochs:g} epochs are"
     return (

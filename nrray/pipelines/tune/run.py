@@ -75,9 +75,9 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
 def _dry_run(config: TuneConfig, resolved: ResolvedFinetune, space: Space, reporter: Reporter) -> Tuned:
     with ray_session():
         workers, _, concurrency = _places(config)
-    stretches = resolved.plan.stretches
-    whole = [np.ones(stretch.num_starts, bool) for stretch in stretches]
-    windows = len(examples_of(stretches, whole, "train", resolved.job.sampling))
+    chunks = resolved.plan.chunks
+    whole = [np.ones(chunk.num_starts, bool) for chunk in chunks]
+    windows = len(examples_of(chunks, whole, "train", resolved.job.sampling))
     steps = config.training.num_steps(windows)
     reporter.say(f"space: {_said_space(space)}")
     reporter.say(

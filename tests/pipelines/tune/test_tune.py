@@ -1,22 +1,24 @@
 """`nrray tune`: trials that are given up, killed, gone on with and told again; nothing is held at the end."""
 
 import re
-import shutil
 import signal
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import ray
 import yaml
 from ray.util.state import list_actors, list_placement_groups
 
+from nrray.archive.annotations import read_annotations, write_annotations
 from nrray.console.reporter import Reporter
 from nrray.errors import ConfigError
 from nrray.pipelines.tune.job import Range, TuneConfig, resolved_space
 from nrray.pipelines.tune.results import report_tune
 from nrray.pipelines.tune.run import run_tune
 from nrray.pipelines.tune.trials import TrialStatus, read_trials
+from nrray.storage import Folder
+from nrray.tables import rows_from_table
+from nrray.types import Extent, Origin, Segment
 from tests.pipelines.support import nrray, started, wait_until, words
 from tests.pipelines.training_support import settings, starts, tune_config_of
 
@@ -36,19 +38,20 @@ RAYS_OWN = {"_StatsActor", "_AutoscalingCoordinatorActor", "ActorLocationTracker
 def archive(annotated_archive):
     """Somebody says that the newborn is seen in the first half of each video: trials differ in how they take that."""
     folder = annotated_archive
-    truth = folder / "halves"
-    truth.mkdir()
-    shutil.copy(folder / "sim/truth/extents.parquet", truth)
-    extents = pq.read_table(truth / "extents.parquet")
-    middle = [
-        (start + end) // 2 for start, end in zip(*(extents[n].to_pylist() for n in ("start_us", "end_us")), strict=True)
+    annotations = read_annotations(str(folder / "sim/truth"))
+    extents = rows_from_table(annotations.extents, Extent)
+    segments = [
+        Segment(
+            path=extent.path,
+            activity="baby_visible",
+            start_us=extent.start_us,
+            end_us=(extent.start_us + extent.end_us) // 2,
+            source=extent.source,
+            origin=Origin.HUMAN,
+        )
+        for extent in extents
     ]
-    segments = pq.read_table(folder / "sim/truth/segments.parquet").schema.empty_table()
-    rows = [
-        {**row, "activity": "baby_visible", "end_us": half}
-        for row, half in zip(extents.to_pylist(), middle, strict=True)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=segments.schema), truth / "segments.parquet")
+    write_annotations(Folder(str(folder / "halves")), segments, extents)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""The course of a case: what happens when, as episodes on two tracks, airway and body. No pixels.
+"""The scenario of a case: episodes on two tracks, airway and body. No pixels.
 
 Episode lengths and shares are near the field's (arXiv 2602.12002: ventilation in 0.28, stimulation in 0.12, suction in
 0.13 of all clips, a visible newborn in 0.84), scaled to short cases. Beside the activities there are look-alikes that
@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Airway(str, Enum):
-    """What happens at the face. One at a time: ventilation and suction exclude each other."""
+    """Episodes at the face. One at a time: ventilation and suction exclude each other."""
 
     NOTHING = "nothing"
     VENTILATION = "ventilation"  # mask on the face, bag squeezed
@@ -28,7 +28,7 @@ class Airway(str, Enum):
 
 
 class Body(str, Enum):
-    """What happens at trunk and limbs."""
+    """Episodes at trunk and limbs."""
 
     NOTHING = "nothing"
     STIMULATION = "stimulation"  # trunk rubbed
@@ -64,7 +64,7 @@ class Passing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class Scenario:
     """Case time in seconds, 0 at the first camera's first frame."""
 
     arrival_s: float  # the newborn comes into view
@@ -84,7 +84,7 @@ class _Habit:
 
 
 # A still look-alike fills about as much time as the activity that it looks like, so that one frame cannot tell them
-# apart: what decides is what moves. Shares of time come out near the study's prevalences.
+# apart: motion alone does. Shares of time come out near the study's prevalences.
 AIRWAY_HABITS: dict[Airway, _Habit] = {
     Airway.NOTHING: _Habit(weight=0.16, seconds=(3.0, 9.0), rate_hz=(0.0, 0.0)),
     Airway.VENTILATION: _Habit(weight=0.20, seconds=(9.0, 30.0), rate_hz=(0.6, 1.1)),  # 36 to 66 a minute
@@ -104,7 +104,7 @@ BODY_HABITS: dict[Body, _Habit] = {
     Body.HAND_HOVERING: _Habit(weight=0.09, seconds=(3.0, 9.0), rate_hz=(0.4, 1.2)),
 }
 
-# What often follows what, as a factor on the weights: a pause of ventilation, and ventilation again.
+# Factors on the weights of an episode after another: a pause of ventilation, and ventilation again.
 FOLLOWS: Mapping[tuple[Airway | Body, Airway | Body], float] = {
     (Airway.VENTILATION, Airway.MASK_STILL): 2.0,
     (Airway.VENTILATION, Airway.MASK_BESIDE): 2.0,
@@ -119,15 +119,15 @@ LEANING_REACH = 0.75  # a passer who reaches further in has an arm over the tabl
 CARRY_SECONDS = 1.5  # from the edge of the picture to the table
 
 
-def drawn_course(random: np.random.Generator, case_seconds: float) -> Course:
-    """A plausible course: an empty table, arrival, episodes, sometimes a departure."""
+def drawn_scenario(random: np.random.Generator, case_seconds: float) -> Scenario:
+    """A plausible scenario: an empty table, arrival, episodes, sometimes a departure."""
     arrival_s = random.uniform(0.05, 0.15) * case_seconds
     leaves = random.random() < 0.35
     departure_s = case_seconds * random.uniform(0.88, 0.96) if leaves else case_seconds
     busy = (arrival_s + CARRY_SECONDS, departure_s - (CARRY_SECONDS if leaves else 0.0))
     # Drying and stimulation often come first.
     first = Body.STIMULATION if random.random() < 0.3 else Body.NOTHING
-    return Course(
+    return Scenario(
         arrival_s=arrival_s,
         departure_s=departure_s,
         airway=_episodes(random, AIRWAY_HABITS, busy, first=Airway.NOTHING),
@@ -192,15 +192,15 @@ def episode_at(episodes: tuple[Episode, ...], t: float) -> Episode | None:
     return next((episode for episode in episodes if episode.start_s <= t < episode.end_s), None)
 
 
-def activity_spans(course: Course) -> dict[str, list[tuple[float, float]]]:
+def activity_spans(scenario: Scenario) -> dict[str, list[tuple[float, float]]]:
     """Activity name to its spans in case seconds."""
     spans: dict[str, list[tuple[float, float]]] = {
-        "baby_visible": [(course.arrival_s, course.departure_s)],
+        "baby_visible": [(scenario.arrival_s, scenario.departure_s)],
         "ventilation": [],
         "stimulation": [],
         "suction": [],
     }
-    for episode in (*course.airway, *course.body):
+    for episode in (*scenario.airway, *scenario.body):
         if episode.kind.value in spans:
             spans[episode.kind.value].append((episode.start_s, episode.end_s))
     return spans
