@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +10,25 @@ import torch
 from safetensors.torch import save_file
 
 from nrray.labels import LabelSet, read_label_set
-from nrray.models.metadata import Artefact, Pooling, trained_labels, write_artefact
+from nrray.models import Labeler, ModelConfig, load_labeler, resolve_checkpoint
+from nrray.models.checkpoint import LoadedCheckpoint, load_checkpoint
+from nrray.models.metadata import CheckpointMetadata, Pooling, trained_labels, write_metadata
 from nrray.sampling import Sampling
 from tests.checkpoints import CHECKPOINTS, HIDDEN_SIZE
+
+
+def labeler_of(
+    path: str | Path, label_set: LabelSet, *, adapter: str | Path | None = None, **execution: Any
+) -> Labeler:
+    """A labeler for a checkpoint, with settings of its execution."""
+    config = ModelConfig(path=str(path), adapter=None if adapter is None else str(adapter), **execution)
+    return load_labeler(resolve_checkpoint(config), label_set=label_set, execution=config)
+
+
+def loaded(path: str | Path = "embedded", **execution: Any) -> LoadedCheckpoint:
+    """A checkpoint with settings of its execution."""
+    config = ModelConfig(path=str(path), **execution)
+    return load_checkpoint(resolve_checkpoint(config), execution=config)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +71,7 @@ def video_folder(checkpoint_of: Callable[[str], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def add_head() -> Callable[..., Path]:
-    """A function that turns a checkpoint folder into an artefact with a random head."""
+    """A function that gives a checkpoint folder a random head."""
     return _add_head
 
 
@@ -64,8 +81,7 @@ def _add_head(
     generator = np.random.default_rng(0)
     weight = torch.from_numpy(generator.normal(size=(num_outputs, HIDDEN_SIZE)).astype(np.float32))
     save_file({"out.weight": weight, "out.bias": torch.zeros(num_outputs)}, folder / "head.safetensors")
-    artefact = Artefact(
-        schema_version=1,
+    metadata = CheckpointMetadata(
         name="tiny",
         labels=trained_labels(label_set),
         sampling=sampling,
@@ -73,5 +89,5 @@ def _add_head(
         pooling=pooling,
         thresholds=dict.fromkeys(label_set.names, 0.5),
     )
-    write_artefact(artefact, folder)
+    write_metadata(metadata, folder)
     return folder

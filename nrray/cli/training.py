@@ -57,12 +57,13 @@ def export_model(
     """Merge an adapter into its checkpoint: one folder that transformers loads, with the same scores."""
     from nrray.console.reporter import Reporter
     from nrray.labels import read_label_set
-    from nrray.models.config import ModelConfig
+    from nrray.models import CheckpointChoice, resolve_checkpoint
     from nrray.models.export import COMPARED_WINDOWS
     from nrray.models.export import export_model as exported
 
     reporter = Reporter(is_json=as_json)
-    found = exported(ModelConfig(path=model, adapter=adapter), output, read_label_set(label_set))
+    checkpoint = resolve_checkpoint(CheckpointChoice(path=model, adapter=adapter))
+    found = exported(checkpoint, output, read_label_set(label_set))
     reporter.say(
         f"{found.parameter_count:,} parameters in {found.folder}; scores of {COMPARED_WINDOWS} windows of noise differ from the "
         f"adapter's by at most {found.max_difference:.1g}"

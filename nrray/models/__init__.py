@@ -11,7 +11,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from nrray.errors import LabelMemoryError
-from nrray.models.config import Device, Dtype, ModelConfig
+from nrray.models.config import CheckpointChoice, Device, Dtype, Execution, ModelConfig
 from nrray.models.labeler import (
     Labeler,
     ModelInfo,
@@ -19,35 +19,27 @@ from nrray.models.labeler import (
     check_sampling,
 )
 from nrray.models.loading import is_device_lost, load_labeler, measure_labeler
-from nrray.models.metadata import (
-    Artefact,
-    Pooling,
-    described_folder,
-    labeler_digest,
-    model_digest,
-    read_artefact,
-    read_sampling,
-    resolve_model_path,
-)
+from nrray.models.metadata import CheckpointMetadata, Pooling, read_metadata
+from nrray.models.resolved import CheckpointKind, ResolvedCheckpoint, resolve_checkpoint
 
 __all__ = [
-    "Artefact",
+    "CheckpointChoice",
+    "CheckpointKind",
+    "CheckpointMetadata",
     "Device",
     "Dtype",
+    "Execution",
     "LabelMemoryError",
     "Labeler",
     "ModelConfig",
     "ModelInfo",
     "ModelKind",
     "Pooling",
+    "ResolvedCheckpoint",
     "check_sampling",
-    "described_folder",
     "is_device_lost",
-    "labeler_digest",
     "load_labeler",
     "measure_labeler",
-    "model_digest",
-    "read_artefact",
-    "read_sampling",
-    "resolve_model_path",
+    "read_metadata",
+    "resolve_checkpoint",
 ]

@@ -13,18 +13,11 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import logging as transformers_logging
 
 from nrray.errors import ModelError
-from nrray.models.config import Device, Dtype, ModelConfig, resolved_dtype
+from nrray.models.config import Device, Dtype, Execution, resolved_dtype
 from nrray.models.four_bit import check_four_bit, four_bit_arguments, is_four_bit
 from nrray.models.labeler import ModelInfo, ModelKind
-from nrray.models.metadata import (
-    CLASSIFIER_TYPES,
-    check_checkpoint_files,
-    described_folder,
-    labeler_digest,
-    resolve_model_path,
-)
 from nrray.models.packed_attention import pack_attention
-from nrray.sampling import Sampling
+from nrray.models.resolved import CLASSIFIER_TYPES, ResolvedCheckpoint, check_same_here
 
 _LOADING_ERRORS = (
     OSError,
@@ -40,11 +33,10 @@ _LOADING_ERRORS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A loaded model in eval mode, its processor, and where it runs."""
+class LoadedCheckpoint:
+    """A model in eval mode, its processor, and where it runs. name: for messages."""
 
-    folder: Path
-    digest: str  # of the weights in use, adapter included
+    name: str
     model: Any  # transformers.PreTrainedModel
     processor: Any  # transformers.ProcessorMixin
     device: torch.device
@@ -64,18 +56,17 @@ class Checkpoint:
         return tuple(sorted(token for token in found if isinstance(token, int)))
 
 
-def load_checkpoint(config: ModelConfig) -> Checkpoint:
-    """The model and processor in `config.path`, on their device. Raises ModelError."""
-    folder = resolve_model_path(config.path)
-    check_checkpoint_files(folder)
-    digest = labeler_digest(config)
+def load_checkpoint(resolved: ResolvedCheckpoint, *, execution: Execution) -> LoadedCheckpoint:
+    """The model and processor, on their device. Raises ModelError, also where this node has another model under the path."""
+    check_same_here(resolved)
+    folder = resolved.folder
     transformers_logging.disable_progress_bar()  # actors would write it into each other's lines
-    device = torch_device(config.device)
-    dtype = torch_dtype(config.dtype, device)
-    if config.dtype is Dtype.NF4:
+    device = torch_device(execution.device)
+    dtype = torch_dtype(execution.dtype, device)
+    if execution.dtype is Dtype.NF4:
         check_four_bit()
     if device.type == "cpu":
-        torch.set_num_threads(config.num_threads)
+        torch.set_num_threads(execution.num_threads)
     try:
         model_config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         is_classifier = model_config.model_type in CLASSIFIER_TYPES
@@ -94,7 +85,7 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
-            **(four_bit_arguments(model_config, device) if config.dtype is Dtype.NF4 else {}),
+            **(four_bit_arguments(model_config, device) if execution.dtype is Dtype.NF4 else {}),
         )
         processor = processor_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except _LOADING_ERRORS as error:
@@ -106,37 +97,36 @@ def load_checkpoint(config: ModelConfig) -> Checkpoint:
     if not is_classifier:
         _check_speaks(folder, processor=processor)
         pack_attention(model)
-    if config.adapter is not None:
+    if resolved.adapter is not None:
         from nrray.models.adapters import with_adapter  # peft takes a second to import
 
-        model = with_adapter(model, described_folder(config))
+        model = with_adapter(model, resolved.head_folder)
     video_processor: Any = getattr(processor, "video_processor", None)
     if getattr(video_processor, "cap_pixels_per_frame", True) is None:  # undecided: its default is to change
         video_processor.cap_pixels_per_frame = False  # frames come in the size that the sampling section says
     if not is_classifier:
         processor.tokenizer.padding_side = "left"  # so that the last token of every row is the last of its prompt
-    return Checkpoint(
-        folder=folder,
-        digest=digest,
-        model=(model if config.dtype is Dtype.NF4 else model.to(device)).eval(),
+    return LoadedCheckpoint(
+        name=str(folder),
+        model=(model if execution.dtype is Dtype.NF4 else model.to(device)).eval(),
         processor=processor,
         device=device,
         dtype=dtype,
     )
 
 
-def checkpoint_info(
-    checkpoint: Checkpoint, *, name: str, activities: tuple[str, ...], sampling: Sampling | None, kind: ModelKind
+def model_info(
+    checkpoint: LoadedCheckpoint, resolved: ResolvedCheckpoint, *, activities: tuple[str, ...], kind: ModelKind
 ) -> ModelInfo:
-    """What was loaded, for people and for the identity of an output."""
+    """Facts of a loaded model, for people and for the identity of an output."""
     tensors = [*checkpoint.model.parameters(), *checkpoint.model.buffers()]
     return ModelInfo(
-        name=name,
-        path=str(checkpoint.folder),
-        digest=checkpoint.digest,
+        name=resolved.name,
+        path=str(resolved.folder),
+        digest=resolved.digest,
         parameter_count=checkpoint.model.num_parameters(),  # of 4 bits, two are one element
         activities=activities,
-        sampling=sampling,
+        sampling=resolved.metadata.sampling if resolved.metadata is not None else None,
         kind=kind,
         device=str(checkpoint.device),
         dtype=Dtype.NF4.value if is_four_bit(checkpoint.model) else str(checkpoint.dtype).removeprefix("torch."),

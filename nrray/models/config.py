@@ -33,19 +33,28 @@ def resolved_dtype(dtype: Dtype, *, on_gpu: bool) -> Dtype:
     return Dtype.BFLOAT16 if on_gpu else Dtype.FLOAT32
 
 
-class ModelConfig(Section):
-    """Which model labels, and how it is run. Nothing here but `path`, `adapter` and `dtype` changes a score."""
+class CheckpointChoice(Section):
+    """Which checkpoint is used."""
 
     path: str = Field(default=EMBEDDED, min_length=1, description="'embedded', or a checkpoint folder")
     adapter: str | None = Field(
         default=None, min_length=1, description="folder of an adapter that was trained on the checkpoint in `path`"
     )
+
+
+class Execution(Section):
+    """How a checkpoint is run. Nothing here but `dtype` changes a score."""
+
     device: Device = Device.AUTO
     dtype: Dtype = Dtype.AUTO
     micro_batch_windows: int = Field(
         default=8, ge=1, le=4096, description="windows per forward; halved when CUDA runs out of memory"
     )
     num_threads: int = Field(default=1, ge=1, le=1024, description="torch threads of a labeler that runs on CPU")
+
+
+class ModelConfig(Execution, CheckpointChoice):
+    """Which checkpoint is used, and how it is run."""
 
 
 class LoraTargets(str, Enum):

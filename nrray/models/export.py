@@ -10,9 +10,10 @@ from nrray.archive.splits import SPLIT_FILE
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.checkpoint import load_checkpoint
-from nrray.models.config import Device, Dtype, ModelConfig
+from nrray.models.config import CheckpointChoice, Device, Dtype, Execution
 from nrray.models.measure import synthetic_frames
-from nrray.models.metadata import HEAD_FILE, described_folder, read_artefact, write_artefact
+from nrray.models.metadata import HEAD_FILE, write_metadata
+from nrray.models.resolved import ResolvedCheckpoint, resolve_checkpoint
 from nrray.models.strategies.head import HeadLabeler
 from nrray.storage import make_private
 
@@ -29,31 +30,31 @@ class Exported:
     max_difference: float
 
 
-def export_model(config: ModelConfig, output: Path, label_set: LabelSet) -> Exported:
-    """Write base and adapter of `config` as one checkpoint of 32-bit weights into `output`, a folder that is not there yet.
+def export_model(checkpoint: ResolvedCheckpoint, output: Path, label_set: LabelSet) -> Exported:
+    """Write base and adapter as one checkpoint of 32-bit weights into `output`, a folder that is not there yet.
 
     Raises ModelError where there is no adapter, where `output` exists, or where the scores are not the same.
     """
-    if config.adapter is None:
+    if checkpoint.adapter is None or checkpoint.metadata is None:
         raise ModelError("model.adapter: found none, expected the folder of an adapter of `nrray finetune`.")
     if output.exists():
         raise ModelError(f"{output}: is there already. Give a folder that is not, or delete it.")
-    source = described_folder(config)
-    artefact = read_artefact(source)
-    assert artefact is not None  # described_folder has seen to it
-    exact = config.model_copy(update={"device": Device.CPU, "dtype": Dtype.FLOAT32})
-    checkpoint = load_checkpoint(exact)
+    source, metadata = checkpoint.head_folder, checkpoint.metadata
+    exact = Execution(device=Device.CPU, dtype=Dtype.FLOAT32)
+    loaded = load_checkpoint(checkpoint, execution=exact)
     output.mkdir(parents=True)
-    checkpoint.model.save_pretrained(output)
-    checkpoint.processor.save_pretrained(output)
+    loaded.model.save_pretrained(output)
+    loaded.processor.save_pretrained(output)
     shutil.copyfile(source / HEAD_FILE, output / HEAD_FILE)
-    write_artefact(artefact.model_copy(update={"base": None, "files": {}}), output)
+    write_metadata(metadata.model_copy(update={"base": None, "files": {}}), output)
     if (source / SPLIT_FILE).exists():  # what it was trained on is to be known of it too
         shutil.copyfile(source / SPLIT_FILE, output / SPLIT_FILE)
     make_private(output)
-    frames = synthetic_frames(artefact.sampling, num_windows=COMPARED_WINDOWS)
-    merged = exact.model_copy(update={"path": str(output), "adapter": None})
-    ours, theirs = (HeadLabeler(item, label_set).label(frames).scores for item in (exact, merged))
+    frames = synthetic_frames(metadata.sampling, num_windows=COMPARED_WINDOWS)
+    merged = resolve_checkpoint(CheckpointChoice(path=str(output)))
+    ours, theirs = (
+        HeadLabeler(item, label_set=label_set, execution=exact).label(frames).scores for item in (checkpoint, merged)
+    )
     difference = float(np.abs(ours - theirs).max())
     if difference > MAX_DIFFERENCE:
         shutil.rmtree(output)
@@ -61,5 +62,5 @@ def export_model(config: ModelConfig, output: Path, label_set: LabelSet) -> Expo
             f"{output}: scores of the merged checkpoint are up to {difference:.2g} from the adapter's, expected at most "
             f"{MAX_DIFFERENCE:g}. It was deleted; go on with model.path and model.adapter."
         )
-    count = sum(parameter.numel() for parameter in checkpoint.model.parameters())
+    count = sum(parameter.numel() for parameter in loaded.model.parameters())
     return Exported(folder=str(output), parameter_count=count, max_difference=difference)

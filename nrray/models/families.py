@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nrray.errors import ModelError
 from nrray.models.batches import micro_batched
-from nrray.models.checkpoint import Checkpoint
+from nrray.models.checkpoint import LoadedCheckpoint
 from nrray.models.folding import folded
 from nrray.models.window_processor import processing_device, prompt_processor, window_processor
 from nrray.types import Frames
@@ -50,13 +50,13 @@ class Family(Protocol):
         ...
 
 
-def family_of(checkpoint: Checkpoint) -> Family:
+def family_of(checkpoint: LoadedCheckpoint) -> Family:
     """The first family that fits the checkpoint. Raises ModelError where its processor takes no frames."""
     for family in (FrameWiseFamily, PlainFamily):
         if family.fits(checkpoint):
             return family(checkpoint)
     raise ModelError(
-        f"model {checkpoint.folder}: found a {type(checkpoint.processor).__name__} without image or video processor, "
+        f"model {checkpoint.name}: found a {type(checkpoint.processor).__name__} without image or video processor, "
         f"expected one of the two. Add the checkpoint's preprocessor_config.json."
     )
 
@@ -65,13 +65,13 @@ class PlainFamily:
     """Every window goes through the whole model: as one video where the processor knows videos, else as images in order; a
     TimeSformer's without a question."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: LoadedCheckpoint) -> None:
         self._checkpoint = checkpoint
         self._processor = window_processor(checkpoint)
         self._processing_device: torch.device | None = None
 
     @staticmethod
-    def fits(checkpoint: Checkpoint) -> bool:
+    def fits(checkpoint: LoadedCheckpoint) -> bool:
         if checkpoint.is_classifier:
             return True
         processor = prompt_processor(checkpoint)
@@ -109,12 +109,12 @@ class FrameWiseFamily(PlainFamily):
 
     model_types = frozenset({"fast_vlm", "llava"})
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: LoadedCheckpoint) -> None:
         super().__init__(checkpoint)
         quicken_tower(checkpoint)
 
     @staticmethod
-    def fits(checkpoint: Checkpoint) -> bool:
+    def fits(checkpoint: LoadedCheckpoint) -> bool:
         if checkpoint.model.config.model_type not in FrameWiseFamily.model_types:
             return False
         processor = prompt_processor(checkpoint)
@@ -156,12 +156,12 @@ class FrameWiseFamily(PlainFamily):
         return min(CPU_FRAMES_PER_FORWARD, most) if self._checkpoint.device.type == "cpu" else most
 
 
-def is_frame_wise(checkpoint: Checkpoint) -> bool:
+def is_frame_wise(checkpoint: LoadedCheckpoint) -> bool:
     """Whether the tower sees each frame alone, as an image."""
     return not checkpoint.is_classifier and FrameWiseFamily.fits(checkpoint)
 
 
-def quicken_tower(checkpoint: Checkpoint) -> None:
+def quicken_tower(checkpoint: LoadedCheckpoint) -> None:
     """Lay out the tower of a frame-wise checkpoint for speed; what it returns stays, but it can be trained no more."""
     model = checkpoint.model
     tower = model.get_encoder(modality="image")
@@ -178,7 +178,7 @@ def quicken_tower(checkpoint: Checkpoint) -> None:
                 setattr(parent, name, quick)
 
 
-def hidden_states(checkpoint: Checkpoint, inputs: Mapping[str, torch.Tensor]) -> HiddenStates:
+def hidden_states(checkpoint: LoadedCheckpoint, inputs: Mapping[str, torch.Tensor]) -> HiddenStates:
     """What the whole model makes of the processor's tensors; the frames of a frame-wise one pass its tower in parts that fit
     a CPU's cache."""
     if is_frame_wise(checkpoint):
@@ -204,18 +204,18 @@ def hidden_states(checkpoint: Checkpoint, inputs: Mapping[str, torch.Tensor]) ->
     )
 
 
-def _last_hidden(checkpoint: Checkpoint, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def _last_hidden(checkpoint: LoadedCheckpoint, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
     # The class without its vocabulary head: logits over 100,000 words would cost more than the hidden states.
     hidden: torch.Tensor = checkpoint.model.base_model(**inputs, use_cache=False).last_hidden_state
     return hidden
 
 
-def _image_features(checkpoint: Checkpoint, pixel_values: torch.Tensor) -> torch.Tensor:
+def _image_features(checkpoint: LoadedCheckpoint, pixel_values: torch.Tensor) -> torch.Tensor:
     """(N, tokens a frame, D) of (N, 3, H, W) values."""
     values = pixel_values.to(checkpoint.dtype).contiguous(memory_format=torch.channels_last)
     features = checkpoint.model.get_image_features(pixel_values=values, return_dict=True).pooler_output
     return features if isinstance(features, torch.Tensor) else torch.stack(list(features))
 
 
-def _frame_tokens(checkpoint: Checkpoint, input_ids: torch.Tensor) -> torch.Tensor:
+def _frame_tokens(checkpoint: LoadedCheckpoint, input_ids: torch.Tensor) -> torch.Tensor:
     return torch.isin(input_ids, torch.tensor(checkpoint.frame_token_ids, device=input_ids.device))

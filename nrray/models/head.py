@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from nrray.errors import ModelError
 from nrray.models.families import HiddenStates
-from nrray.models.metadata import HEAD_FILE, Artefact, Pooling
+from nrray.models.metadata import HEAD_FILE, CheckpointMetadata, Pooling
 
 
 class Head(torch.nn.Module):  # type: ignore[misc]
@@ -78,7 +78,7 @@ def save_head(head: Head, folder: Path) -> Path:
     return file
 
 
-def load_head(folder: Path, *, artefact: Artefact, hidden_size: int) -> Head:
+def load_head(folder: Path, *, metadata: CheckpointMetadata, hidden_size: int) -> Head:
     """The frozen head in `folder`. Raises ModelError where it does not fit the model or its description."""
     file = folder / HEAD_FILE
     try:
@@ -89,9 +89,9 @@ def load_head(folder: Path, *, artefact: Artefact, hidden_size: int) -> Head:
         ) from None
     head = Head(
         hidden_size=hidden_size,
-        num_activities=len(artefact.labels.activities),
-        pooling=artefact.pooling,
-        hidden_units=artefact.hidden_units,
+        num_activities=len(metadata.labels.activities),
+        pooling=metadata.pooling,
+        hidden_units=metadata.hidden_units,
     )
     expected = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -1,27 +1,27 @@
-"""The way in: a config and a label set become a labeler. Decides which class fits the folder."""
+"""The way in: a resolved checkpoint and a label set become a labeler."""
 
 from typing import Any
 
 from nrray.labels import LabelSet
-from nrray.models.config import ModelConfig
+from nrray.models.config import Execution
 from nrray.models.labeler import Labeler
-from nrray.models.metadata import described_folder, read_artefact
+from nrray.models.resolved import ResolvedCheckpoint
 
 # torch and transformers take seconds to import: they come in with the first model, not with this package.
 
 
-def load_labeler(config: ModelConfig, label_set: LabelSet) -> Labeler:
-    """A labeler for the checkpoint in `config.path`: its head where it has one, else yes/no questions.
+def load_labeler(checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> Labeler:
+    """A labeler: the checkpoint's head where it has one, else yes/no questions.
 
     Raises ModelError for a folder that is no such checkpoint or does not fit the label set.
     """
-    if read_artefact(described_folder(config)) is None:
+    if checkpoint.metadata is None:
         from nrray.models.strategies.yes_no import PromptLabeler
 
-        return PromptLabeler(config, label_set)
+        return PromptLabeler(checkpoint, label_set=label_set, execution=execution)
     from nrray.models.strategies.head import HeadLabeler
 
-    return HeadLabeler(config, label_set)
+    return HeadLabeler(checkpoint, label_set=label_set, execution=execution)
 
 
 def is_device_lost(error: BaseException) -> bool:
@@ -32,8 +32,8 @@ def is_device_lost(error: BaseException) -> bool:
     return isinstance(error, torch.AcceleratorError) and not isinstance(error, torch.OutOfMemoryError)
 
 
-def measure_labeler(config: ModelConfig, label_set: LabelSet) -> dict[str, Any]:
-    """What `nrray doctor --model` shows: load seconds, size, windows per second, FLOPs of one window."""
+def measure_labeler(checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> dict[str, Any]:
+    """The figures of `nrray doctor --model`: load seconds, size, windows per second, FLOPs of one window."""
     from nrray.models.measure import measured_labeler
 
-    return measured_labeler(config, label_set)
+    return measured_labeler(checkpoint, label_set=label_set, execution=execution)

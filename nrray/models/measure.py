@@ -7,23 +7,24 @@ import numpy as np
 from torch.utils.flop_counter import FlopCounterMode
 
 from nrray.labels import LabelSet
-from nrray.models.config import ModelConfig
+from nrray.models.config import Execution
 from nrray.models.labeler import Labeler
 from nrray.models.loading import load_labeler
+from nrray.models.resolved import ResolvedCheckpoint
 from nrray.sampling import Sampling, unit_samples_us, unit_window_samples
 from nrray.types import Frames
 
 MEASURED_WINDOWS = 8
 
 
-def measured_labeler(config: ModelConfig, label_set: LabelSet) -> dict[str, Any]:
+def measured_labeler(checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> dict[str, Any]:
     """Loads the model and labels synthetic frames. Raises ModelError, LabelMemoryError.
 
     `windows_per_second` is that of a warm run over a unit of 8 consecutive windows, so that frames are shared as in a
     real run; `flops_per_window` counts one window alone, `flops_per_shared_window` one of the 8.
     """
     started = time.perf_counter()
-    labeler = load_labeler(config, label_set)
+    labeler = load_labeler(checkpoint, label_set=label_set, execution=execution)
     load_seconds = time.perf_counter() - started
     sampling = labeler.info.sampling or Sampling.model_validate({})
     single = synthetic_frames(sampling, num_windows=1)

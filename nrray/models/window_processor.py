@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nrray.models.checkpoint import Checkpoint
+from nrray.models.checkpoint import LoadedCheckpoint
 
 CPU = torch.device("cpu")
 
@@ -102,14 +102,14 @@ class PromptProcessor:
         return placed
 
 
-def window_processor(checkpoint: Checkpoint) -> WindowProcessor:
+def window_processor(checkpoint: LoadedCheckpoint) -> WindowProcessor:
     """How the checkpoint takes windows."""
     if checkpoint.is_classifier:
         return ClassifierProcessor(processor=checkpoint.processor, dtype=checkpoint.dtype)
     return prompt_processor(checkpoint)
 
 
-def prompt_processor(checkpoint: Checkpoint) -> PromptProcessor:
+def prompt_processor(checkpoint: LoadedCheckpoint) -> PromptProcessor:
     """How a vision-language model takes windows."""
     return PromptProcessor(
         processor=checkpoint.processor,

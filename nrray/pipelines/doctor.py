@@ -22,8 +22,7 @@ from nrray.console.reporter import Reporter
 from nrray.decode import DecodeBackend
 from nrray.errors import ModelError
 from nrray.labels import read_label_set
-from nrray.models import ModelConfig, measure_labeler, model_digest, resolve_model_path
-from nrray.models.config import EMBEDDED
+from nrray.models import CheckpointChoice, Execution, measure_labeler, resolve_checkpoint
 
 GIB = 2**30
 LOW_DISK_BYTES, NO_DISK_BYTES = 10 * GIB, GIB
@@ -87,13 +86,13 @@ def run_doctor(*, model: str | None, label_set: str | None, reporter: Reporter) 
 
     Raises ModelError, ConfigError for a `model` or `label_set` that cannot be used.
     """
-    if model is not None:
-        resolve_model_path(model)  # a typing error is told before seconds of examining
+    # A typing error is told before seconds of examining.
+    checkpoint = resolve_checkpoint(CheckpointChoice(path=model)) if model is not None else None
     examination = Examination(findings=tuple(examined_machine()))
     report_examination(examination, reporter)
     figures: dict[str, Any] | None = None
-    if model is not None:
-        figures = measure_labeler(ModelConfig(path=model), read_label_set(label_set))
+    if checkpoint is not None:
+        figures = measure_labeler(checkpoint, label_set=read_label_set(label_set), execution=Execution())
         reporter.table(f"Model {model}", ["figure", "value"], _figure_rows(figures))
     reporter.say(examination.sentence)
     reporter.finish(
@@ -238,7 +237,7 @@ def offline_finding(environment: Mapping[str, str]) -> Finding:
 
 def embedded_finding() -> Finding:
     try:
-        return Finding(name="embedded model", value=f"digest {model_digest(EMBEDDED)[:16]}")
+        return Finding(name="embedded model", value=f"digest {resolve_checkpoint(CheckpointChoice()).digest[:16]}")
     except ModelError as error:
         advice = "install nrray from its wheel, or give every config a model.path of your own"
         return Finding(name="embedded model", value=str(error), verdict=Verdict.FAIL, advice=advice)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nrray.models.pictures import LUMA
+from nrray.models.frame_stacking import LUMA
 from nrray.train.training_config import AugmentConfig
 
 Drawn = Callable[..., torch.Tensor]

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nrray.models.metadata import Artefact
+from nrray.models.metadata import CheckpointMetadata
 from nrray.train.examples import Examples
 from nrray.train.training_config import TrainingConfig
 
 
 def tuned_card(
-    artefact: Artefact,
+    metadata: CheckpointMetadata,
     *,
     config: TrainingConfig,
     train: Examples,
@@ -19,28 +19,28 @@ def tuned_card(
     best_step: int,
 ) -> str:
     """Markdown."""
-    activities = artefact.labels.activities
+    activities = metadata.labels.activities
     f1 = last_validation["validation_f1"]
     rows = [
         f"| {name} | {int(train.targets[:, i].sum()):,} | {int(validation.targets[:, i].sum()):,} | {_figure(f1[name])} "
-        f"| {artefact.thresholds[name]:.3f} | {artefact.temperatures[name]:.2f} |"
+        f"| {metadata.thresholds[name]:.3f} | {metadata.temperatures[name]:.2f} |"
         for i, name in enumerate(activities)
     ]
     what = (
-        f"An adapter (LoRA) and a classification head for the checkpoint `{artefact.base.path}`"
-        if artefact.base is not None
+        f"An adapter (LoRA) and a classification head for the checkpoint `{metadata.base.path}`"
+        if metadata.base is not None
         else "A TimeSformer with a classification head"
     )
-    rate = config.learning_rate if artefact.base is not None else config.full_learning_rate
-    of_what = "the adapter" if artefact.base is not None else "the model"
+    rate = config.learning_rate if metadata.base is not None else config.full_learning_rate
+    of_what = "the adapter" if metadata.base is not None else "the model"
     return "\n".join(
         [
-            f"# {artefact.name}",
+            f"# {metadata.name}",
             "",
             f"{what}, made by `nrray finetune`. It reads",
-            f"{', '.join(activities)} in windows of {artefact.sampling.window_seconds:g} s at "
-            f"{artefact.sampling.frames_per_second:g} frames/s and",
-            f"{artefact.sampling.frame_width_px}x{artefact.sampling.frame_height_px} px. It is no medical device.",
+            f"{', '.join(activities)} in windows of {metadata.sampling.window_seconds:g} s at "
+            f"{metadata.sampling.frames_per_second:g} frames/s and",
+            f"{metadata.sampling.frame_width_px}x{metadata.sampling.frame_height_px} px. It is no medical device.",
             "",
             "## Training",
             "",

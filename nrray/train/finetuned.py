@@ -21,14 +21,7 @@ from numpy.typing import NDArray
 
 from nrray.archive.splits import SPLIT_FILE
 from nrray.models.config import Device
-from nrray.models.metadata import (
-    ARTEFACT_SCHEMA_VERSION,
-    Artefact,
-    Base,
-    folder_files,
-    trained_labels,
-    write_artefact,
-)
+from nrray.models.metadata import Base, CheckpointMetadata, trained_labels, vouched_files, write_metadata
 from nrray.storage import Folder, make_private
 from nrray.train.batches import Order, PlainWindows, TrainingWindows, placed
 from nrray.train.card import tuned_card
@@ -71,8 +64,8 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
     config = job.training
     on_gpu = accelerator.device.type == "cuda"
     tuning = tuned_model(
-        job.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU}),
-        timesformer=job.timesformer,
+        job.start,
+        execution=job.execution.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU}),
         adapter=job.adapter,
         head=job.head,
         label_set=job.label_set,
@@ -170,8 +163,8 @@ def training_rate(job: FinetuneJob) -> float:
     not counted. Raises ConfigError, ModelError."""
     sampling, num_windows = job.sampling, job.training.micro_batch_windows
     tuning = tuned_model(
-        job.model,
-        timesformer=job.timesformer,
+        job.start,
+        execution=job.execution,
         adapter=job.adapter,
         head=job.head,
         label_set=job.label_set,
@@ -213,38 +206,37 @@ def _write_adapter(
     logits: NDArray[np.float32],
     validation: Examples,
     metrics: dict[str, Any],
-    describe: Callable[[Artefact], str],
+    describe: Callable[[CheckpointMetadata], str],
 ) -> None:
     names = job.label_set.names
     start = tuning.temperatures.astype(np.float32)
     temperatures = steady_temperatures(logits, validation.targets, validation.cases, near=start)
     scores, near = ((1 / (1 + np.exp(-cuts / temperatures))).astype(np.float32) for cuts in (logits, tuning.cuts))
     thresholds = steady_thresholds(scores, validation.targets, validation.cases, near=near)
-    digest = tuning.base_digest
-    target = Path(job.output) / (ADAPTER_FOLDER if digest is not None else MODEL_FOLDER)
+    base = tuning.base
+    target = Path(job.output) / (ADAPTER_FOLDER if base is not None else MODEL_FOLDER)
     with tempfile.TemporaryDirectory(dir=job.output, prefix=".tmp-") as place:
         folder = Path(place) / target.name
         folder.mkdir()
         tuning.module.save(folder)
         for file, content in ((METRICS_FILE, metrics), (SPLIT_FILE, job.split)):
             (folder / file).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        artefact = Artefact(
-            schema_version=ARTEFACT_SCHEMA_VERSION,
+        metadata = CheckpointMetadata(
             name=job.name,
-            base=Base(path=job.model.path, digest=digest) if digest is not None else None,
+            base=Base(path=base.path, digest=base.base_digest) if base is not None else None,
             labels=trained_labels(job.label_set),
             sampling=job.sampling,
             prompt=tuning.inputs.question,
-            pictures=tuning.inputs.pictures,
+            frame_stacking=tuning.inputs.frame_stacking,
             pooling=job.head.pooling,
             hidden_units=job.head.hidden_units,
             # Not rounded: a score may be as near to 1 as its number format can tell, and so may a threshold.
             thresholds={name: float(value) for name, value in zip(names, thresholds, strict=True)},
             temperatures={name: float(value) for name, value in zip(names, temperatures, strict=True)},
-            files=folder_files(folder) if digest is not None else {},
+            files=vouched_files(folder) if base is not None else {},
         )
-        write_artefact(artefact, folder)
-        (folder / CARD_FILE).write_text(describe(artefact), encoding="utf-8")
+        write_metadata(metadata, folder)
+        (folder / CARD_FILE).write_text(describe(metadata), encoding="utf-8")
         make_private(folder)
         shutil.rmtree(target, ignore_errors=True)
         folder.rename(target)

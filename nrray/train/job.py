@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from nrray.labels import LabelSet
-from nrray.models.config import LoraSection, ModelConfig
+from nrray.models.config import Execution, LoraSection
+from nrray.models.resolved import ResolvedCheckpoint
 from nrray.sampling import Sampling
 from nrray.train.examples import Chunk
 from nrray.train.trackers import TrackerKind
@@ -20,7 +21,8 @@ VALIDATION_FILE = (
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneJob:
-    """Everything that a process needs; can be sent to it. `identity` is what decides the result, for resuming."""
+    """Everything that a process needs; can be sent to it. start: the checkpoint that is trained further, or the size of a
+    TimeSformer that is trained from scratch; identity: settings that decide the result, for resuming."""
 
     name: str
     output: str
@@ -29,8 +31,8 @@ class FinetuneJob:
     label_set: LabelSet
     sampling: Sampling
     split: dict[str, Any]
-    model: ModelConfig
-    timesformer: TimesformerSection | None
+    start: ResolvedCheckpoint | TimesformerSection
+    execution: Execution
     adapter: LoraSection
     head: HeadSection
     training: TrainingConfig

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from nrray.labels import LabelSet
-from nrray.models.metadata import Artefact, Pooling
-from nrray.models.pictures import Pictures
+from nrray.models.frame_stacking import FrameStacking
+from nrray.models.metadata import CheckpointMetadata, Pooling
 from nrray.train.thresholds import HeldOut
 from nrray.workshop.recipe import RecipeConfig
 
 _SHOWS = {
-    Pictures.FRAMES: "each a picture",
-    Pictures.LUMA_TRIPLETS: "luma of three at a time as the colours of one picture",
+    FrameStacking.FRAMES: "each a picture",
+    FrameStacking.LUMA_TRIPLETS: "luma of three at a time as the colours of one picture",
 }
 _READS = {
     Pooling.LAST: "the last token",
@@ -24,7 +24,7 @@ _READS = {
 
 @dataclass(frozen=True, kw_only=True)
 class CardFacts:
-    """All that the card says and that is not in the artefact or the recipe."""
+    """All that the card says and that is not in the metadata or the recipe."""
 
     command: str
     tower_source: str
@@ -53,15 +53,15 @@ class CardFacts:
 
 
 def write_card(
-    folder: Path, *, artefact: Artefact, recipe: RecipeConfig, label_set: LabelSet, facts: CardFacts
+    folder: Path, *, metadata: CheckpointMetadata, recipe: RecipeConfig, label_set: LabelSet, facts: CardFacts
 ) -> Path:
     """Write the card into `folder`; returns the file."""
     sections = [
-        _head(artefact, facts),
+        _head(metadata, facts),
         _uses(),
         _data(facts, label_set),
-        _recipe(artefact, recipe, facts),
-        _results(artefact, facts),
+        _recipe(metadata, recipe, facts),
+        _results(metadata, facts),
         _needs(facts),
         _licence(facts),
     ]
@@ -70,15 +70,15 @@ def write_card(
     return file
 
 
-def _head(artefact: Artefact, facts: CardFacts) -> str:
-    sampling = artefact.sampling
+def _head(metadata: CheckpointMetadata, facts: CardFacts) -> str:
+    sampling = metadata.sampling
     return f"""---
 license: apache-2.0
 library_name: transformers
 pipeline_tag: image-text-to-text
 tags: [video-classification, multi-label, simulated-data, nrray]
 ---
-# {artefact.name}
+# {metadata.name}
 
 A small vision-language model that ships inside `nrray`, so that every command runs on a fresh machine with no download.
 It is a standard `FastVlmForConditionalGeneration` of transformers with a linear head, loaded by the same code as a
@@ -86,9 +86,9 @@ checkpoint of billions of parameters. Written by `{facts.command}`; no figure be
 
 | | |
 |---|---|
-| activities | {", ".join(artefact.labels.activities)} |
+| activities | {", ".join(metadata.labels.activities)} |
 | input | {sampling.frames_per_window} frames of {sampling.frame_width_px}x{sampling.frame_height_px} px at \
-{sampling.frames_per_second:g} Hz ({sampling.window_seconds:g} s), {_SHOWS[artefact.pictures]} |
+{sampling.frames_per_second:g} Hz ({sampling.window_seconds:g} s), {_SHOWS[metadata.frame_stacking]} |
 | parameters | {facts.parameter_count:,} ({facts.trained_parameter_count:,} trained here) |
 | size on disk | {facts.folder_bytes / 1e6:.1f} MB |
 | arithmetic | {facts.flops_per_window / 1e9:.2f} GFLOP for a window alone, \
@@ -119,7 +119,7 @@ Label set `{label_set.name}`; prevalence in the held-out windows: {prevalence}.
 """
 
 
-def _recipe(artefact: Artefact, recipe: RecipeConfig, facts: CardFacts) -> str:
+def _recipe(metadata: CheckpointMetadata, recipe: RecipeConfig, facts: CardFacts) -> str:
     augment = recipe.augment
     return f"""## Training
 The first part of the tower (to stride 16) keeps its ImageNet weights; its last part, the projector, the language model
@@ -141,11 +141,11 @@ sharpness and noise.
 * {facts.training_seconds / 60:.1f} minutes of training; {facts.total_seconds / 60:.1f} with drawing, encoding and \
 decoding the videos, on {facts.machine}.
 
-Prompt: "{artefact.prompt}"; the head reads {_READS[artefact.pooling]}.
+Prompt: "{metadata.prompt}"; the head reads {_READS[metadata.pooling]}.
 """
 
 
-def _results(artefact: Artefact, facts: CardFacts) -> str:
+def _results(metadata: CheckpointMetadata, facts: CardFacts) -> str:
     lines = [
         "## Measured on held-out simulated cases",
         f"{facts.test.num_windows:,} windows of {facts.test.num_cases} cases at natural prevalence, after thresholds "
@@ -160,7 +160,7 @@ def _results(artefact: Artefact, facts: CardFacts) -> str:
         lines.append(
             f"| {agreement.activity} | {_ratio(agreement.precision)} | {_ratio(agreement.recall)} | "
             f"{_ratio(agreement.f1)} | {_ratio(measured.f1_low)} to {_ratio(measured.f1_high)} | {agreement.support} | "
-            f"{artefact.thresholds[agreement.activity]:.3f} |"
+            f"{metadata.thresholds[agreement.activity]:.3f} |"
         )
     return "\n".join(lines) + (
         f"\n\nMacro F1 over {', '.join(facts.test.macro_activities)}: **{_ratio(facts.test.macro_f1)}** "

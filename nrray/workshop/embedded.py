@@ -25,16 +25,16 @@ from transformers import (
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.folding import folded
+from nrray.models.frame_stacking import FrameStacking
 from nrray.models.head import Head, save_head
-from nrray.models.metadata import Artefact, Pooling, write_artefact
-from nrray.models.pictures import Pictures
+from nrray.models.metadata import CheckpointMetadata, Pooling, write_metadata
 from nrray.models.strategies.yes_no import INSTRUCTION
 from nrray.sampling import Sampling
 
 PROMPT = "Which activities are going on?"
 CAPTION_PROMPT = "Describe what is seen."
 POOLING = Pooling.MEAN_FRAMES
-PICTURES = Pictures.LUMA_TRIPLETS  # a small language model learns to compare frames too slowly; the tower sees motion
+FRAME_STACKING = FrameStacking.LUMA_TRIPLETS  # a small language model compares frames too slowly; the tower sees motion
 TOWER = "tf_efficientnet_lite0"
 TOWER_STRIDE_PX = 32
 TOWER_CHANNELS = 1280
@@ -65,7 +65,7 @@ class TrainableVlm:
     model: Any  # FastVlmForConditionalGeneration
     processor: Any  # LlavaProcessor
     head: Head
-    pictures: Pictures
+    frame_stacking: FrameStacking
     trunk: torch.nn.Module
     tail: torch.nn.Module
 
@@ -87,7 +87,7 @@ def embedded_vlm(
     captions: Sequence[str],
     sampling: Sampling,
     seed: int,
-    pictures: Pictures = PICTURES,
+    frame_stacking: FrameStacking = FRAME_STACKING,
 ) -> TrainableVlm:
     """The embedded model before its training; the tower holds the weights in `tower_file`, the tokenizer knows the
     words of label set and captions. Raises ModelError."""
@@ -108,7 +108,7 @@ def embedded_vlm(
         model=model,
         processor=processor_of(tokenizer, sampling),
         head=Head(hidden_size=TEXT_WIDTH, num_activities=len(label_set.names), pooling=POOLING),
-        pictures=pictures,
+        frame_stacking=frame_stacking,
         trunk=folded(trunk, lambda module: module(example)).requires_grad_(False),
         tail=tail,
     )
@@ -159,20 +159,20 @@ def window_prompt_ids(
 ) -> NDArray[np.int64]:
     """(L,) tokens of the whole prompt of a window of `num_frames`, laid out by the processor as in every later run."""
     size = (sampling.frame_height_px, sampling.frame_width_px, 3)
-    images = [np.zeros(size, dtype=np.uint8)] * len(vlm.pictures.rows(num_frames))
+    images = [np.zeros(size, dtype=np.uint8)] * len(vlm.frame_stacking.rows(num_frames))
     content = [*[{"type": "image"}] * len(images), {"type": "text", "text": question}]
     text = vlm.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     ids: NDArray[np.int64] = vlm.processor(text=[text], images=[images], return_tensors="np")["input_ids"][0]
     return ids
 
 
-def save_vlm(vlm: TrainableVlm, folder: Path, *, artefact: Artefact, dtype: torch.dtype) -> None:
+def save_vlm(vlm: TrainableVlm, folder: Path, *, metadata: CheckpointMetadata, dtype: torch.dtype) -> None:
     """Write model (in `dtype`), processor, head (float32) and `nrray.json` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     vlm.model.to(dtype).save_pretrained(folder)
     vlm.processor.save_pretrained(folder)
     save_head(vlm.head, folder)
-    write_artefact(artefact, folder)
+    write_metadata(metadata, folder)
     for file in folder.iterdir():
         file.chmod(0o644)  # safetensors writes for its owner alone; a package is read by all
 

@@ -22,7 +22,7 @@ from nrray.workshop.recipe import (
     RecipeConfig,
     train_vlm,
     window_embeds,
-    window_pictures,
+    window_images,
     window_scores,
     window_states,
 )
@@ -119,8 +119,8 @@ def pooled_states(vlm: TrainableVlm, windows: WindowSet, *, prompt_ids: NDArray[
     """(W, D) what the head reads of each window."""
     found = []
     with torch.inference_mode():
-        for pictures, token_ids in _batches(vlm, windows, prompt_ids):
-            found.append(vlm.head.pooled(window_states(vlm, pictures, token_ids=token_ids)).cpu())
+        for images, token_ids in _batches(vlm, windows, prompt_ids):
+            found.append(vlm.head.pooled(window_states(vlm, images, token_ids=token_ids)).cpu())
     return torch.cat(found).clone()
 
 
@@ -140,8 +140,8 @@ def answers_f1(
         )
         column_said = []
         with torch.inference_mode():
-            for pictures, token_ids in _batches(vlm, windows, prompt_ids):
-                states = window_states(vlm, pictures, token_ids=token_ids)
+            for images, token_ids in _batches(vlm, windows, prompt_ids):
+                states = window_states(vlm, images, token_ids=token_ids)
                 logits = vlm.model.lm_head(states.hidden[:, -1])
                 column_said.append((logits[:, yes] > logits[:, no]).cpu().numpy())
         said[:, column] = np.concatenate(column_said)
@@ -157,8 +157,8 @@ def captions_of(vlm: TrainableVlm, windows: WindowSet, *, sampling: Sampling) ->
     prompt_ids = window_prompt_ids(vlm, sampling, num_frames=num_frames, question=CAPTION_PROMPT)
     captions: list[str] = []
     with torch.inference_mode():
-        for pictures, token_ids in _batches(vlm, windows, prompt_ids):
-            embeds = window_embeds(vlm, pictures, token_ids)
+        for images, token_ids in _batches(vlm, windows, prompt_ids):
+            embeds = window_embeds(vlm, images, token_ids)
             generated = vlm.model.generate(
                 inputs_embeds=embeds,
                 attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device),
@@ -211,8 +211,8 @@ def _kappa(ours: NDArray[np.str_], theirs: NDArray[np.str_]) -> dict[str, float]
 def _batches(
     vlm: TrainableVlm, windows: WindowSet, prompt_ids: NDArray[np.int64], batch_windows: int = 64
 ) -> Iterator[Any]:
-    """Pictures and tokens of all windows, in order."""
+    """Images and tokens of all windows, in order."""
     tokens = torch.from_numpy(prompt_ids).to(vlm.device)
     for start in range(0, len(windows.targets), batch_windows):
         rows = np.arange(start, min(start + batch_windows, len(windows.targets)))
-        yield window_pictures(vlm, windows, rows), tokens.expand(len(rows), -1)
+        yield window_images(vlm, windows, rows), tokens.expand(len(rows), -1)

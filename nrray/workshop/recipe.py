@@ -16,7 +16,7 @@ from pydantic import Field
 
 from nrray.config import Section
 from nrray.models.families import CPU_FRAMES_PER_FORWARD, HiddenStates
-from nrray.models.pictures import Pictures
+from nrray.models.frame_stacking import FrameStacking
 from nrray.train.augment import augmented
 from nrray.train.objective import BinaryCrossEntropy, Objective, positive_weights, prior_log_odds
 from nrray.train.training_config import AugmentConfig
@@ -81,16 +81,16 @@ def train_vlm(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle_share(step, config))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    channels = torch.from_numpy(vlm.pictures.channels).to(vlm.device)
+    channels = torch.from_numpy(vlm.frame_stacking.channels).to(vlm.device)
     losses: list[torch.Tensor] = []
     started = time.perf_counter()
     for step, rows in enumerate(_batches(rng, num_windows=len(windows.targets), config=config)):
         frames = window_frames(windows, rows, device=vlm.device)
-        pictures = composed(augmented(frames, config.augment, rng, channels=channels), vlm.pictures)
+        images = composed(augmented(frames, config.augment, rng, channels=channels), vlm.frame_stacking)
         spoken = dialogues.drawn(windows, rows, rng)
         states = window_states(
             vlm,
-            pictures,
+            images,
             token_ids=torch.from_numpy(spoken.token_ids).to(vlm.device),
             readable=torch.from_numpy(spoken.is_prompt).to(vlm.device),
         )
@@ -120,21 +120,21 @@ def window_scores(
     with torch.inference_mode():
         for start in range(0, len(windows.targets), batch_windows):
             rows = np.arange(start, min(start + batch_windows, len(windows.targets)))
-            pictures = window_pictures(vlm, windows, rows)
+            images = window_images(vlm, windows, rows)
             token_ids = torch.from_numpy(prompt_ids).to(vlm.device).expand(len(rows), -1)
-            batches.append(torch.sigmoid(vlm.head(window_states(vlm, pictures, token_ids=token_ids))).cpu())
+            batches.append(torch.sigmoid(vlm.head(window_states(vlm, images, token_ids=token_ids))).cpu())
     scores: NDArray[np.float32] = torch.cat(batches).numpy()
     return scores
 
 
 def window_states(
-    vlm: TrainableVlm, pictures: torch.Tensor, *, token_ids: torch.Tensor, readable: torch.Tensor | None = None
+    vlm: TrainableVlm, images: torch.Tensor, *, token_ids: torch.Tensor, readable: torch.Tensor | None = None
 ) -> HiddenStates:
-    """What the whole model does: (B, P, 3, H, W) pictures in [0, 1] and (B, L) tokens to the last layer's states.
+    """What the whole model does: (B, P, 3, H, W) images in [0, 1] and (B, L) tokens to the last layer's states.
     `readable` (B, L) is what a head may read, everything where it is None. Padding stands on the
     right, where no token that counts can see it."""
     is_frame = token_ids == vlm.model.config.image_token_id
-    hidden = vlm.model.model.language_model(inputs_embeds=window_embeds(vlm, pictures, token_ids), use_cache=False)
+    hidden = vlm.model.model.language_model(inputs_embeds=window_embeds(vlm, images, token_ids), use_cache=False)
     attended = torch.ones_like(is_frame) if readable is None else readable
     return HiddenStates(
         hidden=hidden.last_hidden_state,
@@ -143,34 +143,34 @@ def window_states(
     )
 
 
-def window_embeds(vlm: TrainableVlm, pictures: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
-    """(B, L, D) embeddings of tokens, pictures in their places."""
+def window_embeds(vlm: TrainableVlm, images: torch.Tensor, token_ids: torch.Tensor) -> torch.Tensor:
+    """(B, L, D) embeddings of tokens, images in their places."""
     model = vlm.model.model
     is_frame = token_ids == vlm.model.config.image_token_id
-    values = ((pictures.flatten(0, 1) - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
+    values = ((images.flatten(0, 1) - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():  # a CPU is 2.5 times as fast on as many frames as its cache holds
         chunk = CPU_FRAMES_PER_FORWARD if values.device.type == "cpu" else len(values)
         features = torch.cat([vlm.trunk(part) for part in values.split(chunk)])
     grid = vlm.tail(features)  # (B x P, C, h, w)
-    tokens = grid.flatten(2).permute(0, 2, 1).reshape(len(pictures), -1, grid.shape[1])
+    tokens = grid.flatten(2).permute(0, 2, 1).reshape(len(images), -1, grid.shape[1])
     text = model.get_input_embeddings()(token_ids)
     embeds: torch.Tensor = text.masked_scatter(is_frame.unsqueeze(-1), model.multi_modal_projector(tokens))
     return embeds
 
 
-def window_pictures(vlm: TrainableVlm, windows: WindowSet, rows: NDArray[np.int64]) -> torch.Tensor:
-    """(B, P, 3, H, W) float32 pictures in [0, 1] of windows `rows`: what `nrray.models.pictures` makes of stored pixels."""
+def window_images(vlm: TrainableVlm, windows: WindowSet, rows: NDArray[np.int64]) -> torch.Tensor:
+    """(B, P, 3, H, W) float32 images in [0, 1] of windows `rows`: what `nrray.models.frame_stacking` makes of stored pixels."""
     stored = windows.batch(rows).to(vlm.device).permute(0, 1, 4, 2, 3)
-    channels = torch.from_numpy(vlm.pictures.channels).to(vlm.device)
+    channels = torch.from_numpy(vlm.frame_stacking.channels).to(vlm.device)
     shown = (channels @ stored.flatten(3).float()).floor_()  # whole bytes, as there
-    return composed(shown.unflatten(3, stored.shape[3:]), vlm.pictures) / 255
+    return composed(shown.unflatten(3, stored.shape[3:]), vlm.frame_stacking) / 255
 
 
-def composed(frames: torch.Tensor, pictures: Pictures) -> torch.Tensor:
-    """(B, F, K, H, W) frames, of whose colours the K that `pictures` shows are left, to (B, P, 3, H, W) pictures."""
-    if pictures is Pictures.FRAMES:
+def composed(frames: torch.Tensor, frame_stacking: FrameStacking) -> torch.Tensor:
+    """(B, F, K, H, W) frames, of whose colours the K that `frame_stacking` keeps are left, to (B, P, 3, H, W) images."""
+    if frame_stacking is FrameStacking.FRAMES:
         return frames
-    return frames[:, torch.from_numpy(pictures.rows(frames.shape[1])).to(frames.device), 0]
+    return frames[:, torch.from_numpy(frame_stacking.rows(frames.shape[1])).to(frames.device), 0]
 
 
 def answer_loss(vlm: TrainableVlm, states: HiddenStates, spoken: Spoken) -> torch.Tensor:

@@ -25,15 +25,15 @@ import numpy as np
 import torch
 
 from nrray.labels import LabelSet, read_label_set
-from nrray.models import Artefact, Device, ModelConfig, measure_labeler
-from nrray.models.metadata import ARTEFACT_SCHEMA_VERSION, trained_labels, write_artefact
-from nrray.models.pictures import Pictures
+from nrray.models import CheckpointChoice, CheckpointMetadata, Device, Execution, measure_labeler, resolve_checkpoint
+from nrray.models.frame_stacking import FrameStacking
+from nrray.models.metadata import trained_labels, write_metadata
 from nrray.sampling import Sampling
 from nrray.train.thresholds import best_thresholds
 from nrray.workshop.captions import all_sentences
 from nrray.workshop.card import CardFacts, write_card
 from nrray.workshop.dialogue import Dialogues
-from nrray.workshop.embedded import PICTURES, PROMPT, TrainableVlm, embedded_vlm, save_vlm, window_prompt_ids
+from nrray.workshop.embedded import FRAME_STACKING, PROMPT, TrainableVlm, embedded_vlm, save_vlm, window_prompt_ids
 from nrray.workshop.embedded_data import data_paragraph, simulation_of, split_cases, stored_windows
 from nrray.workshop.embedded_measures import (
     Parts,
@@ -82,7 +82,7 @@ def main() -> None:
         label_set=label_set,
         sampling=sampling,
         seed=arguments.seed,
-        pictures=arguments.pictures,
+        frame_stacking=arguments.pictures,
     )
     vlm = untrained_vlm().to(device)
 
@@ -97,25 +97,24 @@ def main() -> None:
     dialogues = Dialogues(vlm, sampling, label_set, num_frames=sampling.frames_per_window)
     record = train_vlm(vlm, parts.train, recipe, dialogues=dialogues, report=print_loss(recipe.num_steps))
 
-    artefact = Artefact(
-        schema_version=ARTEFACT_SCHEMA_VERSION,
+    metadata = CheckpointMetadata(
         name=MODEL_NAME,
         labels=trained_labels(label_set),
         sampling=sampling,
         prompt=PROMPT,
-        pictures=vlm.pictures,
+        frame_stacking=vlm.frame_stacking,
         pooling=vlm.head.pooling,
         thresholds=dict.fromkeys(label_set.names, 0.5),
     )
     shutil.rmtree(arguments.out, ignore_errors=True)
-    save_vlm(vlm, arguments.out, artefact=artefact, dtype=torch.float16)
+    save_vlm(vlm, arguments.out, metadata=metadata, dtype=torch.float16)
     vlm.model.float()  # the weights as they are stored, so that thresholds and figures are those of the shipped model
 
     validation_scores = window_scores(vlm, parts.validation, prompt_ids=prompt_ids)
     thresholds = best_thresholds(validation_scores, parts.validation.targets)
     named = {name: round(float(value), 4) for name, value in zip(label_set.names, thresholds, strict=True)}
-    artefact = artefact.model_copy(update={"thresholds": named})
-    write_artefact(artefact, arguments.out)
+    metadata = metadata.model_copy(update={"thresholds": named})
+    write_metadata(metadata, arguments.out)
     test_scores = window_scores(vlm, parts.test, prompt_ids=prompt_ids)
     test = measured_windows(parts.test, test_scores, thresholds=thresholds, label_set=label_set)
     print(json.dumps(f1_of(test)), flush=True)
@@ -125,8 +124,11 @@ def main() -> None:
     single = untrained_vlm().to(device)
     needs["one frame, trained so"] = single_frame_f1(single, parts, recipe, sampling=sampling, label_set=label_set)
     (arguments.out.parent / f"{arguments.out.name}.figures.json").write_text(json.dumps(needs, indent=1) + "\n")
-    on_cpu = ModelConfig(path=str(arguments.out), device=Device.CPU, num_threads=arguments.threads)
-    measured = measure_labeler(on_cpu, label_set)
+    measured = measure_labeler(
+        resolve_checkpoint(CheckpointChoice(path=str(arguments.out))),
+        label_set=label_set,
+        execution=Execution(device=Device.CPU, num_threads=arguments.threads),
+    )
     facts = CardFacts(
         command=command_line(arguments),
         tower_source=TOWER_SOURCE,
@@ -154,19 +156,21 @@ def main() -> None:
         test=test,
         needs=needs,
     )
-    card = write_card(arguments.out, artefact=artefact, recipe=recipe, label_set=label_set, facts=facts)
+    card = write_card(arguments.out, metadata=metadata, recipe=recipe, label_set=label_set, facts=facts)
     print(card.read_text(encoding="utf-8"))
     print(f"{arguments.out}: the model. Copy it to nrray/models/embedded to ship it.")
 
 
-def untrained(work: Path, *, label_set: LabelSet, sampling: Sampling, seed: int, pictures: Pictures) -> TrainableVlm:
+def untrained(
+    work: Path, *, label_set: LabelSet, sampling: Sampling, seed: int, frame_stacking: FrameStacking
+) -> TrainableVlm:
     return embedded_vlm(
         tower_file=tower_file(work),
         label_set=label_set,
         captions=all_sentences(),
         sampling=sampling,
         seed=seed,
-        pictures=pictures,
+        frame_stacking=frame_stacking,
     )
 
 
@@ -206,7 +210,7 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("--case-seconds", type=float, default=60.0)
     parser.add_argument("--steps", type=int, default=1000, help="optimizer steps")
     parser.add_argument("--batch-windows", type=int, default=32)
-    parser.add_argument("--pictures", type=Pictures, choices=list(Pictures), default=PICTURES)
+    parser.add_argument("--pictures", type=FrameStacking, choices=list(FrameStacking), default=FRAME_STACKING)
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()

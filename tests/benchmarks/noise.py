@@ -6,7 +6,7 @@ import numpy as np
 
 from nrray.decode.request import SampledFrames
 from nrray.labels import read_label_set
-from nrray.models import ModelConfig
+from nrray.models import ModelConfig, resolve_checkpoint
 from nrray.models.config import LoraSection
 from nrray.sampling import Sampling
 from nrray.train.examples import Chunk
@@ -60,8 +60,8 @@ def noise_job(
         label_set=label_set,
         sampling=sampling,
         split={"parts": {}},
-        model=model,
-        timesformer=None,
+        start=resolve_checkpoint(model),
+        execution=model,
         adapter=LoraSection(),
         head=HeadSection(),
         training=config,

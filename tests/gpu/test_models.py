@@ -7,8 +7,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from nrray.models import LabelMemoryError, ModelConfig, load_labeler
-from nrray.models.checkpoint import load_checkpoint
+from nrray.models import LabelMemoryError, ModelConfig
 from nrray.models.config import Device, Dtype
 from nrray.models.families import family_of
 from nrray.models.measure import synthetic_frames
@@ -17,11 +16,12 @@ from nrray.train.job import VALIDATION_FILE
 from nrray.train.training_config import TrainingConfig
 from tests.benchmarks.noise import noise_job
 from tests.checkpoints import CHECKPOINTS, wide_qwen3_vl
+from tests.model_fixtures import labeler_of, loaded
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(300)]
 
-ON_CPU = ModelConfig(device=Device.CPU, dtype=Dtype.FLOAT32)
-ON_GPU = ModelConfig(device=Device.CUDA, dtype=Dtype.FLOAT32)
+ON_CPU = {"device": Device.CPU, "dtype": Dtype.FLOAT32}
+ON_GPU = {"device": Device.CUDA, "dtype": Dtype.FLOAT32}
 
 
 def limit_memory(share_of_peak: float) -> None:
@@ -38,8 +38,8 @@ def num_refused() -> int:
 
 def test_the_embedded_model_scores_as_on_a_cpu(label_set):
     labelers = [
-        load_labeler(config, label_set)
-        for config in (ON_CPU, ON_GPU, ON_GPU.model_copy(update={"dtype": Dtype.BFLOAT16}))
+        labeler_of("embedded", label_set, **execution)
+        for execution in (ON_CPU, ON_GPU, {**ON_GPU, "dtype": Dtype.BFLOAT16})
     ]
     frames = synthetic_frames(labelers[0].info.sampling, num_windows=16)
     cpu, exact, coarse = (labeler.label(frames).scores for labeler in labelers)
@@ -52,8 +52,8 @@ def test_the_embedded_model_scores_as_on_a_cpu(label_set):
 def test_every_family_computes_what_it_computes_on_a_cpu(name, checkpoint_of, small_sampling):
     unit = synthetic_frames(small_sampling, num_windows=3)
     hidden = []
-    for config in (ON_CPU, ON_GPU):
-        family = family_of(load_checkpoint(config.model_copy(update={"path": str(checkpoint_of(name))})))
+    for execution in (ON_CPU, ON_GPU):
+        family = family_of(loaded(checkpoint_of(name), **execution))
         with torch.inference_mode():
             forward = family.unit_forward(unit, question="Well?", frames_per_second=2.0, micro_batch_windows=3)
             hidden.append(forward(slice(0, 3)).hidden.cpu())
@@ -61,9 +61,9 @@ def test_every_family_computes_what_it_computes_on_a_cpu(name, checkpoint_of, sm
 
 
 def test_a_labeler_that_runs_out_of_memory_labels_less_at_once(label_set):
-    sampling = load_labeler(ON_CPU, label_set).info.sampling
+    sampling = labeler_of("embedded", label_set, **ON_CPU).info.sampling
     frames = synthetic_frames(sampling, num_windows=1024)
-    labeler = load_labeler(ON_GPU.model_copy(update={"micro_batch_windows": 1024}), label_set)
+    labeler = labeler_of("embedded", label_set, micro_batch_windows=1024, **ON_GPU)
     expected = labeler.label(frames).scores
     refused = num_refused()
     limit_memory(0.6)
@@ -81,7 +81,7 @@ def test_a_training_that_runs_out_of_memory_makes_the_same_steps(tmp_path):
         folder = tmp_path / str(number)
         folder.mkdir()
         config = TrainingConfig(batch_windows=256, micro_batch_windows=256, validate_every_steps=100)
-        job = noise_job(folder, steps=10, model=ON_GPU, config=config)
+        job = noise_job(folder, steps=10, model=ModelConfig(**ON_GPU), config=config)
         refused = num_refused()
         finetune(job, Accelerator())
         events = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
@@ -100,7 +100,7 @@ def test_four_bits_train_and_label(tmp_path, label_set, small_sampling):
     place.mkdir()
     job = noise_job(place, steps=4, model=model, sampling=small_sampling, config=TrainingConfig(learning_rate=1e-3))
     finetune(job, Accelerator())
-    labeler = load_labeler(model.model_copy(update={"adapter": str(place / "adapter")}), label_set)
+    labeler = labeler_of(folder, label_set, adapter=place / "adapter", device=Device.CUDA, dtype=Dtype.NF4)
     assert labeler.info.dtype == "nf4"
     assert np.isfinite(labeler.label(synthetic_frames(small_sampling, num_windows=4)).scores).all()
     with np.load(place / VALIDATION_FILE) as validated:

@@ -11,26 +11,28 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from nrray.errors import ModelError
-from nrray.models import ModelConfig, Pooling, labeler_digest, load_labeler, model_digest
+from nrray.models import Pooling
 from nrray.models.adapters import ADAPTER_FILE, adapted_names, add_adapter, projector_names
-from nrray.models.checkpoint import load_checkpoint
 from nrray.models.config import LoraSection, LoraTargets
+from nrray.models.digests import folder_digest
 from nrray.models.families import family_of
 from nrray.models.head import Head, add_query, save_head
 from nrray.models.measure import synthetic_frames
-from nrray.models.metadata import Artefact, Base, trained_labels, write_artefact
+from nrray.models.metadata import Base, CheckpointMetadata, trained_labels, write_metadata
 from tests.checkpoints import CHECKPOINTS, HIDDEN_SIZE
+from tests.model_fixtures import labeler_of, loaded
 
 families = pytest.mark.parametrize("name", list(CHECKPOINTS))
 LINEARS_OF_A_LAYER, LAYERS = 7, 2
 SCORES = """
 import json, sys
 from nrray.labels import read_label_set
-from nrray.models import ModelConfig, load_labeler
+from nrray.models import ModelConfig, load_labeler, resolve_checkpoint
 from nrray.models.measure import synthetic_frames
 found = []
 for base, adapter in zip(sys.argv[1::2], sys.argv[2::2]):
-    labeler = load_labeler(ModelConfig(path=base, adapter=adapter), read_label_set())
+    config = ModelConfig(path=base, adapter=adapter)
+    labeler = load_labeler(resolve_checkpoint(config), label_set=read_label_set(), execution=config)
     found.append(labeler.label(synthetic_frames(labeler.info.sampling, num_windows=3)).scores.tolist())
 print(json.dumps(found))
 """
@@ -47,10 +49,10 @@ def logits_of(family, head, unit, sampling):
 
 
 def trained(base, folder, label_set, sampling, *, section=None, pooling=Pooling.QUERY, num_steps=3):
-    """An adapter and a head after some steps, saved as an artefact, and their scores of three windows."""
+    """An adapter and a head after some steps, saved with their description, and their scores of three windows."""
     torch.manual_seed(0)
     unit = synthetic_frames(sampling, num_windows=3)
-    checkpoint = load_checkpoint(ModelConfig(path=str(base)))
+    checkpoint = loaded(base)
     adapted = add_adapter(checkpoint.model, section or LoraSection(rank=4, dropout=0.0))
     head = Head(hidden_size=HIDDEN_SIZE, num_activities=4, pooling=pooling)
     add_query(checkpoint.model, head)
@@ -67,17 +69,16 @@ def trained(base, folder, label_set, sampling, *, section=None, pooling=Pooling.
         scores = torch.sigmoid(logits_of(family, head, unit, sampling)).numpy()
     adapted.save_pretrained(folder)
     save_head(head, folder)
-    artefact = Artefact(
-        schema_version=1,
+    metadata = CheckpointMetadata(
         name="tuned",
-        base=Base(path=str(base), digest=model_digest(base)),
+        base=Base(path=str(base), digest=folder_digest(base)),
         labels=trained_labels(label_set),
         sampling=sampling,
         prompt="Well?",
         pooling=pooling,
         thresholds=dict.fromkeys(label_set.names, 0.5),
     )
-    write_artefact(artefact, folder)
+    write_metadata(metadata, folder)
     return scores
 
 
@@ -95,7 +96,7 @@ def test_adapters_of_all_families_score_the_same_in_another_process(checkpoint_o
 
 @families
 def test_the_language_model_is_adapted_and_nothing_else(name, checkpoint_of):
-    model = load_checkpoint(ModelConfig(path=str(checkpoint_of(name)))).model
+    model = loaded(checkpoint_of(name)).model
     assert len(adapted_names(model, LoraSection())) == LINEARS_OF_A_LAYER * LAYERS
     assert len(adapted_names(model, LoraSection(targets=LoraTargets.QUERY_VALUE))) == 2 * LAYERS
     inside = [part for part in projector_names(model) if "language_model" in part or "text_model" in part]
@@ -117,7 +118,7 @@ def test_what_may_be_chosen_survives_saving(section, checkpoint_of, tmp_path, la
     base = checkpoint_of("smolvlm")
     chosen = LoraSection(rank=4, dropout=0.0, **section)
     expected = trained(base, tmp_path, label_set, small_sampling, section=chosen, pooling=Pooling.MEAN_FRAMES)
-    labeler = load_labeler(ModelConfig(path=str(base), adapter=str(tmp_path)), label_set)
+    labeler = labeler_of(base, label_set, adapter=tmp_path)
     found = labeler.label(synthetic_frames(small_sampling, num_windows=3)).scores
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -132,18 +133,10 @@ def tuned(checkpoint_of, tmp_path, label_set, small_sampling):
 
 def test_plain_peft_loads_it_with_no_key_left_over(tuned):
     base, folder = tuned
-    adapted = PeftModel.from_pretrained(load_checkpoint(ModelConfig(path=str(base))).model, folder)
+    adapted = PeftModel.from_pretrained(loaded(base).model, folder)
     saved = set(load_file(folder / ADAPTER_FILE))
     placed = {name.replace(".default", "") for name, _ in adapted.named_parameters() if "lora_" in name}
     assert saved == placed
-
-
-def test_the_identity_of_an_output_has_both(tuned):
-    base, folder = tuned
-    alone, both = (labeler_digest(ModelConfig(path=str(base), adapter=a)) for a in (None, str(folder)))
-    assert alone == model_digest(base) != both
-    (folder / "head.safetensors").touch()
-    assert labeler_digest(ModelConfig(path=str(base), adapter=str(folder))) == both
 
 
 def damaged(folder, change):
@@ -154,35 +147,34 @@ def damaged(folder, change):
 
 def test_a_missing_renamed_or_truncated_tensor_is_refused(tuned, label_set):
     base, folder = tuned
-    config = ModelConfig(path=str(base), adapter=str(folder))
     whole = (folder / ADAPTER_FILE).read_bytes()
     damaged(folder, lambda tensors: tensors.pop(next(iter(tensors))))
     with pytest.raises(ModelError, match="1 tensors are missing"):
-        load_labeler(config, label_set)
+        labeler_of(base, label_set, adapter=folder)
     damaged(folder, lambda tensors: tensors.update({"base_model.model.other.lora_A.weight": torch.zeros(4, 4)}))
     with pytest.raises(ModelError, match="have no place"):
-        load_labeler(config, label_set)
+        labeler_of(base, label_set, adapter=folder)
     (folder / ADAPTER_FILE).write_bytes(whole[:-100])
     with pytest.raises(ModelError, match="cannot be read"):
-        load_labeler(config, label_set)
+        labeler_of(base, label_set, adapter=folder)
 
 
 def test_another_base_is_refused(tuned, checkpoint_of, label_set):
     _, folder = tuned
     other = checkpoint_of("smolvlm")
     with pytest.raises(ModelError, match=r"was trained on .*llava_next_video"):
-        load_labeler(ModelConfig(path=str(other), adapter=str(folder)), label_set)
+        labeler_of(other, label_set, adapter=folder)
 
 
 def test_an_adapter_is_no_checkpoint_and_a_checkpoint_no_adapter(tuned, label_set):
     base, folder = tuned
     with pytest.raises(ModelError, match="found an adapter, expected a whole checkpoint"):
-        load_labeler(ModelConfig(path=str(folder)), label_set)
+        labeler_of(folder, label_set)
     with pytest.raises(ModelError, match=r"found no nrray\.json that names its base"):
-        load_labeler(ModelConfig(path=str(base), adapter=str(base)), label_set)
+        labeler_of(base, label_set, adapter=base)
 
 
 def test_a_tower_without_linears_cannot_be_adapted():
-    model = load_checkpoint(ModelConfig()).model
+    model = loaded().model
     with pytest.raises(ModelError, match=r"no linear layer in its vision tower.*Set it to false"):
         adapted_names(model, LoraSection(adapt_tower=True))

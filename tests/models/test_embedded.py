@@ -4,15 +4,16 @@ import cv2
 import numpy as np
 import pytest
 
-from nrray.models import ModelConfig, load_labeler, measure_labeler, resolve_model_path
+from nrray.models import CheckpointChoice, Execution, measure_labeler, resolve_checkpoint
 from nrray.models.measure import synthetic_frames
 from nrray.sampling import Sampling
 from nrray.simulate import FrameRenderer, SimulateConfig, simulated_case
+from tests.model_fixtures import labeler_of
 
 
 @pytest.fixture(scope="module")
 def labeler(label_set):
-    return load_labeler(ModelConfig(), label_set)
+    return labeler_of("embedded", label_set)
 
 
 def test_it_is_sampled_as_the_defaults_are(labeler):
@@ -20,7 +21,7 @@ def test_it_is_sampled_as_the_defaults_are(labeler):
 
 
 def test_it_is_small_enough_to_ship():
-    files = [file for file in resolve_model_path("embedded").rglob("*") if file.is_file()]
+    files = [file for file in resolve_checkpoint(CheckpointChoice()).folder.rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in files) <= 30e6
     assert not [file for file in files if file.suffix in {".bin", ".pt", ".pth", ".pkl"}]
 
@@ -41,12 +42,12 @@ def test_it_sees_a_newborn_where_one_is_drawn_and_none_in_grey(labeler, label_se
 
 def test_the_same_frames_give_the_same_scores(labeler, label_set):
     unit = synthetic_frames(labeler.info.sampling, num_windows=3)
-    again = load_labeler(ModelConfig(), label_set)
+    again = labeler_of("embedded", label_set)
     np.testing.assert_array_equal(labeler.label(unit).scores, again.label(unit).scores)
 
 
 def test_doctor_gets_its_figures(label_set):
-    measured = measure_labeler(ModelConfig(), label_set)
+    measured = measure_labeler(resolve_checkpoint(CheckpointChoice()), label_set=label_set, execution=Execution())
     assert measured["parameter_count"] < 10e6
     assert measured["windows_per_second"] > 0
     assert measured["flops_per_window"] < 10e9

@@ -7,12 +7,17 @@ import pytest
 from transformers import AutoModelForImageTextToText
 
 from nrray.errors import ModelError
-from nrray.models import ModelConfig, Pooling, load_labeler, read_artefact
+from nrray.models import CheckpointChoice, Pooling, read_metadata, resolve_checkpoint
 from nrray.models.config import LoraSection
 from nrray.models.export import export_model
 from nrray.models.measure import synthetic_frames
 from tests.checkpoints import CHECKPOINTS
+from tests.model_fixtures import labeler_of
 from tests.models.test_adapters import trained
+
+
+def resolved(base, adapter):
+    return resolve_checkpoint(CheckpointChoice(path=str(base), adapter=None if adapter is None else str(adapter)))
 
 
 @pytest.mark.parametrize("name", list(CHECKPOINTS))
@@ -23,17 +28,16 @@ def test_the_merged_checkpoint_gives_the_scores_of_the_adapter(
     adapter.mkdir()
     trained(checkpoint_of(name), adapter, label_set, small_sampling, pooling=Pooling.ATTENTION)
     (adapter / "split.json").write_text('{"parts": {"train": ["a"]}}')
-    config = ModelConfig(path=str(checkpoint_of(name)), adapter=str(adapter))
-    exported = export_model(config, tmp_path / "merged", label_set)
+    exported = export_model(resolved(checkpoint_of(name), adapter), tmp_path / "merged", label_set)
     assert exported.max_difference < 1e-5
     unit = synthetic_frames(small_sampling, num_windows=3, seed=5)
-    expected = load_labeler(config, label_set).label(unit).scores
-    found = load_labeler(ModelConfig(path=exported.folder), label_set).label(unit).scores
+    expected = labeler_of(checkpoint_of(name), label_set, adapter=adapter).label(unit).scores
+    found = labeler_of(exported.folder, label_set).label(unit).scores
     np.testing.assert_allclose(found, expected, atol=1e-5)
     plain = AutoModelForImageTextToText.from_pretrained(exported.folder)
     assert sum(parameter.numel() for parameter in plain.parameters()) == exported.parameter_count
     assert not [key for key in plain.state_dict() if "lora" in key]
-    assert read_artefact(exported.folder).base is None
+    assert read_metadata(exported.folder).base is None
     assert Path(exported.folder, "split.json").read_bytes() == (adapter / "split.json").read_bytes()
     assert {file.stat().st_mode & 0o777 for file in Path(exported.folder).iterdir()} == {0o600}
 
@@ -43,16 +47,16 @@ def test_a_trained_projector_is_merged_too(checkpoint_of, tmp_path, label_set, s
     adapter.mkdir()
     section = LoraSection(rank=2, train_projector=True)
     trained(checkpoint_of("qwen3_vl"), adapter, label_set, small_sampling, section=section)
-    config = ModelConfig(path=str(checkpoint_of("qwen3_vl")), adapter=str(adapter))
-    assert export_model(config, tmp_path / "merged", label_set).max_difference < 1e-5
+    checkpoint = resolved(checkpoint_of("qwen3_vl"), adapter)
+    assert export_model(checkpoint, tmp_path / "merged", label_set).max_difference < 1e-5
 
 
-def test_a_folder_that_is_there_is_not_written_over(checkpoint_of, tmp_path, label_set):
-    config = ModelConfig(path=str(checkpoint_of("fast_vlm")), adapter=str(tmp_path))
+def test_a_folder_that_is_there_is_not_written_over(checkpoint_of, tmp_path, label_set, small_sampling):
+    trained(checkpoint_of("fast_vlm"), tmp_path, label_set, small_sampling, num_steps=1)
     with pytest.raises(ModelError, match="is there already"):
-        export_model(config, tmp_path, label_set)
+        export_model(resolved(checkpoint_of("fast_vlm"), tmp_path), tmp_path, label_set)
 
 
 def test_without_an_adapter_there_is_nothing_to_merge(checkpoint_of, tmp_path, label_set):
     with pytest.raises(ModelError, match="found none, expected the folder of an adapter"):
-        export_model(ModelConfig(path=str(checkpoint_of("fast_vlm"))), tmp_path / "out", label_set)
+        export_model(resolved(checkpoint_of("fast_vlm"), None), tmp_path / "out", label_set)

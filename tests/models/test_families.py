@@ -7,14 +7,13 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
-from nrray.models import ModelConfig, load_labeler
-from nrray.models.checkpoint import load_checkpoint
 from nrray.models.families import family_of
 from nrray.models.measure import synthetic_frames
 from nrray.models.packed_attention import packed_attention
 from nrray.models.window_processor import processing_device
 from nrray.types import Frames
 from tests.checkpoints import CHECKPOINTS
+from tests.model_fixtures import labeler_of, loaded
 
 # Of a window of 6 frames of 64 px; the Qwens merge two frames and 2 x 2 patches, the others see each frame alone.
 FRAME_TOKENS = {"fast_vlm": 6 * 4, "llava_next_video": 6 * 4, "qwen2_5_vl": 3 * 4, "qwen3_vl": 3 * 4, "smolvlm": 6 * 4}
@@ -23,7 +22,7 @@ families = pytest.mark.parametrize("name", list(CHECKPOINTS))
 
 
 def states_of(folder, unit, *, num_windows):
-    family = family_of(load_checkpoint(ModelConfig(path=str(folder))))
+    family = family_of(loaded(folder))
     with torch.inference_mode():
         forward = family.unit_forward(unit, question="Well?", frames_per_second=2.0, micro_batch_windows=2)
         return family, forward(slice(0, num_windows))
@@ -43,7 +42,7 @@ def test_hidden_states_are_those_of_a_plain_forward(name, checkpoint_of, small_s
 
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "qwen3_vl"])
 def test_pictures_keep_the_size_of_the_sampling_section(name, checkpoint_of):
-    processor = load_checkpoint(ModelConfig(path=str(checkpoint_of(name)))).processor
+    processor = loaded(checkpoint_of(name)).processor
     assert processor.video_processor.cap_pixels_per_frame is False
 
 
@@ -53,7 +52,7 @@ def test_blank_frames_change_the_scores(name, checkpoint_of, tmp_path, label_set
     add_head(folder, label_set=label_set, sampling=small_sampling)
     unit = synthetic_frames(small_sampling, num_windows=2)
     blank = Frames(**{**vars(unit), "pixels": np.zeros_like(unit.pixels)})
-    labeler = load_labeler(ModelConfig(path=str(folder)), label_set)
+    labeler = labeler_of(folder, label_set)
     seen, unseen = labeler.label(unit).scores, labeler.label(blank).scores
     assert np.abs(seen - unseen).max() > 1e-3
     np.testing.assert_allclose(unseen[0], unseen[1], atol=1e-5)  # nothing is left that could tell windows apart
@@ -93,6 +92,6 @@ def test_packed_sequences_attend_to_themselves_alone(lengths):
 
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "qwen3_vl"])
 def test_towers_of_packed_sequences_attend_at_once(name, checkpoint_of):
-    config = load_checkpoint(ModelConfig(path=str(checkpoint_of(name)))).model.config
+    config = loaded(checkpoint_of(name)).model.config
     assert config.vision_config._attn_implementation == "nrray_packed_flash"
     assert config.get_text_config()._attn_implementation == "sdpa"

@@ -4,7 +4,7 @@ import torch
 from nrray.errors import ModelError
 from nrray.models.families import HiddenStates
 from nrray.models.head import Head, add_query, load_head, save_head
-from nrray.models.metadata import Artefact, Pooling, trained_labels
+from nrray.models.metadata import CheckpointMetadata, Pooling, trained_labels
 
 
 def states_of(hidden, *, attended=None, frame_tokens=None, dtype=torch.float32):
@@ -94,9 +94,8 @@ def test_a_query_is_added_to_the_last_token_alone_and_by_its_pooling_alone(pooli
     torch.testing.assert_close(added[:, -1], expected.expand(2, 3))
 
 
-def artefact_of(label_set, sampling, *, pooling=Pooling.LAST, hidden_units=None):
-    return Artefact(
-        schema_version=1,
+def metadata_of(label_set, sampling, *, pooling=Pooling.LAST, hidden_units=None):
+    return CheckpointMetadata(
         name="tiny",
         labels=trained_labels(label_set),
         sampling=sampling,
@@ -111,8 +110,8 @@ def test_a_saved_head_comes_back_frozen_and_in_float32(tmp_path, label_set, smal
     head = head_of(Pooling.ATTENTION, num_activities=4, hidden_units=2)
     file = save_head(head.to(torch.bfloat16), tmp_path)
     assert file.parent == tmp_path
-    artefact = artefact_of(label_set, small_sampling, pooling=Pooling.ATTENTION, hidden_units=2)
-    loaded = load_head(tmp_path, artefact=artefact, hidden_size=3)
+    metadata = metadata_of(label_set, small_sampling, pooling=Pooling.ATTENTION, hidden_units=2)
+    loaded = load_head(tmp_path, metadata=metadata, hidden_size=3)
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     for name, tensor in loaded.state_dict().items():
         assert tensor.dtype == torch.float32
@@ -123,7 +122,7 @@ def test_a_saved_head_comes_back_frozen_and_in_float32(tmp_path, label_set, smal
 def test_a_head_that_does_not_fit_is_refused(tmp_path, label_set, small_sampling, change):
     save_head(head_of(Pooling.LAST, **{"num_activities": 4, **change}), tmp_path)
     with pytest.raises(ModelError, match="Train the model again for this label set"):
-        load_head(tmp_path, artefact=artefact_of(label_set, small_sampling), hidden_size=3)
+        load_head(tmp_path, metadata=metadata_of(label_set, small_sampling), hidden_size=3)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no tensors"])
@@ -131,4 +130,4 @@ def test_a_head_that_cannot_be_read_is_named(tmp_path, label_set, small_sampling
     if content is not None:
         (tmp_path / "head.safetensors").write_bytes(content)
     with pytest.raises(ModelError, match=r"head\.safetensors cannot be read"):
-        load_head(tmp_path, artefact=artefact_of(label_set, small_sampling), hidden_size=3)
+        load_head(tmp_path, metadata=metadata_of(label_set, small_sampling), hidden_size=3)

@@ -11,11 +11,12 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from nrray.errors import ModelError
-from nrray.models import Device, ModelConfig, load_labeler, model_digest, read_sampling, resolve_model_path
+from nrray.models import Device
 from nrray.models.config import Dtype
 from nrray.models.measure import synthetic_frames
 from nrray.sampling import Sampling
 from tests.checkpoints import wide_qwen3_vl
+from tests.model_fixtures import labeler_of
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def folder(image_folder, tmp_path, label_set, small_sampling, add_head):
 
 
 def load(folder, label_set):
-    return load_labeler(ModelConfig(path=str(folder)), label_set)
+    return labeler_of(folder, label_set)
 
 
 def test_a_path_that_is_not_there_is_a_model_error(tmp_path, label_set):
@@ -116,14 +117,12 @@ def test_cuda_that_is_not_there_is_a_model_error(folder, label_set):
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
     with pytest.raises(ModelError, match="no CUDA device"):
-        load_labeler(ModelConfig(path=str(folder), device=Device.CUDA), label_set)
+        labeler_of(folder, label_set, device=Device.CUDA)
 
 
 def test_four_bits_take_less_memory_and_score_about_the_same(tmp_path, label_set):
-    base = ModelConfig(path=str(wide_qwen3_vl(tmp_path / "base", label_set)), device=Device.CPU, dtype=Dtype.BFLOAT16)
-    labelers = [
-        load_labeler(base.model_copy(update={"dtype": dtype}), label_set) for dtype in (Dtype.BFLOAT16, Dtype.NF4)
-    ]
+    base = wide_qwen3_vl(tmp_path / "base", label_set)
+    labelers = [labeler_of(base, label_set, device=Device.CPU, dtype=dtype) for dtype in (Dtype.BFLOAT16, Dtype.NF4)]
     full, small = (labeler.info for labeler in labelers)
     assert (full.dtype, small.dtype) == ("bfloat16", "nf4")
     assert full.parameter_count == small.parameter_count
@@ -139,23 +138,7 @@ def test_four_bits_take_less_memory_and_score_about_the_same(tmp_path, label_set
 def test_four_bits_without_bitsandbytes_are_a_model_error(folder, label_set, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'nrray\[nf4\]'"):
-        load_labeler(ModelConfig(path=str(folder), dtype=Dtype.NF4), label_set)
-
-
-def test_the_digest_changes_with_any_file_and_with_nothing_else(folder):
-    before = model_digest(folder)
-    assert model_digest(str(folder)) == before
-    (folder / "nrray.json").write_text((folder / "nrray.json").read_text() + " ")
-    assert model_digest(folder) != before
-
-
-def test_sampling_is_read_from_the_artefact_alone(folder, image_folder, small_sampling):
-    assert read_sampling(folder) == small_sampling
-    assert read_sampling(image_folder) is None
-
-
-def test_the_embedded_model_resolves_inside_the_package():
-    assert (resolve_model_path("embedded") / "config.json").is_file()
+        labeler_of(folder, label_set, dtype=Dtype.NF4)
 
 
 def test_importing_the_package_loads_neither_torch_nor_transformers():

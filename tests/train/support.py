@@ -7,7 +7,7 @@ import numpy as np
 
 from nrray.decode.request import SampledFrames
 from nrray.labels import LabelSet
-from nrray.models import ModelConfig
+from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
 from nrray.models.config import LoraSection
 from nrray.models.metadata import Pooling
 from nrray.sampling import Sampling
@@ -72,8 +72,8 @@ def bright_job(
         label_set=label_set,
         sampling=sampling,
         split={"parts": {"train": ["a", "b"], "validation": ["c"], "test": ["d"]}},
-        model=ModelConfig(path=str(checkpoint)),
-        timesformer=None,
+        start=resolve_checkpoint(CheckpointChoice(path=str(checkpoint))),
+        execution=Execution(),
         adapter=LoraSection(rank=4),
         head=HeadSection(pooling=Pooling.MEAN_FRAMES),
         training=config,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from nrray.models.pictures import Pictures
+from nrray.models.frame_stacking import FrameStacking
 from nrray.train.augment import augmented
 from nrray.train.training_config import AugmentConfig
 
@@ -56,7 +56,7 @@ def test_all_frames_of_a_window_change_alike_and_windows_differently(frames, amo
 def test_of_colours_only_what_is_asked_for_is_left_once_they_have_changed(frames):
     amounts = {"flip_fraction": 0.5, "max_turn_degrees": 20, "max_hue_degrees": 60, "max_gain": 0.1, "max_light": 0.05}
     frames = 0.4 + 0.2 * frames  # so that nothing is cut to black or white
-    luma = torch.from_numpy(Pictures.LUMA_TRIPLETS.channels)
+    luma = torch.from_numpy(FrameStacking.LUMA_TRIPLETS.channels)
     found = changed(frames, channels=luma, **amounts)
     assert found.shape == (3, 2, 1, 32, 32)
     expected = (luma @ changed(frames, **amounts).flatten(3)).view(found.shape)

@@ -20,11 +20,10 @@ from transformers import (
 )
 
 from nrray.errors import ConfigError, DataError, ModelError, TrainingError
-from nrray.models import ModelConfig, load_labeler
-from nrray.models.checkpoint import load_checkpoint
+from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
 from nrray.models.config import Dtype, LoraSection
 from nrray.models.head import Head
-from nrray.models.metadata import Pooling, read_artefact
+from nrray.models.metadata import Pooling, read_metadata
 from nrray.storage import Folder
 from nrray.train import loop
 from nrray.train.finetuned import finetune
@@ -38,6 +37,7 @@ from nrray.train.training_config import HeadSection, TimesformerSection, Trainin
 from nrray.train.training_state import Progress, Records
 from nrray.types import Frames
 from tests.checkpoints import CHECKPOINTS
+from tests.model_fixtures import labeler_of, loaded
 from tests.train.support import NUM_STARTS, bright_job
 
 
@@ -77,8 +77,8 @@ def unit_of(job, case, num_windows=6):
     )
 
 
-def labeler_of(job):
-    return load_labeler(job.model.model_copy(update={"adapter": f"{job.output}/adapter"}), job.label_set)
+def trained_labeler(job):
+    return labeler_of(job.start.path, job.label_set, adapter=f"{job.output}/adapter", dtype=job.execution.dtype)
 
 
 @pytest.fixture(scope="module")
@@ -105,36 +105,38 @@ def test_a_base_of_sixteen_bits_is_trained_and_labels_as_it_was_measured(
     tmp_path, checkpoint_of, label_set, small_sampling, accelerator
 ):
     job = bright_job(tmp_path, checkpoint_of("qwen3_vl"), label_set, small_sampling)
-    job = replace(job, model=job.model.model_copy(update={"dtype": Dtype.BFLOAT16}))
+    job = replace(job, execution=job.execution.model_copy(update={"dtype": Dtype.BFLOAT16}))
     finetune(job, accelerator)
-    artefact = read_artefact(f"{job.output}/adapter")
-    temperatures = np.array([artefact.temperatures[name] for name in label_set.names])
+    metadata = read_metadata(f"{job.output}/adapter")
+    temperatures = np.array([metadata.temperatures[name] for name in label_set.names])
     with np.load(f"{job.output}/{VALIDATION_FILE}") as validated:
         measured = 1 / (1 + np.exp(-validated["logits"] / temperatures))
-    scores = labeler_of(job).label(unit_of(job, "c", NUM_STARTS)).scores[:: small_sampling.frames_per_stride]
+    scores = trained_labeler(job).label(unit_of(job, "c", NUM_STARTS)).scores[:: small_sampling.frames_per_stride]
     np.testing.assert_allclose(scores, measured, atol=0.03)
 
 
 def test_four_bits_are_not_trained_on_a_cpu(tmp_path, checkpoint_of, label_set, small_sampling, accelerator):
     job = bright_job(tmp_path, checkpoint_of("qwen3_vl"), label_set, small_sampling)
-    job = replace(job, model=job.model.model_copy(update={"dtype": Dtype.NF4}))
+    job = replace(job, execution=job.execution.model_copy(update={"dtype": Dtype.NF4}))
     with pytest.raises(ConfigError, match=r"nf4 and no GPU"):
         finetune(job, accelerator)
 
 
 def test_the_adapter_labels_as_it_was_measured(undisturbed):
-    artefact = read_artefact(f"{undisturbed.output}/adapter")
+    metadata = read_metadata(f"{undisturbed.output}/adapter")
     every = undisturbed.sampling.frames_per_stride
-    scores = labeler_of(undisturbed).label(unit_of(undisturbed, "c", NUM_STARTS)).scores[::every].astype(np.float64)
+    scores = (
+        trained_labeler(undisturbed).label(unit_of(undisturbed, "c", NUM_STARTS)).scores[::every].astype(np.float64)
+    )
     targets = next(chunk.targets for chunk in undisturbed.chunks if chunk.case == "c")[::every]
-    temperatures = np.array([artefact.temperatures[name] for name in undisturbed.label_set.names])
+    temperatures = np.array([metadata.temperatures[name] for name in undisturbed.label_set.names])
     logits = np.log(scores / (1 - scores)) * temperatures
     cost = np.logaddexp(0, np.where(targets, -logits, logits)).mean()
     best = json.loads(Path(f"{undisturbed.output}/adapter/metrics.json").read_text())["best_step"]
     measured = [e["validation_loss"] for e in history_of(undisturbed) if "validation_loss" in e and e["step"] == best]
     np.testing.assert_allclose(cost, measured[0], atol=1e-4)
-    assert set(artefact.temperatures) == set(undisturbed.label_set.names)
-    assert artefact.files.keys() == {
+    assert set(metadata.temperatures) == set(undisturbed.label_set.names)
+    assert metadata.files.keys() == {
         "adapter_config.json",
         "adapter_model.safetensors",
         "head.safetensors",
@@ -147,7 +149,7 @@ def test_a_file_of_the_adapter_that_was_changed_is_refused(undisturbed, tmp_path
     folder = shutil.copytree(f"{undisturbed.output}/adapter", tmp_path / "adapter")
     (folder / "split.json").write_text("{}")
     with pytest.raises(ModelError, match=r"split.json is not the file that was trained"):
-        load_labeler(ModelConfig(path=undisturbed.model.path, adapter=str(folder)), undisturbed.label_set)
+        labeler_of(undisturbed.start.path, undisturbed.label_set, adapter=folder)
 
 
 class StoppedError(Exception):
@@ -179,7 +181,8 @@ def test_a_stopped_training_goes_on_to_the_same_end(
     assert ours == theirs
     assert [event["step"] for event in history_of(job) if "num_workers" in event] == [0, states_step(stop_at)]
     np.testing.assert_array_equal(
-        labeler_of(job).label(unit_of(job, "c")).scores, labeler_of(undisturbed).label(unit_of(job, "c")).scores
+        trained_labeler(job).label(unit_of(job, "c")).scores,
+        trained_labeler(undisturbed).label(unit_of(job, "c")).scores,
     )
 
 
@@ -208,7 +211,8 @@ def test_a_last_checkpoint_that_cannot_be_read_is_said_and_the_one_before_it_tak
     assert [name.split()[0] for name in start["unreadable_checkpoints"]] == [last]
     assert states_of(job)[-1] == last  # written again
     np.testing.assert_array_equal(
-        labeler_of(job).label(unit_of(job, "c")).scores, labeler_of(undisturbed).label(unit_of(undisturbed, "c")).scores
+        trained_labeler(job).label(unit_of(job, "c")).scores,
+        trained_labeler(undisturbed).label(unit_of(undisturbed, "c")).scores,
     )
     for name in states_of(job):
         (output / "checkpoints" / name).write_bytes(b"")
@@ -263,7 +267,8 @@ def test_a_training_that_is_asked_to_stop_keeps_its_state_and_leaves_no_adapter(
     output.remove(STOP_FILE)
     finetune(job, accelerator)
     np.testing.assert_array_equal(
-        labeler_of(job).label(unit_of(job, "c")).scores, labeler_of(undisturbed).label(unit_of(undisturbed, "c")).scores
+        trained_labeler(job).label(unit_of(job, "c")).scores,
+        trained_labeler(undisturbed).label(unit_of(undisturbed, "c")).scores,
     )
 
 
@@ -320,10 +325,10 @@ def test_every_family_is_trained_and_labels_the_same_afterwards(
     job = bright_job(tmp_path, checkpoint_of(name), label_set, small_sampling, num_epochs=0.4, validate_every_steps=1)
     job = replace(job, head=HeadSection(pooling=Pooling.ATTENTION, hidden_units=8))
     finetune(job, accelerator)
-    scores = labeler_of(job).label(unit_of(job, "c")).scores
+    scores = trained_labeler(job).label(unit_of(job, "c")).scores
     blank = unit_of(job, "c")
     blank = Frames(**{**vars(blank), "pixels": np.zeros_like(blank.pixels)})
-    assert np.abs(labeler_of(job).label(blank).scores - scores).max() > 1e-3
+    assert np.abs(trained_labeler(job).label(blank).scores - scores).max() > 1e-3
     plain = AutoModelForImageTextToText.from_pretrained(checkpoint_of(name), dtype=torch.float32)
     loaded = PeftModel.from_pretrained(plain, f"{job.output}/adapter")
     assert loaded.peft_config["default"].r == 4
@@ -340,8 +345,8 @@ def test_tower_and_projector_have_learning_rates_of_their_own(
     tmp_path, checkpoint_of, label_set, small_sampling, section, parts
 ):
     tuning = tuned_model(
-        ModelConfig(path=str(checkpoint_of("qwen3_vl"))),
-        timesformer=None,
+        resolve_checkpoint(CheckpointChoice(path=str(checkpoint_of("qwen3_vl")))),
+        execution=Execution(),
         adapter=section,
         head=HeadSection(),
         label_set=label_set,
@@ -388,7 +393,7 @@ def test_layers_that_cannot_be_compiled_are_told(tmp_path, label_set, small_samp
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
     job = bright_job(tmp_path, Path("embedded"), label_set, small_sampling, compile_layers=True)
     section = TimesformerSection(hidden_size=16, num_layers=2, num_heads=2, patch_px=16)
-    job = replace(job, model=ModelConfig(), timesformer=section)
+    job = replace(job, start=section)
     with pytest.raises(TrainingError, match=r"cannot be compiled here: .*no-such-compiler.*compile_layers=false"):
         finetune(job, accelerator)
 
@@ -414,11 +419,11 @@ def timesformer_folder(tmp_path, small_sampling):
 def test_a_timesformer_from_scratch_learns_and_labels(tmp_path, label_set, small_sampling, accelerator):
     job = bright_job(tmp_path, Path("embedded"), label_set, small_sampling, full_learning_rate=5e-3, num_epochs=4.0)
     section = TimesformerSection(hidden_size=16, num_layers=2, num_heads=2, patch_px=16)
-    job = replace(job, model=ModelConfig(), timesformer=section)
+    job = replace(job, start=section)
     finetune(job, accelerator)
     validations = [event for event in history_of(job) if "validation_loss" in event]
     assert min(e["validation_loss"] for e in validations[1:]) < validations[0]["validation_loss"]
-    labeler = load_labeler(ModelConfig(path=f"{job.output}/model"), label_set)
+    labeler = labeler_of(f"{job.output}/model", label_set)
     assert labeler.label(unit_of(job, "c")).scores.shape == (6, 4)
 
 
@@ -427,9 +432,9 @@ def test_a_timesformer_checkpoint_is_trained_from_its_last_layer_down(
 ):
     job = bright_job(tmp_path, timesformer_folder, label_set, small_sampling, num_epochs=1.0)
     finetune(job, accelerator)
-    labeler = load_labeler(ModelConfig(path=f"{job.output}/model"), label_set)
+    labeler = labeler_of(f"{job.output}/model", label_set)
     assert labeler.info.parameter_count > 0
-    checkpoint = load_checkpoint(ModelConfig(path=str(timesformer_folder)))
+    checkpoint = loaded(timesformer_folder)
     head = Head(hidden_size=16, num_activities=4, pooling=Pooling.MEAN_FRAMES)
     module = TunedClassifier(checkpoint, head, unfreezing=0.5)
     starts = {name: module.start_of(name) for name in module.trained()}
@@ -441,7 +446,7 @@ def test_a_timesformer_checkpoint_is_trained_from_its_last_layer_down(
 
 def test_a_timesformer_without_a_head_is_not_asked_in_words(timesformer_folder, label_set):
     with pytest.raises(ModelError, match="knows no words and has no head"):
-        load_labeler(ModelConfig(path=str(timesformer_folder)), label_set)
+        labeler_of(timesformer_folder, label_set)
 
 
 def test_a_timesformer_has_no_prompt_to_read(tmp_path, timesformer_folder, label_set, small_sampling, accelerator):

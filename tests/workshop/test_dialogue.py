@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nrray.labels import read_label_set
-from nrray.models.pictures import Pictures
+from nrray.models.frame_stacking import FrameStacking
 from nrray.models.strategies.yes_no import INSTRUCTION
 from nrray.sampling import Sampling
 from nrray.workshop.dialogue import Dialogues
@@ -21,7 +21,7 @@ CAPTIONS = ("A hand rubs the trunk.", "A tube lies beside the head.")
 def told():
     """Two hundred questions and answers about two windows, as (question, answer, window)."""
     tokenizer = trained_tokenizer(LABELS, CAPTIONS)
-    vlm = SimpleNamespace(processor=processor_of(tokenizer, SMALL), pictures=Pictures.FRAMES)
+    vlm = SimpleNamespace(processor=processor_of(tokenizer, SMALL), frame_stacking=FrameStacking.FRAMES)
     windows = WindowSet(
         pixels=torch.zeros(3, 64, 64, 3, dtype=torch.uint8),
         window_frames=np.zeros((2, 3), dtype=np.int64),

@@ -4,9 +4,8 @@ import torch
 
 from nrray.errors import ModelError
 from nrray.labels import read_label_set
-from nrray.models import Artefact, ModelConfig, load_labeler
 from nrray.models.measure import synthetic_frames
-from nrray.models.metadata import trained_labels
+from nrray.models.metadata import CheckpointMetadata, trained_labels
 from nrray.sampling import Sampling
 from nrray.workshop.embedded import (
     PROMPT,
@@ -19,6 +18,7 @@ from nrray.workshop.embedded import (
 )
 from nrray.workshop.recipe import window_scores
 from nrray.workshop.window_store import WindowSet
+from tests.model_fixtures import labeler_of
 
 LABELS = read_label_set()
 SMALL = Sampling(frames_per_second=1.0, window_seconds=3.0, stride_seconds=1.0, frame_width_px=64, frame_height_px=64)
@@ -66,17 +66,16 @@ def test_a_prompt_holds_every_frame_s_tokens(vlm):
 
 def test_a_saved_model_scores_as_the_trained_one_does(vlm, tmp_path):
     unit = synthetic_frames(SMALL, num_windows=4)
-    artefact = Artefact(
-        schema_version=1,
+    metadata = CheckpointMetadata(
         name="made-up",
         labels=trained_labels(LABELS),
         sampling=SMALL,
         prompt=PROMPT,
-        pictures=vlm.pictures,
+        frame_stacking=vlm.frame_stacking,
         pooling=vlm.head.pooling,
         thresholds=dict.fromkeys(LABELS.names, 0.5),
     )
-    save_vlm(vlm, tmp_path, artefact=artefact, dtype=torch.float16)
+    save_vlm(vlm, tmp_path, metadata=metadata, dtype=torch.float16)
     vlm.model.float()
     windows = WindowSet(
         pixels=torch.from_numpy(unit.pixels),
@@ -86,5 +85,5 @@ def test_a_saved_model_scores_as_the_trained_one_does(vlm, tmp_path):
         captions=np.full(4, "A hand rubs."),
     )
     trained = window_scores(vlm, windows, prompt_ids=window_prompt_ids(vlm, SMALL, num_frames=3))
-    labelled = load_labeler(ModelConfig(path=str(tmp_path)), LABELS).label(unit).scores
+    labelled = labeler_of(tmp_path, LABELS).label(unit).scores
     np.testing.assert_allclose(labelled, trained, atol=2e-3)

@@ -6,8 +6,8 @@ import torch
 from transformers import FastVlmConfig, FastVlmForConditionalGeneration, LlamaConfig, TimmWrapperConfig
 
 from nrray.models import Pooling
+from nrray.models.frame_stacking import FrameStacking
 from nrray.models.head import Head
-from nrray.models.pictures import Pictures
 from nrray.train.training_config import AugmentConfig
 from nrray.workshop.dialogue import Spoken
 from nrray.workshop.embedded import TrainableVlm
@@ -15,7 +15,7 @@ from nrray.workshop.recipe import (
     RecipeConfig,
     one_cycle_share,
     train_vlm,
-    window_pictures,
+    window_images,
     window_scores,
     window_states,
 )
@@ -62,7 +62,7 @@ def tiny_vlm(seed=0, pooling=Pooling.MEAN_FRAMES):
         model=model,
         processor=None,
         head=Head(hidden_size=32, num_activities=2, pooling=pooling),
-        pictures=Pictures.FRAMES,
+        frame_stacking=FrameStacking.FRAMES,
         trunk=torch.nn.Identity(),
         tail=torch.nn.Conv2d(3, CHANNELS, kernel_size=8, stride=8),  # 2 x 2 tokens; a random tower shrinks all signal
     )
@@ -102,9 +102,9 @@ def test_a_separable_set_is_learned(separable_windows, pooling):
 
 def test_answers_are_learned_beside_the_activities(separable_windows):
     vlm, _ = trained(separable_windows)
-    pictures = window_pictures(vlm, separable_windows, np.arange(120))
+    images = window_images(vlm, separable_windows, np.arange(120))
     with torch.inference_mode():
-        states = window_states(vlm, pictures, token_ids=torch.from_numpy(PROMPT_IDS).expand(120, -1))
+        states = window_states(vlm, images, token_ids=torch.from_numpy(PROMPT_IDS).expand(120, -1))
         told = vlm.model.lm_head(states.hidden[:, -1]).argmax(dim=1)
     expected = np.where(separable_windows.targets[:, 0], ANSWERS[True], ANSWERS[False])
     assert (told.numpy() == expected).mean() > 0.95

@@ -1,7 +1,5 @@
 """The product: a vision-language model with a trained linear head, one score per activity and window."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,41 +7,36 @@ from numpy.typing import NDArray
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.batches import micro_batched
-from nrray.models.checkpoint import checkpoint_info, load_checkpoint
-from nrray.models.config import ModelConfig
+from nrray.models.checkpoint import load_checkpoint, model_info
+from nrray.models.config import Execution
 from nrray.models.families import family_of
+from nrray.models.frame_stacking import stacked
 from nrray.models.head import add_query, load_head
 from nrray.models.labeler import ModelInfo, ModelKind
-from nrray.models.metadata import Artefact, check_labels, described_folder, read_artefact
-from nrray.models.pictures import pictured
+from nrray.models.metadata import CheckpointMetadata, check_labels
+from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.rules import states_from_scores
 from nrray.types import Frames, WindowLabels
 
 
 class HeadLabeler:
-    """Scores are the sigmoid of a head's logits in float32, divided by the artefact's temperatures where it has some; states
+    """Scores are the sigmoid of a head's logits in float32, divided by its description's temperatures where it has some; states
     follow its thresholds and the rules."""
 
-    def __init__(self, config: ModelConfig, label_set: LabelSet) -> None:
-        folder = described_folder(config)
-        self._artefact = _required_artefact(folder)
-        check_labels(self._artefact, label_set, folder=folder)
+    def __init__(self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> None:
+        folder = checkpoint.head_folder
+        self._metadata = _required_metadata(checkpoint)
+        check_labels(self._metadata, label_set, folder=folder)
         self._label_set = label_set
-        self._micro_batch_windows = config.micro_batch_windows
-        self._checkpoint = load_checkpoint(config)
+        self._micro_batch_windows = execution.micro_batch_windows
+        self._checkpoint = load_checkpoint(checkpoint, execution=execution)
         hidden_size = int(self._checkpoint.model.config.get_text_config().hidden_size)
-        self._head = load_head(folder, artefact=self._artefact, hidden_size=hidden_size).to(self._checkpoint.device)
+        self._head = load_head(folder, metadata=self._metadata, hidden_size=hidden_size).to(self._checkpoint.device)
         add_query(self._checkpoint.model, self._head)
-        temperatures = [self._artefact.temperatures.get(name, 1.0) for name in label_set.names]
+        temperatures = [self._metadata.temperatures.get(name, 1.0) for name in label_set.names]
         self._temperatures = torch.tensor(temperatures, device=self._checkpoint.device)
-        self._thresholds = np.array([self._artefact.thresholds[name] for name in label_set.names], dtype=np.float32)
-        self._info = checkpoint_info(
-            self._checkpoint,
-            name=self._artefact.name,
-            activities=label_set.names,
-            sampling=self._artefact.sampling,
-            kind=ModelKind.HEAD,
-        )
+        self._thresholds = np.array([self._metadata.thresholds[name] for name in label_set.names], dtype=np.float32)
+        self._info = model_info(self._checkpoint, checkpoint, activities=label_set.names, kind=ModelKind.HEAD)
         self._family = family_of(self._checkpoint)  # last: it may lay weights out anew
 
     @property
@@ -52,8 +45,8 @@ class HeadLabeler:
 
     def label(self, frames: Frames) -> WindowLabels:
         """Scores and PRESENT or ABSENT of all windows. Raises ModelError, LabelMemoryError."""
-        check_frames(self._artefact, frames)
-        scores = self._scores(pictured(frames, self._artefact.pictures))
+        check_frames(self._metadata, frames)
+        scores = self._scores(stacked(frames, self._metadata.frame_stacking))
         states = states_from_scores(scores, thresholds=self._thresholds, label_set=self._label_set)
         return WindowLabels(scores=scores, states=states, answers=None)
 
@@ -63,7 +56,7 @@ class HeadLabeler:
         with torch.inference_mode():
             forward = self._family.unit_forward(
                 frames,
-                question=self._artefact.prompt,
+                question=self._metadata.prompt,
                 frames_per_second=frames.frames_per_second,
                 micro_batch_windows=self._micro_batch_windows,
             )
@@ -76,21 +69,20 @@ class HeadLabeler:
         return scores
 
 
-def check_frames(artefact: Artefact, frames: Frames) -> None:
+def check_frames(metadata: CheckpointMetadata, frames: Frames) -> None:
     """Raise ModelError where a unit was not sampled as the head was trained."""
-    sampling = artefact.sampling
+    sampling = metadata.sampling
     expected = (sampling.frames_per_window, sampling.frame_height_px, sampling.frame_width_px)
     found = (frames.window_frames.shape[1], *frames.pixels.shape[1:3])
     if found != expected:
         raise ModelError(
-            f"model {artefact.name}: found windows of {found[0]} frames of {found[2]}x{found[1]} px, expected "
+            f"model {metadata.name}: found windows of {found[0]} frames of {found[2]}x{found[1]} px, expected "
             f"{expected[0]} of {expected[2]}x{expected[1]} px as in its training. Set the sampling section to the "
             f"model's."
         )
 
 
-def _required_artefact(folder: Path) -> Artefact:
-    artefact = read_artefact(folder)
-    if artefact is None:
-        raise ModelError(f"model {folder}: found no nrray.json, expected the description of a trained head.")
-    return artefact
+def _required_metadata(checkpoint: ResolvedCheckpoint) -> CheckpointMetadata:
+    if checkpoint.metadata is None:
+        raise ModelError(f"model {checkpoint.folder}: found no nrray.json, expected the description of a trained head.")
+    return checkpoint.metadata

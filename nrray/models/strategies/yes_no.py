@@ -10,10 +10,11 @@ import torch
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.batches import micro_batched
-from nrray.models.checkpoint import checkpoint_info, load_checkpoint
-from nrray.models.config import ModelConfig
+from nrray.models.checkpoint import load_checkpoint, model_info
+from nrray.models.config import Execution
 from nrray.models.families import family_of
 from nrray.models.labeler import ModelInfo, ModelKind
+from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.strategies.answers import parse_answer
 from nrray.types import STATE_INDEX, Frames, WindowLabels
 
@@ -32,25 +33,19 @@ class Answers:
 class PromptLabeler:
     """Greedy answers, kept word for word; states are PRESENT, ABSENT or UNPARSED. The rules are not applied."""
 
-    def __init__(self, config: ModelConfig, label_set: LabelSet) -> None:
+    def __init__(self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> None:
         self._label_set = label_set
-        self._micro_batch_windows = config.micro_batch_windows
-        self._checkpoint = load_checkpoint(config)
+        self._micro_batch_windows = execution.micro_batch_windows
+        self._checkpoint = load_checkpoint(checkpoint, execution=execution)
         if self._checkpoint.is_classifier:
             raise ModelError(
-                f"model {self._checkpoint.folder}: found a checkpoint that knows no words and has no head of nrray, expected one "
+                f"model {self._checkpoint.name}: found a checkpoint that knows no words and has no head of nrray, expected one "
                 f"of the two. Train it with `nrray finetune`."
             )
         tokenizer = self._checkpoint.processor.tokenizer
         self._yes_ids = single_token_ids(tokenizer, ("yes", "Yes", "YES", " yes", " Yes"))
         self._no_ids = single_token_ids(tokenizer, ("no", "No", "NO", " no", " No"))
-        self._info = checkpoint_info(
-            self._checkpoint,
-            name=self._checkpoint.folder.name,
-            activities=label_set.names,
-            sampling=None,
-            kind=ModelKind.PROMPTED,
-        )
+        self._info = model_info(self._checkpoint, checkpoint, activities=label_set.names, kind=ModelKind.PROMPTED)
         self._family = family_of(self._checkpoint)  # last: it may lay weights out anew
 
     @property

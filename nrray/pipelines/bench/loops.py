@@ -20,10 +20,9 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from nrray.decode import DecodeConfig, FrameRequest, sample_frames
 from nrray.errors import DataError
 from nrray.labels import read_label_set
-from nrray.models import Device, ModelConfig, load_labeler, read_artefact, resolve_model_path
-from nrray.models.config import EMBEDDED
+from nrray.models import CheckpointChoice, Device, Execution, load_labeler, resolve_checkpoint
+from nrray.models.frame_stacking import stacked
 from nrray.models.metadata import HEAD_FILE
-from nrray.models.pictures import pictured
 from nrray.pipelines.on_ray.session import ray_session
 from nrray.plan import Packing, plan_units
 from nrray.sampling import Sampling, unit_samples_us, unit_window_samples, window_count, window_spans_us
@@ -65,7 +64,8 @@ def plain_loop(manifest: pa.Table, *, num_threads: int, decodes_ahead: bool) -> 
     """Video seconds and wall seconds, start-up excluded, of one process: decode a unit, label it, next; or decode the
     next one meanwhile."""
     sampling = Sampling()
-    labeler = load_labeler(ModelConfig(device=Device.CPU, num_threads=num_threads), read_label_set())
+    execution = Execution(device=Device.CPU, num_threads=num_threads)
+    labeler = load_labeler(resolve_checkpoint(CheckpointChoice()), label_set=read_label_set(), execution=execution)
     units = units_of(manifest)
     labeler.label(decoded(units[0], sampling))  # warm
     started = time.perf_counter()
@@ -93,7 +93,8 @@ class LabelVideo:
     once, which is this package's own labeler."""
 
     def __init__(self) -> None:
-        self._labeler = load_labeler(ModelConfig(device=Device.CPU), read_label_set())
+        checkpoint, execution = resolve_checkpoint(CheckpointChoice()), Execution(device=Device.CPU)
+        self._labeler = load_labeler(checkpoint, label_set=read_label_set(), execution=execution)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         frames = frames_of_rows(batch)
@@ -111,24 +112,24 @@ class LabelWindows(LabelVideo):
 
     def __init__(self) -> None:
         torch.set_num_threads(1)
-        folder = resolve_model_path(EMBEDDED)
-        artefact = read_artefact(folder)
-        assert artefact is not None
+        checkpoint = resolve_checkpoint(CheckpointChoice())
+        folder, metadata = checkpoint.folder, checkpoint.metadata
+        assert metadata is not None
         self._model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
         self._processor = AutoProcessor.from_pretrained(folder)
         head = load_file(folder / HEAD_FILE)
         self._weight, self._bias = head["out.weight"], head["out.bias"]
-        self._pictures = artefact.pictures
-        num_pictures = len(artefact.pictures.rows(artefact.sampling.frames_per_window))
-        images: list[dict[str, str]] = [{"type": "image"}] * num_pictures
-        content = [*images, {"type": "text", "text": artefact.prompt}]
+        self._frame_stacking = metadata.frame_stacking
+        num_images = len(metadata.frame_stacking.rows(metadata.sampling.frames_per_window))
+        images: list[dict[str, str]] = [{"type": "image"}] * num_images
+        content = [*images, {"type": "text", "text": metadata.prompt}]
         self._text = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
 
     def scores(self, frames: Frames) -> np.ndarray:
         """(W, A) scores."""
-        frames = pictured(frames, self._pictures)
+        frames = stacked(frames, self._frame_stacking)
         rows = []
         for used in frames.window_frames:
             inputs = self._processor(text=[self._text], images=[list(frames.pixels[used])], return_tensors="pt")

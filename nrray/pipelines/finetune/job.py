@@ -18,8 +18,9 @@ from nrray.config import Section
 from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError, DataError
 from nrray.labels import read_label_set
-from nrray.models import ModelConfig, check_sampling, model_digest, read_artefact, resolve_model_path
-from nrray.models.config import EMBEDDED, LoraSection
+from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, read_metadata, resolve_checkpoint
+from nrray.models.config import LoraSection
+from nrray.models.resolved import checkpoint_folder
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling
@@ -87,15 +88,8 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         raise ConfigError(
             "model.adapter: an adapter is trained on a checkpoint, not on an adapter. Leave it out, or merge it."
         )
-    base = resolve_model_path(config.model.path)
-    artefact = read_artefact(base)
-    sampling = config.sampling or (artefact.sampling if artefact else None)
-    if config.timesformer is not None:
-        artefact, sampling = None, sampling or Sampling.model_validate({})
-    if sampling is None:
-        raise ConfigError(f"{base} does not say how it samples video: give the config a sampling section")
-    if artefact is not None:
-        check_sampling(sampling, trained=artefact.sampling, name=artefact.name)
+    start = config.timesformer or resolve_checkpoint(config.model)
+    sampling = _sampling(config, start)
     manifest = read_table(config.manifest)
     check_manifest(manifest, name=config.manifest)
     annotations = read_annotations(config.annotations)
@@ -133,11 +127,8 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     if note is not None:
         plan.notes.append(note)
     check_trackers(config.trackers)
-    model = config.model
-    if model.path != EMBEDDED:
-        model = model.model_copy(update={"path": str(base.absolute())})
     identity = {
-        "model": model_digest(config.model.path) if config.timesformer is None else "timesformer",
+        "model": start.digest if isinstance(start, ResolvedCheckpoint) else "timesformer",
         "label_set": label_set.digest,
         "sampling": sampling.model_dump(mode="json"),
         "annotations": _digest(annotations),
@@ -161,8 +152,8 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
                 "parts": {part: list(cases) for part, cases in split.parts.items()},
                 "videos": _video_digests(plan.chunks),
             },
-            model=model,
-            timesformer=config.timesformer,
+            start=start,
+            execution=config.model,
             adapter=config.adapter,
             head=config.head,
             training=config.training,
@@ -170,6 +161,19 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
             trackers=config.trackers,
         ),
     )
+
+
+def _sampling(config: FinetuneConfig, start: ResolvedCheckpoint | TimesformerSection) -> Sampling:
+    """The config's, or the one that the checkpoint was trained with. Raises ConfigError, ModelError."""
+    if isinstance(start, TimesformerSection):  # a baseline samples as the checkpoint that it is compared with
+        compared = read_metadata(checkpoint_folder(config.model.path))
+        return config.sampling or (compared.sampling if compared is not None else Sampling.model_validate({}))
+    sampling = config.sampling or (start.metadata.sampling if start.metadata is not None else None)
+    if sampling is None:
+        raise ConfigError(f"{start.folder} does not say how it samples video: give the config a sampling section")
+    if start.metadata is not None:
+        check_sampling(sampling, trained=start.metadata.sampling, name=start.metadata.name)
+    return sampling
 
 
 def _video_digests(chunks: Sequence[Chunk]) -> dict[str, list[str]]:
@@ -185,7 +189,7 @@ def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> Finet
         job,
         name=output.name,
         output=str(output),
-        timesformer=config.timesformer,
+        start=config.timesformer or job.start,
         adapter=config.adapter,
         head=config.head,
         training=config.training,

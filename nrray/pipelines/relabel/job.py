@@ -14,16 +14,8 @@ from nrray.config import Section
 from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError
 from nrray.labels import LabelSet, read_label_set
-from nrray.models import (
-    Artefact,
-    ModelConfig,
-    check_sampling,
-    described_folder,
-    labeler_digest,
-    read_artefact,
-    resolve_model_path,
-)
-from nrray.models.config import EMBEDDED, Dtype
+from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, resolve_checkpoint
+from nrray.models.config import Dtype
 from nrray.models.metadata import check_labels
 from nrray.models.rules import restated_answers, states_from_scores
 from nrray.pipelines.job_folder import refuse_job_folder
@@ -72,7 +64,7 @@ class RelabelJob:
     output: Folder
     identity: OutputIdentity
     unrecorded_strategy: StrategyEntry  # that of outputs which a release began that recorded none
-    artefact: Artefact | None
+    checkpoint: ResolvedCheckpoint
     run_id: str
 
 
@@ -85,23 +77,21 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
     unknown = sorted(set(config.segments.thresholds) - set(label_set.names))
     if unknown:
         raise ConfigError(f"segments.thresholds names unknown activities {unknown}; known: {list(label_set.names)}")
-    described = described_folder(config.model)
-    artefact = read_artefact(described)
-    sampling = config.sampling or (artefact.sampling if artefact else None)
+    checkpoint = resolve_checkpoint(config.model)
+    metadata = checkpoint.metadata
+    sampling = config.sampling or (metadata.sampling if metadata else None)
     if sampling is None:
-        raise ConfigError(f"{described} does not say how it samples video: give the config a sampling section")
-    if artefact is not None:
-        check_sampling(sampling, trained=artefact.sampling, name=artefact.name)
-        check_labels(artefact, label_set, folder=described)  # before workers start: theirs would be a traceback
-    model = config.model  # workers have another working directory
-    if model.path != EMBEDDED:
-        model = model.model_copy(update={"path": str(resolve_model_path(model.path).absolute())})
-    if model.adapter is not None:
-        model = model.model_copy(update={"adapter": str(described.absolute())})
+        raise ConfigError(
+            f"{checkpoint.head_folder} does not say how it samples video: give the config a sampling section"
+        )
+    if metadata is not None:
+        check_sampling(sampling, trained=metadata.sampling, name=metadata.name)
+        check_labels(metadata, label_set, folder=checkpoint.head_folder)  # on workers it would be a traceback
+    model = config.model.model_copy(update={"path": checkpoint.path, "adapter": checkpoint.adapter})
     identity = OutputIdentity(
-        model=labeler_digest(config.model),
+        model=checkpoint.digest,
         dtype=None if model.dtype is Dtype.AUTO else model.dtype.value,
-        strategy=strategy_of_release_before(label_set, has_head=artefact is not None),
+        strategy=strategy_of_release_before(label_set, has_head=metadata is not None),
         label_set=label_set.digest,
         sampling=sampling,
         packing=config.packing,
@@ -115,8 +105,8 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
         plan=plan_units(manifest, sampling, config.packing),
         output=Folder(config.output),
         identity=identity,
-        unrecorded_strategy=strategy_of_release_before(label_set, has_head=artefact is not None),
-        artefact=artefact,
+        unrecorded_strategy=strategy_of_release_before(label_set, has_head=metadata is not None),
+        checkpoint=checkpoint,
         run_id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}",
     )
 
@@ -124,7 +114,7 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
 def thresholds_in_use(job: RelabelJob) -> dict[str, float]:
     """The score from which each activity is present, the config's before the model's own; a prompted model has none of its
     own."""
-    own = job.artefact.thresholds if job.artefact is not None else {}
+    own = job.checkpoint.metadata.thresholds if job.checkpoint.metadata is not None else {}
     return {**own, **job.config.segments.thresholds}
 
 
@@ -136,6 +126,6 @@ def restating(job: RelabelJob) -> Restate | None:
     in_use = thresholds_in_use(job)
     thresholds = np.array([in_use.get(name, np.nan) for name in job.label_set.names], np.float32)
 
-    if job.artefact is None:
+    if job.checkpoint.metadata is None:
         return partial(restated_answers, thresholds=thresholds)
     return lambda scores, states: states_from_scores(scores, thresholds=thresholds, label_set=job.label_set)

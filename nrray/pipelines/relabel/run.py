@@ -191,8 +191,8 @@ def _results(job: RelabelJob, work: pa.Table, pools: tuple[Pool, ...], *, on_gpu
         "sampling": job.sampling,
         "limits": config.entries,
     }
-    model = config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU})
-    labelling = {**common, "model": model, "label_set": job.label_set, "digest": job.identity.model}
+    execution = config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU})
+    labelling = {**common, "checkpoint": job.checkpoint, "execution": execution, "label_set": job.label_set}
     decoders, labelers = pools
     for table in streamed_rows(
         _blocks(work, decoders.count),

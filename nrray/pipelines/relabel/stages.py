@@ -1,7 +1,6 @@
 """The two stages of relabel: a unit is decoded, then labelled. A unit that failed in the first passes through the second
 untouched."""
 
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder, SampledFrames
-from nrray.errors import ConfigError, DecodeError, ErrorKind, ModelError
+from nrray.errors import ConfigError, DecodeError, ErrorKind
 from nrray.labels import LabelSet
-from nrray.models import Labeler, ModelConfig, is_device_lost, load_labeler
+from nrray.models import Execution, Labeler, ResolvedCheckpoint, is_device_lost, load_labeler
 from nrray.pipelines.on_ray.allocator import keep_freed_memory
 from nrray.pipelines.on_ray.stage import UnitFailure, UnitStage
 from nrray.results.journal import EntryLimits
@@ -102,9 +101,9 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         *,
         output: str,
         run_id: str,
-        model: ModelConfig,
+        checkpoint: ResolvedCheckpoint,
+        execution: Execution,
         label_set: LabelSet,
-        digest: str,
         sampling: Sampling,
         limits: EntryLimits,
     ) -> None:
@@ -114,12 +113,7 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         self._run_id = run_id
         self._sampling = sampling
         self._num_activities = len(label_set.activities)
-        self._labeler: Labeler = load_labeler(model, label_set)
-        if self._labeler.info.digest != digest:
-            raise ModelError(
-                f"{model.path} on node {socket.gethostname()} is another model (digest {self._labeler.info.digest[:12]}) "
-                f"than on the node that planned this run ({digest[:12]}): copy the same folder to all nodes."
-            )
+        self._labeler: Labeler = load_labeler(checkpoint, label_set=label_set, execution=execution)
 
     def earlier_attempts(self, row: DecodedUnit) -> int:
         return row.earlier_attempts

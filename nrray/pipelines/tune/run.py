@@ -20,7 +20,6 @@ from ray.tune.search import BasicVariantGenerator, Searcher
 from nrray.console.progress import duration_text
 from nrray.console.reporter import Reporter
 from nrray.errors import ConfigError, DataError
-from nrray.models.metadata import is_classifier_folder
 from nrray.pipelines.finetune.job import ResolvedFinetune, job_with, resolved_finetune
 from nrray.pipelines.finetune.run import extracted_job, training_sentence
 from nrray.pipelines.on_ray.pools import cluster_capacity
@@ -34,6 +33,7 @@ from nrray.storage import Folder
 from nrray.train.examples import examples_of
 from nrray.train.history import read_history
 from nrray.train.job import FinetuneJob
+from nrray.train.training_config import TimesformerSection
 from nrray.writer_lock import WriterLock
 
 SEARCH_FILE = "search.json"
@@ -47,10 +47,9 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
 
     Raises ConfigError, DataError, ModelError, OutputBusyError, ResourcesError, StorageError, TrainingError.
     """
-    base = config.finetune_config()
-    is_classifier = config.timesformer is not None or is_classifier_folder(config.model.path)
-    space = resolved_space(config, is_classifier=is_classifier)
-    resolved = resolved_finetune(base)
+    resolved = resolved_finetune(config.finetune_config())
+    start = resolved.job.start
+    space = resolved_space(config, is_classifier=isinstance(start, TimesformerSection) or start.is_classifier)
     _check_searcher(config)
     output = Folder(resolved.job.output)
     for note in resolved.plan.notes:

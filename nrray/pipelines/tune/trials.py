@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nrray.evaluate.resampling import resamples_of
 from nrray.labels import LabelSet
-from nrray.models.metadata import read_artefact
+from nrray.models.metadata import read_metadata
 from nrray.models.rules import apply_rules
 from nrray.storage import Folder
 from nrray.train.history import FAILURE_FILE, STOPPED_FILE, read_history
@@ -127,10 +127,10 @@ def _draws(trial: Trial, label_set: LabelSet) -> NDArray[np.float64]:
     """(B,) macro F1 over resamples of the validation cases, the same ones for every trial."""
     with np.load(io.BytesIO((trial.folder / VALIDATION_FILE).read_bytes())) as stored:
         logits, targets, cases = stored["logits"], stored["targets"], stored["cases"]
-    artefact = read_artefact(artefact_folder(str(trial.folder)) or trial.folder)
-    assert artefact is not None  # a finished trial has one
-    temperatures = np.array([artefact.temperatures[name] for name in label_set.names])
-    thresholds = np.array([artefact.thresholds[name] for name in label_set.names], np.float32)
+    metadata = read_metadata(artefact_folder(str(trial.folder)) or trial.folder)
+    assert metadata is not None  # a finished trial has one
+    temperatures = np.array([metadata.temperatures[name] for name in label_set.names])
+    thresholds = np.array([metadata.thresholds[name] for name in label_set.names], np.float32)
     scores = (1 / (1 + np.exp(-logits / temperatures))).astype(np.float32)
     claimed = apply_rules(scores >= thresholds, scores=scores, thresholds=thresholds, label_set=label_set)
     counted = [label_set.names.index(name) for name in label_set.counted_names]

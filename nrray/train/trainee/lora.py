@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from nrray.errors import ConfigError, ModelError
 from nrray.labels import LabelSet
 from nrray.models.adapters import add_adapter
-from nrray.models.checkpoint import Checkpoint, load_checkpoint, torch_device, torch_dtype
-from nrray.models.config import Dtype, LoraSection, ModelConfig
+from nrray.models.checkpoint import LoadedCheckpoint, load_checkpoint, torch_device, torch_dtype
+from nrray.models.config import Dtype, Execution, LoraSection
 from nrray.models.families import is_frame_wise, quicken_tower
+from nrray.models.frame_stacking import FrameStacking, stacked
 from nrray.models.head import Head, add_query, load_head, save_head
-from nrray.models.metadata import Artefact, is_classifier_folder, read_artefact, trained_labels
-from nrray.models.pictures import Pictures, pictured
+from nrray.models.metadata import CheckpointMetadata, trained_labels
+from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.window_processor import WindowProcessor, window_processor
 from nrray.sampling import Sampling
 from nrray.train.trainee.module import TunedModule
@@ -33,7 +34,7 @@ class WindowInputs:
 
     processor: WindowProcessor
     question: str
-    pictures: Pictures
+    frame_stacking: FrameStacking
     frames_per_second: float
 
     def __call__(self, windows: NDArray[np.uint8]) -> dict[str, torch.Tensor]:
@@ -47,7 +48,7 @@ class WindowInputs:
             window_end_us=times,
             frames_per_second=self.frames_per_second,
         )
-        shown = pictured(frames, self.pictures)
+        shown = stacked(frames, self.frame_stacking)
         return self.processor.tensors(
             [shown.pixels[rows] for rows in shown.window_frames],
             question=self.question,
@@ -58,7 +59,7 @@ class WindowInputs:
 class TunedVlm(TunedModule):
     """A checkpoint with an adapter beside its linears; what is not trained is frozen."""
 
-    def __init__(self, checkpoint: Checkpoint, adapted: Any, head: Head) -> None:
+    def __init__(self, checkpoint: LoadedCheckpoint, adapted: Any, head: Head) -> None:
         super().__init__(checkpoint, head)
         self.adapted = adapted
 
@@ -86,22 +87,22 @@ class TunedVlm(TunedModule):
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """A model that is ready to be trained, and its inputs. base_digest: of the checkpoint that an adapter needs; None where
+    """A model that is ready to be trained, and its inputs. base: the checkpoint that an adapter needs; None where
     the model is trained whole; dtype: in which it computes; cuts, temperatures: (A,) logits above which
     it says yes, and what they are divided by for scores, before it is trained."""
 
     module: TunedModule
     inputs: WindowInputs
-    base_digest: str | None
+    base: ResolvedCheckpoint | None
     dtype: torch.dtype
     cuts: NDArray[np.float64]
     temperatures: NDArray[np.float64]
 
 
 def tuned_model(
-    model: ModelConfig,
+    start: ResolvedCheckpoint | TimesformerSection,
     *,
-    timesformer: TimesformerSection | None,
+    execution: Execution,
     adapter: LoraSection,
     head: HeadSection,
     label_set: LabelSet,
@@ -109,32 +110,33 @@ def tuned_model(
     log_odds: torch.Tensor,
     config: TrainingConfig,
 ) -> Tuning:
-    """The checkpoint in `model.path`, with a fresh adapter or, a TimeSformer, to be trained whole; or a fresh TimeSformer.
+    """The checkpoint to start from, with a fresh adapter or, a TimeSformer, to be trained whole; or a fresh TimeSformer.
 
     The head is the checkpoint's own where it has one for these activities that reads the same, else a fresh one whose bias
     is the (A,) log_odds. Raises ConfigError, ModelError.
     """
     torch.manual_seed(config.seed)
-    if model.dtype is Dtype.NF4 and torch_device(model.device).type == "cpu":
+    if execution.dtype is Dtype.NF4 and torch_device(execution.device).type == "cpu":
         raise ConfigError(
             "model.dtype: found nf4 and no GPU. In 4 bits a model is trained on CUDA alone, as bitsandbytes has no gradients on "
             "a CPU. Set it to auto."
         )
-    if timesformer is not None:
-        checkpoint, base = fresh_timesformer(timesformer, sampling, model, seed=config.seed), None
+    resolved = start if isinstance(start, ResolvedCheckpoint) else None
+    if isinstance(start, TimesformerSection):
+        checkpoint = fresh_timesformer(start, sampling, execution, seed=config.seed)
     else:
         # What is trained whole keeps 32-bit weights: steps smaller than a 16-bit weight's last digit would be lost.
-        weights = Dtype.FLOAT32 if is_classifier_folder(model.path) else model.dtype
-        checkpoint = load_checkpoint(model.model_copy(update={"dtype": weights}))
-        base = read_artefact(checkpoint.folder)
-    placed = _placed_head(checkpoint, base, head, label_set, log_odds)
+        weights = Dtype.FLOAT32 if start.is_classifier else execution.dtype
+        checkpoint = load_checkpoint(start, execution=execution.model_copy(update={"dtype": weights}))
+    base = resolved.metadata if resolved is not None else None
+    placed = _placed_head(checkpoint, resolved, head, label_set, log_odds)
     if checkpoint.is_classifier:
         if head.pooling not in READABLE:
             raise ConfigError(
                 f"head.pooling: found {head.pooling.value}, expected one of {', '.join(p.value for p in READABLE)} for a "
                 f"TimeSformer: it has no prompt."
             )
-        unfreezing = 0.0 if timesformer is not None else config.unfreezing_fraction
+        unfreezing = 0.0 if resolved is None else config.unfreezing_fraction
         module: TunedModule = TunedClassifier(checkpoint, placed, unfreezing=unfreezing)
     else:
         adapted = add_adapter(checkpoint.model, adapter)
@@ -151,18 +153,18 @@ def tuned_model(
         inputs=WindowInputs(
             processor=window_processor(checkpoint),
             question=base.prompt if base is not None else QUESTION,
-            pictures=base.pictures if base is not None else Pictures.FRAMES,
+            frame_stacking=base.frame_stacking if base is not None else FrameStacking.FRAMES,
             frames_per_second=sampling.frames_per_second,
         ),
-        base_digest=None if checkpoint.is_classifier else checkpoint.digest,
-        dtype=torch_dtype(model.dtype, checkpoint.device),
+        base=None if checkpoint.is_classifier else resolved,
+        dtype=torch_dtype(execution.dtype, checkpoint.device),
         cuts=cuts,
         temperatures=temperatures,
     )
 
 
 def _cuts(
-    base: Artefact | None, section: HeadSection, label_set: LabelSet
+    base: CheckpointMetadata | None, section: HeadSection, label_set: LabelSet
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cuts and temperatures of the checkpoint's own head; of a fresh one, whose loss weighs yes and no alike, 0 and 1."""
     if base is None or not _reads_the_same(base, section, label_set):
@@ -174,11 +176,16 @@ def _cuts(
 
 
 def _placed_head(
-    checkpoint: Checkpoint, base: Artefact | None, section: HeadSection, label_set: LabelSet, log_odds: torch.Tensor
+    checkpoint: LoadedCheckpoint,
+    start: ResolvedCheckpoint | None,
+    section: HeadSection,
+    label_set: LabelSet,
+    log_odds: torch.Tensor,
 ) -> Head:
     hidden_size = int(checkpoint.model.config.get_text_config().hidden_size)
-    if base is not None and _reads_the_same(base, section, label_set):
-        head = load_head(checkpoint.folder, artefact=base, hidden_size=hidden_size).requires_grad_(True)
+    base = start.metadata if start is not None else None
+    if start is not None and base is not None and _reads_the_same(base, section, label_set):
+        head = load_head(start.head_folder, metadata=base, hidden_size=hidden_size).requires_grad_(True)
     else:
         head = Head(
             hidden_size=hidden_size,
@@ -201,6 +208,6 @@ def check_gradients(module: TunedModule) -> None:
         )
 
 
-def _reads_the_same(base: Artefact, head: HeadSection, label_set: LabelSet) -> bool:
+def _reads_the_same(base: CheckpointMetadata, head: HeadSection, label_set: LabelSet) -> bool:
     is_same = base.pooling is head.pooling and base.hidden_units == head.hidden_units
     return is_same and base.labels == trained_labels(label_set)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from nrray.models.checkpoint import Checkpoint
+from nrray.models.checkpoint import LoadedCheckpoint
 from nrray.models.families import hidden_states
 from nrray.models.head import Head
 
@@ -13,7 +13,7 @@ from nrray.models.head import Head
 class TunedModule(torch.nn.Module):  # type: ignore[misc]
     """From the processor's tensors to (B, A) float32 logits."""
 
-    def __init__(self, checkpoint: Checkpoint, head: Head) -> None:
+    def __init__(self, checkpoint: LoadedCheckpoint, head: Head) -> None:
         super().__init__()
         self.head = head
         self._checkpoint = checkpoint

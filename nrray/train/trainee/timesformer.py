@@ -1,7 +1,5 @@
 """A TimeSformer that is trained whole: the baseline of the study, from a checkpoint or small and from scratch."""
 
-import hashlib
-import json
 import re
 from pathlib import Path
 
@@ -9,8 +7,8 @@ import torch
 from transformers import TimesformerConfig, TimesformerModel, TimesformerVideoProcessor
 
 from nrray.errors import ConfigError
-from nrray.models.checkpoint import Checkpoint, torch_device
-from nrray.models.config import ModelConfig
+from nrray.models.checkpoint import LoadedCheckpoint, torch_device
+from nrray.models.config import Execution
 from nrray.models.head import Head, save_head
 from nrray.models.metadata import Pooling
 from nrray.sampling import Sampling
@@ -25,7 +23,7 @@ class TunedClassifier(TunedModule):
     """A TimeSformer that is trained whole. `unfreezing` is the share of the training over which its layers begin to
     learn, the last ones first (Howard and Ruder 2018); 0: all at once."""
 
-    def __init__(self, checkpoint: Checkpoint, head: Head, *, unfreezing: float) -> None:
+    def __init__(self, checkpoint: LoadedCheckpoint, head: Head, *, unfreezing: float) -> None:
         super().__init__(checkpoint, head)
         self.model = checkpoint.model.requires_grad_(True)
         self._unfreezing = unfreezing
@@ -52,7 +50,9 @@ class TunedClassifier(TunedModule):
         save_head(self.head, folder)
 
 
-def fresh_timesformer(section: TimesformerSection, sampling: Sampling, config: ModelConfig, *, seed: int) -> Checkpoint:
+def fresh_timesformer(
+    section: TimesformerSection, sampling: Sampling, execution: Execution, *, seed: int
+) -> LoadedCheckpoint:
     """A TimeSformer with random weights, the same for one seed. Raises ConfigError where frames do not fit it."""
     side = sampling.frame_width_px
     if side != sampling.frame_height_px or side % section.patch_px:
@@ -76,13 +76,11 @@ def fresh_timesformer(section: TimesformerSection, sampling: Sampling, config: M
             intermediate_size=4 * section.hidden_size,
         )
     )
-    device = torch_device(config.device)
+    device = torch_device(execution.device)
     if device.type == "cpu":
-        torch.set_num_threads(config.num_threads)
-    identity = [section.model_dump(mode="json"), sampling.model_dump(mode="json"), seed]
-    return Checkpoint(
-        folder=Path("timesformer"),
-        digest=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
+        torch.set_num_threads(execution.num_threads)
+    return LoadedCheckpoint(
+        name="timesformer",
         model=model.to(device),
         processor=TimesformerVideoProcessor(
             size={"shortest_edge": side},

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from nrray.errors import ModelError
-from nrray.models import ModelConfig, ModelKind, Pooling, check_sampling, load_labeler
-from nrray.models.checkpoint import load_checkpoint
+from nrray.models import ModelKind, Pooling, check_sampling
 from nrray.models.families import FrameWiseFamily, PlainFamily, family_of
 from nrray.models.head import Head, add_query
 from nrray.models.measure import synthetic_frames
 from nrray.sampling import Sampling
 from nrray.types import STATE_INDEX, Frames, LabelState
 from tests.checkpoints import HIDDEN_SIZE
+from tests.model_fixtures import labeler_of, loaded
 
 
 @pytest.fixture(params=["image_folder", "video_folder"])
@@ -23,7 +23,7 @@ def head_folder(request, tmp_path, label_set, small_sampling, add_head):
 
 
 def test_any_family_of_checkpoint_labels_through_the_same_code(head_folder, label_set, small_sampling):
-    labeler = load_labeler(ModelConfig(path=str(head_folder)), label_set)
+    labeler = labeler_of(head_folder, label_set)
     labels = labeler.label(synthetic_frames(small_sampling, num_windows=5))
     assert labeler.info.kind is ModelKind.HEAD
     assert labeler.info.sampling == small_sampling
@@ -37,8 +37,7 @@ def test_any_family_of_checkpoint_labels_through_the_same_code(head_folder, labe
 def test_the_micro_batch_does_not_change_scores(head_folder, label_set, small_sampling):
     unit = synthetic_frames(small_sampling, num_windows=5)
     alone, together = (
-        load_labeler(ModelConfig(path=str(head_folder), micro_batch_windows=size), label_set).label(unit).scores
-        for size in (1, 4)
+        labeler_of(head_folder, label_set, micro_batch_windows=size).label(unit).scores for size in (1, 4)
     )
     np.testing.assert_allclose(alone, together, atol=1e-5)
 
@@ -53,14 +52,14 @@ def test_a_unit_without_windows_has_no_labels(head_folder, label_set, small_samp
         window_end_us=unit.window_end_us[:0],
         frames_per_second=unit.frames_per_second,
     )
-    labels = load_labeler(ModelConfig(path=str(head_folder)), label_set).label(empty)
+    labels = labeler_of(head_folder, label_set).label(empty)
     assert labels.scores.shape == (0, 4)
 
 
 def test_sharing_frames_equals_the_plain_forward_of_the_whole_class():
-    loaded = load_checkpoint(ModelConfig())
+    whole = loaded()
     # In double precision: sums in another order then differ by far less than a wrong frame would make.
-    checkpoint = replace(loaded, model=loaded.model.double(), dtype=torch.float64)
+    checkpoint = replace(whole, model=whole.model.double(), dtype=torch.float64)
     family = family_of(checkpoint)
     assert isinstance(family, FrameWiseFamily)
     unit = synthetic_frames(Sampling.model_validate({}), num_windows=4)
@@ -82,7 +81,7 @@ def test_a_shared_frame_is_encoded_once(image_folder, small_sampling, monkeypatc
         "frame_embeddings",
         lambda self, pixels: encoded.append(len(pixels)) or original(self, pixels),
     )
-    family = family_of(load_checkpoint(ModelConfig(path=str(image_folder))))
+    family = family_of(loaded(image_folder))
     unit = synthetic_frames(small_sampling, num_windows=10)
     with torch.inference_mode():
         family.unit_forward(unit, question="Well?", frames_per_second=2.0, micro_batch_windows=2)
@@ -90,12 +89,12 @@ def test_a_shared_frame_is_encoded_once(image_folder, small_sampling, monkeypatc
 
 
 def test_families_are_chosen_by_what_the_checkpoint_can_do(image_folder, video_folder):
-    assert isinstance(family_of(load_checkpoint(ModelConfig(path=str(image_folder)))), FrameWiseFamily)
-    assert type(family_of(load_checkpoint(ModelConfig(path=str(video_folder))))) is PlainFamily
+    assert isinstance(family_of(loaded(image_folder)), FrameWiseFamily)
+    assert type(family_of(loaded(video_folder))) is PlainFamily
 
 
 def test_video_models_are_told_the_rate_and_the_kind_of_each_token(video_folder, small_sampling):
-    family = PlainFamily(load_checkpoint(ModelConfig(path=str(video_folder))))
+    family = PlainFamily(loaded(video_folder))
     unit = synthetic_frames(small_sampling, num_windows=2)
     inputs = family.window_inputs(unit, slice(0, 2), question="Well?", frames_per_second=2.0)
     assert "mm_token_type_ids" in inputs
@@ -104,7 +103,7 @@ def test_video_models_are_told_the_rate_and_the_kind_of_each_token(video_folder,
 
 
 def test_the_last_token_and_the_mean_of_the_frames_are_pooled_as_named(image_folder, small_sampling):
-    family = PlainFamily(load_checkpoint(ModelConfig(path=str(image_folder))))
+    family = PlainFamily(loaded(image_folder))
     unit = synthetic_frames(small_sampling, num_windows=1)
     with torch.inference_mode():
         forward = family.unit_forward(unit, question="Well?", frames_per_second=2.0, micro_batch_windows=1)
@@ -127,7 +126,7 @@ def test_a_learned_query_is_seen_by_the_model_and_starts_as_the_last_token(reque
     unit = synthetic_frames(small_sampling, num_windows=2)
     scores = []
     for value in (None, 0.0, 1.0):
-        checkpoint = load_checkpoint(ModelConfig(path=str(request.getfixturevalue(folder))))
+        checkpoint = loaded(request.getfixturevalue(folder))
         head = Head(hidden_size=HIDDEN_SIZE, num_activities=2, pooling=Pooling.QUERY)
         head.out.weight.data = torch.linspace(-1, 1, 2 * HIDDEN_SIZE).view(2, HIDDEN_SIZE)
         head.start_at(torch.zeros(2))
@@ -144,14 +143,14 @@ def test_a_learned_query_is_seen_by_the_model_and_starts_as_the_last_token(reque
 
 
 def test_frames_of_another_sampling_are_refused(head_folder, label_set, small_sampling):
-    labeler = load_labeler(ModelConfig(path=str(head_folder)), label_set)
+    labeler = labeler_of(head_folder, label_set)
     other = small_sampling.model_copy(update={"window_seconds": 2.0})
     with pytest.raises(ModelError, match=r"found windows of 4 frames of 64x64 px, expected 6"):
         labeler.label(synthetic_frames(other, num_windows=2))
 
 
 def test_a_run_may_change_the_stride_and_nothing_else(head_folder, label_set, small_sampling):
-    info = load_labeler(ModelConfig(path=str(head_folder)), label_set).info
+    info = labeler_of(head_folder, label_set).info
     check_sampling(small_sampling.model_copy(update={"stride_seconds": 2.0}), trained=small_sampling, name="x")
     with pytest.raises(ModelError, match=r"frames_per_second=2.*frames_per_second=4"):
         check_sampling(

@@ -2,16 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from nrray.models import ModelConfig, ModelKind, load_labeler
+from nrray.models import ModelKind
 from nrray.models.measure import synthetic_frames
 from nrray.models.strategies.answers import parse_answer
 from nrray.models.strategies.yes_no import single_token_ids, yes_share
 from nrray.types import STATE_INDEX
+from tests.model_fixtures import labeler_of
 
 
 @pytest.mark.parametrize("folder", ["image_folder", "video_folder"])
 def test_a_checkpoint_without_a_head_is_asked_and_its_answers_are_kept(request, folder, label_set, small_sampling):
-    labeler = load_labeler(ModelConfig(path=str(request.getfixturevalue(folder))), label_set)
+    labeler = labeler_of(request.getfixturevalue(folder), label_set)
     labels = labeler.label(synthetic_frames(small_sampling, num_windows=3))
     assert labeler.info.kind is ModelKind.PROMPTED
     assert labeler.info.sampling is None
@@ -28,5 +29,5 @@ def test_the_share_of_yes_is_not_a_number_without_such_tokens():
 
 
 def test_spellings_of_more_than_one_token_do_not_count(image_folder, label_set):
-    tokenizer = load_labeler(ModelConfig(path=str(image_folder)), label_set)._checkpoint.processor.tokenizer
+    tokenizer = labeler_of(image_folder, label_set)._checkpoint.processor.tokenizer
     assert len(single_token_ids(tokenizer, (" yes", "resuscitationless"))) == 1

@@ -1,6 +1,6 @@
-"""What a model is shown of a window: its frames as they are, or three at a time as the colours of one picture.
+"""How the frames of a window become the images that a model is shown: each as it is, or three at a time as the colours of one.
 
-In a picture of three frames what is still is grey and what moves has coloured edges, so that a tower that sees every picture
+In an image of three frames what is still is grey and what moves has coloured edges, so that a tower that encodes every image
 alone sees motion (stacked grayscale 3-channel images: Kim and Won 2020).
 """
 
@@ -16,34 +16,34 @@ LUMA = (77, 150, 29)  # of 256: BT.601
 _TRIPLET_STEP = 2  # neighbours share a frame: no change between frames is missed
 
 
-class Pictures(str, Enum):
-    """How the frames of a window become pictures."""
+class FrameStacking(str, Enum):
+    """How the frames of a window become images."""
 
     FRAMES = "frames"  # each is one
     LUMA_TRIPLETS = "luma_triplets"  # luma of frames 0, 1, 2 as red, green and blue, then of 2, 3, 4, and so on
 
     @property
     def channels(self) -> NDArray[np.float32]:
-        """(K, 3) what is kept of a frame's red, green and blue."""
-        kept = np.eye(3) if self is Pictures.FRAMES else np.array([LUMA]) / 256
+        """(K, 3) weights of a frame's red, green and blue in the K channels that are kept of it."""
+        kept = np.eye(3) if self is FrameStacking.FRAMES else np.array([LUMA]) / 256
         return kept.astype(np.float32)
 
     def rows(self, num_frames: int) -> NDArray[np.int64]:
-        """(P, 1) or (P, 3) which of a window's frames each picture shows. A window of one or two frames shows its last
+        """(P, 1) or (P, 3) which of a window's frames each image shows. A window of one or two frames shows its last
         one again."""
-        if self is Pictures.FRAMES:
+        if self is FrameStacking.FRAMES:
             return np.arange(num_frames)[:, None]
         firsts = np.arange(0, max(1, num_frames - 2), _TRIPLET_STEP)
         rows: NDArray[np.int64] = np.minimum(firsts[:, None] + np.arange(3), num_frames - 1)
         return rows
 
 
-def pictured(frames: Frames, pictures: Pictures) -> Frames:
-    """The same windows, their pictures for frames; a picture that windows share is there once."""
-    if pictures is Pictures.FRAMES:
+def stacked(frames: Frames, stacking: FrameStacking) -> Frames:
+    """The same windows with images for frames; an image that windows share is there once."""
+    if stacking is FrameStacking.FRAMES:
         return frames
     num_windows, num_frames = frames.window_frames.shape
-    wanted = frames.window_frames[:, pictures.rows(num_frames)]  # (W, P, 3)
+    wanted = frames.window_frames[:, stacking.rows(num_frames)]  # (W, P, 3)
     used, positions = np.unique(wanted.reshape(-1, 3), axis=0, return_inverse=True)
     red, green, blue = (frames.pixels[..., i].astype(np.uint16) * LUMA[i] for i in range(3))
     luma = ((red + green + blue) >> 8).astype(np.uint8)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from nrray.models.frame_stacking import FrameStacking, stacked
 from nrray.models.measure import synthetic_frames
-from nrray.models.pictures import Pictures, pictured
 from nrray.sampling import Sampling
-from nrray.workshop.recipe import window_pictures
+from nrray.workshop.recipe import window_images
 from nrray.workshop.window_store import WindowSet
 
 SAMPLING = Sampling(
@@ -26,21 +26,21 @@ SAMPLING = Sampling(
     ],
 )
 def test_a_picture_shows_three_frames_and_shares_one_with_the_next(num_frames, rows):
-    assert Pictures.LUMA_TRIPLETS.rows(num_frames).tolist() == rows
+    assert FrameStacking.LUMA_TRIPLETS.rows(num_frames).tolist() == rows
 
 
 def test_what_is_still_is_grey_and_what_moves_is_not():
     unit = synthetic_frames(SAMPLING, num_windows=1)
     unit.pixels[:] = unit.pixels[:1]
     unit.pixels[1:, 3, 5] = 255 - unit.pixels[:1, 3, 5]
-    first = pictured(unit, Pictures.LUMA_TRIPLETS).pixels[0].astype(int)
+    first = stacked(unit, FrameStacking.LUMA_TRIPLETS).pixels[0].astype(int)
     coloured = np.argwhere(first.max(axis=-1) != first.min(axis=-1))
     assert coloured.tolist() == [[3, 5]]
 
 
 def test_windows_share_their_pictures_and_each_has_its_own_frames():
     unit = synthetic_frames(SAMPLING, num_windows=5)
-    shown = pictured(unit, Pictures.LUMA_TRIPLETS)
+    shown = stacked(unit, FrameStacking.LUMA_TRIPLETS)
     assert shown.window_frames.shape == (5, 5)
     assert len(shown.pixels) == 5 + 4 * 2  # a stride of four frames brings two pictures
     for window in range(5):
@@ -48,13 +48,13 @@ def test_windows_share_their_pictures_and_each_has_its_own_frames():
         luma = frames @ np.array([0.299, 0.587, 0.114])
         expected = np.stack([luma[4 : 6 + 1][i] for i in range(3)], axis=-1)  # the third picture: frames 4, 5, 6
         np.testing.assert_allclose(shown.pixels[shown.window_frames[window, 2]], expected, atol=1.5)
-    assert pictured(unit, Pictures.FRAMES) is unit
+    assert stacked(unit, FrameStacking.FRAMES) is unit
 
 
-@pytest.mark.parametrize("pictures", list(Pictures))
-def test_training_composes_what_labelling_composes(pictures):
+@pytest.mark.parametrize("stacking", list(FrameStacking))
+def test_training_composes_what_labelling_composes(stacking):
     unit = synthetic_frames(SAMPLING, num_windows=2)
-    shown = pictured(unit, pictures)
+    shown = stacked(unit, stacking)
     windows = WindowSet(
         pixels=torch.from_numpy(unit.pixels),
         window_frames=unit.window_frames.astype(np.int64),
@@ -62,6 +62,6 @@ def test_training_composes_what_labelling_composes(pictures):
         cases=np.zeros(2, dtype=np.int64),
         captions=np.full(2, ""),
     )
-    vlm = SimpleNamespace(device=torch.device("cpu"), pictures=pictures)
+    vlm = SimpleNamespace(device=torch.device("cpu"), frame_stacking=stacking)
     expected = torch.from_numpy(shown.pixels[shown.window_frames]).permute(0, 1, 4, 2, 3).float()
-    torch.testing.assert_close(255 * window_pictures(vlm, windows, np.arange(2)), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(255 * window_images(vlm, windows, np.arange(2)), expected, atol=1e-4, rtol=0)

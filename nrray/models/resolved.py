@@ -1,0 +1,191 @@
+"""A checkpoint resolved: what a config's paths come to, found and hashed once by the driver and handed on. Knows no torch."""
+
+import hashlib
+import json
+import socket
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import nrray
+from nrray.errors import ModelError
+from nrray.models.config import EMBEDDED, CheckpointChoice
+from nrray.models.digests import FileStamp, file_digest, folder_digest, folder_stamps
+from nrray.models.metadata import METADATA_FILE, Base, CheckpointMetadata, read_metadata
+
+CLASSIFIER_TYPES = frozenset({"timesformer"})  # they see frames and know no words; their first token stands for all
+
+
+class CheckpointKind(str, Enum):
+    """What a checkpoint consists of."""
+
+    PLAIN = "plain"  # all weights of a published model, no head
+    TRAINED = "trained"  # all weights and a head in one folder
+    ADAPTED = "adapted"  # all weights of a base, and a folder with what was trained beside them
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedCheckpoint:
+    """A checkpoint as the driver found it. Can be sent to other nodes: `path` is "embedded", the model inside the package
+    of each node, or absolute."""
+
+    path: str  # of all weights
+    adapter: str | None  # folder beside them, absolute
+    metadata: CheckpointMetadata | None  # of the head, where there is one
+    base_digest: str  # of the folder of all weights
+    digest: str  # of everything that decides a score
+    model_type: str  # as its config.json says
+    stamps: tuple[FileStamp, ...]  # of the files in both folders
+
+    @property
+    def kind(self) -> CheckpointKind:
+        if self.adapter is not None:
+            return CheckpointKind.ADAPTED
+        return CheckpointKind.PLAIN if self.metadata is None else CheckpointKind.TRAINED
+
+    @property
+    def folder(self) -> Path:
+        """The folder of all weights on this node. Raises ModelError where there is none."""
+        return checkpoint_folder(self.path)
+
+    @property
+    def head_folder(self) -> Path:
+        """The folder of the head, and of its description, on this node. Raises ModelError where there is none."""
+        return self.folder if self.adapter is None else checkpoint_folder(self.adapter)
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it knows no words."""
+        return self.model_type in CLASSIFIER_TYPES
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name if self.metadata is not None else self.folder.name
+
+
+def resolve_checkpoint(choice: CheckpointChoice) -> ResolvedCheckpoint:
+    """The checkpoint that the config names. Reads all files once, for their digest.
+
+    Raises ModelError for a folder that is no checkpoint, an adapter in the place of a checkpoint, an adapter of another
+    checkpoint, or one whose files are not those that were trained.
+    """
+    folder = checkpoint_folder(choice.path)
+    described = folder if choice.adapter is None else checkpoint_folder(choice.adapter)
+    metadata = read_metadata(described)
+    base = _described_base(described, metadata) if choice.adapter is not None else None
+    if choice.adapter is None:
+        _check_no_adapter(folder, metadata)
+    check_checkpoint_files(folder)
+    model_type = _model_type(folder)
+    stamps = _stamps(folder, None if choice.adapter is None else described)  # before the files are read
+    digest = base_digest = folder_digest(folder)
+    if metadata is not None and base is not None:
+        _check_vouched(described, metadata)
+        _check_base(described, base, path=choice.path, digest=base_digest)
+        digest = hashlib.sha256((base_digest + folder_digest(described)).encode()).hexdigest()
+    return ResolvedCheckpoint(
+        path=EMBEDDED if choice.path == EMBEDDED else str(folder.absolute()),
+        adapter=None if choice.adapter is None else str(described.absolute()),
+        metadata=metadata,
+        base_digest=base_digest,
+        digest=digest,
+        model_type=model_type,
+        stamps=stamps,
+    )
+
+
+def check_same_here(checkpoint: ResolvedCheckpoint) -> None:
+    """Raise ModelError where the folders of this node hold another model than the one that was resolved. Files of the very
+    sizes and times, as on a shared disk, are not read again."""
+    adapter = None if checkpoint.adapter is None else checkpoint.head_folder
+    if _stamps(checkpoint.folder, adapter) == checkpoint.stamps:
+        return
+    found = resolve_checkpoint(CheckpointChoice(path=checkpoint.path, adapter=checkpoint.adapter)).digest
+    if found != checkpoint.digest:
+        raise ModelError(
+            f"{checkpoint.path} on node {socket.gethostname()} is another model (digest {found[:12]}) "
+            f"than on the node that planned this run ({checkpoint.digest[:12]}): copy the same folder to all nodes."
+        )
+
+
+def checkpoint_folder(path: str | Path) -> Path:
+    """The folder that `path` names; "embedded" is the model inside the package. Raises ModelError."""
+    folder = Path(nrray.__file__).parent / "models" / "embedded" if str(path) == EMBEDDED else Path(path).expanduser()
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing"
+        raise ModelError(
+            f"model path {folder}: found {found}, expected a checkpoint folder (config.json, *.safetensors, "
+            f"processor and tokenizer files). Give such a folder, or 'embedded' for the model inside the package."
+        )
+    return folder
+
+
+def check_checkpoint_files(folder: Path) -> None:
+    """Raises ModelError where a folder holds no checkpoint, or one that only running its code could open."""
+    names = sorted(file.name for file in folder.iterdir())
+    weights = [name for name in names if name.startswith("model") and name.endswith(".safetensors")]
+    if "config.json" in names and weights:
+        return
+    pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+    if pickled and not weights:
+        raise ModelError(
+            f"model {folder}: found pickled weights {pickled}, expected model*.safetensors. Pickle files can run code "
+            f"and are never opened: load the model where you trust it and save it with save_pretrained(folder)."
+        )
+    missing = ([] if "config.json" in names else ["config.json"]) + ([] if weights else ["model*.safetensors"])
+    raise ModelError(
+        f"model {folder}: found {names[:12] or 'an empty folder'}, expected also {' and '.join(missing)}. "
+        f"Give a checkpoint folder as save_pretrained writes it."
+    )
+
+
+def _check_no_adapter(folder: Path, metadata: CheckpointMetadata | None) -> None:
+    if metadata is not None and metadata.base is not None:
+        raise ModelError(
+            f"model {folder}: found an adapter, expected a whole checkpoint. Set model.adapter to it and model.path to "
+            f"its base ({metadata.base.path})."
+        )
+
+
+def _described_base(folder: Path, metadata: CheckpointMetadata | None) -> Base:
+    """The checkpoint that an adapter was trained on. Raises ModelError where the folder is no adapter."""
+    if metadata is None and (folder / "adapter" / METADATA_FILE).is_file():
+        raise ModelError(
+            f"adapter {folder}: found what `nrray finetune` left. Set model.adapter to {folder / 'adapter'}."
+        )
+    if metadata is None or metadata.base is None:
+        raise ModelError(
+            f"adapter {folder}: found no {METADATA_FILE} that names its base, expected a folder of `nrray finetune`. Set "
+            f"model.path to it where it is a whole checkpoint."
+        )
+    return metadata.base
+
+
+def _check_vouched(folder: Path, metadata: CheckpointMetadata) -> None:
+    for name, expected in metadata.files.items():
+        found = file_digest(folder / name) if (folder / name).is_file() else None
+        if found != expected:
+            raise ModelError(
+                f"adapter {folder}: {name} is {'missing' if found is None else 'not the file that was trained'}. Copy the folder "
+                f"again, or train again."
+            )
+
+
+def _check_base(folder: Path, base: Base, *, path: str, digest: str) -> None:
+    if digest != base.digest:
+        raise ModelError(
+            f"adapter {folder} was trained on {base.path} (digest {base.digest[:12]}), model.path is "
+            f"{path} (digest {digest[:12]}). Set model.path to the checkpoint that it was trained on."
+        )
+
+
+def _stamps(folder: Path, adapter: Path | None) -> tuple[FileStamp, ...]:
+    return (*folder_stamps(folder), *(folder_stamps(adapter) if adapter is not None else ()))
+
+
+def _model_type(folder: Path) -> str:
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{folder / 'config.json'} cannot be read: {error}. Copy the checkpoint again.") from None
+    return str(found)

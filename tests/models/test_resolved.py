@@ -1,0 +1,121 @@
+"""A checkpoint is found and hashed once; another node knows an unchanged copy without reading it, and refuses another."""
+
+import os
+import pickle
+import shutil
+
+import pytest
+
+from nrray.errors import ModelError
+from nrray.models import CheckpointChoice, CheckpointKind, resolve_checkpoint
+from nrray.models.digests import folder_digest
+from nrray.models.resolved import check_same_here
+from tests.models.test_adapters import trained
+
+
+def resolved(folder, adapter=None):
+    return resolve_checkpoint(CheckpointChoice(path=str(folder), adapter=None if adapter is None else str(adapter)))
+
+
+@pytest.fixture
+def folder(image_folder, tmp_path, label_set, small_sampling, add_head):
+    return add_head(shutil.copytree(image_folder, tmp_path / "model"), label_set=label_set, sampling=small_sampling)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory, checkpoint_of, label_set, small_sampling):
+    """(base, adapter folder)."""
+    base, adapter = checkpoint_of("fast_vlm"), tmp_path_factory.mktemp("run") / "adapter"
+    adapter.mkdir()
+    trained(base, adapter, label_set, small_sampling, num_steps=1)
+    return base, adapter
+
+
+def test_folders_say_what_they_are(folder, image_folder, tuned):
+    base, adapter = tuned
+    plain, whole, adapted = resolved(image_folder), resolved(folder), resolved(base, adapter)
+    assert [one.kind for one in (plain, whole, adapted)] == [
+        CheckpointKind.PLAIN,
+        CheckpointKind.TRAINED,
+        CheckpointKind.ADAPTED,
+    ]
+    assert [one.name for one in (plain, whole, adapted)] == [image_folder.name, "tiny", "tuned"]
+    assert [one.model_type for one in (plain, whole, adapted)] == ["fast_vlm"] * 3
+    assert plain.metadata is None
+    assert whole.metadata.name == "tiny"
+    assert (adapted.folder, adapted.head_folder) == (base, adapter)
+
+
+def test_the_digest_changes_with_any_file_that_code_reads_and_with_nothing_else(folder):
+    before = resolved(folder).digest
+    (folder / "model_card.md").write_text("For people.")
+    (folder / ".hidden").write_text("For nobody.")
+    (folder / "head.safetensors").touch()
+    assert resolved(folder).digest == before == folder_digest(folder)
+    (folder / "nrray.json").write_text((folder / "nrray.json").read_text() + " ")
+    assert resolved(folder).digest != before
+
+
+def test_the_digest_of_the_embedded_model_is_the_one_that_outputs_are_bound_to():
+    assert resolve_checkpoint(CheckpointChoice()).digest == (
+        "c6eeed76d19e496e7369b5198907e48c4ebad66e428138e5e4a6f61113573555"
+    )
+
+
+def test_the_digest_of_an_adapted_checkpoint_has_both_folders(tuned):
+    base, adapter = tuned
+    adapted = resolved(base, adapter)
+    assert adapted.base_digest == resolved(base).digest == folder_digest(base)
+    assert adapted.digest not in (adapted.base_digest, folder_digest(adapter))
+
+
+def test_paths_are_absolute_but_the_package_s_own(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    assert resolved(folder.name).path == str(folder)
+    assert resolve_checkpoint(CheckpointChoice()).path == "embedded"
+
+
+def test_it_can_be_sent_to_another_process(tuned):
+    checkpoint = resolved(*tuned)
+    assert pickle.loads(pickle.dumps(checkpoint)) == checkpoint
+
+
+def test_a_copy_of_the_same_content_is_the_same_model(folder):
+    checkpoint = resolved(folder)
+    for file in folder.iterdir():
+        os.utime(file, ns=(1, 1))
+    check_same_here(checkpoint)
+
+
+def test_other_content_on_a_node_is_another_model(folder):
+    checkpoint = resolved(folder)
+    (folder / "nrray.json").write_text((folder / "nrray.json").read_text() + " ")
+    with pytest.raises(ModelError, match=r"is another model \(digest \w{12}\) than on the node that planned this run"):
+        check_same_here(checkpoint)
+
+
+def test_files_of_the_very_size_and_time_are_not_read_again(folder):
+    checkpoint, file = resolved(folder), folder / "head.safetensors"
+    before = file.stat()
+    file.write_bytes(b"\0" * before.st_size)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    check_same_here(checkpoint)
+
+
+def test_a_folder_that_a_node_lacks_is_named(folder):
+    checkpoint = resolved(folder)
+    shutil.rmtree(folder)
+    with pytest.raises(ModelError, match="found nothing, expected a checkpoint folder"):
+        check_same_here(checkpoint)
+
+
+def test_the_output_of_a_training_is_not_taken_for_its_adapter(tuned):
+    base, adapter = tuned
+    with pytest.raises(ModelError, match=r"found what `nrray finetune` left. Set model.adapter to .*adapter\."):
+        resolved(base, adapter.parent)
+
+
+def test_a_config_that_is_no_json_is_a_model_error(folder):
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ModelError, match=r"config.json cannot be read"):
+        resolved(folder)
