@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,18 +19,36 @@ from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
 from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling, unit_samples_us
 from nrray.storage import check_unchanged
+from nrray.tables import rows_from_table, schema_of, table_from_rows
 from nrray.train.examples import Chunk, window_name
 from nrray.train.frame_store import read_frame_of_sample, store_file, whole_windows, write_frames
 
 _DECODER_MEMORY_BYTES = 768 * MIB
-_EXTRACTED_SCHEMA = pa.schema(
-    [
-        pa.field("name", pa.string(), nullable=False),
-        pa.field("num_bytes", pa.int64(), nullable=False),
-        pa.field("error_kind", pa.string()),
-        pa.field("error", pa.string()),
-    ]
-)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkRequest:
+    """A chunk whose frames are to be extracted, with the facts of its video."""
+
+    name: str
+    first_sample: int
+    num_starts: int
+    uri: str
+    size_bytes: int
+    modified_us: int
+    start_us: int
+    duration_us: int
+    seekable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkResult:
+    """A chunk whose frames are in the store; or in vain, with the reason."""
+
+    name: str
+    num_bytes: int = 0
+    error_kind: ErrorKind | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,30 +70,31 @@ class ExtractStage:
         self._sampling = sampling
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        for row in batch.to_pylist():
-            num_bytes, kind, error = 0, None, None
-            try:
-                check_unchanged(row["uri"], size_bytes=row["size_bytes"], modified_us=row["modified_us"])
-                sampled = self._decoder.sample(self._request(row))
-                if not whole_windows(sampled.frame_of_sample, self._sampling.frames_per_window).any():
-                    raise DecodeError(ErrorKind.NO_FRAMES, sampled.shortfall or "no window has all of its frames")
-                num_bytes = write_frames(store_file(self._folder, row["name"]), sampled)
-            except DecodeError as problem:
-                kind, error = problem.kind.value, str(problem)
-            values = {"name": row["name"], "num_bytes": num_bytes, "error_kind": kind, "error": error}
-            yield pa.Table.from_pylist([values], schema=_EXTRACTED_SCHEMA)
+        for request in rows_from_table(batch, ChunkRequest):
+            yield table_from_rows([self._extracted(request)], ChunkResult)
 
-    def _request(self, row: dict[str, Any]) -> FrameRequest:
+    def _extracted(self, request: ChunkRequest) -> ChunkResult:
+        try:
+            check_unchanged(request.uri, size_bytes=request.size_bytes, modified_us=request.modified_us)
+            sampled = self._decoder.sample(self._frames_of(request))
+            if not whole_windows(sampled.frame_of_sample, self._sampling.frames_per_window).any():
+                raise DecodeError(ErrorKind.NO_FRAMES, sampled.shortfall or "no window has all of its frames")
+            num_bytes = write_frames(store_file(self._folder, request.name), sampled)
+        except DecodeError as problem:
+            return ChunkResult(name=request.name, error_kind=problem.kind, error=str(problem))
+        return ChunkResult(name=request.name, num_bytes=num_bytes)
+
+    def _frames_of(self, request: ChunkRequest) -> FrameRequest:
         dense = self._sampling.model_copy(update={"stride_seconds": 1 / self._sampling.frames_per_second})
         return FrameRequest(
-            uri=row["uri"],
+            uri=request.uri,
             sample_us=unit_samples_us(
-                dense, start_us=row["start_us"], first_window=row["first_sample"], num_windows=row["num_starts"]
+                dense, start_us=request.start_us, first_window=request.first_sample, num_windows=request.num_starts
             ),
             width_px=self._sampling.frame_width_px,
             height_px=self._sampling.frame_height_px,
-            video_end_us=row["start_us"] + row["duration_us"],
-            seekable=row["seekable"],
+            video_end_us=request.start_us + request.duration_us,
+            seekable=request.seekable,
         )
 
 
@@ -91,7 +109,7 @@ def extracted(resolved: ResolvedFinetune, reporter: Reporter) -> Extracted:
     if todo:
         _check_room(folder, todo, job.sampling)
         reporter.say(f"extracting the frames of {len(todo)} chunks of video")
-        work = _work_table(todo, resolved.manifest)
+        requests = _requests(todo, resolved.manifest)
         with (
             ray_session(),
             Progress(
@@ -103,28 +121,29 @@ def extracted(resolved: ResolvedFinetune, reporter: Reporter) -> Extracted:
             ) as progress,
         ):
             by_name = {chunk.name: chunk for chunk in todo}
-            for table in _rows(work, resolved):
-                (row,) = table.to_pylist()
-                chunk = by_name[row["name"]]
-                progress.add(video_us=_length_us(chunk, job.sampling), error_kind=row["error_kind"])
-                if row["error_kind"] is not None:
+            for result in _results(requests, resolved):
+                chunk = by_name[result.name]
+                kind = result.error_kind.value if result.error_kind is not None else None
+                progress.add(video_us=_length_us(chunk, job.sampling), error_kind=kind)
+                if kind is not None:
                     where = window_name(chunk, 0, job.sampling)
-                    dropped[chunk.name] = f"{where}: {row['error_kind']}: {row['error']}"
+                    dropped[chunk.name] = f"{where}: {kind}: {result.error}"
     kept = [chunk for chunk in job.chunks if chunk.name not in dropped]
     for split in {chunk.split for chunk in job.chunks} - {chunk.split for chunk in kept}:
         raise DataError(f"not one window of the {split} split could be decoded: {next(iter(dropped.values()))}")
     return Extracted(chunks=kept, dropped=dropped, num_new=len(todo) - len(dropped))
 
 
-def _rows(work: pa.Table, resolved: ResolvedFinetune) -> Iterator[pa.Table]:
+def _results(requests: pa.Table, resolved: ResolvedFinetune) -> Iterator[ChunkResult]:
     config, capacity = resolved.config, cluster_capacity()
-    (decoders,) = planned_pools([_decoders(config.workers, capacity)], capacity, num_units=work.num_rows)
+    (decoders,) = planned_pools([_decoders(config.workers, capacity)], capacity, num_units=requests.num_rows)
     arguments = {"folder": resolved.job.store, "decode": config.decode, "sampling": resolved.job.sampling}
-    return streamed_rows(
-        [work.slice(row, 1) for row in range(work.num_rows)],
+    for table in streamed_rows(
+        [requests.slice(row, 1) for row in range(requests.num_rows)],
         [PooledStage(actor=ExtractStage, arguments=arguments, pool=decoders)],
         stall_timeout_seconds=config.workers.stall_timeout_seconds,
-    )
+    ):
+        yield from rows_from_table(table, ChunkResult)
 
 
 def _decoders(asked: WorkersConfig, capacity: Capacity) -> PoolRequest:
@@ -138,18 +157,19 @@ def _decoders(asked: WorkersConfig, capacity: Capacity) -> PoolRequest:
     )
 
 
-def _work_table(chunks: list[Chunk], manifest: pa.Table) -> pa.Table:
+def _requests(chunks: list[Chunk], manifest: pa.Table) -> pa.Table:
+    """Rows of `ChunkRequest`."""
     ids = pa.array([chunk.video_id for chunk in chunks], pa.string())
     position = pc.index_in(ids, value_set=manifest["video_id"].combine_chunks())
-    columns: dict[str, Any] = {
+    videos = manifest.combine_chunks().take(position)
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {
         "name": pa.array([chunk.name for chunk in chunks], pa.string()),
         "first_sample": pa.array([chunk.first_sample for chunk in chunks], pa.int64()),
         "num_starts": pa.array([chunk.num_starts for chunk in chunks], pa.int64()),
+        **{name: videos[name] for name in ("uri", "size_bytes", "modified_us", "start_us", "duration_us")},
+        "seekable": pc.fill_null(videos["seekable"], True),
     }
-    for name in ("uri", "size_bytes", "modified_us", "start_us", "duration_us", "seekable"):
-        columns[name] = manifest[name].combine_chunks().take(position)
-    columns["seekable"] = pc.fill_null(columns["seekable"], True)
-    return pa.table(columns)
+    return pa.table(columns, schema=schema_of(ChunkRequest))
 
 
 def _is_there(folder: Path, chunk: Chunk) -> bool:

@@ -12,9 +12,9 @@ from types import FrameType
 
 import psutil
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
-from nrray.errors import NrrayError, ResourcesError
+from nrray.errors import ResourcesError
 from nrray.pipelines.on_ray.pools import MIB
 
 _STARTING_WORKERS = 16
@@ -131,20 +131,3 @@ def _quiet_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-
-
-def error_of_ours(error: BaseException) -> NrrayError | None:
-    """The error of ours that ended a Ray task, found behind Ray's wrappers."""
-    seen: set[int] = set()
-    queue: list[BaseException | None] = [error]
-    while queue:
-        current = queue.pop()
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        if isinstance(current, RayTaskError):  # it passes for the class of its cause, with Ray's pages for a message
-            queue.append(current.cause)
-        elif isinstance(current, NrrayError):
-            return current
-        queue += [current.__cause__, current.__context__]
-    return None

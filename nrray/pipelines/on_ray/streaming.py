@@ -12,7 +12,7 @@ from ray.exceptions import RayError
 
 from nrray.errors import NrrayError, ResourcesError
 from nrray.pipelines.on_ray.pools import Pool
-from nrray.pipelines.on_ray.session import error_of_ours
+from nrray.pipelines.on_ray.ray_errors import error_of_ours, reason_of
 
 
 class RowActor(Protocol):
@@ -70,7 +70,7 @@ def streamed_rows(
             ) from error
         except RayError as error:
             raise error_of_ours(error) or NrrayError(
-                f"Ray ended the run; what was done is kept. {type(error).__name__}: {_last_line(error)}"
+                f"Ray ended the run; what was done is kept. {reason_of(error)}"
             ) from error
 
 
@@ -88,8 +88,3 @@ def _data_context(*, stall_timeout_seconds: int, store_bytes: int | None) -> Dat
     if store_bytes is not None:
         context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=store_bytes)
     return context
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line for line in str(error).strip().splitlines() if line.strip() and not line.startswith(" ")]
-    return lines[-1] if lines else "no reason given"

@@ -8,7 +8,7 @@ import ray
 from ray.exceptions import RayError
 
 from nrray.errors import NrrayError
-from nrray.pipelines.on_ray.session import error_of_ours
+from nrray.pipelines.on_ray.ray_errors import error_of_ours, reason_of
 
 ArgumentT = TypeVar("ArgumentT")
 ResultT = TypeVar("ResultT")
@@ -39,7 +39,7 @@ def completed_calls(
         try:
             result = ray.get(done)
         except RayError as error:
-            raise error_of_ours(error) or NrrayError(f"{described(argument)} failed: {error}") from error
+            raise error_of_ours(error) or NrrayError(f"{described(argument)} failed: {reason_of(error)}") from error
         yield CompletedCall(argument=argument, result=result)
 
 

@@ -21,7 +21,8 @@ from nrray import errors
 from nrray.errors import NrrayError, ResourcesError, TrainingError
 from nrray.pipelines.on_ray.allocator import keep_freed_memory
 from nrray.pipelines.on_ray.pools import Capacity, cluster_capacity
-from nrray.pipelines.on_ray.session import error_of_ours, watched_call
+from nrray.pipelines.on_ray.ray_errors import error_of_ours
+from nrray.pipelines.on_ray.session import watched_call
 from nrray.pipelines.workers import WorkersConfig
 from nrray.storage import Folder
 from nrray.train.history import FAILURE_FILE, STOP_FILE, STOPPED_FILE

@@ -27,7 +27,7 @@ from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
 from nrray.pipelines.scan.listing import VIDEO_SUFFIXES, Listed, listed_files
 from nrray.pipelines.scan.report import Scanned
 from nrray.storage import Folder, absolute_uri, located, source_facts
-from nrray.tables import table_from_rows
+from nrray.tables import rows_from_table, table_from_rows
 from nrray.types import US_PER_SECOND, Case, ProbeStatus, Video
 
 STALL_SECONDS = 1800  # without a probed file for so long, the scan ends with an error
@@ -119,8 +119,8 @@ class ProbeStage:
         self._decoder = GuardedDecoder(decode)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        for row in batch.to_pylist():
-            yield table_from_rows([probed_video(Listed(**row), self._decoder)], Video)
+        for file in rows_from_table(batch, Listed):
+            yield table_from_rows([probed_video(file, self._decoder)], Video)
 
 
 def probed_video(file: Listed, decoder: GuardedDecoder) -> Video:
@@ -210,7 +210,7 @@ def _probed(files: list[Listed], decode: DecodeConfig, reporter: Reporter) -> It
         (probers,) = planned_pools(
             [PoolRequest(name="probers", count="auto")], cluster_capacity(), num_units=len(named)
         )
-        table = pa.Table.from_pylist([asdict(file) for file in named])
+        table = table_from_rows(named, Listed)
         rows = max(1, min(16, table.num_rows // (probers.count * 16)))
         with Progress(
             console=reporter.console, verb="scan", total_units=len(named), total_us=0, quiet=reporter.is_json

@@ -1,0 +1,42 @@
+"""The reason behind an error of Ray's: an error of nrray's that Ray has wrapped, or one line of Ray's pages."""
+
+from typing import TypeVar
+
+from ray.exceptions import RayError, RayTaskError
+
+from nrray.errors import NrrayError
+
+ErrorT = TypeVar("ErrorT", bound=BaseException)
+
+RAY_ADVICE = "apply UDF transform"  # Ray Data appends `Failed to`, this and more to the message of a stage's error
+
+
+def error_of_ours(error: BaseException) -> NrrayError | None:
+    """The error of ours that ended a Ray task, found behind Ray's wrappers."""
+    seen: set[int] = set()
+    queue: list[BaseException | None] = [error]
+    while queue:
+        current = queue.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        if isinstance(current, RayTaskError):  # it passes for the class of its cause, with Ray's pages for a message
+            queue.append(current.cause)
+        elif isinstance(current, NrrayError):
+            return _without_advice(current)
+        queue += [current.__cause__, current.__context__]
+    return None
+
+
+def reason_of(error: RayError) -> str:
+    """The class and one line of what ended a Ray task: of its cause, where Ray knows it."""
+    cause = _without_advice(error.cause) if isinstance(error, RayTaskError) else error
+    lines = [line for line in str(cause).strip().splitlines() if line.strip() and not line.startswith(" ")]
+    return f"{type(cause).__name__}: {lines[-1] if lines else 'no reason given'}"
+
+
+def _without_advice(error: ErrorT) -> ErrorT:
+    """Ray Data appends advice on its own settings to the message of an error that a stage raised."""
+    if error.args and isinstance(error.args[0], str):
+        error.args = (error.args[0].split(f"\nFailed to {RAY_ADVICE}")[0], *error.args[1:])
+    return error

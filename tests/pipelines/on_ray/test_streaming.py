@@ -1,0 +1,116 @@
+"""Rows through stages on a real Ray: each stage has processes of its own, and a run ends with one sentence."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pytest
+
+from nrray.errors import ConfigError, NrrayError, ResourcesError
+from nrray.pipelines.on_ray.pools import Pool
+from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
+from nrray.pipelines.on_ray.tasks import completed_calls
+from tests.pipelines.support import one_ray
+
+pytestmark = pytest.mark.usefixtures("running_ray")
+
+
+@pytest.fixture(scope="module")
+def running_ray() -> Iterator[None]:
+    with one_ray():
+        yield
+
+
+class Append:
+    """Adds its name and its process to each row."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        assert batch.num_rows == 1
+        yield batch.append_column(self._name, [[os.getpid()]])
+
+
+class Misconfigured:
+    """Raises an error of nrray's."""
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        raise ConfigError("model.path: found nothing")
+        yield batch
+
+
+class Broken:
+    """Raises another error."""
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        yield pa.table({"share": [1 / 0]})
+
+
+class Stuck:
+    """Never comes to an end."""
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        time.sleep(600)
+        yield batch
+
+
+def stage(actor: type, *, workers: int = 1, **arguments: object) -> PooledStage:
+    pool = Pool(name="workers", count=workers, cpus=0.5, gpus=0.0, memory_bytes=0)
+    return PooledStage(actor=actor, arguments=arguments, pool=pool)
+
+
+def streamed(*stages: PooledStage, num_rows: int = 1, stall_timeout_seconds: int = 200) -> list[pa.Table]:
+    blocks = [pa.table({"number": [number]}) for number in range(num_rows)]
+    return list(streamed_rows(blocks, stages, stall_timeout_seconds=stall_timeout_seconds))
+
+
+def test_every_row_passes_every_stage_once_and_no_two_stages_share_a_process():
+    rows = streamed(stage(Append, workers=2, name="first"), stage(Append, name="second"), num_rows=6)
+    table = pa.concat_tables(rows)
+    assert all(row.num_rows == 1 for row in rows)
+    assert sorted(table["number"].to_pylist()) == list(range(6))
+    assert set(table["first"].to_pylist()).isdisjoint(table["second"].to_pylist())
+
+
+def test_an_error_of_nrray_ends_the_run_with_its_own_message():
+    with pytest.raises(ConfigError, match=r"^model\.path: found nothing$"):
+        streamed(stage(Misconfigured))
+
+
+def test_another_error_ends_the_run_with_one_line_that_names_it():
+    with pytest.raises(
+        NrrayError, match=r"^Ray ended the run; what was done is kept\. ZeroDivisionError: division by zero$"
+    ):
+        streamed(stage(Broken))
+
+
+def test_a_run_in_which_nothing_moves_ends_after_its_timeout():
+    started = time.monotonic()
+    with pytest.raises(ResourcesError, match=r"^nothing moved for 8 s"):
+        streamed(stage(Append, name="first"), stage(Stuck), stall_timeout_seconds=8)
+    assert time.monotonic() - started < 60
+
+
+def test_workers_that_the_cluster_has_no_room_for_end_the_run_after_its_timeout():
+    with pytest.raises(ResourcesError, match="nothing moved for 5 s"):
+        streamed(stage(Append, workers=5, name="first"), stall_timeout_seconds=5)
+
+
+def half(number: int) -> float:
+    if number < 0:
+        raise ConfigError("expected a positive number")
+    return 1 / number
+
+
+def test_calls_are_completed_with_their_arguments():
+    found = completed_calls(half, [1, 2, 4], described=str)
+    assert {call.argument: call.result for call in found} == {1: 1.0, 2: 0.5, 4: 0.25}
+
+
+def test_a_call_that_fails_is_named():
+    with pytest.raises(NrrayError, match=r"^half of 0 failed: ZeroDivisionError: division by zero$"):
+        list(completed_calls(half, [0], described=lambda number: f"half of {number}"))
+    with pytest.raises(ConfigError, match=r"^expected a positive number$"):
+        list(completed_calls(half, [-1], described=str))
