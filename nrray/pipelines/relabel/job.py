@@ -25,14 +25,14 @@ from nrray.models import (
 )
 from nrray.models.config import EMBEDDED, Dtype
 from nrray.models.metadata import check_labels
-from nrray.models.rules import restated_answers, states_from_scores
+from nrray.models.rules import rethresholded_answers, states_from_scores
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing, Plan, plan_units
 from nrray.results.identity import OutputIdentity, StrategyEntry, strategy_of_release_before
 from nrray.results.journal import EntryLimits
 from nrray.results.segments import SegmentRule
-from nrray.results.version_tables import Restate
+from nrray.results.version_tables import Rethreshold
 from nrray.sampling import Sampling
 from nrray.storage import Folder, read_table
 
@@ -128,7 +128,7 @@ def thresholds_in_use(job: RelabelJob) -> dict[str, float]:
     return {**own, **job.config.segments.thresholds}
 
 
-def restating(job: RelabelJob) -> Restate | None:
+def rethresholding(job: RelabelJob) -> Rethreshold | None:
     """How states follow from scores where the config has thresholds of its own: a head's with the label set's rules,
     as the model itself decides; of a prompted model only plain answers, as it knows no rules."""
     if not job.config.segments.thresholds:
@@ -137,5 +137,5 @@ def restating(job: RelabelJob) -> Restate | None:
     thresholds = np.array([in_use.get(name, np.nan) for name in job.label_set.names], np.float32)
 
     if job.artefact is None:
-        return partial(restated_answers, thresholds=thresholds)
+        return partial(rethresholded_answers, thresholds=thresholds)
     return lambda scores, states: states_from_scores(scores, thresholds=thresholds, label_set=job.label_set)
