@@ -1,4 +1,4 @@
-"""The config of `nrray relabel`, and what it comes to with a manifest and a model: plan, identity, rules. Starts no Ray."""
+"""The config of `nrray relabel`, and the job that it is with a manifest and a model: plan, identity, rules. Starts no Ray."""
 
 import secrets
 import time
@@ -38,7 +38,7 @@ from nrray.storage import Folder, read_table
 
 
 class LedgerConfig(Section):
-    """How often results reach storage: what a kill can cost is at most this much work, never a result."""
+    """How often results reach storage: a kill costs at most this much work, never a result."""
 
     file_units: int = Field(32, ge=1, le=64, description="units of one ledger file")
     flush_seconds: float = Field(30.0, gt=0, description="results wait no longer than this")
