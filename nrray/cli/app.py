@@ -208,7 +208,7 @@ def status(
     output: Annotated[str, typer.Argument(help="The output of a relabel run, running or finished.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Say what an output has come to: units by status, failures with reasons, versions."""
+    """Show the state of an output: units by status, failures with reasons, versions."""
     from nrray.console.reporter import Reporter
     from nrray.pipelines.relabel.status import output_status, report_status
     from nrray.storage import Folder

@@ -18,7 +18,7 @@ def states_from_scores(
     return states
 
 
-def restated_answers(
+def rethresholded_answers(
     scores: NDArray[np.float32], states: NDArray[np.uint8], *, thresholds: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
     """(W, A) states with plain answers decided anew; thresholds: (A,), NaN where an activity keeps its answers. What

@@ -1,1 +1,1 @@
-"""What a run leaves: the ledger of units, and label versions."""
+"""The results of runs: the ledger of units, the identity of an output, and its label versions."""

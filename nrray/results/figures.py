@@ -51,7 +51,16 @@ def read_progress(output: Folder) -> LastRun | None:
     if not output.exists(PROGRESS_FILE):
         return None
     data = output.read_json(PROGRESS_FILE)
-    figures = {key: value for key, value in data.items() if key != "run_id"} if isinstance(data, dict) else data
-    cls = RunFigures if isinstance(data, dict) and "wall_seconds" in data else RunProgress
-    progress = section_from(cls, figures, name=PROGRESS_FILE, folder=str(output))
-    return LastRun(run_id=str(data.get("run_id")), progress=progress)
+    has_ended = isinstance(data, dict) and "wall_seconds" in data
+    cls: type[_RunningFile | _EndedFile] = _EndedFile if has_ended else _RunningFile
+    file = section_from(cls, data, name=PROGRESS_FILE, folder=str(output))
+    figures = file.model_dump(exclude={"run_id"})
+    return LastRun(run_id=file.run_id, progress=RunFigures(**figures) if has_ended else RunProgress(**figures))
+
+
+class _RunningFile(RunProgress):
+    run_id: str
+
+
+class _EndedFile(RunFigures):
+    run_id: str

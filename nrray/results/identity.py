@@ -42,7 +42,7 @@ class OutputIdentity(Document):
 
 
 def bind_identity(output: Folder, identity: OutputIdentity, *, unrecorded_strategy: StrategyEntry) -> None:
-    """Tie an output to what decides its labels, or check that it is tied to the same. `unrecorded_strategy` is that of an
+    """Tie an output to an identity, or check that it is tied to an equal one. `unrecorded_strategy` is that of an
     output whose identity.json records none.
 
     Raises IdentityError that names each key that differs and both values, DataError where identity.json is damaged.

@@ -52,7 +52,7 @@ class Journal:
         self._folder.remove(entry)
 
     def entries(self, unit_id: str) -> Entries:
-        """What earlier tries of `unit_id` left behind. Call it before `enter`."""
+        """The entries of earlier tries of `unit_id`. Call it before `enter`."""
         return self._count([name for name in self._folder.names() if name.startswith(f"{unit_id}~")])
 
     def suspects(self) -> set[str]:
@@ -60,7 +60,7 @@ class Journal:
         return {name.split("~", 1)[0] for name in self._folder.names()}
 
     def forget(self, unit_ids: set[str]) -> None:
-        """Remove what is left of units that have an outcome."""
+        """Remove the entries of units that have an outcome."""
         for name in self._folder.names():
             if name.split("~", 1)[0] in unit_ids:
                 self._folder.remove(name)

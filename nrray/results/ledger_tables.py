@@ -13,7 +13,7 @@ from nrray.results.segments import SegmentRule
 from nrray.results.version_tables import (
     LABEL_SCHEMA,
     SEGMENT_SCHEMA,
-    Restate,
+    Rethreshold,
     coverage_rows,
     label_rows,
     not_run_rows,
@@ -36,7 +36,7 @@ def ledger_tables(
     activities: Sequence[str],
     rule: SegmentRule,
     source: str,
-    restated: Restate | None = None,
+    rethreshold: Rethreshold | None = None,
 ) -> Iterator[VersionTables]:
     """Unreadable files of `manifest` first, then groups of the videos of the planned `units`. `index` is the ledger's.
 
@@ -53,7 +53,7 @@ def ledger_tables(
     paths = dict(zip(manifest["video_id"].to_pylist(), manifest["path"].to_pylist(), strict=True))
     for video_ids in _groups(units):
         results = ledger.results(video_ids, planned)
-        labels = label_rows(results, paths=paths, activities=activities, source=source, restated=restated)
+        labels = label_rows(results, paths=paths, activities=activities, source=source, rethreshold=rethreshold)
         tried = coverage_rows(results, paths=paths, source=source)
         untried = _not_run(missing, video_ids, manifest, sampling, paths, source)
         yield VersionTables(

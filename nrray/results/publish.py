@@ -131,7 +131,7 @@ def point_latest(output: Folder, name: str) -> None:
 
 class _VersionFiles:
     """The files of one version while they are written: in a temporary folder, then moved to their place at once
-    (on an object store: put one by one, run.json last, which is what makes a version exist)."""
+    (on an object store: put one by one, run.json last, without which a version does not exist)."""
 
     def __init__(self, output: Folder, name: str) -> None:
         self._output = output

@@ -20,7 +20,7 @@ COVERAGE_SCHEMA = schema_of(Coverage)
 SEGMENT_SCHEMA = schema_of(Segment).set(0, schema_of(Segment).field("video_id").with_nullable(False))
 
 
-Restate = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.uint8]]
+Rethreshold = Callable[[NDArray[np.float32], NDArray[np.uint8]], NDArray[np.uint8]]
 """(W, A) scores and states to (W, A) states."""
 
 
@@ -30,19 +30,19 @@ def label_rows(
     paths: Mapping[str, str],
     activities: Sequence[str],
     source: str,
-    restated: Restate | None = None,
+    rethreshold: Rethreshold | None = None,
 ) -> pa.Table:
     """One row per labelled window and activity of `results` (the ledger's rows), LABEL_SCHEMA.
 
-    `restated` decides states anew from scores, where other thresholds than the model's are asked for.
+    `rethreshold` decides states anew from scores, where other thresholds than the model's are asked for.
     """
     windows = _windows(results)
     num_activities = len(activities)
     labelled = windows.labelled
     scores = windows.scores.reshape(-1, num_activities)[labelled]
     states = windows.states.reshape(-1, num_activities)[labelled]
-    if restated is not None:
-        states = restated(scores, states)
+    if rethreshold is not None:
+        states = rethreshold(scores, states)
     rows = int(labelled.sum()) * num_activities
     flat = scores.reshape(-1)
     answers = windows.answers

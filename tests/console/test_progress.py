@@ -30,9 +30,9 @@ def test_the_rate_is_video_hours_per_hour_and_the_rest_takes_as_long_at_that_rat
     running = progress()
     running.add(video_us=HOUR_US, error_kind=None)
     pass_seconds(60)
-    facts = running.facts()
-    assert (facts["video_hours_per_hour"], facts["eta_seconds"], facts["elapsed_seconds"]) == (60, 180, 60)
-    assert (facts["units_done"], facts["units_total"], facts["failures"]) == (1, 4, {})
+    figures = running.figures()
+    assert (figures.video_hours_per_hour, figures.eta_seconds, figures.elapsed_seconds) == (60, 180, 60)
+    assert (figures.units_done, figures.units_total, figures.failures) == (1, 4, {})
     assert running.line() == "relabel: 1/4 units, 60.0 video hours per hour, 3 min left"
 
 
@@ -41,14 +41,14 @@ def test_failures_are_counted_by_kind(pass_seconds):
     for kind in ("no_frames", None, "decode_failed", "no_frames"):
         running.add(video_us=HOUR_US, error_kind=kind)
     pass_seconds(60)
-    assert running.facts()["failures"] == {"no_frames": 2, "decode_failed": 1}
+    assert running.figures().failures == {"no_frames": 2, "decode_failed": 1}
     assert running.line().endswith(", 0 s left, failed: 1 decode_failed, 2 no_frames")
 
 
 def test_nothing_is_estimated_before_the_first_unit(pass_seconds):
     running = progress()
     pass_seconds(7)
-    assert running.facts()["eta_seconds"] is None
+    assert running.figures().eta_seconds is None
     assert running.line() == "relabel: 0/4 units, starting (7 s)"
 
 
@@ -56,7 +56,7 @@ def test_more_video_than_was_announced_leaves_nothing(pass_seconds):
     running = progress()
     running.add(video_us=5 * HOUR_US, error_kind=None)
     pass_seconds(60)
-    assert running.facts()["eta_seconds"] == 0
+    assert running.figures().eta_seconds == 0
 
 
 def test_a_line_a_while_where_there_is_no_terminal_and_none_after_the_run(wait_for_text):

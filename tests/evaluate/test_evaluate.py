@@ -1,7 +1,6 @@
 import json
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,10 @@ from nrray.archive.splits import noted_read, num_reads, path_digest
 from nrray.errors import DataError
 from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
 from nrray.evaluate.run import compare, evaluate, split
+from nrray.evaluate.source import trained_on
+from nrray.storage import Folder
 from tests.evaluate.archives import LABELS, scores_of, write_annotations, write_labels
+from tests.made_versions import merge_provenance, provenance, write_record
 
 TRUTH = {
     "baby_visible": [(5, 60)],
@@ -318,7 +320,7 @@ def test_a_model_that_is_judged_on_what_it_learned_from_is_said(tmp_path):
     adapter.mkdir()
     parts = {"train": paths[:5], "validation": paths[5:6], "test": paths[6:]}
     for folder, model in ((tuned, {"adapter": str(adapter)}), (other, {"path": "embedded"})):
-        Path(folder, "run.json").write_text(json.dumps({"config": {"model": model}}))
+        write_record(Folder(folder), provenance(config={"model": model}))
     output = str(tmp_path / "out")
     by_other_names = {part: [f"case {path}" for path in mine] for part, mine in parts.items()}
     videos = {part: [path_digest(path) for path in mine] for part, mine in parts.items()}
@@ -329,6 +331,19 @@ def test_a_model_that_is_judged_on_what_it_learned_from_is_said(tmp_path):
         for notes in (compared.notes, evaluated.document["notes"]):
             (said,) = [note for note in notes if "was trained on" in note]
             assert said.startswith("tuned was trained on 5 of these 8 cases and chosen on 1")
+
+
+def test_a_merged_version_is_of_the_models_of_all_its_parents(tmp_path):
+    versions = Folder(str(tmp_path / "out" / "versions"))
+    for number, cases in ((1, ["a"]), (2, ["b", "c"])):
+        (tmp_path / f"adapter-{number}").mkdir()
+        document = {"parts": {"train": cases, "test": ["d"]}}
+        (tmp_path / f"adapter-{number}" / "split.json").write_text(json.dumps(document))
+        made = provenance(config={"model": {"path": "embedded", "adapter": str(tmp_path / f"adapter-{number}")}})
+        write_record(versions / f"v000{number}", made)
+    write_record(versions / "v0003", merge_provenance("v0001", "v0002"))
+    found = trained_on((versions / "v0003").uri, {f"{case}.mp4": case for case in "abcde"})
+    assert found == {"train": {"a", "b", "c"}, "test": {"d"}}
 
 
 def test_labels_are_called_by_their_folder_where_that_tells_them_apart(tmp_path):

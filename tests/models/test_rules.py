@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nrray.labels import read_label_set
-from nrray.models.rules import apply_rules, restated_answers, states_from_scores
+from nrray.models.rules import apply_rules, rethresholded_answers, states_from_scores
 from nrray.types import STATE_INDEX, LabelState
 
 LABELS = read_label_set()  # baby_visible, ventilation, stimulation, suction
@@ -69,13 +69,13 @@ def test_other_thresholds_decide_plain_answers_anew_and_leave_the_rest():
     present, absent, unparsed = states_named("present", "absent", "unparsed")
     scores = np.array([[0.4, 0.4], [0.2, 0.9], [0.9, np.nan], [0.9, 0.9]], np.float32)
     states = np.array([[absent, absent], [present, present], [unparsed, present], [absent, absent]], np.uint8)
-    found = restated_answers(scores, states, thresholds=np.array([0.3, np.nan], np.float32))
+    found = rethresholded_answers(scores, states, thresholds=np.array([0.3, np.nan], np.float32))
     assert found.tolist() == [[present, absent], [absent, present], [unparsed, present], [present, absent]]
 
 
 def test_an_answer_at_the_new_threshold_is_present():
     present, absent = states_named("present", "absent")
-    found = restated_answers(np.float32([[0.3]]), np.uint8([[absent]]), thresholds=np.float32([0.3]))
+    found = rethresholded_answers(np.float32([[0.3]]), np.uint8([[absent]]), thresholds=np.float32([0.3]))
     assert found.tolist() == [[present]]
 
 
@@ -83,14 +83,14 @@ def test_an_answer_at_the_new_threshold_is_present():
 @pytest.mark.parametrize("score", [0.0, 1.0, np.nan])
 def test_what_is_neither_yes_nor_no_stays_as_it_is_whatever_the_score(state, score):
     states = np.array([states_named(state)], np.uint8)
-    found = restated_answers(np.float32([[score]]), states, thresholds=np.float32([0.5]))
+    found = rethresholded_answers(np.float32([[score]]), states, thresholds=np.float32([0.5]))
     assert found.tolist() == states.tolist()
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])
 def test_an_answer_without_a_score_keeps_its_state(state):
     states = np.array([states_named(state)], np.uint8)
-    found = restated_answers(np.float32([[np.nan]]), states, thresholds=np.float32([0.5]))
+    found = rethresholded_answers(np.float32([[np.nan]]), states, thresholds=np.float32([0.5]))
     assert found.tolist() == states.tolist()
 
 

@@ -25,8 +25,8 @@ def made(*, activities=ACTIVITIES, seconds=(10.0, 7.0), start_us=0, **outcome):
     return results, {item.video_id: item.path for item in videos}
 
 
-def labels_of(results, paths, restated=None, activities=ACTIVITIES):
-    return label_rows(results, paths=paths, activities=activities, source="model:x", restated=restated)
+def labels_of(results, paths, rethreshold=None, activities=ACTIVITIES):
+    return label_rows(results, paths=paths, activities=activities, source="model:x", rethreshold=rethreshold)
 
 
 def test_labels_have_one_row_per_labelled_window_and_activity():
@@ -76,7 +76,7 @@ def test_states_may_be_decided_anew_from_scores():
     results, paths = made()
     suction = list(ACTIVITIES).index("suction")
 
-    def restated(scores, states):
+    def rethreshold(scores, states):
         assert scores.shape == states.shape == (8 + 5, len(ACTIVITIES))
         decided = states.copy()
         decided[:, suction] = np.where(
@@ -84,7 +84,7 @@ def test_states_may_be_decided_anew_from_scores():
         )
         return decided
 
-    for row in labels_of(results, paths, restated).to_pylist():
+    for row in labels_of(results, paths, rethreshold).to_pylist():
         limit = 0.25 if row["activity"] == "suction" else 0.5
         assert row["state"] == ("present" if row["score"] >= limit else "absent")
 

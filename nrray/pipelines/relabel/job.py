@@ -1,4 +1,4 @@
-"""The config of `nrray relabel`, and what it comes to with a manifest and a model: plan, identity, rules. Starts no Ray."""
+"""The config of `nrray relabel`, and the job that it is with a manifest and a model: plan, identity, rules. Starts no Ray."""
 
 import secrets
 import time
@@ -17,20 +17,20 @@ from nrray.labels import LabelSet, read_label_set
 from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, resolve_checkpoint
 from nrray.models.config import Dtype
 from nrray.models.metadata import check_labels
-from nrray.models.rules import restated_answers, states_from_scores
+from nrray.models.rules import rethresholded_answers, states_from_scores
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing, Plan, plan_units
 from nrray.results.identity import OutputIdentity, StrategyEntry, strategy_of_release_before
 from nrray.results.journal import EntryLimits
 from nrray.results.segments import SegmentRule
-from nrray.results.version_tables import Restate
+from nrray.results.version_tables import Rethreshold
 from nrray.sampling import Sampling
 from nrray.storage import Folder, read_table
 
 
 class LedgerConfig(Section):
-    """How often results reach storage: what a kill can cost is at most this much work, never a result."""
+    """How often results reach storage: a kill costs at most this much work, never a result."""
 
     file_units: int = Field(32, ge=1, le=64, description="units of one ledger file")
     flush_seconds: float = Field(30.0, gt=0, description="results wait no longer than this")
@@ -118,7 +118,7 @@ def thresholds_in_use(job: RelabelJob) -> dict[str, float]:
     return {**own, **job.config.segments.thresholds}
 
 
-def restating(job: RelabelJob) -> Restate | None:
+def rethresholding(job: RelabelJob) -> Rethreshold | None:
     """How states follow from scores where the config has thresholds of its own: a head's with the label set's rules,
     as the model itself decides; of a prompted model only plain answers, as it knows no rules."""
     if not job.config.segments.thresholds:
@@ -127,5 +127,5 @@ def restating(job: RelabelJob) -> Restate | None:
     thresholds = np.array([in_use.get(name, np.nan) for name in job.label_set.names], np.float32)
 
     if job.checkpoint.metadata is None:
-        return partial(restated_answers, thresholds=thresholds)
+        return partial(rethresholded_answers, thresholds=thresholds)
     return lambda scores, states: states_from_scores(scores, thresholds=thresholds, label_set=job.label_set)

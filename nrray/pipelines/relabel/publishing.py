@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from nrray import __version__
 from nrray.console.reporter import Reporter
-from nrray.pipelines.relabel.job import RelabelJob, restating, thresholds_in_use
+from nrray.pipelines.relabel.job import RelabelJob, rethresholding, thresholds_in_use
 from nrray.results.figures import RunFigures
 from nrray.results.identity import OutputIdentity, bound_identity
 from nrray.results.ledger import Ledger
@@ -88,7 +88,7 @@ def _tables(job: RelabelJob, index: pa.Table) -> Iterator[VersionTables]:
         sampling=job.sampling,
         activities=job.label_set.names,
         rule=job.config.segments,
-        restated=restating(job),
+        rethreshold=rethresholding(job),
         source=f"model:{job.identity.model[:12]}",
     )
 

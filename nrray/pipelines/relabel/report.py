@@ -33,7 +33,7 @@ class Relabelled:
 def report_relabel(
     result: Relabelled, pictures: list[str], command: str, reporter: Reporter, *, was_retried: bool = False
 ) -> None:
-    """Say what became of every planned unit, where the tables are, and the next command: not one that was just in vain."""
+    """Report the outcome of every planned unit, where the tables are, and the next command: not one that was just in vain."""
     counts = result.counts
     planned = sum(counts.values())
     reporter.table("Units", ["status", "units"], [[status, count] for status, count in counts.items() if count])

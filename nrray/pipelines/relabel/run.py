@@ -37,7 +37,7 @@ from nrray.writer_lock import WriterLock
 
 @dataclass(frozen=True, kw_only=True)
 class RelabelOptions:
-    """What one call does, as opposed to what the output is."""
+    """How much one call does; nothing here changes a label of the output."""
 
     limit_units: int | None = None
     dry_run: bool = False

@@ -1,5 +1,6 @@
 """relabel as a whole, on real Ray in this process: tables, resume, growth, failures, refusals."""
 
+import json
 import os
 import shutil
 import threading
@@ -24,9 +25,13 @@ from nrray.pipelines.scan.report import Scanned
 from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing
+from nrray.results.publish import VersionTables, write_version
+from nrray.results.segments import SegmentRule
+from nrray.results.version import read_version_record, version_names
 from nrray.storage import Folder
 from nrray.types import ProbeStatus
-from tests.pipelines.support import run_json, tables
+from tests.made_versions import merge_provenance
+from tests.pipelines.support import assert_same_tables, run_json, tables
 from tests.videos import write_sound, write_video
 
 QUIET = Reporter(is_json=True)
@@ -252,18 +257,126 @@ def test_another_segment_rule_makes_a_new_version_without_a_model(scanned, outpu
     config = load_config(RelabelConfig, None, ["segments.vote_share=0.9", "manifest=x", "output=y"])
     result = run(scanned, output, segments=config.segments)
     assert result.published is not None
-    assert result.facts == {}
+    assert result.measured is None
     assert len(output_status(Folder(str(output))).versions) == 2
 
 
 def test_a_version_whose_run_died_before_its_link_gets_it(scanned, output):
-    versions = output_status(Folder(str(output))).versions
+    versions = version_names(Folder(str(output)))
     latest = output / "latest"
     latest.unlink()
     latest.symlink_to(Path("versions") / "v0000")
     config = load_config(RelabelConfig, None, ["segments.vote_share=0.9", "manifest=x", "output=y"])
     assert run(scanned, output, segments=config.segments).published is None
     assert os.readlink(latest) == f"versions/{versions[-1]}"
+
+
+def copied(output: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(output, folder, symlinks=True))
+
+
+def segment_rule_of(output: Path, version: str) -> SegmentRule:
+    state = read_version_record(Folder(str(output)) / "versions" / version).state
+    assert state is not None
+    return state.segment_rule
+
+
+def merge_on_top(output: Path) -> None:
+    """A merged version of the last one, as a verb of corrections writes it."""
+    folder = Folder(str(output))
+    parent = version_names(folder)[-1]
+    version = folder / "versions" / parent
+    rows = VersionTables(
+        labels=version.read_table("labels.parquet"),
+        segments=version.read_table("segments.parquet"),
+        coverage=version.read_table("coverage.parquet"),
+    )
+    write_version(folder, merge_provenance(parent, label_set=read_version_record(version).label_set), [rows])
+
+
+def test_an_unchanged_ledger_is_not_published_over_a_merged_version(scanned, output, tmp_path, capsys):
+    labels = copied(output, tmp_path / "labels")
+    merge_on_top(labels)
+    versions = version_names(Folder(str(labels)))
+    config = settings(
+        scanned,
+        labels,
+        segments=read_version_record(Folder(str(labels)) / "versions" / versions[-2]).state.segment_rule,
+    )
+    result = relabel(config, RelabelOptions(), Reporter())
+    assert result.published is None
+    said = (
+        f"nothing has changed since {versions[-2]}; {versions[-1]} (merge of {versions[-2]}) stays the latest version"
+    )
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert version_names(Folder(str(labels))) == versions
+    assert os.readlink(labels / "latest") == f"versions/{versions[-1]}"
+
+
+def test_a_changed_ledger_is_published_beside_a_merged_version(scanned, output, tmp_path, capsys):
+    labels = copied(output, tmp_path / "labels")
+    merge_on_top(labels)
+    merged = version_names(Folder(str(labels)))[-1]
+    rule = SegmentRule(vote_share=0.75)
+    result = relabel(settings(scanned, labels, segments=rule), RelabelOptions(), Reporter())
+    assert result.published is not None
+    assert result.published.record.state.segment_rule == rule
+    assert os.readlink(labels / "latest") == f"versions/{merged}"
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{merged} (merge of " in said
+    assert "stays the latest version, as relabel never publishes over it" in said
+    assert f"{labels}/versions/{result.published.name} alone. Read them there, or merge the corrections" in said
+    assert relabel(settings(scanned, labels, segments=rule), RelabelOptions(), QUIET).published is None
+
+
+def test_a_version_without_one_of_its_tables_is_made_again(scanned, output, tmp_path):
+    labels = copied(output, tmp_path / "labels")
+    last = version_names(Folder(str(labels)))[-1]
+    rule = segment_rule_of(labels, last)
+    (labels / "versions" / last / "segments.parquet").unlink()
+    assert run(scanned, labels, segments=rule).published is not None
+
+
+def as_the_release_before_left(output: Path, folder: Path) -> Path:
+    """An output as the release before would have left it: without its last version, its last units not yet run, and
+    without the keys and columns that came later."""
+    labels = copied(output, folder)
+    identity = json.loads((labels / "identity.json").read_text())
+    for key in ("schema_version", "strategy"):
+        del identity[key]
+    (labels / "identity.json").write_text(json.dumps(identity))
+    *earlier, last = version_names(Folder(str(labels)))
+    shutil.rmtree(labels / "versions" / last)
+    for name in earlier:
+        file = labels / "versions" / name / "run.json"
+        document = json.loads(file.read_text())
+        for key in ("schema_version", "kind", "parents"):
+            del document[key]
+        file.write_text(json.dumps({**document, "identity": identity}))
+    ledger = pq.read_table(labels / "ledger").drop_columns(["schema_version"])
+    shutil.rmtree(labels / "ledger")
+    (labels / "ledger").mkdir()
+    pq.write_table(ledger.sort_by("unit_id").slice(0, ledger.num_rows - 3), labels / "ledger" / "units-old.parquet")
+    return labels
+
+
+def test_an_output_of_the_release_before_goes_on_to_the_same_tables(scanned, output, tmp_path):
+    before = as_the_release_before_left(output, tmp_path / "labels")
+    versions = version_names(Folder(str(output)))
+    result = run(scanned, before, segments=segment_rule_of(output, versions[-1]))
+    assert result.measured.units_done == 3
+    assert result.published.name == versions[-1]
+    assert_same_tables(before, output)
+    assert result.published.record.identity.strategy["kind"] == "head"
+
+
+def test_another_strategy_on_the_same_output_is_refused(scanned, output, tmp_path):
+    labels = copied(output, tmp_path / "labels")
+    identity = json.loads((labels / "identity.json").read_text())
+    identity["strategy"]["kind"] = "yes_no"
+    (labels / "identity.json").write_text(json.dumps(identity))
+    with pytest.raises(IdentityError, match=r"strategy\.kind: this output 'yes_no', this run 'head'"):
+        run(scanned, labels)
 
 
 def test_thresholds_of_one_s_own_keep_the_rules(scanned, output, tmp_path):
@@ -289,7 +402,7 @@ def test_thresholds_of_one_s_own_keep_the_rules(scanned, output, tmp_path):
 @pytest.mark.parametrize("was_retried", [False, True])
 def test_what_was_tried_again_in_vain_is_not_proposed_again(was_retried, capsys):
     counts = {"ok": 3, "failed": 1, "quarantined": 0, "not_run": 0}
-    result = Relabelled(output="out", counts=counts, published=None, facts={})
+    result = Relabelled(output="out", counts=counts, published=None, measured=None)
     report_relabel(result, [], "nrray relabel a.yaml", Reporter(is_json=False), was_retried=was_retried)
     printed = capsys.readouterr().out
     assert "nrray status out" in printed
