@@ -19,11 +19,11 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
         self._folder = folder
         self._budget = budget
 
-    def choose_trial_to_run(self, controller: Any) -> Any:
-        return None if self._budget.is_over else super().choose_trial_to_run(controller)
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        return None if self._budget.is_over else super().choose_trial_to_run(tune_controller)
 
-    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        decision: str = super().on_trial_result(controller, trial, result)
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        decision: str = super().on_trial_result(tune_controller, trial, result)
         if decision != TrialScheduler.STOP:
             return decision
         ask_to_stop(self._folder / trial_name(trial.trial_id))
