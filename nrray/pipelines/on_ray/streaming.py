@@ -44,7 +44,7 @@ def streamed_rows(
 
     Raises the error of ours that ended the run, else a ResourcesError or NrrayError with one sentence for Ray's pages.
     """
-    with DataContext.current(_data_context(stall_timeout_seconds=stall_timeout_seconds, store_bytes=store_bytes)):
+    with DataContext.current(data_context(stall_timeout_seconds=stall_timeout_seconds, store_bytes=store_bytes)):
         dataset = ray.data.from_arrow(list(blocks))
         for stage in stages:
             dataset = dataset.map_batches(
@@ -74,7 +74,7 @@ def streamed_rows(
             ) from error
 
 
-def _data_context(*, stall_timeout_seconds: int, store_bytes: int | None) -> DataContext:
+def data_context(*, stall_timeout_seconds: int, store_bytes: int | None) -> DataContext:
     """Ray Data as all stages want it: silent, bounded, every row a block of its own, so that it moves on as soon as it is
     done."""
     context = DataContext.get_current().copy()

@@ -17,7 +17,6 @@ from ray.tune.experiment import Trial
 
 from nrray.pipelines.job_folder import JOB_FOLDER
 from nrray.pipelines.on_ray.ray_errors import RAY_ADVICE, error_of_ours
-from nrray.pipelines.on_ray.streaming import _data_context
 from tests.pipelines.on_ray.ray_uses import Call, RayUses, modules_that_import_ray, uses_of_ray
 
 # Names without a promise that they stay, each with a reason to use them. Another one is added here with its reason.
@@ -147,13 +146,6 @@ def test_fields_of_the_data_context_are_there(uses):
         for parent in parents:
             owner = getattr(owner, parent)
         assert hasattr(owner, name), path
-
-
-def test_a_run_bounds_its_stalls_its_crashes_and_what_waits_between_its_stages():
-    context = _data_context(stall_timeout_seconds=77, store_bytes=2**20)
-    assert context.execution_no_progress_timeout_s == 77
-    assert context.execution_options.resource_limits.object_store_memory == 2**20
-    assert ray.data.DataContext.get_current().execution_no_progress_timeout_s != 77, "others' runs are bounded as well"
 
 
 @cache

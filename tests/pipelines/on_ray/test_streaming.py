@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pytest
+from ray.data import DataContext
 
 from nrray.errors import ConfigError, NrrayError, ResourcesError
 from nrray.pipelines.on_ray.pools import Pool
-from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
+from nrray.pipelines.on_ray.streaming import PooledStage, data_context, streamed_rows
 from nrray.pipelines.on_ray.tasks import completed_calls
 from tests.pipelines.support import one_ray
 
@@ -96,6 +97,13 @@ def test_a_run_in_which_nothing_moves_ends_after_its_timeout():
 def test_workers_that_the_cluster_has_no_room_for_end_the_run_after_its_timeout():
     with pytest.raises(ResourcesError, match="nothing moved for 5 s"):
         streamed(stage(Append, workers=5, name="first"), stall_timeout_seconds=5)
+
+
+def test_a_run_bounds_its_stalls_its_crashes_and_what_waits_between_its_stages():
+    context = data_context(stall_timeout_seconds=77, store_bytes=2**20)
+    assert context.execution_no_progress_timeout_s == 77
+    assert context.execution_options.resource_limits.object_store_memory == 2**20
+    assert DataContext.get_current().execution_no_progress_timeout_s != 77, "others' runs are bounded as well"
 
 
 def half(number: int) -> float:
