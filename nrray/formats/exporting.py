@@ -138,7 +138,7 @@ def _version_input(folder: Folder) -> _Input:
 def _columns(folder: Folder, name: str, columns: Sequence[str]) -> pa.Table:
     table = folder.read_table(name)
     if missing := [column for column in columns if column not in table.column_names]:
-        raise DataError(f"{folder}/{name} lacks columns {missing}: is it a version of `nrray relabel`?")
+        raise DataError(f"{folder}/{name} lacks columns {missing}: is it a label version?")
     return table.select(list(columns))
 
 
