@@ -1,7 +1,7 @@
 """Strict YAML configs: text in, frozen pydantic sections out. Unknown keys are errors that name the closest match.
 
-Each section class lives beside what it configures; a verb's config composes sections. This module knows none of
-them.
+Each section class lives beside the code that it configures; a verb's config composes sections. This module knows none
+of them.
 """
 
 import difflib
@@ -34,7 +34,8 @@ class Section(BaseModel):
 SectionT = TypeVar("SectionT", bound=Section)
 
 
-_YAML_MARKS = ("'", '"', "[", "{", "|", ">", "&", "*", "!")  # what begins with one is more than plain text
+# Text that begins with one of these is YAML of its own, not plain text.
+_YAML_MARKS = ("'", '"', "[", "{", "|", ">", "&", "*", "!")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -1,4 +1,4 @@
-"""The error tree. Every message says what was found, what was expected and what to do.
+"""The error tree. Every message names the finding, the expectation and the remedy.
 
 NrrayError
 ├── ConfigError          a config file or --set value that cannot be used

@@ -11,7 +11,7 @@ from nrray.config import Section, read_mapping, validate_mapping
 
 
 class Activity(Section):
-    """One activity; `positive_coverage` is the share of a window it must cover for the window to be positive."""
+    """One activity; it must cover the share `positive_coverage` of a window for the window to be positive."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     definition: str
@@ -22,7 +22,7 @@ class Activity(Section):
 
 
 class Rules(Section):
-    """What cannot be true at once."""
+    """Combinations of activities that cannot be present at once."""
 
     requires_visible: str | None = None
     exclusive: tuple[tuple[str, str], ...] = ()
@@ -55,7 +55,7 @@ class LabelSet(Section):
 
     @property
     def counted_names(self) -> tuple[str, ...]:
-        """Activities that a mean over activities counts: all but the one that says that there is somebody to see."""
+        """Activities that a mean over activities counts: all but the visibility of the newborn."""
         return tuple(name for name in self.names if name != self.rules.requires_visible)
 
     @property

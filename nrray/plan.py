@@ -16,7 +16,7 @@ from nrray.types import US_PER_SECOND, ProbeStatus, Unit
 
 
 class Packing(Section):
-    """How windows are packed into units: the grain of decoding, of retry and of what a crash costs."""
+    """Packing of windows into units: the grain of decoding, of retry and of loss in a crash."""
 
     max_unit_windows: int = Field(60, ge=1, le=10_000, description="consecutive windows of one unit")
     max_unit_mib: int = Field(32, ge=1, le=1024, description="decoded frames of one unit, as handed between processes")
@@ -94,7 +94,7 @@ def unit_ids(video_id: pa.Array, first_window: np.ndarray) -> pa.Array:
 
 
 def plan_sentence(plan: Plan, sampling: Sampling) -> str:
-    """What will be looked at, in one line for a person."""
+    """The plan in one line for a person."""
     hours = plan.video_us / US_PER_SECOND / 3600
     return (
         f"{plan.num_videos} videos, {hours:.2f} h: {plan.num_windows:,} windows of {sampling.window_seconds:g} s every "

@@ -1,4 +1,4 @@
-"""Folders on any storage: private, whole files. Knows bytes and tables, not what they mean."""
+"""Folders on any storage: private, whole files. Knows bytes and tables, not their meaning."""
 
 import errno
 import json
@@ -56,8 +56,8 @@ def located(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 @contextmanager
-def storage_errors(what: str) -> Iterator[None]:
-    """Turns an OSError into a StorageError that says what to do."""
+def storage_errors(failure: str) -> Iterator[None]:
+    """Turns an OSError into a StorageError of `failure`, such as "cannot write FILE", its reason and advice."""
     try:
         yield
     except OSError as error:
@@ -70,7 +70,7 @@ def storage_errors(what: str) -> Iterator[None]:
             errno.ENOTDIR: "a part of the path is a file, not a folder",
         }
         reason = reasons.get(error.errno or 0, str(error))
-        raise StorageError(f"{what}: {reason}") from error
+        raise StorageError(f"{failure}: {reason}") from error
 
 
 class Folder:
@@ -105,7 +105,7 @@ class Folder:
                 Path(self._root).mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
 
     def remove_leftovers(self) -> None:
-        """Delete temporary files and folders of writers that were killed. Only for whoever is the one writer."""
+        """Delete temporary files and folders of writers that were killed. Only for the one writer of the folder."""
         if not self.is_local:
             return
         for leftover in Path(self._root).glob(".tmp-*"):
@@ -172,7 +172,7 @@ class Folder:
         return read_table(f"{self.uri.rstrip('/')}/{name}")
 
     def remove(self, name: str) -> None:
-        """Delete a file; one that is not there is fine."""
+        """Delete a file; a missing one is no error."""
         with storage_errors(f"cannot delete {self.path(name)}"):
             try:
                 self._fs.rm_file(self.path(name))
@@ -181,9 +181,9 @@ class Folder:
 
 
 @contextmanager
-def _reading(what: str) -> Iterator[None]:
-    """As storage_errors, but a file that is not there stays FileNotFoundError: callers have an answer to it."""
-    with storage_errors(f"cannot read {what}"):
+def _reading(path: str) -> Iterator[None]:
+    """As storage_errors, but a missing file stays FileNotFoundError: callers have an answer to it."""
+    with storage_errors(f"cannot read {path}"):
         try:
             yield
         except FileNotFoundError as error:
@@ -194,14 +194,14 @@ def _reading(what: str) -> Iterator[None]:
 
 
 def make_private(folder: Path) -> None:
-    """As everything that is written here: for its owner alone, whoever's library wrote the files right in it."""
+    """Give a folder and the files right in it to their owner alone, whichever library wrote them."""
     folder.chmod(PRIVATE_FOLDER)
     for file in folder.iterdir():
         file.chmod(PRIVATE_FILE)
 
 
 def read_table(uri: str) -> pa.Table:
-    """A Parquet table. Raises DataError where there is none or it is damaged."""
+    """The Parquet table at `uri`. Raises DataError where there is none or it is damaged."""
     fs, path = located(uri)
     try:
         with fs.open(path, "rb") as file:
@@ -230,7 +230,7 @@ def source_facts(uri: str) -> tuple[int, int]:
         fs.invalidate_cache()
         info = fs.info(path)
     except FileNotFoundError:
-        raise DecodeError(ErrorKind.MISSING, f"{uri} is not there any more") from None
+        raise DecodeError(ErrorKind.MISSING, f"{uri} does not exist any more") from None
     except OSError as error:
         raise DecodeError(ErrorKind.UNREADABLE, f"{uri} cannot be read: {error}") from None
     modified = next(
@@ -243,7 +243,7 @@ def source_facts(uri: str) -> tuple[int, int]:
 
 
 def check_unchanged(uri: str, *, size_bytes: int, modified_us: int) -> None:
-    """Raises DecodeError(MISSING or CHANGED) where a file is not what the scan saw."""
+    """Raises DecodeError(MISSING or CHANGED) where a file differs in size or time from the scan's."""
     size_now, modified_now = source_facts(uri)
     if (size_now, modified_now) != (size_bytes, modified_us):
         raise DecodeError(

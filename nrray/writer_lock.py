@@ -17,7 +17,7 @@ FLOCK_PATIENCE_SECONDS = 0.2
 
 
 def owner_text() -> str:
-    """Who holds a lock, for the message that others get; no two are equal."""
+    """The holder of a lock, for the message that other runs get; no two are equal."""
     owner = {"host": socket.gethostname(), "pid": os.getpid(), "since_unix": int(time.time())}
     return json.dumps({**owner, "token": secrets.token_hex(8)})
 
@@ -26,8 +26,8 @@ class WriterLock:
     """One writer per output. On a file system a flock, which the kernel drops when its process dies.
 
     On an object store a lease object, created only if absent and renewed by `renew`; a lease that was not renewed for
-    LEASE_SECONDS is taken over. A writer that lost its lease finds out at the next `renew` and stops; what it wrote
-    until then is harmless, because ledger files are whole and carry their units' ids.
+    LEASE_SECONDS is taken over. A writer that lost its lease finds out at the next `renew` and stops; the files that
+    it wrote until then are harmless, because ledger files are whole and carry their units' ids.
     """
 
     LEASE_SECONDS = 600
@@ -57,7 +57,7 @@ class WriterLock:
         if self._lease is None:
             return
         if self._current_lease() != self._lease:
-            raise OutputBusyError(f"{self._folder}: another run took this output over; this one stops.")
+            raise OutputBusyError(f"{self._folder}: another run has taken this output over; this run stops.")
         self._lease = owner_text().encode()
         self._folder.write_bytes("lock", self._lease)
 
@@ -103,7 +103,7 @@ class WriterLock:
 
 
 def _lease_age_seconds(lease: bytes | None) -> float:
-    """Since when a lease stands; one that cannot be read is no lease."""
+    """Seconds since a lease was taken or renewed; infinite where it cannot be read."""
     try:
         return float(time.time() - json.loads(lease or b"")["since_unix"])
     except (ValueError, KeyError, TypeError):

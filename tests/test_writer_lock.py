@@ -159,7 +159,7 @@ def test_a_stale_lease_is_taken_over_and_the_zombie_finds_out(store):
     age_lease(store, WriterLock.LEASE_SECONDS + 1)
     assert not is_locked(store)
     with WriterLock(store) as heir:
-        with pytest.raises(OutputBusyError, match="took this output over"):
+        with pytest.raises(OutputBusyError, match="has taken this output over"):
             zombie.renew()
         zombie.__exit__(None, None, None)
         assert is_locked(store), "a zombie does not give back what is not its own"

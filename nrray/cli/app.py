@@ -1,7 +1,7 @@
 """The verbs: arguments in, exit code out. Pipelines and libraries are imported by the verb that needs them, so that
 `nrray --help` is quick.
 
-Exit codes: 0 done; 1 an error, said in a sentence; 2 wrong usage; 3 done, but some units or files failed; 130
+Exit codes: 0 done; 1 an error, printed as a sentence; 2 wrong usage; 3 done, but some units or files failed; 130
 stopped by Ctrl-C or SIGTERM.
 """
 
@@ -38,7 +38,7 @@ app = typer.Typer(
 
 
 class BenchTarget(str, Enum):
-    """What `nrray bench` measures."""
+    """The parts that `nrray bench` measures."""
 
     DECODE = "decode"
     RELABEL = "relabel"
@@ -54,7 +54,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 @app.command()
 def demo(
-    folder: Annotated[str, typer.Argument(help="Where everything is left.")] = "nrray-demo",
+    folder: Annotated[str, typer.Argument(help="Folder for all files of the demo.")] = "nrray-demo",
     cases: Annotated[int, typer.Option(min=1, max=1000, help="Simulated cases.")] = 4,
     as_json: JsonOption = False,
 ) -> None:
@@ -92,7 +92,7 @@ def doctor(
     label_set: Annotated[str | None, typer.Option(help="Label set file for --model.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look at this machine: Python, Ray, torch, GPUs, decoders, disk, offline state."""
+    """Examine this machine: Python, Ray, torch, GPUs, decoders, disk, offline state."""
     from nrray.console.reporter import Reporter
     from nrray.pipelines.doctor import run_doctor
 
@@ -178,7 +178,7 @@ def relabel(
     set_: SetOption = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="UNITS", help="Try at most so many units.")] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Also try again what failed or lacks windows.")
+        bool, typer.Option("--retry-failed", help="Also try units again that failed or lack windows.")
     ] = False,
     as_json: JsonOption = False,
     dry_run: DryRunOption = False,
@@ -221,11 +221,11 @@ def status(
 
 @app.command()
 def bench(
-    target: Annotated[BenchTarget, typer.Argument(help="What to measure.")],
+    target: Annotated[BenchTarget, typer.Argument(help="Part to measure.")],
     video: Annotated[str | None, typer.Option(help="Measure on this video (decode, relabel).")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure decode, relabel or plan beside what they are compared to, as ratios."""
+    """Measure decode, relabel or plan beside their alternatives, as ratios."""
     from nrray.console.reporter import Reporter
     from nrray.pipelines.bench.run import run_bench
 
@@ -243,13 +243,13 @@ app.command(cls=with_settings("nrray.evaluate.config", "SplitConfig"))(measuring
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit code. Errors of ours are sentences on stderr, without a traceback."""
+    """Run one command line; returns the exit code. Errors of nrray are sentences on stderr, without a traceback."""
     try:
         code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except ConfigError as error:
-        return _said(error, EXIT_USAGE)
+        return _printed(error, EXIT_USAGE)
     except NrrayError as error:
-        return _said(error, EXIT_ERROR)
+        return _printed(error, EXIT_ERROR)
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     except Exception as error:
@@ -257,26 +257,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             error.show()  # type: ignore[attr-defined]
             return int(error.exit_code)
         raise
-    if code == EXIT_INTERRUPTED:  # what typer makes of a KeyboardInterrupt
-        sys.stderr.write("\nStopped. What was done is kept; the same command goes on from there.\n")
+    if code == EXIT_INTERRUPTED:  # typer's code for a KeyboardInterrupt
+        sys.stderr.write("\nStopped. Finished work is kept; the same command goes on from there.\n")
     return code if isinstance(code, int) else 0
 
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """`main` as a whole process, which ends with its exit code.
 
-    The interpreter is not taken down, but for what is registered to be done at the end: native threads of Ray and of Arrow that
-    are in the middle of something then end the process by SIGSEGV or SIGABRT, whatever the verb came to.
+    The functions registered with atexit run, the interpreter is not taken down: native threads of Ray and of Arrow that are at
+    work would then end the process by SIGSEGV or SIGABRT, whatever exit code the verb has.
     """
     code = main(arguments)
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # whoever read it has gone
+        with suppress(OSError):  # its reader has ended
             stream.flush()
     os._exit(code)
 
 
-def _said(error: NrrayError, code: int) -> int:
+def _printed(error: NrrayError, code: int) -> int:
     from nrray.console.reporter import printable
 
     sys.stderr.write(f"error: {printable(str(error))}\n")

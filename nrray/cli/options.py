@@ -1,4 +1,4 @@
-"""What the verbs that take settings share: their arguments, and a `--help` that lists the settings."""
+"""Shared by the verbs that take settings: their arguments, and a `--help` that lists the settings."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="key.path=value", help="Override one setting; may be repeated.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of sentences.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan; write nothing.")]
 
 
 def config_words(config: Path | None, overrides: list[str] | None) -> list[str]:
@@ -53,7 +53,7 @@ def settings_of(
     section: type[Section], default: Section | None = None, prefix: str = ""
 ) -> Iterator[tuple[str, str, str]]:
     """Key path, default and description of every setting; those of a section in it follow where it stands. `default` is
-    what the section is where nothing is given, if that is not its own defaults."""
+    the section's value where no key of it is given, if that differs from its own defaults."""
     for name, field in section.model_fields.items():
         value = None if field.is_required() else field.get_default(call_default_factory=True)
         if default is not None:
@@ -66,7 +66,7 @@ def settings_of(
 
 
 def _described(field: FieldInfo) -> str:
-    """What it says of itself, and what it may be where that is one of a few words."""
+    """The description of a setting, and its choices where they are a few words."""
     kind = field.annotation
     choices = ""
     if isinstance(kind, type) and issubclass(kind, Enum):
@@ -75,7 +75,7 @@ def _described(field: FieldInfo) -> str:
 
 
 def _as_written(value: Any) -> str:
-    """A default as one would write it in YAML."""
+    """A default as it is written in YAML."""
     if value is None or value in ((), [], {}):
         return "-"
     if isinstance(value, Enum):

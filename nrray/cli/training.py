@@ -32,9 +32,9 @@ def tune(
     set_: SetOption = None,
     as_json: JsonOption = False,
     dry_run: DryRunOption = False,
-    budget_minutes: Annotated[float | None, typer.Option(min=0.1, help="No trial goes on after this.")] = None,
+    budget_minutes: Annotated[float | None, typer.Option(min=0.1, help="All trials end after this time.")] = None,
 ) -> None:
-    """Search rank and learning rate: many short fine-tunings, the best of them left ready to relabel with."""
+    """Search rank and learning rate: many short fine-tunings, the best of them ready for relabel."""
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
     from nrray.pipelines.tune.job import TuneConfig
@@ -48,8 +48,8 @@ def tune(
 
 
 def export_model(
-    adapter: Annotated[str, typer.Argument(help="Folder of an adapter that `nrray finetune` left.")],
-    output: Annotated[Path, typer.Argument(help="Folder that becomes the checkpoint; it must not be there yet.")],
+    adapter: Annotated[str, typer.Argument(help="Folder of an adapter that `nrray finetune` made.")],
+    output: Annotated[Path, typer.Argument(help="Folder for the merged checkpoint; it must not exist yet.")],
     model: Annotated[str, typer.Option(help="The checkpoint that the adapter was trained on.")] = "embedded",
     label_set: Annotated[str | None, typer.Option(help="Label set file; the one in the package by default.")] = None,
     as_json: JsonOption = False,

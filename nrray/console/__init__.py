@@ -1,1 +1,1 @@
-"""What a command prints, whatever the verb."""
+"""Printing of all verbs: sentences, tables, progress."""

@@ -64,7 +64,7 @@ class Progress:
         return time.monotonic() - self._started
 
     def line(self) -> str:
-        """One line for a person."""
+        """The counts as one line for a person."""
         figures = self.figures()
         if not self.done_units:
             return f"{self.verb}: 0/{self.total_units} units, starting ({figures.elapsed_seconds:.0f} s)"
@@ -75,7 +75,7 @@ class Progress:
         )
 
     def figures(self) -> RunProgress:
-        """The same for programs."""
+        """The counts for programs."""
         elapsed = self.elapsed_seconds
         rate = self.done_us / US_PER_SECOND / elapsed if elapsed > 0 else 0.0  # video seconds per second
         left_us = max(self.total_us - self.done_us, 0)

@@ -1,4 +1,4 @@
-"""What a command prints: sentences and tables for a person, or one JSON document for a program, never both."""
+"""The output of a command: sentences and tables for a person, or one JSON document for a program, never both."""
 
 import json
 import re
@@ -15,11 +15,11 @@ PIPE_COLUMNS = 120  # of tables, where there is no terminal to ask
 
 
 class Reporter:
-    """Where a verb speaks. With `is_json`, sentences go nowhere and `finish` prints the document."""
+    """Prints the output of a verb. With `is_json`, sentences are dropped and `finish` prints the document."""
 
     def __init__(self, *, is_json: bool = False) -> None:
         self.is_json = is_json
-        self._here = f"{Path.cwd()}/"  # now: of a Ray job it is gone when Ray is
+        self._here = f"{Path.cwd()}/"  # read now: the folder of a Ray job is deleted once Ray stops
         width = None if sys.stdout.isatty() else PIPE_COLUMNS
         self.console = Console(highlight=False, width=width, soft_wrap=width is not None, stderr=is_json)
 
@@ -41,13 +41,13 @@ class Reporter:
         self.console.print(table)
 
     def next_command(self, command: str) -> None:
-        """The exact next command, for the folder where this one was called: what lies in it has short paths."""
+        """The exact next command, for the folder where this one was called: paths in that folder are shortened."""
         if not self.is_json:
             shortened = re.sub(rf"(?<=[ ='[]){re.escape(self._here)}", "", command)
             self.console.print(f"Next: {printable(shortened)}", markup=False, soft_wrap=True)
 
     def finish(self, document: dict[str, Any]) -> None:
-        """The machine-readable result, where that is what was asked for."""
+        """Print the machine-readable result, where JSON was asked for."""
         if self.is_json:
             sys.stdout.write(json.dumps(document, indent=2, sort_keys=True, default=str) + "\n")
 

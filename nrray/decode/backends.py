@@ -1,4 +1,4 @@
-"""`sample_frames` with the backend of the config, in this process, and whether that backend works here at all."""
+"""`sample_frames` with the backend of the config, in this process, and a check that the backend works on this machine."""
 
 import tempfile
 from collections.abc import Callable
@@ -30,9 +30,9 @@ def sample_frames(request: FrameRequest, config: DecodeConfig) -> SampledFrames:
 
 
 def check_backend(config: DecodeConfig) -> None:
-    """Decode a video of our own making: an import alone does not load what a backend needs of the system.
+    """Decode a video that is made for it: an import alone does not load the system libraries that a backend needs.
 
-    Raises DecodeError UNSUPPORTED that says what to install.
+    Raises DecodeError UNSUPPORTED, with the packages to install.
     """
     size_px = 64
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""How fast decoding is, side by side on one core: this package through its guard, the ffmpeg program, and seeking
+"""Rates of decoding, side by side on one core: this package through its guard, the ffmpeg program, and seeking
 window by window."""
 
 import os
@@ -105,8 +105,8 @@ def bench_decode(
 
 
 def decode_window(path: str, sample_us: NDArray[np.int64], *, width_px: int, height_px: int) -> int:
-    """What a loop over windows does: open, seek, decode to the window's end, keep the frames at or after each time.
-    Returns how many were kept."""
+    """One step of a loop over windows: open, seek, decode to the window's end, keep the first frame at or after each time.
+    Returns the number of frames kept."""
     kept: list[NDArray[Any]] = []
     with av.open(path) as container:
         stream = container.streams.video[0]
@@ -136,7 +136,7 @@ def _interleaved_cost(ways: dict[str, tuple[Callable[[], None], float]], repeats
 
 @contextmanager
 def _one_core() -> Iterator[int | None]:
-    """Pin this process, and what it starts meanwhile, to one core; None where the system cannot."""
+    """Pin this process and the children that it starts meanwhile to one core; None where the system cannot."""
     if not hasattr(os, "sched_setaffinity"):
         yield None
         return

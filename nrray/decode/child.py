@@ -1,4 +1,4 @@
-"""The decoder's process: requests on stdin, answers on what was stdout. Prints of libraries go to stderr. It ends with
+"""The decoder's process: requests on stdin, answers on the original stdout. Prints of libraries go to stderr. It ends with
 its parent, however that ends."""
 
 import contextlib
@@ -30,7 +30,7 @@ def main() -> None:
     os.dup2(2, 1)
     _die_with_parent(requests.fileno())
     _write(answers, wire.packed({"answer": "ready"}))
-    gc.freeze()  # what the imports left is never garbage
+    gc.freeze()  # objects of the imports are never garbage
     while True:
         prefix = requests.read(wire.PREFIX.size)
         if len(prefix) < wire.PREFIX.size:
@@ -61,7 +61,7 @@ def _answer(header: dict[str, Any], answers: BinaryIO) -> None:
     except DecodeError as error:
         _write(answers, wire.packed(wire.error_header(error.kind, str(error))))
     except Exception as error:
-        # One video's surprise must not end the process: it becomes that video's row.
+        # An unforeseen error of one video must not end the process: it becomes that video's row.
         message = f"unexpected {type(error).__name__}: {error}"
         _write(answers, wire.packed(wire.error_header(ErrorKind.DECODE_FAILED, message)))
     else:

@@ -89,7 +89,7 @@ def _refuse_unsafe(index: StreamIndex, request: FrameRequest) -> None:
     if not index.container.startswith(_CONTAINERS):
         raise _refusal(request, f"seeks to wrong frames in {index.container}")
     if index.num_video_streams > 1:
-        raise _refusal(request, f"cannot be told which of {index.num_video_streams} video streams to take")
+        raise _refusal(request, f"has no choice among {index.num_video_streams} video streams")
     if not request.seekable:
         raise _refusal(request, "always seeks, and this file seeks to wrong pictures")
     if index.orientation.is_mirrored != index.orientation.is_flipped and not index.orientation.is_transposed:

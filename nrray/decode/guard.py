@@ -1,4 +1,4 @@
-"""A decoder in a process of its own: bad files hang, crash and eat memory there. Each of these becomes a DecodeError,
+"""A decoder in a process of its own: bad files hang, crash and eat memory there. Each such fault becomes a DecodeError,
 and the next request gets a fresh process."""
 
 import contextlib
@@ -72,7 +72,7 @@ class GuardedDecoder:
         return wire.probe_result(header)
 
     def check(self) -> None:
-        """Decode a video of our own making. Raises DecodeError where the backend does not work here at all."""
+        """Decode a video that is made for it. Raises DecodeError where the backend does not work on this machine."""
         header, _ = self._ask(wire.check_header(self._config), f"decode.backend={self._config.backend.value}")
         wire.raise_error(header)
 
@@ -157,7 +157,7 @@ class _Child:
         try:
             return float(self._memory.memory_info().rss) / 2**20
         except psutil.Error:
-            return 0.0  # it is gone: the pipe says so next
+            return 0.0  # the process has ended, and the pipe reports it next
 
     def death(self) -> _FaultError:
         """The fault of a child whose pipe is closed."""
@@ -168,7 +168,7 @@ class _Child:
         how = "closed its pipe" if code is None else f"ended with exit code {code}"
         if code is not None and code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
-        return _FaultError(ErrorKind.DECODER_CRASHED, f"the decoder's process {how} on this file{self._said()}")
+        return _FaultError(ErrorKind.DECODER_CRASHED, f"the decoder's process {how} on this file{self._stderr_tail()}")
 
     def kill(self) -> None:
         self.process.kill()
@@ -192,11 +192,11 @@ class _Child:
             left = left[count:]
         return data
 
-    def _said(self) -> str:
+    def _stderr_tail(self) -> str:
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - _MAX_STDERR_TAIL))
         tail = self._stderr.read().decode(errors="replace").strip()
-        return f"; its last words: {tail}" if tail else ""
+        return f"; the end of its stderr: {tail}" if tail else ""
 
     def _started(self) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -211,29 +211,29 @@ class _Child:
 
 
 class _Watch:
-    """Waits for a pipe while it minds the clock and the child's memory."""
+    """Waits for a pipe, within the limits of time and of the child's memory."""
 
     def __init__(self, child: _Child, config: DecodeConfig, limit_seconds: float) -> None:
         self._child = child
         self._config = config
         self._limit_seconds = limit_seconds
         self._start = time.monotonic()
-        self._next_look = self._start
+        self._next_check = self._start
 
     def wait(self, pipe: int, event: int) -> None:
         """Return when `pipe` is ready. Raises _FaultError."""
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, event)
             while True:
-                self._look()
+                self._check_limits()
                 if selector.select(_TICK_SECONDS):
                     return
 
-    def _look(self) -> None:
+    def _check_limits(self) -> None:
         now = time.monotonic()
-        if now < self._next_look:
+        if now < self._next_check:
             return
-        self._next_look = now + _TICK_SECONDS
+        self._next_check = now + _TICK_SECONDS
         if now - self._start > self._limit_seconds:
             raise _FaultError(
                 ErrorKind.DECODER_TIMEOUT,

@@ -1,4 +1,4 @@
-"""How a stored picture is turned to be upright: the display matrix of phones and cameras."""
+"""The turn that makes a stored picture upright: the display matrix of phones and cameras."""
 
 import math
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nrray.errors import DecodeError, ErrorKind
 
-# Off a right angle by more than this (1.1 degrees) is a matrix that cannot be done by swapping rows and columns.
+# Of sine and cosine: a matrix off a right angle by more (1.1 degrees) is no swap of rows and columns.
 _MAX_SKEW = 0.02
 
 
@@ -35,7 +35,7 @@ class Orientation:
 
 
 def frame_orientation(frame: VideoFrame) -> Orientation:
-    """What the frame's display matrix asks for. Raises DecodeError UNSUPPORTED for angles other than right ones."""
+    """The orientation in the frame's display matrix. Raises DecodeError UNSUPPORTED for angles other than right ones."""
     # PyAV's container of side data iterates over its values, its annotations say keys.
     pieces = cast(Iterable[SideData], frame.side_data)
     matrix = next((piece for piece in pieces if piece.type is SideDataType.DISPLAYMATRIX), None)

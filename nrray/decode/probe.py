@@ -176,7 +176,7 @@ def _packet_ends_us(uri: str, config: DecodeConfig, *, from_us: int) -> tuple[in
                 if packet.stream.index == opened.stream.index:
                     video_us = max(video_us, end_us)
         except (av.error.FFmpegError, OSError):
-            pass  # cut off or damaged: what was read counts
+            pass  # cut off or damaged: the packets before count
     return None if video_us < 0 else (video_us, any_us)
 
 

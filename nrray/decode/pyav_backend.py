@@ -1,5 +1,5 @@
 """One request with PyAV: one open, one seek, one forward pass, and only wanted frames are scaled, and decoded where that is
-possible. Frames come out in order of presentation; what is damaged is left out and told apart from what is merely sparse."""
+possible. Frames come out in order of presentation; damaged ones are left out, and damage is distinguished from a sparse video."""
 
 import heapq
 from collections import deque
@@ -37,7 +37,7 @@ def sample_pyav_frames(request: FrameRequest, config: DecodeConfig) -> SampledFr
     """The frames of `request`. Raises DecodeError."""
     try:
         return _sampled(request, config, skips=True)
-    except SkippingError:  # only where all is decoded is it known what is damaged, and what merely sparse
+    except SkippingError:  # damage and a sparse video are distinguished only where every frame is decoded
         return _sampled(request, config, skips=False)
 
 
@@ -60,11 +60,11 @@ def _sampled(request: FrameRequest, config: DecodeConfig, *, skips: bool) -> Sam
 
 @dataclass(kw_only=True)
 class ForwardPass:
-    """What a pass has seen so far. `offer` takes frames in order of presentation and keeps those that samples need."""
+    """The state of one pass over a video. `offer` takes frames in order of presentation and keeps those that samples need."""
 
     request: FrameRequest
     claimed_fps: float
-    is_strict: bool = False  # damage, and what may be damage, is a SkippingError
+    is_strict: bool = False  # damage, and suspected damage, is a SkippingError
     frame_us: list[int] = field(default_factory=list)
     after_damage: list[bool] = field(default_factory=list)
     stop_reason: str = ""
@@ -97,7 +97,7 @@ class ForwardPass:
         return self._num_served == len(self._samples)
 
     def _is_later(self, pts_us: int) -> bool:
-        """Whether a frame is later than the one before, which it is then noted to be; one at the same time is dropped."""
+        """Whether a frame is later than the one before; if so, its time is noted. A frame at the same time is dropped."""
         if self.frame_us and pts_us <= self.frame_us[-1]:
             if pts_us == self.frame_us[-1]:
                 return False
@@ -111,7 +111,7 @@ class ForwardPass:
         return True
 
     def _serve_before(self, pts_us: int, *, first: VideoFrame | None) -> None:
-        """Samples before the frame at `pts_us` get the one before it; where there is none, `first`."""
+        """Samples before the frame at `pts_us` get the frame before it; where there is none, `first`."""
         samples = self._samples
         if self._num_served == len(samples) or samples[self._num_served] >= pts_us:
             return
@@ -126,15 +126,15 @@ class ForwardPass:
             self._num_served += 1
 
     def note_damage(self, reason: str) -> None:
-        """Something could not be decoded, before one of the next frames: the decoder still holds some back. Raises
-        SkippingError in a strict pass."""
+        """A packet could not be decoded. It lies before one of the next frames, as the decoder still holds some back.
+        Raises SkippingError in a strict pass."""
         if self.is_strict:
             raise SkippingError(reason)
         self.damage_window = _MAX_REORDERED_FRAMES + 1
         self.stop_reason = reason
 
     def finish(self) -> None:
-        """No frame follows: the last one serves what is left."""
+        """No frame follows: the last one serves the samples that are left."""
         if self._last is not None and self._num_served < len(self._samples):
             self._keep(self._last, len(self.frame_us) - 1)
 
@@ -256,7 +256,7 @@ def _output_frames(
             if pts is None:
                 num_without_pts += 1
             elif key_pts is None or pts >= key_pts:
-                # Pictures before the key frame refer to what the seek has skipped.
+                # Pictures before the key frame refer to frames that the seek has skipped.
                 yield frame, pts
     if num_without_pts and not forward.frame_us:
         raise DecodeError(

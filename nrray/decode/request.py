@@ -1,4 +1,4 @@
-"""What is asked of a decoder and what it answers. Time is int64 microseconds of presentation time."""
+"""Requests to a decoder and its answers. Time is int64 microseconds of presentation time."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -23,7 +23,7 @@ PSNR_DB_BETWEEN_BACKENDS = 30.0
 
 
 class DecodeConfig(Section):
-    """How videos are decoded, and when a decoder is given up."""
+    """How videos are decoded, and the limits at which a decoder is stopped."""
 
     backend: DecodeBackend = Field(
         default=DecodeBackend.PYAV,
@@ -45,7 +45,7 @@ class DecodeConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class FrameRequest:
-    """The frames wanted of one video, for one unit of work.
+    """A request for frames of one video, for one unit of work.
 
     uri: local path or fsspec URI; sample_us: (S,) int64 presentation times, rising; video_end_us: end of the video as
     the manifest has it; seekable: False decodes from the start, for files that seek to wrong pictures.
@@ -75,11 +75,11 @@ class SampledFrames:
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeResult:
-    """What the header and the first pictures of a video say.
+    """Facts of one video, from its header and its first pictures.
 
     width_px, height_px: as stored, before rotation; rotation_degrees: clockwise turn that makes the picture upright
-    (0, 90, 180, 270); start_us: PTS of the first picture; nominal_fps: what the header claims, 0.0 where it claims
-    nothing; seekable: False where a seek gives other pictures than decoding from the start.
+    (0, 90, 180, 270); start_us: PTS of the first picture; nominal_fps: the header's frame rate, 0.0 where it has
+    none; seekable: False where a seek gives other pictures than decoding from the start.
     """
 
     container: str

@@ -1,4 +1,4 @@
-"""Which frame serves which sample. Pure arithmetic on presentation times: no files, no pixels.
+"""The frame that serves each sample. Pure arithmetic on presentation times: no files, no pixels.
 
 The rule: a sample is served by the last frame at or before it. Times are compared in microseconds, to which every
 backend rounds a PTS in the same way, so that a sample at a frame's rounded PTS picks that frame.
@@ -24,7 +24,7 @@ def rounded_us(ticks: int, time_base: Fraction) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedTimes:
-    """What one forward pass came across.
+    """Times of the frames of one forward pass, and its damage.
 
     frame_us: (M,) int64, rising; after_damage: (M,) bool, whether packets just before that frame were damaged;
     interval_us: typical distance of frames; last_duration_us: how long the last frame says it lasts, 0 if it does not;

@@ -1,6 +1,6 @@
 """Pictures that no sample needs and no other picture refers to are not decoded: half of the work where a video has B-frames.
 
-Only H.264 says so of each picture for certain (ITU-T H.264, 7.4.1: nal_ref_idc); the like mark of HEVC holds within one
+Only H.264 marks each such picture for certain (ITU-T H.264, 7.4.1: nal_ref_idc); the similar mark of HEVC holds within one
 temporal layer alone.
 """
 
@@ -15,18 +15,18 @@ from av.video.stream import VideoStream
 from nrray.decode.selection import rounded_us
 from nrray.decode.source import OpenedVideo
 
-# These say when a packet's picture is shown; AVI says in which order it is decoded.
+# Their packets carry the time at which a picture is shown; AVI has the order of decoding alone.
 _TIMED_CONTAINERS = frozenset({"mov", "matroska", "mpegts", "flv"})
 # A picture is followed in time by one of the next so many packets: H.264 reorders at most 16.
 _AHEAD_PACKETS = 17
 
 
 class SkippingError(Exception):
-    """The pictures that came out are not those that the packets had promised: all have to be decoded."""
+    """The decoded pictures are not those that the packets announced: every picture has to be decoded."""
 
 
 def can_skip(opened: OpenedVideo) -> bool:
-    """Whether the decoder can be told packet by packet."""
+    """Whether the decoder can be set to skip packet by packet."""
     is_timed = opened.container.format.name.split(",")[0] in _TIMED_CONTAINERS
     codec = opened.stream.codec_context
     return is_timed and codec.name == "h264" and codec.thread_count == 1
@@ -45,7 +45,8 @@ class Skipper:
         self._has_begun = False
 
     def packets(self, packets: Iterator["Packet[VideoStream]"]) -> Iterator["Packet[VideoStream]"]:
-        """The same packets, each with the decoder told what to do with it. Raises SkippingError for one without PTS."""
+        """The same packets; as each is yielded, the decoder is set to decode or to skip it. Raises SkippingError for a packet
+        without PTS."""
         ahead: deque[Packet[VideoStream]] = deque()
         for packet in packets:
             if packet.pts is not None:
@@ -54,12 +55,12 @@ class Skipper:
                 raise SkippingError("a packet has no presentation time")
             ahead.append(packet)
             if len(ahead) > _AHEAD_PACKETS:
-                yield self._told(ahead.popleft())
+                yield self._with_skipping_set(ahead.popleft())
         while ahead:
-            yield self._told(ahead.popleft())
+            yield self._with_skipping_set(ahead.popleft())
 
     def passed_over(self, pts: int) -> list[int]:
-        """PTS of the pictures before the one at `pts`, which came out, that did not; each is told once."""
+        """PTS of the skipped pictures before the decoded one at `pts`; each is returned once."""
         self._has_begun = True
         passed = []
         while self._unneeded and self._unneeded[0] <= pts:
@@ -67,13 +68,13 @@ class Skipper:
         return [before for before in passed if before < pts]
 
     def finish(self) -> None:
-        """No picture follows. Raises SkippingError where some were to come."""
+        """No picture follows. Raises SkippingError where the packets announced more."""
         if self._unneeded:
             raise SkippingError("the last pictures did not come out")
 
-    def _told(self, packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
+    def _with_skipping_set(self, packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
         needed = True
-        # What comes out first serves all samples before it, whatever the packets say of its time.
+        # The first decoded picture serves all samples before it, whatever time its packet has.
         if self._has_begun and packet.pts is not None and not packet.is_keyframe and not packet.is_discard:
             needed = self._is_needed(packet.pts)
             if not needed:

@@ -1,4 +1,4 @@
-"""Opening a video for PyAV: the checks that need no decoding, and which stream is meant. Every refusal is a
+"""Opening a video for PyAV: the checks that need no decoding, and the choice of its stream. Every refusal is a
 DecodeError with its kind."""
 
 import os
@@ -30,7 +30,7 @@ _NOT_VIDEO = frozenset({"tty", "image2", "ico", "txd"})
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedVideo:
-    """An open container and the one video stream of it that is meant."""
+    """An open container and the video stream in it that is decoded."""
 
     container: InputContainer
     stream: VideoStream
@@ -59,7 +59,7 @@ def opened_bytes(uri: str) -> Iterator[Any]:
                 raise DecodeError(ErrorKind.EMPTY, f"{uri} has zero bytes: copy it again from its source.")
             file = filesystem.open(remote_path, "rb")
     except FileNotFoundError:
-        raise DecodeError(ErrorKind.MISSING, f"{uri} is not there (any more): scan the archive again.") from None
+        raise DecodeError(ErrorKind.MISSING, f"{uri} does not exist (any more): scan the archive again.") from None
     except (OSError, ImportError, ValueError) as error:
         raise DecodeError(ErrorKind.UNREADABLE, f"{uri} cannot be opened: {error}") from None
     with file:
@@ -88,7 +88,7 @@ def demuxed(opened: OpenedVideo) -> Iterator["Packet[VideoStream]"]:
     """The stream's packets. Raises av.error.FFmpegError or OSError where they cannot be read on."""
     try:
         yield from opened.container.demux(opened.stream)
-    except IndexError:  # PyAV looks for a stream that came up in mid-file, in a damaged FLV
+    except IndexError:  # PyAV searches for a stream that appears in mid-file, in a damaged FLV
         raise OSError("packets of a stream that its header does not name") from None
 
 
@@ -102,7 +102,7 @@ def _require_regular(path: str, uri: str) -> None:
     try:
         status = os.stat(path)
     except FileNotFoundError:
-        raise DecodeError(ErrorKind.MISSING, f"{uri} is not there (any more): scan the archive again.") from None
+        raise DecodeError(ErrorKind.MISSING, f"{uri} does not exist (any more): scan the archive again.") from None
     except OSError as error:
         raise DecodeError(ErrorKind.UNREADABLE, f"{uri} cannot be opened: {error}") from None
     if stat.S_ISDIR(status.st_mode):
@@ -130,7 +130,7 @@ def _opened_container(file: Any, uri: str, config: DecodeConfig) -> Iterator[Inp
 
 
 def _refuse_large(file: Any, uri: str, config: DecodeConfig) -> None:
-    """Raise TOO_LARGE if that is why `file` did not open: the sizes are read again, with the decoder told to skip."""
+    """Raise TOO_LARGE if that is why `file` did not open: the sizes are read again, with the decoder set to skip."""
     try:
         if not isinstance(file, str):
             file.seek(0)
@@ -163,8 +163,8 @@ def _video_stream(container: InputContainer, uri: str, config: DecodeConfig) -> 
         if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
     ]
     if not moving:
-        what = "only a cover picture" if container.streams.video else "no video stream"
-        raise DecodeError(ErrorKind.NO_VIDEO, f"{uri} has {what} (container {name}).")
+        found = "only a cover picture" if container.streams.video else "no video stream"
+        raise DecodeError(ErrorKind.NO_VIDEO, f"{uri} has {found} (container {name}).")
     best = container.streams.best("video")
     chosen = [stream for stream in moving if best is not None and stream.index == best.index]
     stream = chosen[0] if chosen else max(moving, key=lambda moving: moving.width * moving.height)

@@ -18,7 +18,7 @@ _MAX_PACKETS_TO_FIRST_FRAME = 300
 
 @dataclass(frozen=True, kw_only=True)
 class StreamIndex:
-    """frame_us: (M,) int64 PTS of all frames, rising; the rest is what backends are refused by."""
+    """frame_us: (M,) int64 PTS of all frames, rising; by the other fields a backend refuses a file."""
 
     frame_us: NDArray[np.int64]
     interval_us: int

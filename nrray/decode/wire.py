@@ -1,4 +1,4 @@
-"""How a request and its answer travel over a pipe: a length-prefixed JSON header, then raw pixels. Knows no process."""
+"""Requests and answers on a pipe: a length-prefixed JSON header, then raw pixels. Knows no process."""
 
 import json
 import struct
@@ -31,7 +31,7 @@ def probe_header(uri: str, config: DecodeConfig) -> dict[str, Any]:
 
 
 def check_header(config: DecodeConfig) -> dict[str, Any]:
-    """A request to find out whether the backend works at all."""
+    """A request to check that the backend works on this machine."""
     return {"ask": "check", "config": config.model_dump(mode="json")}
 
 
@@ -64,7 +64,7 @@ def fine_header() -> dict[str, Any]:
 
 
 def error_header(kind: ErrorKind, message: str) -> dict[str, Any]:
-    """An answer that nothing came of the request."""
+    """An answer that the request failed."""
     return {"answer": "error", "kind": kind.value, "message": message}
 
 

@@ -10,7 +10,8 @@ from itertools import accumulate
 from typing import Any
 
 from nrray.errors import DataError
-from nrray.formats.options import OpenStates, ReadOptions
+from nrray.formats.file_format import FileFormat, ReadContext, SourceKept, VideoAnnotations, json_file
+from nrray.formats.options import OpenStates
 from nrray.formats.reading import (
     Observation,
     ParsedFile,
@@ -21,7 +22,7 @@ from nrray.formats.reading import (
     mapping_of,
     seconds_us,
 )
-from nrray.formats.videos import KnownVideos, seconds_text
+from nrray.formats.videos import seconds_text
 from nrray.intervals import Interval
 from nrray.types import Extent, Segment
 
@@ -37,9 +38,8 @@ class MediaFile:
     end_us: int | None
 
 
-def read_boris(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
+def read_boris(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
     """Raises DataError that names observation, behaviour and time."""
-    del videos  # the same for every reader; BORIS states its lengths itself
     project = json_value(data, file=file)
     if not isinstance(project, dict) or not isinstance(project.get("observations"), dict):
         raise DataError(f"{file} is no BORIS project: expected a mapping with `observations`")
@@ -63,7 +63,7 @@ def read_boris(data: bytes, *, file: str, options: ReadOptions, videos: KnownVid
         toggles = _toggles(
             events, types, offset_us=_offset_us(observation, where=where), left_out=left_out, where=where
         )
-        observations += _observations(name, toggles, media, observation, mode=options.open_states, where=where)
+        observations += _observations(name, toggles, media, observation, mode=context.options.open_states, where=where)
     notes = []
     if live:
         notes.append(f"{counted(len(live), 'observation')} without video with {counted(sum(live), 'event')} left out.")
@@ -118,13 +118,17 @@ def split_over_media(
     return parts or [(last.name, start_us - last.start_us, end_us - last.start_us)]
 
 
-def boris_project(
-    video_path: str, segments: Sequence[Segment], extents: Sequence[Extent], *, length_us: int
-) -> dict[str, Any]:
+def boris_text(video: VideoAnnotations) -> str:
     """A project with one observation per source; the segments of one activity and source do not overlap.
 
     Where a source has one extent it is the observation's time interval.
     """
+    return json_file(_project(video.path, video.segments, video.extents, length_us=video.length_us))
+
+
+def _project(
+    video_path: str, segments: Sequence[Segment], extents: Sequence[Extent], *, length_us: int
+) -> dict[str, Any]:
     names = sorted({segment.activity for segment in segments})
     observations = {}
     for source in sorted({item.source for item in segments} | {item.source for item in extents}):
@@ -254,3 +258,17 @@ def _segments_by_file(
             for video, first, stop in split_over_media(start_us, end_us, media, where=at):
                 segments[video].append(ParsedSegment(label=behaviour, start_us=first, end_us=stop, where=at))
     return segments
+
+
+BORIS = FileFormat(
+    read=read_boris,
+    write=boris_text,
+    suffix=".boris",
+    owns_suffix=True,
+    is_json=lambda value: isinstance(value, dict) and "observations" in value,
+    read_options=frozenset({"open_states"}),
+    source_kept=SourceKept.PER_OBSERVATION,
+    states_lengths=True,
+    holds_extents=True,
+    holds_overlaps=False,
+)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from nrray.errors import DataError
 from nrray.formats.boris import MediaFile, split_over_media
-from nrray.formats.options import ReadOptions, TimeUnit
+from nrray.formats.file_format import FileFormat, ReadContext, SourceKept, VideoAnnotations
+from nrray.formats.options import TimeUnit
 from nrray.formats.reading import (
     Observation,
     ParsedFile,
@@ -20,7 +21,6 @@ from nrray.formats.reading import (
 )
 from nrray.formats.videos import KnownVideos, seconds_text
 from nrray.intervals import Interval
-from nrray.types import Segment
 
 _NEEDED = ("Observation id", "Behavior", "Behavior type", "Start (s)", "Stop (s)")
 _MEDIA = ("Media file", "Media file name", "Media file path", "Source")  # by age of the version
@@ -32,9 +32,8 @@ LENGTH_SLACK_US = 500_000  # between BORIS' length of a file and the manifest's:
 Row = tuple[str, Mapping[str, str]]  # where, cells by column
 
 
-def read_boris_aggregated(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
+def read_boris_aggregated(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
     """Raises DataError that names the line."""
-    del options  # the same for every reader
     text = utf8_text(data, file=file)
     delimiter = "\t" if "\t" in text.split("\n", 1)[0] else ","
     rows = list(delimited_rows(text, delimiter, file=file))
@@ -63,7 +62,7 @@ def read_boris_aggregated(data: bytes, *, file: str, options: ReadOptions, video
         mine.append((where, row))
     observations = []
     for name, mine in by_observation.items():
-        observations += _observations(name, mine, media_column, file=file, videos=videos)
+        observations += _observations(name, mine, media_column, file=file, videos=context.videos)
     notes = []
     if skipped["points"]:
         notes.append(f"{counted(skipped['points'], 'POINT row')} left out: an instant is no interval.")
@@ -72,14 +71,14 @@ def read_boris_aggregated(data: bytes, *, file: str, options: ReadOptions, video
     return ParsedFile(observations=observations, notes=notes)
 
 
-def boris_aggregated_text(video_path: str, segments: Sequence[Segment], *, length_us: int) -> str:
-    """The rows that an import needs, of segments on whole milliseconds; the observation's id is the source."""
+def boris_aggregated_text(video: VideoAnnotations) -> str:
+    """The rows that an import needs; the observation's id is the source."""
     lines = [_OUR_HEADER]
-    for item in segments:
+    for item in video.segments:
         times = "\t".join(
             f"{time_us / 1e6:.3f}" for time_us in (item.start_us, item.end_us, item.end_us - item.start_us)
         )
-        facts = [item.source, video_path, f"{length_us / 1e6:.3f}", "No focal subject", item.activity, "STATE"]
+        facts = [item.source, video.path, f"{video.length_us / 1e6:.3f}", "No focal subject", item.activity, "STATE"]
         lines.append("\t".join(facts) + f"\t{times}\n")
     return "".join(lines)
 
@@ -177,3 +176,13 @@ def _offset_us(row: Row) -> int:
 
 def _seconds(row: Row, column: str) -> int:
     return microseconds(row[1][column], TimeUnit.SECONDS, where=f"{row[0]}, {column}")
+
+
+BORIS_AGGREGATED = FileFormat(
+    read=read_boris_aggregated,
+    write=boris_aggregated_text,
+    suffix=".tsv",
+    is_first_line=lambda line: b"Observation id" in line and b"Behavior type" in line,
+    source_kept=SourceKept.PER_OBSERVATION,
+    states_lengths=True,
+)

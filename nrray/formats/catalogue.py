@@ -1,49 +1,32 @@
-"""Which reader a file takes, by its suffix and its first lines, and which options concern which format."""
+"""The catalogue of formats: a line for each, the format of a file by its suffix and its beginning, and the settings that concern
+each format."""
 
 import json
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping, Set
 from pathlib import PurePosixPath
 
 from nrray.errors import ConfigError, DataError
-from nrray.formats.boris import read_boris
-from nrray.formats.boris_aggregated import read_boris_aggregated
-from nrray.formats.delimited import read_delimited, read_elan_tab
-from nrray.formats.elan import read_elan
-from nrray.formats.label_studio import read_label_studio
-from nrray.formats.millisecond_text import read_millisecond_file
-from nrray.formats.options import Format, ImportConfig, ReadOptions
-from nrray.formats.reading import ParsedFile
-from nrray.formats.webvtt import read_webvtt
+from nrray.formats.boris import BORIS
+from nrray.formats.boris_aggregated import BORIS_AGGREGATED
+from nrray.formats.delimited import DELIMITED, ELAN_TAB
+from nrray.formats.elan import ELAN
+from nrray.formats.file_format import FileFormat
+from nrray.formats.label_studio import LABEL_STUDIO
+from nrray.formats.millisecond_text import MILLISECOND_TEXT
+from nrray.formats.options import ExportConfig, Format, ImportConfig, ReadOptions
+from nrray.formats.webvtt import WEBVTT
 
-Reader = Callable[..., ParsedFile]
-"""(data, *, file, options, videos) to a ParsedFile."""
-
-_CONCERNED: Mapping[str, tuple[Format, ...]] = {
-    "columns": (Format.DELIMITED, Format.ELAN_TAB),
-    "time_unit": (Format.DELIMITED, Format.ELAN_TAB),
-    "delimiter": (Format.DELIMITED,),
-    "skip_rows": (Format.DELIMITED, Format.ELAN_TAB),
-    "fps": (Format.DELIMITED, Format.LABEL_STUDIO),
-    "activity_from": (Format.ELAN,),
-    "unset_time_slots": (Format.ELAN,),
-    "open_states": (Format.BORIS,),
+CATALOGUE: Mapping[Format, FileFormat] = {
+    Format.MILLISECOND_TEXT: MILLISECOND_TEXT,
+    Format.DELIMITED: DELIMITED,
+    Format.ELAN: ELAN,
+    Format.ELAN_TAB: ELAN_TAB,
+    Format.BORIS: BORIS,
+    Format.BORIS_AGGREGATED: BORIS_AGGREGATED,
+    Format.LABEL_STUDIO: LABEL_STUDIO,
+    Format.WEBVTT: WEBVTT,
 }
-
-
-def reader_of(kind: Format, *, known_names: frozenset[str]) -> Reader:
-    """`known_names` are the activity names that make an ELAN tier's id an activity."""
-    readers: dict[Format, Reader] = {
-        Format.MILLISECOND_TEXT: read_millisecond_file,
-        Format.DELIMITED: read_delimited,
-        Format.ELAN: partial(read_elan, known_names=known_names),
-        Format.ELAN_TAB: read_elan_tab,
-        Format.BORIS: read_boris,
-        Format.BORIS_AGGREGATED: read_boris_aggregated,
-        Format.LABEL_STUDIO: read_label_studio,
-        Format.WEBVTT: read_webvtt,
-    }
-    return readers[kind]
+WRITE_OPTIONS = ("time_unit", "fps")
 
 
 def format_of(file: str, data: bytes, config: ImportConfig) -> Format:
@@ -51,23 +34,36 @@ def format_of(file: str, data: bytes, config: ImportConfig) -> Format:
     if config.format != "auto":
         return config.format
     suffix = PurePosixPath(file.lower()).suffix
-    if fixed := {".eaf": Format.ELAN, ".boris": Format.BORIS, ".vtt": Format.WEBVTT}.get(suffix):
-        return fixed
+    for kind, found in CATALOGUE.items():
+        if found.owns_suffix and suffix == found.suffix:
+            return kind
     if suffix == ".json":
         return _json_format(data, file=file)
     if suffix in (".txt", ".tsv", ".csv"):
         return _text_format(data, suffix, config, file=file)
-    raise DataError(f"{file}: nothing known reads {suffix or 'a file without suffix'}; {_choices()}")
+    named = f"with the suffix {suffix}" if suffix else "without a suffix"
+    raise DataError(f"{file}: no format has files {named}; {_choices()}")
 
 
-def check_options(config: ImportConfig, kinds: set[Format]) -> None:
+def check_read_options(config: ImportConfig, kinds: Set[Format]) -> None:
     """Raises ConfigError for an option that was set and concerns none of the formats that are read."""
-    for name, concerned in _CONCERNED.items():
-        is_set = getattr(config, name) != ReadOptions.model_fields[name].default
-        if is_set and not kinds & set(concerned):
+    for name, field in ReadOptions.model_fields.items():
+        concerned = [kind for kind, found in CATALOGUE.items() if name in found.read_options]
+        if getattr(config, name) != field.default and not kinds & set(concerned):
             raise ConfigError(
-                f"{name} has no effect: it concerns {' and '.join(item.value for item in concerned)}, and the files are "
+                f"{name} has no effect: it concerns {_listed(concerned)}, and the files are "
                 f"{', '.join(sorted(kind.value for kind in kinds))}. Leave it out, or set format."
+            )
+
+
+def check_write_options(config: ExportConfig) -> None:
+    """Raises ConfigError for an option that was set and does not concern the format that is written."""
+    for name in WRITE_OPTIONS:
+        is_set = getattr(config, name) != ExportConfig.model_fields[name].default
+        if is_set and name not in CATALOGUE[config.format].write_options:
+            concerned = [kind for kind, found in CATALOGUE.items() if name in found.write_options]
+            raise ConfigError(
+                f"{name} has no effect: it concerns {_listed(concerned)}, and format is {config.format.value}"
             )
 
 
@@ -76,28 +72,30 @@ def _json_format(data: bytes, *, file: str) -> Format:
         value = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is not JSON in UTF-8: {error}") from None
-    if isinstance(value, dict) and "observations" in value:
-        return Format.BORIS
-    if isinstance(value, list):
-        return Format.LABEL_STUDIO
+    for kind, found in CATALOGUE.items():
+        if found.is_json is not None and found.is_json(value):
+            return kind
     raise DataError(f"{file}: neither a BORIS project nor Label Studio's list of tasks; {_choices()}")
 
 
 def _text_format(data: bytes, suffix: str, config: ImportConfig, *, file: str) -> Format:
-    """BORIS and ELAN write their own headers; a map of columns, or a suffix of tables, means delimited."""
+    """Programs write their own headers; a map of columns, or a suffix of tables, means delimited."""
     first = data.lstrip(b"\xef\xbb\xbf").split(b"\n", 1)[0]
-    if b"Observation id" in first and b"Behavior type" in first:
-        return Format.BORIS_AGGREGATED
+    for kind, found in CATALOGUE.items():
+        if found.is_first_line is not None and found.is_first_line(first):
+            return kind
     if first.startswith(b"Observation id"):
         raise DataError(
             f"{file}: tabular events of BORIS, with starts and stops on lines of their own. Import the BORIS project, or "
             f"export with Observations > Export events > Aggregated events."
         )
-    if first.startswith(b"Tier\t") or b"\tBegin Time - " in first:
-        return Format.ELAN_TAB
     if config.columns is not None or config.time_unit is not None or suffix in (".csv", ".tsv"):
         return Format.DELIMITED
     return Format.MILLISECOND_TEXT
+
+
+def _listed(kinds: Iterable[Format]) -> str:
+    return " and ".join(kind.value for kind in kinds)
 
 
 def _choices() -> str:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from io import StringIO
 
 from nrray.errors import DataError
+from nrray.formats.file_format import FileFormat, ReadContext, SourceKept, VideoAnnotations
 from nrray.formats.options import ColumnMap, Delimiter, ReadOptions, TimeUnit
 from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, delimited_rows, microseconds, utf8_text
 from nrray.formats.videos import KnownVideos
-from nrray.types import Segment
 
 _CHARACTERS = {Delimiter.TAB: "\t", Delimiter.COMMA: ",", Delimiter.SEMICOLON: ";", Delimiter.BLANKS: None}
 _NAMED_UNIT = re.compile(r"(start|end|duration)_(us|ms|s|seconds|frames)")
@@ -22,8 +22,9 @@ _US_PER_UNIT = {TimeUnit.MICROSECONDS: 1, TimeUnit.MILLISECONDS: 1000, TimeUnit.
 Row = tuple[int, list[str]]
 
 
-def read_delimited(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
+def read_delimited(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
     """Raises DataError that names the line."""
+    options = context.options
     rows = _rows(data, file=file, options=options)
     if not rows:
         return ParsedFile(observations=[Observation(name=file, video_name=None, annotator=None, segments=[])])
@@ -41,11 +42,12 @@ def read_delimited(data: bytes, *, file: str, options: ReadOptions, videos: Know
             f"{file}, line {rows[0][0]}: {rows[0][1]} does not say in which unit its times are. "
             f"Set time_unit to one of {[item.value for item in TimeUnit]}."
         )
-    return rows_reading(rows, columns=columns, unit=unit, file=file, videos=videos)
+    return rows_reading(rows, columns=columns, unit=unit, file=file, videos=context.videos)
 
 
-def read_elan_tab(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
+def read_elan_tab(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
     """ELAN's export: with a header line by its names, without one by the place of the times. Raises DataError."""
+    options, videos = context.options, context.videos
     # ELAN does not quote: a quotation mark is an ordinary character
     lines = utf8_text(data, file=file).splitlines()
     rows = [
@@ -107,21 +109,22 @@ def rows_reading(
     )
 
 
-def delimited_text(video_path: str, segments: Sequence[Segment], *, unit: TimeUnit) -> str:
-    """CSV with the columns video, activity, start_UNIT, end_UNIT, source, of segments on the unit's grid."""
+def delimited_text(video: VideoAnnotations) -> str:
+    """CSV with the columns video, activity, start_UNIT, end_UNIT, source."""
+    unit = video.time_unit
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["video", "activity", f"start_{unit.value}", f"end_{unit.value}", "source"])
-    for segment in segments:
+    for segment in video.segments:
         times = (_unit_text(time_us, unit) for time_us in (segment.start_us, segment.end_us))
-        writer.writerow([video_path, segment.activity, *times, segment.source])
+        writer.writerow([video.path, segment.activity, *times, segment.source])
     return text.getvalue()
 
 
-def elan_tab_text(segments: Sequence[Segment]) -> str:
-    """As ELAN exports with column headers: a tier per activity, times in milliseconds, of segments on that grid."""
+def elan_tab_text(video: VideoAnnotations) -> str:
+    """As ELAN exports with column headers: a tier per activity, times in milliseconds."""
     lines = ["Tier\tParticipant\tBegin Time - msec\tEnd Time - msec\tDuration - msec\tAnnotation"]
-    for segment in segments:
+    for segment in video.segments:
         start_ms, end_ms = segment.start_us // 1000, segment.end_us // 1000
         lines.append(
             f"{segment.activity}\t{segment.source}\t{start_ms}\t{end_ms}\t{end_ms - start_ms}\t{segment.activity}"
@@ -208,3 +211,21 @@ def _slack_us(cells: dict[str, str], unit: TimeUnit, fps: float | None) -> int:
     decimals = min(len(cells[name].partition(".")[2]) for name in ("start", "end", "duration") if name in cells)
     scale = 1_000_000 if unit is TimeUnit.CLOCK else _US_PER_UNIT[unit]
     return round(2 * scale / 10**decimals) if decimals or unit is TimeUnit.SECONDS else 0
+
+
+DELIMITED = FileFormat(
+    read=read_delimited,
+    write=delimited_text,
+    suffix=".csv",
+    read_options=frozenset({"columns", "time_unit", "delimiter", "skip_rows", "fps"}),
+    write_options=frozenset({"time_unit"}),
+    source_kept=SourceKept.PER_SEGMENT,
+)
+ELAN_TAB = FileFormat(
+    read=read_elan_tab,
+    write=elan_tab_text,
+    suffix=".tsv",
+    is_first_line=lambda line: line.startswith(b"Tier\t") or b"\tBegin Time - " in line,
+    read_options=frozenset({"columns", "time_unit", "skip_rows"}),
+    source_kept=SourceKept.PER_SEGMENT,
+)

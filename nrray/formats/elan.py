@@ -9,7 +9,9 @@ from xml.etree import ElementTree
 
 from nrray.errors import DataError
 from nrray.formats.elan_slots import SlotTimes
-from nrray.formats.options import ActivityFrom, ReadOptions
+from nrray.formats.elan_writing import elan_text
+from nrray.formats.file_format import FileFormat, ReadContext, SourceKept
+from nrray.formats.options import ActivityFrom
 from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, counted
 from nrray.formats.videos import KnownVideos
 
@@ -33,16 +35,15 @@ class _Annotation:
     parent: str | None = None
 
 
-def read_elan(
-    data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos, known_names: frozenset[str] = frozenset()
-) -> ParsedFile:
-    """`known_names` are the activity names that make a tier's id an activity. Raises DataError."""
+def read_elan(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
+    """A tier whose id is a known name is an activity. Raises DataError."""
+    options = context.options
     root = _root(data, file=file)
     header = root.find("HEADER")
     units = header.get("TIME_UNITS", "milliseconds") if header is not None else None
     if units != "milliseconds":
         raise DataError(f'{file}: times are in {units!r}, expected a HEADER with TIME_UNITS="milliseconds"')
-    video_name, origin_us, notes = _media(root, videos=videos, file=file)
+    video_name, origin_us, notes = _media(root, videos=context.videos, file=file)
     annotations = {item.number: item for tier in root.iter("TIER") for item in _annotations(tier, file=file)}
     slots = SlotTimes(root, file=file, mode=options.unset_time_slots)
     by_tier: dict[str, list[_Annotation]] = {}
@@ -54,7 +55,7 @@ def read_elan(
     skipped: Counter[str] = Counter()
     for tier in root.iter("TIER"):
         tier_id = tier.get("TIER_ID", "")
-        activity, suffix = _activity_of_tier(tier_id, options.activity_from, known_names)
+        activity, suffix = _activity_of_tier(tier_id, options.activity_from, context.known_names)
         annotator = tier.get("ANNOTATOR") or tier.get("PARTICIPANT") or (tier_id if activity is None else suffix)
         mine = observations.setdefault(annotator or None, []) if by_tier.get(tier_id) or activity is not None else []
         for item in by_tier.get(tier_id, []):
@@ -168,3 +169,13 @@ def _activity_of_tier(tier_id: str, mode: ActivityFrom, known_names: frozenset[s
     if mode is ActivityFrom.TIER or base in known_names:
         return base, suffix or None
     return None, None
+
+
+ELAN = FileFormat(
+    read=read_elan,
+    write=elan_text,
+    suffix=".eaf",
+    owns_suffix=True,
+    read_options=frozenset({"activity_from", "unset_time_slots"}),
+    source_kept=SourceKept.PER_SEGMENT,
+)

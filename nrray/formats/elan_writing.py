@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from urllib.parse import quote
 from xml.etree import ElementTree
 
+from nrray.formats.file_format import VideoAnnotations
 from nrray.types import Segment
 
 _SCHEMA = "http://www.w3.org/2001/XMLSchema-instance"
 _MIME_TYPES = {"mp4": "video/mp4", "mpg": "video/mpeg", "mpeg": "video/mpeg", "mov": "video/quicktime"}
 
 
-def elan_text(video_path: str, segments: Sequence[Segment]) -> str:
-    """The document of segments on whole milliseconds."""
+def elan_text(video: VideoAnnotations) -> str:
+    """The document of one video."""
+    video_path, segments = video.path, video.segments
     root = ElementTree.Element(
         "ANNOTATION_DOCUMENT",
         {

@@ -1,6 +1,5 @@
 """Folders of annotations and label versions to one file per video, in a format that another tool reads."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,34 +12,16 @@ import pyarrow.compute as pc
 from nrray.archive.annotations import SEGMENTS_FILE, read_annotations
 from nrray.archive.manifest import manifest_videos
 from nrray.errors import ConfigError, DataError
-from nrray.formats.boris import boris_project
-from nrray.formats.boris_aggregated import boris_aggregated_text
-from nrray.formats.delimited import delimited_text, elan_tab_text
-from nrray.formats.elan_writing import elan_text
-from nrray.formats.label_studio import label_studio_tasks
-from nrray.formats.millisecond_text import millisecond_file
+from nrray.formats.catalogue import CATALOGUE, check_write_options
+from nrray.formats.file_format import FileFormat, SourceKept, VideoAnnotations
 from nrray.formats.options import ExportConfig, Format, TimeUnit
 from nrray.formats.reading import counted
 from nrray.formats.videos import KnownVideos
-from nrray.formats.webvtt import webvtt_text
 from nrray.intervals import first_of_unions, union_of
 from nrray.storage import Folder, read_table
 from nrray.tables import rows_from_table
 from nrray.types import US_PER_SECOND, CoverageStatus, Extent, Segment
 
-_SUFFIXES = {
-    Format.MILLISECOND_TEXT: ".txt",
-    Format.DELIMITED: ".csv",
-    Format.ELAN: ".eaf",
-    Format.ELAN_TAB: ".tsv",
-    Format.BORIS: ".boris",
-    Format.BORIS_AGGREGATED: ".tsv",
-    Format.LABEL_STUDIO: ".json",
-    Format.WEBVTT: ".vtt",
-}
-_KEEPS_SOURCE = (Format.DELIMITED, Format.ELAN, Format.ELAN_TAB, Format.LABEL_STUDIO)
-_ONE_AT_A_TIME = (Format.BORIS,)
-_NEEDS_LENGTH = (Format.BORIS, Format.BORIS_AGGREGATED)
 _STEP_US = {TimeUnit.MICROSECONDS: 1, TimeUnit.MILLISECONDS: 1000, TimeUnit.SECONDS: 1}
 
 
@@ -57,7 +38,7 @@ class ExportResult:
     @property
     def suffix(self) -> str:
         """The end of the files' names."""
-        return _SUFFIXES[self.format]
+        return CATALOGUE[self.format].suffix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +52,8 @@ def export_annotations(config: ExportConfig) -> ExportResult:
     """Write one file per video that `input` has segments or extents of. Raises NrrayError."""
     if config.time_unit not in _STEP_US:
         raise ConfigError(f"time_unit is {config.time_unit.value}; an export is in us, ms or s")
-    if config.time_unit is not TimeUnit.MILLISECONDS and config.format is not Format.DELIMITED:
-        raise ConfigError(f"time_unit has no effect: it concerns delimited text, and format is {config.format.value}")
-    if config.fps is not None and config.format is not Format.LABEL_STUDIO:
-        raise ConfigError(f"fps has no effect: it concerns label_studio, and format is {config.format.value}")
+    check_write_options(config)
+    kind = CATALOGUE[config.format]
     found = _found(Folder(config.input))
     rows = manifest_videos(read_table(config.manifest)) if config.manifest is not None else []
     videos = KnownVideos(rows, fps=config.fps)
@@ -85,11 +64,17 @@ def export_annotations(config: ExportConfig) -> ExportResult:
     num_written = 0
     for path in paths:
         mine = [item for item in found.segments if item.path == path]
-        seen = [item for item in found.extents if item.path == path]
-        fps = _frame_rate(path, config, videos) if config.format is Format.LABEL_STUDIO else None
-        segments = _representable(mine, config, fps=fps, tally=tally)
-        num_written += len(segments)
-        texts[f"{path}{_SUFFIXES[config.format]}"] = _text(path, segments, seen, config, videos=videos, fps=fps)
+        fps = _frame_rate(path, config, videos) if kind.counts_frames else None
+        video = VideoAnnotations(
+            path=path,
+            segments=_representable(mine, kind, config, fps=fps, tally=tally),
+            extents=[item for item in found.extents if item.path == path],
+            time_unit=config.time_unit,
+            length_us=_length_us(path, config, videos) if kind.states_lengths else 0,
+            frames_per_second=fps,
+        )
+        num_written += len(video.segments)
+        texts[f"{path}{kind.suffix}"] = kind.write(video)
     output = Folder(config.output)
     for name, text in texts.items():
         parent = PurePosixPath(name).parent
@@ -101,7 +86,7 @@ def export_annotations(config: ExportConfig) -> ExportResult:
         format=config.format,
         files=sorted(texts),
         num_segments=num_written,
-        notes=[*found.notes, *_notes(found, config, tally), *_rate_notes(videos)],
+        notes=[*found.notes, *_notes(found, kind, config.format.value, tally), *_rate_notes(videos)],
     )
 
 
@@ -171,12 +156,10 @@ def _check_names(found: _Input) -> None:
 
 
 def _representable(
-    segments: Sequence[Segment], config: ExportConfig, *, fps: float | None, tally: Counter[str]
+    segments: Sequence[Segment], kind: FileFormat, config: ExportConfig, *, fps: float | None, tally: Counter[str]
 ) -> list[Segment]:
-    """`segments` on the format's grid of time, sorted, and joined where it holds one of a kind at a time."""
-    rate = fps if fps is not None else 1000.0  # steps of the grid per second
-    if config.format is Format.DELIMITED:
-        rate = US_PER_SECOND / _STEP_US[config.time_unit]
+    """`segments` on the format's grid of time, sorted, and joined where it does not hold overlaps."""
+    rate = fps if fps is not None else US_PER_SECOND / _STEP_US[config.time_unit]  # steps of the grid per second
     kept = []
     for segment in sorted(segments, key=lambda item: (item.start_us, item.activity, item.source, item.end_us)):
         steps = (round(time_us * rate / US_PER_SECOND) for time_us in (segment.start_us, segment.end_us))
@@ -186,7 +169,7 @@ def _representable(
             tally["vanished"] += 1
             continue
         kept.append(replace(segment, start_us=start_us, end_us=end_us))
-    return _joined(kept, tally) if config.format in _ONE_AT_A_TIME else kept
+    return kept if kind.holds_overlaps else _joined(kept, tally)
 
 
 def _joined(segments: Sequence[Segment], tally: Counter[str]) -> list[Segment]:
@@ -206,39 +189,6 @@ def _joined(segments: Sequence[Segment], tally: Counter[str]) -> list[Segment]:
     return [joined[row] for row in sorted(joined)]
 
 
-def _text(
-    path: str,
-    segments: Sequence[Segment],
-    extents: Sequence[Extent],
-    config: ExportConfig,
-    *,
-    videos: KnownVideos,
-    fps: float | None,
-) -> str:
-    length_us = _length_us(path, config, videos) if config.format in _NEEDS_LENGTH else 0
-    match config.format:
-        case Format.MILLISECOND_TEXT:
-            return millisecond_file(segments)
-        case Format.DELIMITED:
-            return delimited_text(path, segments, unit=config.time_unit)
-        case Format.ELAN:
-            return elan_text(path, segments)
-        case Format.ELAN_TAB:
-            return elan_tab_text(segments)
-        case Format.BORIS:
-            return _json(boris_project(path, segments, extents, length_us=length_us))
-        case Format.BORIS_AGGREGATED:
-            return boris_aggregated_text(path, segments, length_us=length_us)
-        case Format.LABEL_STUDIO:
-            return _json(label_studio_tasks(path, segments, extents, fps=fps or 0.0))
-        case Format.WEBVTT:
-            return webvtt_text(segments)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-
-
 def _length_us(path: str, config: ExportConfig, videos: KnownVideos) -> int:
     if config.manifest is None:
         raise ConfigError(f"{config.format.value} states the length of each video: set manifest")
@@ -249,28 +199,29 @@ def _frame_rate(path: str, config: ExportConfig, videos: KnownVideos) -> float:
     if config.manifest is not None:
         return videos.frame_rate(videos.named(path, where=config.input), where=config.input)
     if config.fps is None:
-        raise ConfigError("label_studio counts frames: set manifest, or fps where all videos have the same")
+        raise ConfigError(
+            f"{config.format.value} counts frames: set manifest, or fps where all videos have the same frame rate"
+        )
     return config.fps
 
 
-def _notes(found: _Input, config: ExportConfig, tally: Mapping[str, int]) -> list[str]:
-    kind = config.format.value
+def _notes(found: _Input, kind: FileFormat, name: str, tally: Mapping[str, int]) -> list[str]:
     notes = []
     sources = sorted({item.source for item in found.segments} | {item.source for item in found.extents})
-    if config.format not in _KEEPS_SOURCE and config.format not in _NEEDS_LENGTH:
-        notes.append(f"{kind} holds no source: segments of {sources[:3]} stand in one file without it.")
-    elif config.format in _NEEDS_LENGTH:
-        notes.append(f"{kind} holds no source: there is one observation for each of {sources[:3]}.")
-    if config.format is not Format.BORIS and found.extents:
-        notes.append(f"{kind} does not hold which part of a video was examined.")
-    if config.format is Format.BORIS:
+    if kind.source_kept is SourceKept.NOWHERE:
+        notes.append(f"{name} holds no source: segments of {sources[:3]} stand in one file without it.")
+    elif kind.source_kept is SourceKept.PER_OBSERVATION:
+        notes.append(f"{name} holds no source: there is one observation for each of {sources[:3]}.")
+    if not kind.holds_extents and found.extents:
+        notes.append(f"{name} does not hold which part of a video was examined.")
+    if kind.holds_extents:
         parts = Counter((item.path, item.source) for item in found.extents)
         if num_parted := sum(count > 1 for count in parts.values()):
             notes.append(
-                f"{counted(num_parted, 'observation')} of several parts: BORIS holds one interval, none is set."
+                f"{counted(num_parted, 'observation')} of several parts: {name} holds one interval, none is set."
             )
     if tally["rounded"]:
-        grid = "frames" if config.format is Format.LABEL_STUDIO else "milliseconds"
+        grid = "frames" if kind.counts_frames else "milliseconds"
         notes.append(f"{counted(tally['rounded'], 'segment')} rounded to whole {grid}.")
     if tally["vanished"]:
         notes.append(f"{counted(tally['vanished'], 'segment')} of zero length after rounding left out.")

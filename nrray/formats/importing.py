@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from nrray.archive.annotations import SEGMENTS_FILE, write_annotations
 from nrray.archive.manifest import manifest_videos
 from nrray.errors import DataError
-from nrray.formats.catalogue import check_options, format_of, reader_of
+from nrray.formats.catalogue import CATALOGUE, check_read_options, format_of
 from nrray.formats.checking import CheckedAnnotations, checked_annotations, placed_observations, segment_order
+from nrray.formats.file_format import ReadContext
 from nrray.formats.names import ActivityNames
 from nrray.formats.options import Format, ImportConfig
 from nrray.formats.videos import KnownVideos, UnknownVideoError, all_unknown
@@ -71,14 +72,14 @@ def import_annotations(config: ImportConfig) -> ImportResult:
     videos = KnownVideos(manifest, only=config.video, renamed=config.videos, fps=config.fps)
     contents = {file: _content(file) for file in found_files(config.files)}
     kinds = {file: format_of(file, data, config) for file, data in contents.items()}
-    check_options(config, set(kinds.values()))
+    check_read_options(config, set(kinds.values()))
+    context = ReadContext(options=config, videos=videos, known_names=names.known)
     files: list[ImportedFile] = []
     unknown: list[UnknownVideoError] = []
     for file, data in contents.items():
-        reader = reader_of(kinds[file], known_names=names.known)
         videos.variable_rate_paths.clear()
         try:
-            parsed = reader(data, file=file, options=config, videos=videos)
+            parsed = CATALOGUE[kinds[file]].read(data, file=file, context=context)
         except UnknownVideoError as error:  # a reader of frame numbers has to know the video first
             unknown.append(error)
             continue

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nrray.errors import DataError
-from nrray.formats.options import ReadOptions
+from nrray.formats.file_format import FileFormat, ReadContext, SourceKept, VideoAnnotations, json_file
 from nrray.formats.reading import (
     Observation,
     ParsedFile,
@@ -26,9 +26,9 @@ from nrray.types import US_PER_SECOND, Extent, Segment
 _VIDEO_KEYS = ("video", "video_url")
 
 
-def read_label_studio(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
+def read_label_studio(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
     """Raises DataError that names task and region."""
-    del options  # the same for every reader
+    videos = context.videos
     tasks = json_value(data, file=file)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) and "data" in task for task in tasks):
         raise DataError(
@@ -74,10 +74,15 @@ def read_label_studio(data: bytes, *, file: str, options: ReadOptions, videos: K
     )
 
 
-def label_studio_tasks(
+def label_studio_text(video: VideoAnnotations) -> str:
+    """One task with one annotation per source."""
+    assert video.frames_per_second is not None  # the format counts frames
+    return json_file(_tasks(video.path, video.segments, video.extents, fps=video.frames_per_second))
+
+
+def _tasks(
     video_path: str, segments: Sequence[Segment], extents: Sequence[Extent], *, fps: float
 ) -> list[dict[str, Any]]:
-    """One task with one annotation per source, of segments on the grid of frames."""
     annotations = []
     for number, source in enumerate(
         sorted({item.source for item in segments} | {item.source for item in extents}), start=1
@@ -155,3 +160,15 @@ def _annotator(completed_by: Any) -> str | None:
     if isinstance(completed_by, dict):
         completed_by = completed_by.get("email") or completed_by.get("id")
     return None if completed_by is None else str(completed_by)
+
+
+LABEL_STUDIO = FileFormat(
+    read=read_label_studio,
+    write=label_studio_text,
+    suffix=".json",
+    is_json=lambda value: isinstance(value, list),
+    read_options=frozenset({"fps"}),
+    write_options=frozenset({"fps"}),
+    source_kept=SourceKept.PER_SEGMENT,
+    counts_frames=True,
+)

@@ -4,21 +4,18 @@ Times are whole milliseconds; columns stand between tabs, or blanks in the four-
 """
 
 import re
-from collections.abc import Sequence
 
 from nrray.archive.annotations import millisecond_text
 from nrray.errors import DataError
-from nrray.formats.options import ReadOptions
+from nrray.formats.file_format import FileFormat, ReadContext, VideoAnnotations
 from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, counted, utf8_text
-from nrray.formats.videos import KnownVideos
-from nrray.types import Segment
 
 _WHOLE = re.compile(r"-?\d+")
 
 
-def read_millisecond_file(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
+def read_millisecond_file(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
     """Raises DataError that names the line."""
-    del options, videos  # the same for every reader; this format needs neither
+    del context  # the same for every reader; this format does not need it
     segments = []
     num_originals = 0
     for number, line in enumerate(utf8_text(data, file=file).splitlines(), start=1):
@@ -49,6 +46,9 @@ def read_millisecond_file(data: bytes, *, file: str, options: ReadOptions, video
     )
 
 
-def millisecond_file(segments: Sequence[Segment]) -> str:
-    """The text of one video's segments, which lie on whole milliseconds."""
-    return millisecond_text(segments)
+def millisecond_file(video: VideoAnnotations) -> str:
+    """A line per segment."""
+    return millisecond_text(video.segments)
+
+
+MILLISECOND_TEXT = FileFormat(read=read_millisecond_file, write=millisecond_file, suffix=".txt")

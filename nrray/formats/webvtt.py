@@ -5,10 +5,9 @@ import re
 from collections.abc import Sequence
 
 from nrray.errors import DataError
-from nrray.formats.options import ReadOptions, TimeUnit
+from nrray.formats.file_format import FileFormat, ReadContext, VideoAnnotations
+from nrray.formats.options import TimeUnit
 from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, counted, microseconds, utf8_text
-from nrray.formats.videos import KnownVideos
-from nrray.types import Segment
 
 _TIMING = re.compile(r"\s*(\S+)\s+-->\s+(\S+)(?:\s.*)?")
 _CUE_TIME = re.compile(r"(?:\d{2,}:)?[0-5]\d:[0-5]\d\.\d{3}")
@@ -16,9 +15,9 @@ _TAG = re.compile(r"<[^>]*>")
 _NOT_CUES = re.compile(r"(NOTE|STYLE|REGION)(\s|$)")
 
 
-def read_webvtt(data: bytes, *, file: str, options: ReadOptions, videos: KnownVideos) -> ParsedFile:
+def read_webvtt(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
     """Raises DataError that names the line."""
-    del options, videos  # the same for every reader; this format needs neither
+    del context  # the same for every reader; this format does not need it
     lines = utf8_text(data, file=file).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not re.fullmatch(r"WEBVTT([ \t].*)?", lines[0]):
         raise DataError(f"{file}, line 1: found {lines[0][:40]!r}, expected WEBVTT")
@@ -48,11 +47,11 @@ def read_webvtt(data: bytes, *, file: str, options: ReadOptions, videos: KnownVi
     )
 
 
-def webvtt_text(segments: Sequence[Segment]) -> str:
-    """The text of one video's segments, which lie on whole milliseconds."""
+def webvtt_text(video: VideoAnnotations) -> str:
+    """A cue per segment."""
     cues = [
         f"\n{_clock(segment.start_us)} --> {_clock(segment.end_us)}\n{html.escape(segment.activity, quote=False)}\n"
-        for segment in sorted(segments, key=lambda segment: (segment.start_us, segment.end_us, segment.activity))
+        for segment in sorted(video.segments, key=lambda segment: (segment.start_us, segment.end_us, segment.activity))
     ]
     return "WEBVTT\n" + "".join(cues)
 
@@ -83,3 +82,6 @@ def _clock(time_us: int) -> str:
     return (
         f"{total_ms // 3_600_000:02d}:{total_ms // 60_000 % 60:02d}:{total_ms // 1000 % 60:02d}.{total_ms % 1000:03d}"
     )
+
+
+WEBVTT = FileFormat(read=read_webvtt, write=webvtt_text, suffix=".vtt", owns_suffix=True)

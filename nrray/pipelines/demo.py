@@ -26,7 +26,7 @@ from nrray.storage import Folder
 
 @dataclass(frozen=True, kw_only=True)
 class DemoResult:
-    """What the demo came to."""
+    """Results of the demo's steps, and the seconds of each."""
 
     folder: str
     scanned: Scanned
@@ -41,7 +41,7 @@ DEMO_SEED = 20_260_212
 
 
 def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
-    """Simulate, scan, relabel, compare, draw; everything is left in `folder`, and each part can be run again alone."""
+    """Simulate, scan, relabel, compare, draw; all files are left in `folder`, and each step can be run again alone."""
     root = Path(folder).absolute()
     seconds: dict[str, float] = {}
     simulate_config = SimulateConfig(output=str(root / "archive"), num_cases=num_cases, seed=DEMO_SEED)
@@ -88,7 +88,7 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
 
 
 def activity_figures(evaluation: Evaluated) -> list[dict[str, Any]]:
-    """Of every activity: windows that have it, precision, recall, F1; and the macro average as a last row."""
+    """Windows with the activity, precision, recall and F1 of every activity; the macro average as a last row."""
     document = evaluation.document
     return [
         {

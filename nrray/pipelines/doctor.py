@@ -1,4 +1,4 @@
-"""`nrray doctor`: what this machine has, whether it will do, and what to change. Starts no Ray, opens no connection."""
+"""`nrray doctor`: this machine's equipment, whether it suffices, and advice. Starts no Ray, opens no connection."""
 
 import importlib.metadata
 import os
@@ -31,7 +31,7 @@ LOW_MEMORY_BYTES = 6 * GIB
 CHECK_SECONDS = 120
 OPTIONAL_BACKENDS = tuple(backend.value for backend in DecodeBackend if backend is not DecodeBackend.PYAV)
 
-# Codec of a video stream to the software decoders of FFmpeg that will do; FFmpeg's own `av1` needs hardware.
+# Codec of a video stream to the software decoders of FFmpeg that suffice; FFmpeg's own `av1` needs hardware.
 CODEC_DECODERS: dict[str, tuple[str, ...]] = {
     "h264": ("h264",),
     "hevc": ("hevc",),
@@ -44,7 +44,7 @@ CODEC_DECODERS: dict[str, tuple[str, ...]] = {
 
 
 class Verdict(str, Enum):
-    """What a finding means. Only `fail` stops a run on this machine."""
+    """The verdict on a finding. Only `fail` stops a run on this machine."""
 
     OK = "ok"
     WARN = "warn"
@@ -53,7 +53,7 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at; `advice` says what to do, and is empty where there is nothing to do."""
+    """One examined property of the machine; `advice` is the remedy, empty where none is needed."""
 
     name: str
     value: str
@@ -63,7 +63,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """All findings, and what they come to."""
+    """All findings, and the verdict on the machine."""
 
     findings: tuple[Finding, ...]
 
@@ -86,7 +86,7 @@ def run_doctor(*, model: str | None, label_set: str | None, reporter: Reporter) 
 
     Raises ModelError, ConfigError for a `model` or `label_set` that cannot be used.
     """
-    # A typing error is told before seconds of examining.
+    # A misspelt path is an error before seconds of examination.
     checkpoint = resolve_checkpoint(CheckpointChoice(path=model)) if model is not None else None
     examination = Examination(findings=tuple(examined_machine()))
     report_examination(examination, reporter)
@@ -107,7 +107,7 @@ def run_doctor(*, model: str | None, label_set: str | None, reporter: Reporter) 
 
 
 def report_examination(examination: Examination, reporter: Reporter) -> None:
-    """The findings as a table, what to do below it."""
+    """The findings as a table, the advice below it."""
     rows = [[finding.name, finding.verdict.value, finding.value] for finding in examination.findings]
     reporter.table("This machine", ["", "verdict", "found"], rows)
     for finding in examination.findings:
@@ -116,7 +116,7 @@ def report_examination(examination: Examination, reporter: Reporter) -> None:
 
 
 def examined_machine() -> list[Finding]:
-    """Everything that a run depends on. Takes seconds: torch is imported, the other decoders are tried."""
+    """Findings on everything that a run depends on. Takes seconds: torch is imported, the other decoders are tried."""
     checking = {name: _checking(name) for name in OPTIONAL_BACKENDS}
     here, temporary = Path.cwd(), Path(tempfile.gettempdir())
     return [
@@ -146,7 +146,7 @@ def python_finding(version: Sequence[int]) -> Finding:
 
 
 def package_finding(name: str) -> Finding:
-    """Whether an installed package is one that nrray was made for; asks the metadata, imports nothing."""
+    """Whether the installed version of a package is within nrray's bounds; reads the metadata, imports nothing."""
     wanted = next(
         (found for found in map(Requirement, importlib.metadata.requires("nrray") or ()) if found.name == name), None
     )
@@ -180,7 +180,7 @@ def codec_finding(decodable: Mapping[str, bool]) -> Finding:
 
 
 def backend_finding(name: str, process: "subprocess.Popen[str]") -> Finding:
-    """What became of a decode with `name` in a child: a decoder with clashing libraries may take its process with it."""
+    """The outcome of a decode with `name` in a child: a decoder with clashing libraries may crash its process."""
     label = f"{name} (by choice)"
     try:
         output, error = process.communicate(timeout=CHECK_SECONDS)
@@ -281,7 +281,7 @@ def _cuda_findings() -> list[Finding]:
 
 
 def _memory_bytes() -> int:
-    """Of the machine, or of the container where that is less."""
+    """Memory of the machine, or of the container where that is less."""
     limits = [int(psutil.virtual_memory().total)]
     for file in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
         if file.is_file() and (text := file.read_text().strip()).isdigit():

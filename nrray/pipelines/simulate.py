@@ -14,7 +14,7 @@ from nrray.storage import absolute_uri, is_local
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """The folder of a simulation, and how much video is in it."""
+    """The folder of a simulation, and the amount of video in it."""
 
     folder: str
     num_cases: int
@@ -54,5 +54,5 @@ def simulate(config: SimulateConfig, reporter: Reporter) -> Simulation:
 
 
 def _num_rendered(config: SimulateConfig, folder: str, index: int) -> int:
-    """Render case `index`; returns how many videos it has."""
+    """Render case `index`; returns its number of videos."""
     return len(render_case(simulated_case(config, index), folder))

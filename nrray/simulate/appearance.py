@@ -2,7 +2,7 @@
 
 Every property has a range that is cut into slices, and each family owns three slices of each property, chosen for that
 property alone. So two families share no colour, no angle, no light and no noise level, and a model that is measured on a
-family that it was not trained on has seen none of them.
+family that it was not trained on has seen no value of that family.
 """
 
 import colorsys

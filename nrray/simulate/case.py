@@ -24,7 +24,7 @@ class Camera:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedCase:
-    """Everything that decides a case's truth and pixels."""
+    """All properties that decide a case's truth and pixels."""
 
     case_id: str
     config: SimulateConfig

@@ -12,7 +12,7 @@ assert Family.__args__ == FAMILIES  # type: ignore[attr-defined]
 
 
 class SimulateConfig(Section):
-    """How many cases, how long, how they are filmed. The same values give the same truth and the same pixels."""
+    """Number and length of the cases, and their cameras. The same values give the same truth and the same pixels."""
 
     output: str = Field("runs/simulated", description="folder for videos, truth and case sidecar")
     num_cases: int = Field(4, ge=1, le=100_000, description="resuscitations")

@@ -1,4 +1,4 @@
-"""Shapes on a picture: everything is a polygon in canvas coordinates, mapped by the camera's affine matrix."""
+"""Shapes on a picture: each is a polygon in canvas coordinates, mapped by the camera's affine matrix."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -114,7 +114,7 @@ def _rings(ellipses: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def draw_pose(brush: Brush, pose: Pose, appearance: Appearance) -> None:
-    """Everything that moves, from the table upwards."""
+    """All moving objects, from the table upwards."""
     if pose.newborn is not None:
         draw_newborn(brush, pose.newborn, appearance)
     if appearance.shadow > _FAINT:

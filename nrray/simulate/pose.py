@@ -1,4 +1,4 @@
-"""Where everything is at one instant of a case: a pure function of scenario and time, in canvas pixels.
+"""Positions of newborn, hands and devices at one instant of a case: a pure function of scenario and time, in canvas pixels.
 
 The canvas is 320 x 240, the newborn lies with its head to the left, face up, its trunk to the right.
 """
@@ -62,7 +62,7 @@ class Passer:
 
 @dataclass(frozen=True, kw_only=True)
 class Pose:
-    """One instant."""
+    """All positions at one instant."""
 
     newborn: Newborn | None
     bag_mask: BagMask
@@ -87,7 +87,7 @@ def pose_at(scenario: Scenario, appearance: Appearance, t: float) -> Pose:
 
 
 def mouth_of(appearance: Appearance) -> Point:
-    """Where the mouth of the lying newborn is."""
+    """Position of the lying newborn's mouth."""
     return appearance.head_x + 9 * appearance.size, appearance.head_y
 
 

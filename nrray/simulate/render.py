@@ -22,7 +22,7 @@ from nrray.types import US_PER_SECOND, Extent, Origin, Segment
 CANVAS = (320, 240)
 _NOISE_BANK = 8
 _LIGHT_UNIT = 160  # light is stored in bytes: up to 1.59
-_SHORT_EXPOSURE_SECONDS, _SHARP_BLUR_PX = 0.02, 0.35  # below, nothing would be seen of it
+_SHORT_EXPOSURE_SECONDS, _SHARP_BLUR_PX = 0.02, 0.35  # below, the effect would not be visible
 
 
 class FrameRenderer:
@@ -73,7 +73,7 @@ class FrameRenderer:
 
 
 def passers_share(case: SimulatedCase, camera_index: int, t_seconds: float) -> float:
-    """Share in [0, 1] of the picture that those who pass or lean over the table cover at `t_seconds` of a video."""
+    """Share in [0, 1] of the picture that people who pass or lean over the table cover at `t_seconds` of a video."""
     camera = case.cameras[camera_index]
     passers = pose_at(case.scenario, case.appearance, t_seconds + camera.start_us / US_PER_SECOND).passers
     if not passers:
@@ -198,8 +198,8 @@ def render_part(case: SimulatedCase, index: int, path: Path, *, first_frame: int
 
 
 def kept_frames(camera: Camera, num_frames: int) -> list[int]:
-    """Which of `num_frames` frames the camera delivers: all, or a variable rate where it drops some. The first and the
-    last are always there, so that the video has its length."""
+    """Numbers of the frames, of `num_frames`, that the camera delivers: all, or a variable rate where it drops some. The
+    first and the last are always among them, so that the video has its length."""
     if not camera.view.drop_fraction:
         return list(range(num_frames))
     random = np.random.default_rng([num_frames, round(1e6 * camera.view.drop_fraction)])

@@ -42,7 +42,7 @@ KindT = TypeVar("KindT", Airway, Body)
 
 @dataclass(frozen=True, kw_only=True)
 class Episode:
-    """One stretch of one track. `rate_hz` and `phase` are those of its motion, `variant` draws its geometry."""
+    """One interval of one track. `rate_hz` and `phase` are those of its motion, `variant` draws its geometry."""
 
     kind: Airway | Body
     start_s: float
@@ -68,7 +68,7 @@ class Scenario:
     """Case time in seconds, 0 at the first camera's first frame."""
 
     arrival_s: float  # the newborn comes into view
-    departure_s: float  # and leaves it; the case's end where it stays
+    departure_s: float  # the newborn leaves the view; the case's end where it stays
     airway: tuple[Episode, ...]
     body: tuple[Episode, ...]
     passings: tuple[Passing, ...] = ()
@@ -76,7 +76,7 @@ class Scenario:
 
 @dataclass(frozen=True, kw_only=True)
 class _Habit:
-    """How often an episode is chosen, how long it lasts, how fast it moves."""
+    """Weight of an episode in the draw, range of its length, range of the rate of its motion."""
 
     weight: float
     seconds: tuple[float, float]
@@ -169,7 +169,7 @@ def _episodes(
 
 
 def _passings(random: np.random.Generator, case_seconds: float) -> tuple[Passing, ...]:
-    """Every half minute or so somebody comes by."""
+    """Somebody passes by about every half minute."""
     passings = []
     at = random.uniform(2, 40)
     while at < case_seconds:

@@ -101,7 +101,7 @@ def test_patterns_find_files_and_empty_ones_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.xyz", "x", "nothing known reads .xyz; set format"),
+        ("a.xyz", "x", "no format has files with the suffix .xyz; set format"),
         ("a.json", "{}", "neither a BORIS project nor Label Studio"),
         ("a.json", "{", "is not JSON"),
         ("a.tsv", "Observation id\tx\n", "tabular events of BORIS.*Aggregated"),

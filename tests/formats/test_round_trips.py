@@ -7,19 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nrray.errors import ConfigError, DataError
+from nrray.formats import Format
 from nrray.types import Extent, Origin, Segment
 from tests.formats.support import exported, imported, reimported, spans
 
-FORMATS = [
-    "millisecond_text",
-    "delimited",
-    "elan",
-    "elan_tab",
-    "boris",
-    "boris_aggregated",
-    "label_studio",
-    "webvtt",
-]
+FORMATS = [kind.value for kind in Format]
 KEEP_SOURCE = ("delimited", "elan", "elan_tab", "label_studio")
 STEP_US = 40_000  # of 25 frames per second; a whole number of milliseconds
 

@@ -1,4 +1,4 @@
-"""What `nrray bench relabel` is compared to: the loops that a user would write instead, with the same frames, windows
+"""The loops that `nrray bench relabel` compares relabel with, as a user would write them, with the same frames, windows
 and model. Run as `python -m nrray.pipelines.bench.loops KIND MANIFEST OUTPUT`; prints one line of JSON."""
 
 import json
@@ -30,7 +30,7 @@ from nrray.types import US_PER_SECOND, Frames
 
 
 def units_of(manifest: pa.Table) -> list[dict[str, Any]]:
-    """The same units as relabel's, with what decode needs of their videos."""
+    """The same units as relabel's, with the columns of their videos that decode needs."""
     videos = {row["video_id"]: row for row in manifest.to_pylist()}
     plan = plan_units(manifest, Sampling(), Packing())
     return [{**videos[unit["video_id"]], **unit} for unit in plan.units.to_pylist()]
@@ -89,8 +89,8 @@ def _ahead(units: list[dict[str, Any]], sampling: Sampling) -> Iterator[Frames]:
 
 
 class LabelVideo:
-    """What a careful user would give to map_batches: a video's frames in, its windows labelled, shared frames encoded
-    once, which is this package's own labeler."""
+    """The callable that a careful user would give to map_batches: a video's frames in, its windows labelled, shared frames
+    encoded once by this package's own labeler."""
 
     def __init__(self) -> None:
         checkpoint, execution = resolve_checkpoint(CheckpointChoice()), Execution(device=Device.CPU)
@@ -108,7 +108,8 @@ class LabelVideo:
 
 
 class LabelWindows(LabelVideo):
-    """What the model's documentation teaches: each window's frames through processor and model, then the head."""
+    """The callable that the model's documentation teaches: each window's frames through processor and model, then the
+    head."""
 
     def __init__(self) -> None:
         torch.set_num_threads(1)

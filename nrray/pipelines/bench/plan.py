@@ -1,4 +1,4 @@
-"""How long plan and resume take for a large archive, and in how much memory.
+"""Time and memory of plan and resume for a large archive.
 
 Half of the plan's units are written by the real LedgerWriter; then a fresh process goes from manifest to missing units.
 """
@@ -30,7 +30,7 @@ FILE_UNITS = 32
 
 
 def benched_plan(*, num_videos: int, hours: float) -> dict[str, Any]:
-    """Plan `num_videos` and resume from a half-complete ledger of theirs."""
+    """Plan `num_videos` and resume from a ledger that holds half of their units."""
     duration_us = round(hours * 3600 * US_PER_SECOND)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -80,7 +80,7 @@ def synthetic_manifest(num_videos: int, duration_us: int) -> pa.Table:
 
 
 def write_half(output: Folder, manifest: pa.Table, duration_us: int) -> int:
-    """Every other unit, through the writer of `nrray relabel`; returns how many."""
+    """Write every other unit through the writer of `nrray relabel`; returns the number of units."""
     units = plan_units(manifest, Sampling(), Packing()).units
     ledger = Ledger(output)
     ledger.create()
@@ -125,7 +125,7 @@ def _result(unit: Unit, duration_us: int, generator: np.random.Generator) -> Uni
 
 
 def measured_resume(folder: Path) -> dict[str, Any]:
-    """Plan, index, missing units and counts of what `write_half` left, with seconds of each and this process's peak."""
+    """Plan, index, missing units and counts of the ledger of `write_half`, with seconds of each and this process's peak."""
     seconds: dict[str, float] = {}
     started = time.perf_counter()
 

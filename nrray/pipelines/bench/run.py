@@ -1,4 +1,4 @@
-"""`nrray bench`: figures beside what they are compared to, as ratios. They depend on the machine; the ratios less so."""
+"""`nrray bench`: rates of nrray beside those of the alternatives, and their ratios, which depend less on the machine."""
 
 import json
 import os
@@ -59,8 +59,8 @@ def benched_relabel(archive: str | None, reporter: Reporter) -> dict[str, Any]:
     """`relabel` against plain loops of the same decode and model, and against ray.data.read_videos + map_batches; and
     its memory when the archive is ten times as large. About 25 minutes on two cores.
 
-    Video seconds per second, start-up excluded. What runs on Ray reads ahead while models load, so that its first
-    results say too much: its rate is that of the difference between a large and a small archive. Each runs in a
+    Video seconds per second, start-up excluded. A pipeline on Ray reads ahead while models load, so that its first
+    results exaggerate its rate: its rate is that of the difference between a large and a small archive. Each runs in a
     process of its own, one after the other.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -108,8 +108,8 @@ def benched_relabel(archive: str | None, reporter: Reporter) -> dict[str, Any]:
 
 
 def _manifest_of(archive: str, num_videos: int, folder: Path, reporter: Reporter) -> str:
-    """The manifest of an archive with `num_videos` names for the videos of a local one: each name is a video of its
-    own, none takes room."""
+    """The manifest of an archive with `num_videos` names for the videos of a local one: each name counts as a video, none
+    takes space."""
     files = sorted(path for path in Path(archive).rglob("*") if path.is_file() and path.suffix in VIDEO_SUFFIXES)
     if not files:
         raise NrrayError(f"{archive}: found no videos; --video takes a folder of local videos here")
@@ -127,7 +127,7 @@ def _measured(name: str, manifest: str, output: str) -> dict[str, float]:
     module = "nrray.pipelines.bench.run" if name == "relabel" else "nrray.pipelines.bench.loops"
     command = [sys.executable, "-m", module, name, manifest, output]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    # A token and a session of its own: nothing is shared with the process that measures.
+    # A token and a session of its own: it shares nothing with the process that measures.
     for variable in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE"):
         environment.pop(variable, None)
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -139,7 +139,7 @@ def _measured(name: str, manifest: str, output: str) -> dict[str, float]:
 
 class TreeMemory:
     """Peak of the summed proportional memory of this process and all below it, sampled every two seconds, as a small
-    archive is done in ten: a look costs a walk through every process's page tables."""
+    archive is done in ten: a sample costs a walk through every process's page tables."""
 
     def __init__(self) -> None:
         self.peak_mib = 0.0
@@ -181,7 +181,7 @@ def _relabel_alone(manifest: str, output: str) -> dict[str, float]:
 
 
 def run_bench(target: str, *, video: str | None, reporter: Reporter) -> dict[str, Any]:
-    """Measure and print; returns what was measured."""
+    """Measure and print; returns the figures."""
     runs: dict[str, Callable[[], dict[str, Any]]] = {
         "decode": lambda: benched_decode(video, reporter),
         "relabel": lambda: benched_relabel(video, reporter),

@@ -1,4 +1,4 @@
-"""Which files of an archive are videos by their names: a walk over a folder or any fsspec URI. Opens no file."""
+"""The files of an archive whose names are those of videos: a walk over a folder or any fsspec URI. Opens no file."""
 
 import os
 import posixpath
@@ -34,9 +34,9 @@ class Listed:
 
 
 def listed_files(archive: str, suffixes: set[str]) -> tuple[list[Listed], Counter[str]]:
-    """All video files below `archive`, sorted by path, and a count of what is passed over: by suffix, or by what it is.
+    """All video files below `archive`, sorted by path, and counts of the ignored files, by suffix or kind.
 
-    Hidden files and folders are passed over; folders behind symbolic links are not entered. Raises DataError.
+    Hidden files and folders are ignored; folders behind symbolic links are not entered. Raises DataError.
     """
     archive = absolute_uri(archive)
     suffixes = {suffix.lower() if suffix.startswith(".") else f".{suffix.lower()}" for suffix in suffixes}

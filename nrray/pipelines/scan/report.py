@@ -1,4 +1,4 @@
-"""What a call of `nrray scan` came to, and its report in words."""
+"""The outcome of a call of `nrray scan`, and its report in words."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from nrray.types import US_PER_SECOND, Case, ProbeStatus, Video
 
 @dataclass(frozen=True, kw_only=True)
 class Scanned:
-    """What a scan came to."""
+    """Manifest, videos and counts of one scan."""
 
     manifest: str
     videos: list[Video]
@@ -25,7 +25,7 @@ class Scanned:
 
 
 def report_scan(scanned: Scanned, reporter: Reporter) -> None:
-    """Tables of what is there, then the verdict and the next command."""
+    """Tables of videos, problems and duplicates, then the verdict and the manifest."""
     readable = [video for video in scanned.videos if video.status is ProbeStatus.OK]
     by_codec: dict[tuple[str, str], list[Video]] = {}
     for video in readable:
@@ -50,7 +50,7 @@ def report_scan(scanned: Scanned, reporter: Reporter) -> None:
     )
     if scanned.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in scanned.ignored.most_common(8))
-        reporter.say(f"Passed over: {kinds}")
+        reporter.say(f"Ignored files: {kinds}")
     reporter.say(_verdict(scanned, readable, len(duplicates)))
     reporter.say(f"Manifest: {scanned.manifest}")
 
@@ -78,12 +78,12 @@ def _codec_row(key: tuple[str, str], group: list[Video]) -> list[object]:
 def _verdict(scanned: Scanned, readable: list[Video], num_duplicates: int) -> str:
     hours = sum(video.duration_us or 0 for video in readable) / US_PER_SECOND / 3600
     if not scanned.videos:
-        return "Verdict: no videos here."
+        return "Verdict: the archive has no videos."
     if not readable:
         return f"Verdict: none of the {len(scanned.videos)} files can be read."
     parts = [f"{len(readable)} videos, {hours:.2f} h, can be labelled"]
     if scanned.num_bad:
         parts.append(f"{scanned.num_bad} files cannot be read")
     if num_duplicates:
-        parts.append(f"{num_duplicates} of them are there under several names")
+        parts.append(f"{num_duplicates} of them have several names")
     return "Verdict: " + "; ".join(parts) + "."

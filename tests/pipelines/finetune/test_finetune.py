@@ -64,7 +64,7 @@ def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_p
     said = log.read_text()
     assert "training goes on at step 1" in said
     assert "step 4 of" not in said  # what an earlier call had said
-    assert said.endswith("Stopped. What was done is kept; the same command goes on from there.\n")
+    assert said.endswith("Stopped. Finished work is kept; the same command goes on from there.\n")
     finished = nrray(*command)
     assert finished.returncode == 0, finished.stderr
     assert f"Next: nrray relabel --set manifest={archive}" in finished.stdout
