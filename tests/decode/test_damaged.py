@@ -85,6 +85,10 @@ def test_a_cover_picture_is_not_the_video(tmp_path):
     assert numbers(sample_frames(request(path, [0, 500_000], end_us=1_000_000), CONFIG)) == [0, 12]
 
 
+def test_a_raw_stream_without_times_is_unsupported(tmp_path):
+    assert both_kinds(write_video(tmp_path / "raw.h264", container="h264")) == {ErrorKind.UNSUPPORTED}
+
+
 def test_encrypted_video_is_refused(tmp_path):
     options = {
         "encryption_scheme": "cenc-aes-ctr",
@@ -193,6 +197,20 @@ def test_a_single_damaged_picture_is_bridged(tmp_path):
     path.write_bytes(data)
     frames = sample_frames(grid_request(path), CONFIG)
     assert numbers(frames)[3:6] == [18, 24, 31]
+    assert frames.shortfall == ""
+
+
+def test_a_long_gap_well_after_a_damaged_picture_is_sparse_and_not_a_hole(tmp_path):
+    times_us = [n * 40_000 + (n >= 50) * 1_500_000 for n in range(60)]
+    path = write_video(tmp_path / "gap.mkv", num_frames=60, gop=1, b_frames=0, pts_us=times_us)
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.pts is not None][20]
+    data = path.read_bytes()
+    at = data.index(bytes(packet))
+    path.write_bytes(data[:at] + b"\xff" * packet.size + data[at + packet.size :])
+    samples = [800_000, 2_000_000, 2_700_000, 3_400_000, 3_500_000]
+    frames = sample_frames(request(path, samples, end_us=3_900_000), CONFIG)
+    assert numbers(frames) == [19, 49, 49, 49, 50]
     assert frames.shortfall == ""
 
 

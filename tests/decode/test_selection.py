@@ -1,5 +1,6 @@
 """The rule by which a frame serves a sample, on times alone."""
 
+import dataclasses
 from fractions import Fraction
 
 import numpy as np
@@ -87,9 +88,9 @@ def test_a_short_damaged_stretch_is_bridged_and_a_long_one_is_not():
 
 
 def test_an_early_end_gives_its_last_frame_one_interval():
-    samples = np.array([0, 30_000, 100_000, 5_000_000])
+    samples = np.array([0, 30_000, 40_000, 79_999, 80_000, 5_000_000])
     service = serve_samples(times([0, 40_000]), sample_us=samples, video_end_us=2_000_000)
-    assert service.frame_of_sample.tolist() == [0, 0, -1, -1]
+    assert service.frame_of_sample.tolist() == [0, 0, 1, 1, -1, -1]
     assert service.shortfall == "decoding stopped at 0.04 s of 2.00 s"
 
 
@@ -104,6 +105,12 @@ def test_a_long_last_frame_that_says_so_is_no_early_end():
     service = serve_samples(decoded, sample_us=np.array([1_500_000, 3_000_000]), video_end_us=2_000_000)
     assert service.frame_of_sample.tolist() == [1, 1]
     assert service.shortfall == ""
+
+
+def test_a_shortfall_says_what_the_decoder_said():
+    decoded = dataclasses.replace(times([0, 40_000]), stop_reason="Invalid data")
+    service = serve_samples(decoded, sample_us=np.array([1_000_000]), video_end_us=2_000_000)
+    assert service.shortfall == "decoding stopped at 0.04 s of 2.00 s: Invalid data"
 
 
 def test_no_frames_serve_nothing():

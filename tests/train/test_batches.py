@@ -50,7 +50,7 @@ def pixels_themselves(windows):
 
 
 def training_windows(
-    stored, *, process=0, num_processes=1, micro_batch_windows=4, max_jitter_seconds=0.5, augment=None
+    stored, *, process=0, num_processes=1, micro_batch_windows=4, max_jitter_seconds=0.5, augment=None, seed=3
 ):
     folder, chunks, whole = stored
     examples = examples_of(chunks, whole, "train", SAMPLING)
@@ -60,7 +60,7 @@ def training_windows(
         whole=whole,
         store=FrameStore(folder, ["0", "1"], frames_per_window=12),
         inputs=pixels_themselves,
-        order=Order(num_windows=len(examples), batch_windows=6, seed=3),
+        order=Order(num_windows=len(examples), batch_windows=6, seed=seed),
         augment=augment or AugmentConfig(),
         sampling=SAMPLING,
         max_jitter_seconds=max_jitter_seconds,
@@ -130,6 +130,30 @@ def test_jitter_moves_windows_and_their_truth_together(stored):
     assert moved == {0, 1, 2, 3}
 
 
+def jitters(stored, step, *, seed=3):
+    """Samples that each window of a step was moved by, by place, where it can move both ways."""
+    _, stretches, whole = stored
+    examples = examples_of(stretches, whole, "train", SAMPLING)
+    rows = Order(num_windows=len(examples), batch_windows=6, seed=seed).rows(step)
+    found = {}
+    for batch in training_windows(stored, augment=NOTHING, seed=seed)[step]:
+        for place, pixels in zip(batch.places.tolist(), batch.inputs["pixels"], strict=True):
+            start = int(examples.start[rows[place]])
+            if 2 <= start < STARTS - 2:
+                found[place] = int(pixels[0, 0, 0, 0]) % 100 - start
+    return found
+
+
+def test_every_place_of_every_step_has_a_random_stream_of_its_own(stored):
+    steps = [jitters(stored, step) for step in range(8)]
+    assert sum(len(set(step.values())) > 1 for step in steps) > 4, "places of a step are moved by different amounts"
+    for place in range(6):
+        assert len({step[place] for step in steps if place in step}) > 1, "steps move a place by different amounts"
+    assert {moved for step in steps for moved in step.values()} == {-2, -1, 0, 1, 2}, "half a second at 4 a second"
+    assert jitters(stored, 7) == steps[7]
+    assert jitters(stored, 7, seed=4) != steps[7]
+
+
 def test_without_jitter_windows_start_on_the_stride(stored):
     windows = training_windows(stored, augment=NOTHING, max_jitter_seconds=0.0)
     starts = [int(p[0, 0, 0, 0]) % 100 % 4 for step in range(5) for b in windows[step] for p in b.inputs["pixels"]]
@@ -167,5 +191,11 @@ def test_held_out_windows_are_shared_and_none_is_missing(stored, num_processes):
     assert sorted(places) == list(range(len(examples)))
 
 
+def test_another_seed_is_another_order():
+    orders = [Order(num_windows=50, batch_windows=50, seed=seed).rows(0).tolist() for seed in (0, 1)]
+    assert orders[0] != orders[1]
+
+
 def test_windows_are_named_by_video_and_second(stored):
+    assert training_windows(stored).names(np.arange(6)).endswith(" and 2 more")
     assert training_windows(stored).names(np.array([0, 9])) == "video-0 at 0.00 s, video-1 at 1.00 s"
