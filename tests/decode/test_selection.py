@@ -67,6 +67,10 @@ def test_the_frame_before_a_hole_serves_its_own_interval():
     assert served([0, 2_000_000], [39_999, 40_000], end_us=2_040_000, damaged_before=(2_000_000,)) == [0, -1]
 
 
+def test_a_sample_up_to_one_interval_before_the_first_frame_has_it():
+    assert served([1_000_000], [959_999, 960_000, 999_999], end_us=1_040_000) == [-1, 0, 0]
+
+
 def test_a_video_that_ends_half_a_second_early_ends_there_and_is_not_cut_off():
     assert served([0, 40_000], [500_000], end_us=540_000) == [1]
     assert served([0, 40_000], [500_000], end_us=540_001) == [-1]
