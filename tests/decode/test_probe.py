@@ -27,6 +27,13 @@ def test_a_rate_in_milliseconds_is_not_variable(tmp_path):
     assert facts.measured_fps == pytest.approx(29.97, abs=0.02)
 
 
+@pytest.mark.parametrize(("wobble_us", "is_variable"), [(8_000, False), (12_000, True)])
+def test_gaps_that_differ_by_less_than_a_tenth_are_of_a_constant_rate(tmp_path, wobble_us, is_variable):
+    times_us = [n * 200_000 + (n % 2) * wobble_us for n in range(30)]
+    facts = probe_video(str(write_video(tmp_path / "v.mkv", fps=5, pts_us=times_us, num_frames=30)), CONFIG)
+    assert facts.is_variable_fps is is_variable
+
+
 def test_a_nominal_rate_may_differ_from_the_measured_one(tmp_path):
     times_us = [n * 37_000 for n in range(60)]
     path = write_video(tmp_path / "v.mkv", fps=120, pts_us=times_us, num_frames=60)
