@@ -130,28 +130,24 @@ def test_jitter_moves_windows_and_their_truth_together(stored):
     assert moved == {0, 1, 2, 3}
 
 
-def jitters(stored, step, *, seed=3):
-    """Samples that each window of a step was moved by, by place, where it can move both ways."""
-    _, stretches, whole = stored
-    examples = examples_of(stretches, whole, "train", SAMPLING)
-    rows = Order(num_windows=len(examples), batch_windows=6, seed=seed).rows(step)
-    found = {}
-    for batch in training_windows(stored, augment=NOTHING, seed=seed)[step]:
-        for place, pixels in zip(batch.places.tolist(), batch.inputs["pixels"], strict=True):
-            start = int(examples.start[rows[place]])
-            if 2 <= start < STARTS - 2:
-                found[place] = int(pixels[0, 0, 0, 0]) % 100 - start
-    return found
+def starts_about(stored, start, *, steps, **settings):
+    """Where the windows of some steps start, each of which shows the window at `start`, moved."""
+    folder, stretches, _ = stored
+    whole = np.isin(np.arange(STARTS), range(start - 3, start + 4))  # the next ones on the stride are not
+    windows = training_windows((folder, stretches[:1], [whole]), augment=NOTHING, **settings)
+    return [
+        int(pixels[0, 0, 0, 0]) for step in range(steps) for batch in windows[step] for pixels in batch.inputs["pixels"]
+    ]
 
 
-def test_every_place_of_every_step_has_a_random_stream_of_its_own(stored):
-    steps = [jitters(stored, step) for step in range(8)]
-    assert sum(len(set(step.values())) > 1 for step in steps) > 4, "places of a step are moved by different amounts"
-    for place in range(6):
-        assert len({step[place] for step in steps if place in step}) > 1, "steps move a place by different amounts"
-    assert {moved for step in steps for moved in step.values()} == {-2, -1, 0, 1, 2}, "half a second at 4 a second"
-    assert jitters(stored, 7) == steps[7]
-    assert jitters(stored, 7, seed=4) != steps[7]
+def test_jitter_reaches_as_far_as_it_may_both_ways(stored):
+    assert set(starts_about(stored, 8, steps=6)) == {6, 7, 8, 9, 10}  # half a second at 4 a second
+
+
+def test_another_seed_draws_and_orders_otherwise(stored):
+    assert starts_about(stored, 8, steps=2) != starts_about(stored, 8, steps=2, seed=4)
+    orders = [Order(num_windows=50, batch_windows=50, seed=seed).rows(0).tolist() for seed in (0, 1)]
+    assert orders[0] != orders[1]
 
 
 def test_without_jitter_windows_start_on_the_stride(stored):
@@ -191,11 +187,9 @@ def test_held_out_windows_are_shared_and_none_is_missing(stored, num_processes):
     assert sorted(places) == list(range(len(examples)))
 
 
-def test_another_seed_is_another_order():
-    orders = [Order(num_windows=50, batch_windows=50, seed=seed).rows(0).tolist() for seed in (0, 1)]
-    assert orders[0] != orders[1]
+def test_only_the_first_of_many_windows_are_named(stored):
+    assert training_windows(stored).names(np.arange(6)).endswith(" and 2 more")
 
 
 def test_windows_are_named_by_video_and_second(stored):
-    assert training_windows(stored).names(np.arange(6)).endswith(" and 2 more")
     assert training_windows(stored).names(np.array([0, 9])) == "video-0 at 0.00 s, video-1 at 1.00 s"
