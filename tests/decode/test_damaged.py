@@ -3,8 +3,11 @@
 import gzip
 import os
 import struct
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import av
+import fsspec
 import numpy as np
 import pytest
 
@@ -12,7 +15,7 @@ from nrray.decode import probe_video, sample_frames
 from nrray.decode.request import DecodeConfig
 from nrray.errors import DecodeError, ErrorKind
 from tests.decode.asking import CONFIG, grid_request, grid_us, numbers, request
-from tests.videos import barcode, write_sound, write_video
+from tests.videos import barcode, write_sound, write_tone, write_video
 
 
 def kind_of(call, *arguments) -> ErrorKind:
@@ -43,6 +46,14 @@ def test_zero_bytes_are_empty(tmp_path):
     assert both_kinds(path) == {ErrorKind.EMPTY}
 
 
+def test_a_remote_file_that_is_missing_or_empty_or_of_no_known_storage_has_its_kind(tmp_path):
+    with fsspec.open(f"memory://{tmp_path.name}/empty.mp4", "wb"):
+        pass
+    assert both_kinds(f"memory://{tmp_path.name}/empty.mp4") == {ErrorKind.EMPTY}
+    assert both_kinds(f"memory://{tmp_path.name}/none.mp4") == {ErrorKind.MISSING}
+    assert both_kinds("nosuch://bucket/a.mp4") == {ErrorKind.UNREADABLE}
+
+
 def test_a_text_a_folder_and_noise_are_unreadable(tmp_path):
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
     (tmp_path / "folder.mp4").mkdir()
@@ -56,6 +67,42 @@ def test_a_playlist_opens_no_other_file(tmp_path):
     playlist = tmp_path / "list.m3u8"
     playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\ninner.ts\n#EXT-X-ENDLIST\n")
     assert both_kinds(playlist) <= {ErrorKind.UNSUPPORTED, ErrorKind.UNREADABLE}
+
+
+def test_a_playlist_asks_no_server(tmp_path):
+    asked = []
+
+    class Noted(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Noted) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        playlist = tmp_path / "list.m3u8"
+        playlist.write_text(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n"
+            f"http://127.0.0.1:{server.server_port}/inner.ts\n#EXT-X-ENDLIST\n"
+        )
+        assert both_kinds(playlist) <= {ErrorKind.UNSUPPORTED, ErrorKind.UNREADABLE}
+        server.shutdown()
+    assert asked == []
+
+
+def test_sound_with_a_cover_picture_has_no_video(tmp_path):
+    path = tmp_path / "cover.mp4"
+    with av.open(str(path), "w") as output:
+        cover = output.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        sound = output.add_stream("aac", rate=8000, layout="mono")
+        output.mux(cover.encode(av.VideoFrame.from_ndarray(barcode(1, 64, 48), "rgb24")))
+        output.mux(cover.encode(None))
+        write_tone(output, sound, seconds=1.0)
+    assert both_kinds(path) == {ErrorKind.NO_VIDEO}
 
 
 def test_sound_without_picture_has_no_video(tmp_path):
