@@ -139,8 +139,7 @@ def test_a_word_that_yaml_takes_for_a_truth_value_is_refused_where_text_or_a_num
 class Switch(Section):
     enabled: bool = False
     colour: bool | str = "red"
-    nickname: str | None = None
-    limits: tuple[int, ...] = ()
+    limit: int | None = None
 
 
 @pytest.mark.parametrize("word", ["yes", "on"])
@@ -149,8 +148,9 @@ def test_a_truth_value_is_fine_where_one_may_stand(tmp_path, word):
     assert (switch.enabled, switch.colour) == (True, True)
 
 
-def test_a_truth_value_is_no_optional_text(tmp_path):
-    assert "nickname: found False: " in refusal(tmp_path, "nickname: no", cls=Switch)
+def test_a_truth_value_is_no_optional_number(tmp_path):
+    assert "limit: found True: YAML reads yes" in refusal(tmp_path, "limit: yes", cls=Switch)
+    assert loaded(tmp_path, "limit:", cls=Switch).limit is None
 
 
 class BadDefault(Section):
