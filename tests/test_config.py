@@ -136,6 +136,51 @@ def test_a_word_that_yaml_takes_for_a_truth_value_is_refused_where_text_or_a_num
     assert "learning_rate: found" in refusal(tmp_path, f"learning_rate: {word}")
 
 
+class Switch(Section):
+    enabled: bool = False
+    colour: bool | str = "red"
+    limit: int | None = None
+
+
+@pytest.mark.parametrize("word", ["yes", "on"])
+def test_a_truth_value_is_fine_where_one_may_stand(tmp_path, word):
+    switch = loaded(tmp_path, f"enabled: {word}\ncolour: {word}", cls=Switch)
+    assert (switch.enabled, switch.colour) == (True, True)
+
+
+def test_a_truth_value_is_no_optional_number(tmp_path):
+    assert "limit: found True" in refusal(tmp_path, "limit: yes", cls=Switch)
+    assert loaded(tmp_path, "limit:", cls=Switch).limit is None
+
+
+class BadDefault(Section):
+    count: int = Field(0, ge=1)
+
+
+def test_defaults_are_checked_too():
+    with pytest.raises(ConfigError, match="count: found 0"):
+        load_config(BadDefault, None)
+
+
+def test_a_long_value_is_cut_in_the_message(tmp_path):
+    message = refusal(tmp_path, f"count: [{', '.join(['1'] * 200)}]")
+    (line,) = (line for line in message.splitlines() if "count: found" in line)
+    assert "...: " in line
+    assert len(line) < 160
+
+
+def test_problems_are_those_of_the_file_and_of_the_overrides(tmp_path):
+    assert f"{tmp_path / 'config.yaml'}: 1 problem" in refusal(tmp_path, "count: many")
+    assert f"{tmp_path / 'config.yaml'} and --set: 1 problem" in refusal(tmp_path, "", "count=many")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [('"a #1"', "a #1"), ("'a: b'", "a: b"), (" plain #1 ", "plain #1"), ("!!str 7", "7")]
+)
+def test_an_override_in_quotes_is_read_as_yaml(text, name):
+    assert load_config(Outer, None, [f"inner.name={text}"]).inner.name == name
+
+
 @pytest.mark.parametrize("text", ["- 1", "just text", "a: [", "\tx: 1", "? [a]\n: 1", "!!python/none"])
 def test_a_file_that_is_no_mapping_is_refused_with_its_name(tmp_path, text):
     assert "config.yaml" in refusal(tmp_path, text)

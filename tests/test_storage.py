@@ -302,6 +302,9 @@ class Store(fsspec.AbstractFileSystem):
             Store.remembered.update(Store.now)
         return dict(Store.remembered)
 
+    def ls(self, path, detail=True, **_):
+        return [f"{path}/{name}" for name in self.info(path)["names"]]
+
     def invalidate_cache(self, path=None):
         Store.remembered.clear()
 
@@ -338,3 +341,10 @@ def test_a_store_that_does_not_say_when_a_file_was_modified(facts_of_store):
 def test_a_file_on_a_store_is_looked_at_anew(facts_of_store):
     assert facts_of_store(mtime=1.0) == (7, 1_000_000)
     assert facts_of_store(mtime=2.0, size=8) == (8, 2_000_000)
+
+
+def test_the_names_in_a_folder_on_a_store_are_looked_up_anew(facts_of_store):
+    folder = Folder("facts://bucket")
+    for names in (["a"], ["a", "b"]):
+        Store.now = {"names": names}
+        assert folder.names() == names

@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import signal
@@ -96,6 +97,35 @@ def test_asking_whether_a_folder_is_locked_never_stops_a_writer(tmp_path):
     finally:
         done.set()
         asking.join()
+
+
+@contextmanager
+def asked(path):
+    """Somebody asks whether the folder is locked, and takes long over it."""
+    descriptor = os.open(path / "lock", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def test_one_who_asks_is_not_taken_for_a_writer(tmp_path):
+    with WriterLock(Folder(str(tmp_path))):
+        pass
+    with asked(tmp_path):
+        assert not is_locked(Folder(str(tmp_path)))
+
+
+def test_a_writer_waits_a_little_for_one_who_asks(tmp_path, monkeypatch):
+    monkeypatch.setattr("nrray.writer_lock.FLOCK_PATIENCE_SECONDS", 30.0)  # a busy machine is slow to let go
+    folder = Folder(str(tmp_path))
+    with WriterLock(folder):
+        pass
+    with asked(tmp_path) as descriptor:
+        threading.Timer(0.1, fcntl.flock, (descriptor, fcntl.LOCK_UN)).start()
+        with WriterLock(folder):
+            assert is_locked(folder)
 
 
 @pytest.fixture

@@ -46,8 +46,6 @@ def matrix_orientation(matrix: NDArray[np.int32]) -> Orientation:
     """The orientation of a 3x3 display matrix in row order: x' = a x + c y, y' = b x + d y, y down."""
     a, b, c, d = (float(matrix[i]) for i in (0, 1, 3, 4))
     along, across = max(abs(a), abs(d)), max(abs(b), abs(c))
-    if max(along, across) == 0:
-        return Orientation()
     if min(along, across) > _MAX_SKEW * max(along, across):
         degrees = round(math.degrees(math.atan2(b, a)))
         raise DecodeError(

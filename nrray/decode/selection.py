@@ -77,8 +77,7 @@ def serve_samples(times: DecodedTimes, *, sample_us: NDArray[np.int64], video_en
 
     last_us = int(times.frame_us[-1])
     last_end_us = last_us + max(times.interval_us, times.last_duration_us)
-    tolerance_us = max(MAX_BRIDGED_US, 2 * times.interval_us)
-    stopped_early = video_end_us - last_us > tolerance_us and video_end_us - last_end_us > times.interval_us
+    stopped_early = video_end_us - last_us > MAX_BRIDGED_US and video_end_us - last_end_us > times.interval_us
     beyond = (served == num_frames - 1) & (sample_us >= last_end_us) & stopped_early
     if beyond.any():
         where = f"at {_seconds(last_us)} of {_seconds(video_end_us)}"

@@ -31,7 +31,7 @@ class SimulatedCase:
     scenario: Scenario
     appearance: Appearance
     cameras: tuple[Camera, ...]
-    birth_us: int  # on the case's clock; before the first frame
+    birth_us: int  # on the case's clock; before the newborn comes to the table
     site: str
 
 

@@ -1,3 +1,4 @@
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -43,6 +44,17 @@ def test_parquet_gives_the_same_rows_back(tmp_path):
     path = tmp_path / "cases.parquet"
     pq.write_table(table_from_rows(CASES, Case), path)
     assert read_cases(str(path)) == CASES
+
+
+def test_a_parquet_sidecar_is_told_by_its_suffix_and_its_times_are_whole_microseconds(tmp_path):
+    path = tmp_path / "CASES.PARQUET"
+    columns = {"case_id": ["c1", "c2"], "video_path": ["a", "b"]}
+    pq.write_table(pa.table({**columns, "birth_us": [1.0, None]}), path)
+    assert [case.birth_us for case in read_cases(str(path))] == [1, None]
+    for wrong in ([1.0, 2.5], [True, None]):
+        pq.write_table(pa.table({**columns, "birth_us": wrong}), path)
+        with pytest.raises(DataError, match="birth_us is .*; expected whole microseconds"):
+            read_cases(str(path))
 
 
 def test_only_case_and_video_are_required(tmp_path):

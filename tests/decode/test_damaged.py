@@ -3,8 +3,11 @@
 import gzip
 import os
 import struct
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import av
+import fsspec
 import numpy as np
 import pytest
 
@@ -12,7 +15,7 @@ from nrray.decode import probe_video, sample_frames
 from nrray.decode.request import DecodeConfig
 from nrray.errors import DecodeError, ErrorKind
 from tests.decode.asking import CONFIG, grid_request, grid_us, numbers, request
-from tests.videos import barcode, write_sound, write_video
+from tests.videos import barcode, write_sound, write_tone, write_video
 
 
 def kind_of(call, *arguments) -> ErrorKind:
@@ -43,6 +46,14 @@ def test_zero_bytes_are_empty(tmp_path):
     assert both_kinds(path) == {ErrorKind.EMPTY}
 
 
+def test_a_remote_file_that_is_missing_or_empty_or_of_no_known_storage_has_its_kind(tmp_path):
+    with fsspec.open(f"memory://{tmp_path.name}/empty.mp4", "wb"):
+        pass
+    assert both_kinds(f"memory://{tmp_path.name}/empty.mp4") == {ErrorKind.EMPTY}
+    assert both_kinds(f"memory://{tmp_path.name}/none.mp4") == {ErrorKind.MISSING}
+    assert both_kinds("nosuch://bucket/a.mp4") == {ErrorKind.UNREADABLE}
+
+
 def test_a_text_a_folder_and_noise_are_unreadable(tmp_path):
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
     (tmp_path / "folder.mp4").mkdir()
@@ -56,6 +67,42 @@ def test_a_playlist_opens_no_other_file(tmp_path):
     playlist = tmp_path / "list.m3u8"
     playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\ninner.ts\n#EXT-X-ENDLIST\n")
     assert both_kinds(playlist) <= {ErrorKind.UNSUPPORTED, ErrorKind.UNREADABLE}
+
+
+def test_a_playlist_asks_no_server(tmp_path):
+    asked = []
+
+    class Noted(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Noted) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        playlist = tmp_path / "list.m3u8"
+        playlist.write_text(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n"
+            f"http://127.0.0.1:{server.server_port}/inner.ts\n#EXT-X-ENDLIST\n"
+        )
+        assert both_kinds(playlist) <= {ErrorKind.UNSUPPORTED, ErrorKind.UNREADABLE}
+        server.shutdown()
+    assert asked == []
+
+
+def test_sound_with_a_cover_picture_has_no_video(tmp_path):
+    path = tmp_path / "cover.mp4"
+    with av.open(str(path), "w") as output:
+        cover = output.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        sound = output.add_stream("aac", rate=8000, layout="mono")
+        output.mux(cover.encode(av.VideoFrame.from_ndarray(barcode(1, 64, 48), "rgb24")))
+        output.mux(cover.encode(None))
+        write_tone(output, sound, seconds=1.0)
+    assert both_kinds(path) == {ErrorKind.NO_VIDEO}
 
 
 def test_sound_without_picture_has_no_video(tmp_path):
@@ -83,6 +130,10 @@ def test_a_cover_picture_is_not_the_video(tmp_path):
         output.mux(cover.encode(None))
         output.mux(film.encode(None))
     assert numbers(sample_frames(request(path, [0, 500_000], end_us=1_000_000), CONFIG)) == [0, 12]
+
+
+def test_a_raw_stream_without_times_is_unsupported(tmp_path):
+    assert both_kinds(write_video(tmp_path / "raw.h264", container="h264")) == {ErrorKind.UNSUPPORTED}
 
 
 def test_encrypted_video_is_refused(tmp_path):
@@ -193,6 +244,20 @@ def test_a_single_damaged_picture_is_bridged(tmp_path):
     path.write_bytes(data)
     frames = sample_frames(grid_request(path), CONFIG)
     assert numbers(frames)[3:6] == [18, 24, 31]
+    assert frames.shortfall == ""
+
+
+def test_a_long_gap_well_after_a_damaged_picture_is_sparse_and_not_a_hole(tmp_path):
+    times_us = [n * 40_000 + (n >= 50) * 1_500_000 for n in range(60)]
+    path = write_video(tmp_path / "gap.mkv", num_frames=60, gop=1, b_frames=0, pts_us=times_us)
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.pts is not None][20]
+    data = path.read_bytes()
+    at = data.index(bytes(packet))
+    path.write_bytes(data[:at] + b"\xff" * packet.size + data[at + packet.size :])
+    samples = [800_000, 2_000_000, 2_700_000, 3_400_000, 3_500_000]
+    frames = sample_frames(request(path, samples, end_us=3_900_000), CONFIG)
+    assert numbers(frames) == [19, 49, 49, 49, 50]
     assert frames.shortfall == ""
 
 

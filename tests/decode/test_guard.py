@@ -118,6 +118,95 @@ def test_a_child_killed_in_flight_is_a_crash_that_names_the_signal(video, hangin
         assert_works(guarded, video)
 
 
+def test_a_child_that_crashes_leaves_its_last_words(video, hanging, monkeypatch):
+    monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
+    with GuardedDecoder(CONFIG) as guarded:
+        assert_works(guarded, video)
+        pid = guarded.pid
+        killer = threading.Thread(
+            target=lambda: (wait_until(lambda: reads_from(pid, hanging.uri)), os.kill(pid, signal.SIGSEGV))
+        )
+        killer.start()
+        error = error_of(guarded.sample, hanging)
+        killer.join()
+        assert error.kind is ErrorKind.DECODER_CRASHED
+        assert "SIGSEGV" in str(error)
+        assert "; its last words: " in str(error)
+
+
+def test_an_unexpected_error_is_that_of_one_request(video):
+    with GuardedDecoder(CONFIG) as guarded:
+        error = error_of(guarded.sample, request(video, [100_000, 0], end_us=2_000_000))
+        pid = guarded.pid
+        assert error.kind is ErrorKind.DECODE_FAILED
+        assert "unexpected ValueError" in str(error)
+        assert_works(guarded, video)
+        assert guarded.pid == pid
+
+
+def test_an_interrupted_request_does_not_answer_the_next_one(video, hanging):
+    with GuardedDecoder(DecodeConfig(timeout_seconds=20)) as guarded:
+        assert_works(guarded, video)
+        pid = guarded.pid
+
+        def interrupt():
+            wait_until(lambda: reads_from(pid, hanging.uri))
+            os.kill(os.getpid(), signal.SIGINT)
+
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt):
+            guarded.sample(hanging)
+        interrupting.join()
+        assert_works(guarded, video)
+
+
+def test_ctrl_c_is_for_the_parent_alone(video):
+    with GuardedDecoder(CONFIG) as guarded:
+        assert_works(guarded, video)
+        pid = guarded.pid
+        os.kill(pid, signal.SIGINT)
+        assert_works(guarded, video)
+        assert guarded.pid == pid
+
+
+def test_what_a_library_prints_is_no_answer(video, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "def heard(event, arguments):\n"
+        f"    if event == 'open' and arguments[0] == {str(video)!r}: os.write(1, b'a line of a library' + bytes(99))\n"
+        "sys.addaudithook(heard)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with GuardedDecoder(CONFIG) as guarded:
+        assert guarded.probe(str(video)) == probe_video(str(video), CONFIG)
+
+
+def test_a_child_is_replaced_after_many_requests(video, monkeypatch):
+    monkeypatch.setattr("nrray.decode.guard._MAX_REQUESTS_PER_CHILD", 3)  # the start is one
+    pids = []
+    with GuardedDecoder(CONFIG) as guarded:
+        for _ in range(4):
+            guarded.probe(str(video))
+            pids.append(guarded.pid)
+    assert pids[0] == pids[1] != pids[2] == pids[3]
+
+
+def test_a_process_that_was_forked_starts_children_of_its_own(video):
+    code = (
+        "import os, signal, sys\n"
+        "from nrray.decode import DecodeConfig, GuardedDecoder\n"
+        f"with GuardedDecoder(DecodeConfig()) as first: first.probe({str(video)!r})\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    signal.alarm(60)\n"
+        f"    with GuardedDecoder(DecodeConfig()) as second: second.probe({str(video)!r})\n"
+        "    os._exit(0)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
+
+
 def reads_from(pid: int, path: str) -> bool:
     """Whether `pid` waits for a writer of the named pipe: opening it to write without waiting then succeeds."""
     try:

@@ -1,5 +1,6 @@
 """What a probe says of a file."""
 
+import struct
 from fractions import Fraction
 
 import pytest
@@ -25,6 +26,13 @@ def test_a_rate_in_milliseconds_is_not_variable(tmp_path):
     facts = probe_video(str(write_video(tmp_path / "v.mkv", fps=Fraction(30000, 1001), num_frames=90)), CONFIG)
     assert not facts.is_variable_fps
     assert facts.measured_fps == pytest.approx(29.97, abs=0.02)
+
+
+@pytest.mark.parametrize(("wobble_us", "is_variable"), [(8_000, False), (12_000, True)])
+def test_gaps_that_differ_by_less_than_a_tenth_are_of_a_constant_rate(tmp_path, wobble_us, is_variable):
+    times_us = [n * 200_000 + (n % 2) * wobble_us for n in range(30)]
+    facts = probe_video(str(write_video(tmp_path / "v.mkv", fps=5, pts_us=times_us, num_frames=30)), CONFIG)
+    assert facts.is_variable_fps is is_variable
 
 
 def test_a_nominal_rate_may_differ_from_the_measured_one(tmp_path):
@@ -69,3 +77,25 @@ def test_a_stream_whose_key_frames_cannot_be_decoded_from_is_not_seekable(tmp_pa
     path.write_bytes(data.replace(b"stss", b"free"))
     facts = probe_video(str(path), DecodeConfig())
     assert not facts.seekable
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.75])
+def test_one_key_frame_that_cannot_be_decoded_from_is_found(tmp_path, share):
+    """The second, and those at which seeks to the middle and to three quarters arrive."""
+    path = write_video(tmp_path / "v.mp4", codec="mpeg4", b_frames=0, num_frames=100, gop=12)
+    assert probe_video(str(path), CONFIG).seekable
+    data = bytearray(path.read_bytes())
+    table = data.index(b"stss") + 8  # the box of key frames: number of entries, then pictures from 1
+    keys = struct.unpack_from(f">{struct.unpack_from('>I', data, table)[0]}I", data, table + 4)
+    chosen = max(1, sum(key <= 1 + 100 * share for key in keys) - 1)
+    struct.pack_into(">I", data, table + 4 + 4 * chosen, keys[chosen] + 1)  # the next one, which refers to it
+    path.write_bytes(data)
+    assert not probe_video(str(path), CONFIG).seekable
+
+
+def test_the_rate_is_not_taken_from_packets_that_others_belong_between(tmp_path):
+    options = {"x264-params": "b-adapt=0:scenecut=0"}
+    path = write_video(tmp_path / "v.mkv", num_frames=330, b_frames=8, gop=250, size=(64, 48), codec_options=options)
+    facts = probe_video(str(path), CONFIG)
+    assert facts.measured_fps == pytest.approx(25, abs=0.01)
+    assert not facts.is_variable_fps

@@ -150,7 +150,8 @@ def test_several_threads_give_the_same_frames(tmp_path):
     assert one.pts_us.tolist() == four.pts_us.tolist()
 
 
-def test_unsorted_samples_are_a_programming_error(tmp_path):
+def test_unsorted_samples_or_none_are_a_programming_error(tmp_path):
     path = write_video(tmp_path / "any.mp4", num_frames=5)
-    with pytest.raises(ValueError, match="sorted"):
-        sample_frames(request(path, [100_000, 0], end_us=200_000), CONFIG)
+    for sample_us in ([100_000, 0], []):
+        with pytest.raises(ValueError, match="at least one time and be sorted"):
+            sample_frames(request(path, sample_us, end_us=200_000), CONFIG)

@@ -1,5 +1,6 @@
 """The rule by which a frame serves a sample, on times alone."""
 
+import dataclasses
 from fractions import Fraction
 
 import numpy as np
@@ -66,6 +67,10 @@ def test_the_frame_before_a_hole_serves_its_own_interval():
     assert served([0, 2_000_000], [39_999, 40_000], end_us=2_040_000, damaged_before=(2_000_000,)) == [0, -1]
 
 
+def test_a_sample_up_to_one_interval_before_the_first_frame_has_it():
+    assert served([1_000_000], [959_999, 960_000, 999_999], end_us=1_040_000) == [-1, 0, 0]
+
+
 def test_a_video_that_ends_half_a_second_early_ends_there_and_is_not_cut_off():
     assert served([0, 40_000], [500_000], end_us=540_000) == [1]
     assert served([0, 40_000], [500_000], end_us=540_001) == [-1]
@@ -87,9 +92,9 @@ def test_a_short_damaged_stretch_is_bridged_and_a_long_one_is_not():
 
 
 def test_an_early_end_gives_its_last_frame_one_interval():
-    samples = np.array([0, 30_000, 100_000, 5_000_000])
+    samples = np.array([0, 30_000, 40_000, 79_999, 80_000, 5_000_000])
     service = serve_samples(times([0, 40_000]), sample_us=samples, video_end_us=2_000_000)
-    assert service.frame_of_sample.tolist() == [0, 0, -1, -1]
+    assert service.frame_of_sample.tolist() == [0, 0, 1, 1, -1, -1]
     assert service.shortfall == "decoding stopped at 0.04 s of 2.00 s"
 
 
@@ -104,6 +109,12 @@ def test_a_long_last_frame_that_says_so_is_no_early_end():
     service = serve_samples(decoded, sample_us=np.array([1_500_000, 3_000_000]), video_end_us=2_000_000)
     assert service.frame_of_sample.tolist() == [1, 1]
     assert service.shortfall == ""
+
+
+def test_a_shortfall_says_what_the_decoder_said():
+    decoded = dataclasses.replace(times([0, 40_000]), stop_reason="Invalid data")
+    service = serve_samples(decoded, sample_us=np.array([1_000_000]), video_end_us=2_000_000)
+    assert service.shortfall == "decoding stopped at 0.04 s of 2.00 s: Invalid data"
 
 
 def test_no_frames_serve_nothing():

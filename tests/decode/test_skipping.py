@@ -7,7 +7,7 @@ import nrray.decode.pyav_backend as backend
 from nrray.decode import FrameRequest, SampledFrames, probe_video, sample_frames
 from nrray.decode.skipping import Skipper
 from nrray.errors import DecodeError
-from tests.decode.asking import CONFIG
+from tests.decode.asking import CONFIG, grid_request
 from tests.videos import write_video
 
 CODED = {
@@ -96,3 +96,14 @@ def test_what_does_not_say_for_certain_is_decoded_whole(name, codec, tmp_path, m
     path = write_video(tmp_path / name, codec=codec, num_frames=100, b_frames=3)
     assert_same(path, monkeypatch)
     assert not passed
+
+
+def test_a_decoder_of_several_threads_is_told_nothing(tmp_path, passed):
+    path = write_video(tmp_path / "v.mkv", num_frames=100, b_frames=3)
+    asked = grid_request(path)
+    one = sample_frames(asked, CONFIG)
+    assert passed
+    passed.clear()
+    four = sample_frames(asked, CONFIG.model_copy(update={"threads": 4}))
+    assert not passed
+    assert np.array_equal(one.pixels, four.pixels)

@@ -13,7 +13,13 @@ from sklearn import metrics as sklearn_metrics
 
 from nrray.metrics.agreement import krippendorff_alpha
 from nrray.metrics.counts import counts_of, matching_f1, ratios_of
-from nrray.metrics.scored import average_precision, expected_calibration_error, interpolated_precision, reliability_sums
+from nrray.metrics.scored import (
+    average_precision,
+    expected_calibration_error,
+    interpolated_precision,
+    reliability_of,
+    reliability_sums,
+)
 from nrray.metrics.spans import spans_of
 from nrray.metrics.timelines import (
     detections,
@@ -221,6 +227,34 @@ def test_onsets_are_matched_as_many_as_can_be_before_as_near_as_can_be():
     # The nearest pair alone, 10 with 10, would leave 14 and 6 without a partner.
     lines = one_video([(10, 11), (14, 15)], [(6, 7), (10, 11)])
     assert sorted(onset_errors(lines, 4 * US).error_us.tolist()) == [-4 * US, -4 * US]
+
+
+def test_segments_that_touch_are_one_with_the_mean_score_over_their_time():
+    lines = one_video([], [(0, 2, 0.9), (2, 8, 0.3), (8, 10), (20, 30), (25, 40, 0.5), (50, 60)])
+    joined = lines.candidate
+    assert (joined.start_us // US).tolist() == [0, 20, 50]
+    assert (joined.end_us // US).tolist() == [10, 40, 60]
+    close(joined.score, [(2 * 0.9 + 6 * 0.3) / 8, 0.5, math.nan])
+
+
+def test_a_long_segment_holds_those_within_it():
+    joined = one_video([], [(0, 100), (10, 20), (30, 40)]).candidate
+    assert (joined.start_us.tolist(), joined.end_us.tolist()) == ([0], [100 * US])
+
+
+def test_segments_of_one_video_do_not_meet_those_of_the_next():
+    lines = lines_of([(seconds((90, 100)), [], seconds((0, 100))), ([], [(0, 10 * US, math.nan)], seconds((0, 100)))])
+    assert time_counts(lines).tolist() == [[0, 0, 10 * US, 90 * US], [0, 10 * US, 0, 90 * US]]
+    assert event_counts(lines, 99 * US, with_offset=False).tolist() == [[0, 0, 1], [0, 1, 0]]
+
+
+def test_a_reliability_bin_has_the_mean_score_and_the_observed_share():
+    scores, targets = np.array([0.1, 0.15, 0.9, 1.0]), np.array([False, True, True, True])
+    found = reliability_of(reliability_sums(scores, targets, np.zeros(4, np.int64), 1)[0])
+    assert found.count.tolist() == [0, 2, 0, 0, 0, 0, 0, 0, 0, 2]
+    close(found.mean_score[[1, 9]], [0.125, 0.95])
+    close(found.observed[[1, 9]], [0.5, 1.0])
+    assert np.isnan(found.mean_score[0])
 
 
 def test_a_segment_without_a_score_counts_as_certain():

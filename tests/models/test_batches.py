@@ -27,6 +27,19 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing():
     assert calls[:3] == [8, 4, 2]
 
 
+def test_what_is_halved_is_the_batch_that_was_tried_and_not_the_one_that_was_asked_for():
+    calls = []
+    micro_batched(rows_that_fit(1, calls), num_rows=3, rows_per_batch=8)
+    assert calls == [3, 1, 1, 1]
+
+
+def test_each_call_starts_at_the_batch_that_is_asked_for():
+    calls = []
+    for limit in (2, 8):
+        micro_batched(rows_that_fit(limit, calls), num_rows=8, rows_per_batch=8)
+    assert calls == [8, 4, 2, 2, 2, 2, 8]
+
+
 def test_a_single_row_that_does_not_fit_is_a_label_memory_error():
     with pytest.raises(LabelMemoryError, match="single window"):
         micro_batched(rows_that_fit(0, []), num_rows=3, rows_per_batch=4)

@@ -30,6 +30,14 @@ def test_a_unit_that_was_left_leaves_no_trace(output):
     assert mine.suspects() == set()
 
 
+def test_one_process_may_enter_a_unit_twice_at_a_time(output):
+    mine = journal(output)
+    first, _ = mine.enter("u", "decode"), mine.enter("u", "decode")
+    assert mine.entries("u") == Entries(this_run=2, all_runs=2)
+    mine.leave(first)
+    assert mine.entries("u") == Entries(this_run=1, all_runs=1)
+
+
 def test_leaving_twice_is_fine(output):
     mine = journal(output)
     entry = mine.enter("u", "label")

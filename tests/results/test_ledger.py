@@ -200,6 +200,8 @@ def test_temporary_files_of_a_killed_writer_are_not_read(ledger, tmp_path):
     ledger.append(results([0]))
     (tmp_path / "ledger" / ".tmp-abc").write_bytes(b"half a fi")
     assert ledger.index().num_rows == 1
+    ledger.remove_leftovers()
+    assert list((tmp_path / "ledger").iterdir()) == ledger_files(tmp_path)
 
 
 def test_a_writer_collects_units_into_files(ledger, tmp_path):

@@ -50,7 +50,7 @@ def pixels_themselves(windows):
 
 
 def training_windows(
-    stored, *, process=0, num_processes=1, micro_batch_windows=4, max_jitter_seconds=0.5, augment=None
+    stored, *, process=0, num_processes=1, micro_batch_windows=4, max_jitter_seconds=0.5, augment=None, seed=3
 ):
     folder, chunks, whole = stored
     examples = examples_of(chunks, whole, "train", SAMPLING)
@@ -60,7 +60,7 @@ def training_windows(
         whole=whole,
         store=FrameStore(folder, ["0", "1"], frames_per_window=12),
         inputs=pixels_themselves,
-        order=Order(num_windows=len(examples), batch_windows=6, seed=3),
+        order=Order(num_windows=len(examples), batch_windows=6, seed=seed),
         augment=augment or AugmentConfig(),
         sampling=SAMPLING,
         max_jitter_seconds=max_jitter_seconds,
@@ -130,6 +130,26 @@ def test_jitter_moves_windows_and_their_truth_together(stored):
     assert moved == {0, 1, 2, 3}
 
 
+def starts_about(stored, start, *, steps, **settings):
+    """Where the windows of some steps start, each of which shows the window at `start`, moved."""
+    folder, stretches, _ = stored
+    whole = np.isin(np.arange(STARTS), range(start - 3, start + 4))  # the next ones on the stride are not
+    windows = training_windows((folder, stretches[:1], [whole]), augment=NOTHING, **settings)
+    return [
+        int(pixels[0, 0, 0, 0]) for step in range(steps) for batch in windows[step] for pixels in batch.inputs["pixels"]
+    ]
+
+
+def test_jitter_reaches_as_far_as_it_may_both_ways(stored):
+    assert set(starts_about(stored, 8, steps=6)) == {6, 7, 8, 9, 10}  # half a second at 4 a second
+
+
+def test_another_seed_draws_and_orders_otherwise(stored):
+    assert starts_about(stored, 8, steps=2) != starts_about(stored, 8, steps=2, seed=4)
+    orders = [Order(num_windows=50, batch_windows=50, seed=seed).rows(0).tolist() for seed in (0, 1)]
+    assert orders[0] != orders[1]
+
+
 def test_without_jitter_windows_start_on_the_stride(stored):
     windows = training_windows(stored, augment=NOTHING, max_jitter_seconds=0.0)
     starts = [int(p[0, 0, 0, 0]) % 100 % 4 for step in range(5) for b in windows[step] for p in b.inputs["pixels"]]
@@ -165,6 +185,10 @@ def test_held_out_windows_are_shared_and_none_is_missing(stored, num_processes):
                 assert int(pixels[0, 0, 0, 0]) == 100 * examples.chunk[place] + examples.start[place]
                 places.append(int(place))
     assert sorted(places) == list(range(len(examples)))
+
+
+def test_only_the_first_of_many_windows_are_named(stored):
+    assert training_windows(stored).names(np.arange(6)).endswith(" and 2 more")
 
 
 def test_windows_are_named_by_video_and_second(stored):

@@ -1,41 +1,61 @@
-"""The decode stage alone, without Ray."""
+"""The decode stage alone, without Ray, and the rows between stages."""
 
 import os
+from dataclasses import replace
 
-from nrray.decode import DecodeConfig, GuardedDecoder
-from nrray.pipelines.relabel.stages import DecodeStage
+import numpy as np
+import pytest
+
+from nrray.decode import DecodeConfig, GuardedDecoder, SampledFrames, probe_video
+from nrray.errors import DecodeError, ErrorKind
+from nrray.pipelines.relabel.stages import DecodeStage, decoded_unit, with_labels
 from nrray.results.journal import EntryLimits, Journal
-from nrray.sampling import Sampling
+from nrray.sampling import Sampling, unit_samples_us
 from nrray.storage import Folder, source_facts
-from nrray.tables import table_from_rows
-from nrray.types import UnitRequest
-from tests.videos import write_video
+from nrray.tables import rows_from_table, table_from_rows
+from nrray.types import DecodedUnit, UnitRequest, UnitResult, UnitStatus, WindowLabels
+from tests.videos import frame_number, write_video
+
+SAMPLING = Sampling(frame_width_px=80, frame_height_px=48)  # 12 frames a window, 4 of them new
 
 
-def test_a_file_that_changes_while_it_is_decoded_has_no_labels(tmp_path, monkeypatch):
-    video = write_video(tmp_path / "a.mp4", fps=25, num_frames=100)
-    size_bytes, modified_us = source_facts(str(video))
+@pytest.fixture
+def decoded(tmp_path):
+    """A function from a request to what the stage makes of it."""
     output = Folder(str(tmp_path / "out"))
     Journal(output, "run").create()
-    unit = UnitRequest(
+    stage = DecodeStage(
+        output=str(output), run_id="run", decode=DecodeConfig(), sampling=SAMPLING, limits=EntryLimits()
+    )
+
+    def unit_of(request: UnitRequest) -> DecodedUnit:
+        (table,) = stage(table_from_rows([request], UnitRequest))
+        return rows_from_table(table, DecodedUnit)[0]
+
+    return unit_of
+
+
+def request_of(video, *, num_windows=2, duration_us=4_000_000) -> UnitRequest:
+    size_bytes, modified_us = source_facts(str(video))
+    return UnitRequest(
         unit_id="a-0",
         video_id="a",
         first_window=0,
-        num_windows=2,
+        num_windows=num_windows,
         earlier_attempts=0,
         uri=str(video),
         size_bytes=size_bytes,
         modified_us=modified_us,
         start_us=0,
-        duration_us=4_000_000,
+        duration_us=duration_us,
         seekable=True,
     )
-    stage = DecodeStage(
-        output=str(output), run_id="run", decode=DecodeConfig(), sampling=Sampling(), limits=EntryLimits()
-    )
-    work = table_from_rows([unit], UnitRequest)
-    (before,) = stage(work)
-    assert before["status"].to_pylist() == ["ok"]
+
+
+def test_a_file_that_changes_while_it_is_decoded_has_no_labels(tmp_path, decoded, monkeypatch):
+    video = write_video(tmp_path / "a.mp4", fps=25, num_frames=100)
+    request = request_of(video)
+    assert decoded(request).status is UnitStatus.OK
     sample = GuardedDecoder.sample
 
     def sample_and_change(decoder, request):
@@ -44,6 +64,121 @@ def test_a_file_that_changes_while_it_is_decoded_has_no_labels(tmp_path, monkeyp
         return frames
 
     monkeypatch.setattr(GuardedDecoder, "sample", sample_and_change)
-    (after,) = stage(work)
-    assert after["status"].to_pylist() == ["failed"]
-    assert after["error_kind"].to_pylist() == ["changed_since_scan"]
+    after = decoded(request)
+    assert (after.status, after.error_kind) == (UnitStatus.FAILED, ErrorKind.CHANGED)
+    assert not after.window_decoded.any()
+
+
+def test_a_file_that_changed_since_the_scan_is_not_decoded(tmp_path, decoded):
+    request = request_of(write_video(tmp_path / "a.mp4", fps=25, num_frames=100))
+    (tmp_path / "a.mp4").write_bytes(b"no video any more")
+    assert decoded(request).error_kind is ErrorKind.CHANGED, "and not for what a decoder says of it"
+
+
+def test_a_window_that_lacks_frames_of_a_cut_video_is_not_decoded(tmp_path, decoded):
+    path = write_video(tmp_path / "cut.mkv", num_frames=200, b_frames=0)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    facts = probe_video(str(path), DecodeConfig())
+    assert facts.duration_us == pytest.approx(8_000_000, abs=50_000)
+    unit = decoded(request_of(path, num_windows=6, duration_us=facts.duration_us))
+    assert unit.status is UnitStatus.OK
+    assert "decoding stopped at" in unit.shortfall
+    last_us = int(unit.pts_us[-1])
+    assert 3_000_000 < last_us < 6_000_000, "some windows are whole, and some of the others have their first frames"
+    # Window w samples from w to w + 2.75 s; the last picture serves its own 40 ms.
+    whole = [w * 1_000_000 + 2_750_000 < last_us + 40_000 for w in range(6)]
+    assert unit.window_decoded.tolist() == whole
+    frames = unit.frames(frames_per_second=4.0)
+    assert frames.window_frames.shape == (sum(whole), 12)
+    assert frames.window_start_us.tolist() == [w * 1_000_000 for w in range(6) if whole[w]]
+    for start_us, rows in zip(frames.window_start_us.tolist(), frames.window_frames, strict=True):
+        shown = [frame_number(frames.pixels[row]) for row in rows]
+        assert shown == [(start_us + 250_000 * i) // 40_000 for i in range(12)]
+
+
+def sampled_without(*missing: int, num_samples: int) -> SampledFrames:
+    """A frame per sample, but for those that are missing."""
+    present = [sample for sample in range(num_samples) if sample not in missing]
+    frame_of_sample = np.full(num_samples, -1, np.int32)
+    frame_of_sample[present] = np.arange(len(present))
+    return SampledFrames(
+        pixels=np.array(present, np.uint8)[:, None, None, None] * np.ones((1, 48, 80, 3), np.uint8),
+        pts_us=np.array(present, np.int64) * 250_000,
+        frame_of_sample=frame_of_sample,
+        shortfall="a hole",
+    )
+
+
+@pytest.fixture
+def request_of_four(tmp_path):
+    (tmp_path / "a").touch()
+    return request_of(tmp_path / "a", num_windows=4, duration_us=6_000_000)
+
+
+@pytest.mark.parametrize(
+    ("missing", "whole"),
+    [
+        ((), [True, True, True, True]),
+        ((3,), [False, True, True, True]),  # of the first window alone, one frame of twelve
+        ((4,), [False, False, True, True]),
+        ((11,), [False, False, False, True]),
+        ((23,), [True, True, True, False]),
+    ],
+)
+def test_one_missing_frame_leaves_a_window_undecoded_and_no_other(request_of_four, missing, whole):
+    num_samples = len(unit_samples_us(SAMPLING, start_us=0, first_window=0, num_windows=4))
+    sampled = sampled_without(*missing, num_samples=num_samples)
+    unit = decoded_unit(request_of_four, sampled, SAMPLING, attempts=1, seconds=0.0)
+    assert unit.window_decoded.tolist() == whole
+    frames = unit.frames(frames_per_second=4.0)
+    assert (frames.window_start_us // 1_000_000).tolist() == [w for w in range(4) if whole[w]]
+    shown = frames.pixels[frames.window_frames][:, :, 0, 0, 0]
+    assert shown.tolist() == [list(range(4 * w, 4 * w + 12)) for w in range(4) if whole[w]]
+
+
+def test_a_unit_without_a_whole_window_has_no_frames_and_says_why(request_of_four):
+    sampled = sampled_without(8, 16, 23, num_samples=24)
+    with pytest.raises(DecodeError, match="a hole") as caught:
+        decoded_unit(request_of_four, sampled, SAMPLING, attempts=1, seconds=0.0)
+    assert caught.value.kind is ErrorKind.NO_FRAMES
+
+
+def unlabelled(window_labelled) -> UnitResult:
+    times = np.arange(len(window_labelled), dtype=np.int64)
+    return UnitResult(
+        unit_id="a-0",
+        video_id="a",
+        first_window=0,
+        num_windows=len(window_labelled),
+        status=UnitStatus.OK,
+        error_kind=None,
+        error=None,
+        shortfall="a hole",
+        attempts=1,
+        window_start_us=times,
+        window_end_us=times + 1,
+        window_labelled=np.array(window_labelled),
+        scores=np.zeros(0, np.float32),
+        states=np.zeros(0, np.uint8),
+        answers=None,
+        num_frames=0,
+        decode_seconds=0.0,
+        label_seconds=0.0,
+        finished_us=0,
+        run_id="run",
+        device="cpu",
+    )
+
+
+def test_labels_go_to_the_windows_that_were_looked_at():
+    labels = WindowLabels(
+        scores=np.float32([[0.1, 0.2], [0.3, 0.4]]),
+        states=np.uint8([[1, 0], [0, 3]]),
+        answers=[["no", "yes"], ["yes", "?"]],
+    )
+    result = with_labels(unlabelled([True, False, True]), labels)
+    nothing = [np.nan, np.nan]
+    np.testing.assert_array_equal(result.scores, np.float32([0.1, 0.2, *nothing, 0.3, 0.4]))
+    assert result.states[:2].tolist() + result.states[4:].tolist() == [1, 0, 0, 3]
+    assert result.answers == ["no", "yes", None, None, "yes", "?"]
+    assert with_labels(unlabelled([True, False, True]), replace(labels, answers=None)).answers is None
