@@ -1,0 +1,56 @@
+"""search.json: the identity of a search, so that no other one goes on in its output, and whether it is finished."""
+
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
+
+from nrray.errors import DataError
+from nrray.pipelines.tune.job import Range, Space, TuneConfig
+from nrray.records import read_record, write_record
+from nrray.storage import Folder
+from nrray.train.job import FinetuneJob
+
+SEARCH_FILE = "search.json"
+_FREE = frozenset({"max_concurrent", "budget_minutes", "max_trial_failures"})  # settings that change no trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRecord:
+    """job: the identity of the training of every trial; space: setting to its values; search: settings of the search."""
+
+    job: dict[str, JsonValue]
+    space: dict[str, JsonValue]
+    search: dict[str, JsonValue]
+    is_finished: bool = False
+
+    @classmethod
+    def of(cls, config: TuneConfig, job: FinetuneJob, space: Space) -> "SearchRecord":
+        """The record of a search that begins."""
+        return cls(
+            job=job.identity(),
+            space={
+                path: values.model_dump(mode="json") if isinstance(values, Range) else list(values)
+                for path, values in space.items()
+            },
+            search=config.search.model_dump(mode="json", exclude=set(_FREE)),
+        )
+
+
+def bound_search(output: Folder, expected: SearchRecord) -> SearchRecord:
+    """The record in `output`, which is the expected one, written where there is none. Raises DataError where it is of another
+    search."""
+    if not output.exists(SEARCH_FILE):
+        write_record(output, SEARCH_FILE, expected)
+        return expected
+    found = read_record(output, SEARCH_FILE, SearchRecord)
+    changed = [key for key in ("job", "space", "search") if getattr(found, key) != getattr(expected, key)]
+    if changed:
+        raise DataError(
+            f"{output} holds another search: {', '.join(changed)} differ. Search into another output, or delete this one."
+        )
+    return found
+
+
+def finish_search(output: Folder) -> None:
+    """Note that all trials are over. Raises DataError, StorageError."""
+    write_record(output, SEARCH_FILE, replace(read_record(output, SEARCH_FILE, SearchRecord), is_finished=True))
