@@ -9,14 +9,16 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from nrray.config import Section
+from nrray.documents import section_from
 from nrray.errors import DataError
-from nrray.records import read_record
 from nrray.storage import Folder
 
 PARTS = ("train", "validation", "test")
@@ -31,18 +33,19 @@ class Split:
     parts: dict[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainedSplit:
+class TrainedSplit(Section):
     """The split that a model was trained with, kept beside the model. parts: part to its cases; videos: part to digests of its
     videos' paths, for those who call its cases otherwise."""
 
     parts: dict[str, tuple[str, ...]]
-    videos: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    videos: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 def read_trained_split(model: Folder) -> TrainedSplit | None:
     """The split in the folder of a model; None where it has none. Raises DataError, StorageError."""
-    return read_record(model, SPLIT_FILE, TrainedSplit) if model.exists(SPLIT_FILE) else None
+    if not model.exists(SPLIT_FILE):
+        return None
+    return section_from(TrainedSplit, model.read_json(SPLIT_FILE), name=SPLIT_FILE, folder=str(model))
 
 
 def stratified_split(

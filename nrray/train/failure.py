@@ -1,17 +1,15 @@
 """The failure of a training: an error of a worker, in a file of the training's output, so that the driver can raise it again."""
 
-from dataclasses import dataclass
-
 from nrray import errors
+from nrray.config import Section
+from nrray.documents import section_from
 from nrray.errors import DecodeError, NrrayError
-from nrray.records import read_record, write_record
 from nrray.storage import Folder
 
 FAILURE_FILE = "failure.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingFailure:
+class TrainingFailure(Section):
     """kind: the name of an error class in nrray.errors."""
 
     kind: str
@@ -35,9 +33,11 @@ def failure_of(error: NrrayError) -> TrainingFailure:
 
 def write_failure(output: Folder, failure: TrainingFailure) -> None:
     """Raises StorageError."""
-    write_record(output, FAILURE_FILE, failure)
+    output.write_json(FAILURE_FILE, failure.model_dump(mode="json"))
 
 
 def read_failure(output: Folder) -> TrainingFailure | None:
     """The failure of the training in `output`, None where none is noted. Raises DataError, StorageError."""
-    return read_record(output, FAILURE_FILE, TrainingFailure) if output.exists(FAILURE_FILE) else None
+    if not output.exists(FAILURE_FILE):
+        return None
+    return section_from(TrainingFailure, output.read_json(FAILURE_FILE), name=FAILURE_FILE, folder=str(output))

@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 
 from nrray.errors import DataError
-from nrray.records import record_document
 from nrray.storage import Folder
 
 HISTORY_FILE = "history.jsonl"
@@ -16,6 +15,8 @@ HISTORY_FILE = "history.jsonl"
 
 @dataclass(frozen=True, kw_only=True)
 class _Moment:
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     step: int
     num_steps: int
     unix_seconds: float
@@ -58,7 +59,7 @@ _EVENT: TypeAdapter[TrainingStarted | StepMeasured | Validated] = TypeAdapter(Ev
 
 def write_history(output: Folder, history: Iterable[Event]) -> None:
     """Write all events of a training. Raises StorageError."""
-    lines = "".join(json.dumps(record_document(event)) + "\n" for event in history)
+    lines = "".join(json.dumps(asdict(event)) + "\n" for event in history)
     output.write_bytes(HISTORY_FILE, lines.encode(), durable=False)
 
 
@@ -95,6 +96,6 @@ def event_from_json(document: JsonValue) -> Event:
 
 
 def _with_kind(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """A line of nrray 0.1, which names no event: one of its keys tells which it is."""
+    """A line of the release before, which names no event: one of its keys tells which it is."""
     kinds = {"num_workers": "started", "validation_loss": "validated", "loss": "steps"}
     return {"event": next((kind for key, kind in kinds.items() if key in document), None), **document}

@@ -1,9 +1,9 @@
 """The output folder of a training: names of its files, the trained model in it and how the training went. No torch."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from nrray.records import read_record
+from nrray.config import Section
+from nrray.documents import section_from
 from nrray.storage import Folder
 
 ADAPTER_FOLDER, MODEL_FOLDER = "adapter", "model"
@@ -12,8 +12,7 @@ VALIDATION_FILE = "validation.npz"  # logits, targets and cases of the validatio
 STOP_FILE, STOPPED_FILE = "stop", "stopped.json"  # a training is asked to stop; it has stopped because it was asked to
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingMetrics:
+class TrainingMetrics(Section):
     """How a training went: steps that were made, of num_steps; best: of all validations, whose weights are kept (step 0 is
     before training)."""
 
@@ -27,7 +26,8 @@ class TrainingMetrics:
 
 def read_metrics(trained_model: str | Path) -> TrainingMetrics:
     """How the training of an adapter or a whole model went. Raises DataError, FileNotFoundError, StorageError."""
-    return read_record(Folder(str(trained_model)), METRICS_FILE, TrainingMetrics)
+    data = Folder(str(trained_model)).read_json(METRICS_FILE)
+    return section_from(TrainingMetrics, data, name=METRICS_FILE, folder=str(trained_model))
 
 
 def trained_model_folder(output: str | Path) -> Path | None:

@@ -1,8 +1,11 @@
 """How far a training has come: steps, events, and the best validation among them. Knows no torch."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from nrray.train.history import Event, StepMeasured, Validated, best_validation, validations
+from pydantic import JsonValue
+
+from nrray.train.history import Event, StepMeasured, Validated, best_validation, event_from_json, validations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,24 @@ class Progress:
     def after_step(self, loss: float) -> "Progress":
         """One optimizer step later."""
         return replace(self, step=self.step + 1, recent_losses=(*self.recent_losses, loss))
+
+    @classmethod
+    def from_document(cls, document: Any) -> "Progress":
+        """The progress in a JSON document; keys that a release before wrote beside these are known by the history. Raises
+        ValueError, KeyError, TypeError."""
+        return cls(
+            step=int(document["step"]),
+            recent_losses=tuple(float(loss) for loss in document["recent_losses"]),
+            history=tuple(event_from_json(event) for event in document["history"]),
+        )
+
+    def document(self) -> dict[str, JsonValue]:
+        """The progress as JSON has it."""
+        return {
+            "step": self.step,
+            "recent_losses": list(self.recent_losses),
+            "history": [asdict(event) for event in self.history],
+        }
 
     def after_event(self, event: Event) -> "Progress":
         """With one more event; the losses that it averages are no recent ones any more."""

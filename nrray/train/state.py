@@ -11,9 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from nrray.errors import DataError
-from nrray.records import record_document
 from nrray.storage import Folder
-from nrray.train.history import Event, TrainingStarted, event_from_json, write_history
+from nrray.train.history import Event, TrainingStarted, write_history
 from nrray.train.output import STOP_FILE
 from nrray.train.progress import Progress
 from nrray.train.trackers import Tracker, numbers
@@ -50,7 +49,7 @@ class Records:
         self._states.create()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
         facts = {
-            "progress": json.dumps(record_document(state.progress)),
+            "progress": json.dumps(state.progress.document()),
             "identity": json.dumps(self._identity),
             "digest": _digest(tensors),
         }
@@ -118,15 +117,8 @@ def _loaded(data: bytes) -> tuple[TrainingState, dict[str, JsonValue]]:
     tensors, facts = load(data), _facts(data[_LENGTH_BYTES : _LENGTH_BYTES + _header_bytes(data)])
     if _digest(tensors) != facts["digest"]:
         raise ValueError("its bytes are not those that were written")
-    progress = json.loads(facts["progress"])
-    return TrainingState(
-        progress=Progress(
-            step=progress["step"],
-            recent_losses=tuple(progress["recent_losses"]),
-            history=tuple(event_from_json(event) for event in progress["history"]),
-        ),
-        tensors=tensors,
-    ), json.loads(facts["identity"])
+    progress = Progress.from_document(json.loads(facts["progress"]))
+    return TrainingState(progress=progress, tensors=tensors), json.loads(facts["identity"])
 
 
 def _read_facts(folder: Folder, name: str) -> dict[str, str]:

@@ -5,6 +5,7 @@
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,6 @@ from typing import Any, Protocol
 from pydantic import JsonValue
 
 from nrray.errors import ConfigError
-from nrray.records import record_document
 from nrray.train.history import Event
 
 Values = Mapping[str, float]
@@ -65,7 +65,7 @@ def opened_trackers(kinds: Sequence[TrackerKind], output: Path, *, name: str, se
 
 def numbers(event: Event) -> dict[str, float]:
     """The measured numbers of an event, by path; unknown ones are left out."""
-    values = flat(record_document(event))
+    values = flat(asdict(event))
     return {
         key: float(value)
         for key, value in values.items()

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from nrray.archive.splits import SPLIT_FILE
 from nrray.models.metadata import Base, CheckpointMetadata, trained_labels, vouched_files, write_metadata
-from nrray.records import write_record
 from nrray.storage import Folder, make_private
 from nrray.train.card import tuned_card
 from nrray.train.examples import Examples
@@ -36,8 +35,8 @@ def write_trained_model(
         folder.mkdir()
         tuning.module.save(folder)
         metrics = _metrics(job, progress, train=train, validation=validation)
-        write_record(Folder(str(folder)), METRICS_FILE, metrics)
-        write_record(Folder(str(folder)), SPLIT_FILE, job.split)
+        Folder(str(folder)).write_json(METRICS_FILE, metrics.model_dump(mode="json"))
+        Folder(str(folder)).write_json(SPLIT_FILE, job.split.model_dump(mode="json"))
         metadata = _metadata(job, tuning, folder, logits=logits, validation=validation)
         write_metadata(metadata, folder)
         card = tuned_card(

@@ -1,4 +1,4 @@
-"""history.jsonl: an event of a named type a line, also where nrray 0.1 wrote it."""
+"""history.jsonl: an event of a named type a line, also where the release before wrote it."""
 
 import json
 

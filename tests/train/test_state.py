@@ -74,7 +74,7 @@ def test_a_checkpoint_without_a_header_is_passed_over_where_identities_are_compa
         Records(output, {"model": "n", "training": {"seed": 0}}).check_identity(undecided="dropped")
 
 
-def test_a_state_of_nrray_0_1_is_gone_on_from(output):
+def test_a_state_of_the_release_before_is_gone_on_from(output):
     records = Records(output, IDENTITY)
     records.write_state(state())
     folder = output / STATES

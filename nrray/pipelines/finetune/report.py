@@ -10,7 +10,6 @@ import numpy as np
 from nrray.console.reporter import Reporter
 from nrray.models.config import EMBEDDED
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, store_bytes
-from nrray.records import record_document
 from nrray.report.training_curves import LearningCurves
 from nrray.train.examples import examples_of
 from nrray.train.history import HISTORY_FILE, Event, StepMeasured, best_validation, validations
@@ -63,7 +62,7 @@ def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporte
         {
             "output": result.output,
             "trained_model": str(result.trained_model) if result.trained_model is not None else None,
-            "metrics": record_document(result.metrics) if result.metrics is not None else None,
+            "metrics": result.metrics.model_dump(mode="json") if result.metrics is not None else None,
             "dropped": dict(result.dropped),
         }
     )

@@ -1,12 +1,11 @@
 """search.json: the identity of a search, so that no other one goes on in its output, and whether it is finished."""
 
-from dataclasses import dataclass, replace
-
 from pydantic import JsonValue
 
+from nrray.config import Section
+from nrray.documents import section_from
 from nrray.errors import DataError
 from nrray.pipelines.tune.job import Range, Space, TuneConfig
-from nrray.records import read_record, write_record
 from nrray.storage import Folder
 from nrray.train.job import FinetuneJob
 
@@ -14,8 +13,7 @@ SEARCH_FILE = "search.json"
 _FREE = frozenset({"max_concurrent", "budget_minutes", "max_trial_failures"})  # settings that change no trial
 
 
-@dataclass(frozen=True, kw_only=True)
-class SearchRecord:
+class SearchRecord(Section):
     """job: the identity of the training of every trial; space: setting to its values; search: settings of the search."""
 
     job: dict[str, JsonValue]
@@ -40,9 +38,9 @@ def bound_search(output: Folder, expected: SearchRecord) -> SearchRecord:
     """The record in `output`, which is the expected one, written where there is none. Raises DataError where it is of another
     search."""
     if not output.exists(SEARCH_FILE):
-        write_record(output, SEARCH_FILE, expected)
+        _write(output, expected)
         return expected
-    found = read_record(output, SEARCH_FILE, SearchRecord)
+    found = _read(output)
     changed = [key for key in ("job", "space", "search") if getattr(found, key) != getattr(expected, key)]
     if changed:
         raise DataError(
@@ -53,4 +51,12 @@ def bound_search(output: Folder, expected: SearchRecord) -> SearchRecord:
 
 def finish_search(output: Folder) -> None:
     """Note that all trials are over. Raises DataError, StorageError."""
-    write_record(output, SEARCH_FILE, replace(read_record(output, SEARCH_FILE, SearchRecord), is_finished=True))
+    _write(output, _read(output).model_copy(update={"is_finished": True}))
+
+
+def _read(output: Folder) -> SearchRecord:
+    return section_from(SearchRecord, output.read_json(SEARCH_FILE), name=SEARCH_FILE, folder=str(output))
+
+
+def _write(output: Folder, record: SearchRecord) -> None:
+    output.write_json(SEARCH_FILE, record.model_dump(mode="json"))

@@ -1,6 +1,5 @@
 """The result of `nrray tune` in a table and sentences, with the next command."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 from nrray.console.reporter import Reporter
@@ -36,7 +35,7 @@ def report_tune(result: Tuned, config: TuneConfig, reporter: Reporter) -> None:
             "best": best.name if best is not None else None,
             "values": best.values if best is not None else None,
             "validation_macro_f1": best.macro_f1 if best is not None else None,
-            "test_macro_f1": asdict(result.test) if result.test is not None else None,
+            "test_macro_f1": result.test.model_dump(mode="json") if result.test is not None else None,
             "num_not_significantly_worse": result.num_not_significantly_worse,
             "saved_share": saved_share(result.trials),
             "trials": {status.value: sum(t.status is status for t in result.trials) for status in TrialStatus},

@@ -1,13 +1,14 @@
 """The score of the best trial on the test part of the split, which is read for it once."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from nrray.archive.cases import read_cases
 from nrray.archive.splits import part_cases, read_split
+from nrray.config import Section
 from nrray.console.reporter import Reporter
+from nrray.documents import section_from
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.run import evaluate
 from nrray.models import ModelConfig
@@ -15,15 +16,13 @@ from nrray.pipelines.finetune.job import ResolvedFinetune
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.tune.job import TuneConfig
-from nrray.records import read_record, write_record
 from nrray.storage import Folder
 from nrray.train.output import is_adapter_folder
 
 TEST, SCORE_FILE = "test", "score.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class HeldOutScore:
+class HeldOutScore(Section):
     """Macro F1 over windows of the test part, with the 95 % interval over its cases; None of too few cases for one."""
 
     estimate: float
@@ -41,8 +40,8 @@ def measured_test_score(config: TuneConfig, resolved: ResolvedFinetune, trained_
     if not output.exists(SCORE_FILE):
         if not _labelled(config, resolved, trained_model, output=output, cases=cases):
             return None
-        write_record(output, SCORE_FILE, _evaluated(config, resolved, output))
-    return read_record(output, SCORE_FILE, HeldOutScore)
+        output.write_json(SCORE_FILE, _evaluated(config, resolved, output).model_dump(mode="json"))
+    return section_from(HeldOutScore, output.read_json(SCORE_FILE), name=SCORE_FILE, folder=str(output))
 
 
 def _labelled(
