@@ -133,6 +133,11 @@ class Folder:
         with _reading(self.path(name)):
             return bytes(self._fs.cat_file(self.path(name)))
 
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        """Bytes [start, end) of a file, or up to its end; no others are read. Raises FileNotFoundError, StorageError."""
+        with _reading(self.path(name)):
+            return bytes(self._fs.cat_file(self.path(name), start=start, end=end))
+
     def read_json(self, name: str) -> Any:
         """Raises FileNotFoundError, StorageError, DataError where it is not JSON."""
         try:

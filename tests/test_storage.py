@@ -22,6 +22,7 @@ from nrray.storage import (
     source_facts,
 )
 from nrray.writer_lock import WriterLock
+from tests.bytes_read import bytes_read
 
 TABLE = pa.table({"a": [1, 2, 3]})
 
@@ -59,6 +60,23 @@ def test_what_is_written_is_read_back(folder):
     assert folder.read_table("table.parquet").equals(TABLE)
     assert folder.names() == ["bytes", "table.parquet", "value.json"]
     assert folder.names(suffix=".json") == ["value.json"]
+
+
+def test_a_range_of_a_file_is_read(folder):
+    folder.write_bytes("bytes", bytes(range(10)))
+    assert folder.read_range("bytes", 2, 5) == b"\x02\x03\x04"
+    assert folder.read_range("bytes", 8, 20) == b"\x08\x09"
+    assert folder.read_range("bytes", 10, 20) == b""
+    with pytest.raises(FileNotFoundError):
+        folder.read_range("nothing", 0, 8)
+
+
+def test_of_a_range_no_other_bytes_are_read(tmp_path):
+    folder = Folder(str(tmp_path))
+    folder.write_bytes("large", bytes(4 * 2**20))
+    with bytes_read() as count:
+        folder.read_range("large", 2**20, 2**20 + 100)
+    assert 100 <= count() < 2**16  # a buffer may take a page or two
 
 
 def test_a_file_is_replaced_whole(folder):

@@ -14,7 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from nrray.config import Section
+from nrray.documents import section_from
 from nrray.errors import DataError
 from nrray.storage import Folder
 
@@ -28,6 +31,21 @@ class Split:
     """Part to its cases, sorted."""
 
     parts: dict[str, tuple[str, ...]]
+
+
+class TrainedSplit(Section):
+    """The split that a model was trained with, kept beside the model. parts: part to its cases; videos: part to digests of its
+    videos' paths, for those who call its cases otherwise."""
+
+    parts: dict[str, tuple[str, ...]]
+    videos: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+def read_trained_split(model: Folder) -> TrainedSplit | None:
+    """The split in the folder of a model; None where it has none. Raises DataError, StorageError."""
+    if not model.exists(SPLIT_FILE):
+        return None
+    return section_from(TrainedSplit, model.read_json(SPLIT_FILE), name=SPLIT_FILE, folder=str(model))
 
 
 def stratified_split(

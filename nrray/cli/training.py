@@ -20,7 +20,8 @@ def finetune(
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
     from nrray.pipelines.finetune.job import FinetuneConfig
-    from nrray.pipelines.finetune.run import report_finetune, run_finetune
+    from nrray.pipelines.finetune.report import report_finetune
+    from nrray.pipelines.finetune.run import run_finetune
 
     settings = load_config(FinetuneConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
@@ -38,7 +39,7 @@ def tune(
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
     from nrray.pipelines.tune.job import TuneConfig
-    from nrray.pipelines.tune.results import report_tune
+    from nrray.pipelines.tune.report import report_tune
     from nrray.pipelines.tune.run import run_tune
 
     budget = [] if budget_minutes is None else [f"search.budget_minutes={budget_minutes}"]

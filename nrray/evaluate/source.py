@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nrray.archive.annotations import EXTENTS_FILE, SEGMENTS_FILE, check_one_annotator, read_annotations, unit_doubt
-from nrray.archive.splits import SPLIT_FILE, path_digest
+from nrray.archive.splits import path_digest, read_trained_split
 from nrray.errors import DataError
 from nrray.intervals import Interval
 from nrray.metrics.spans import Spans, spans_of, union_by_video
@@ -85,18 +85,15 @@ def trained_on(uri: str, case_of: Mapping[str, str]) -> dict[str, frozenset[str]
 
 
 def _trained_cases(model: Folder, case_of: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    if not model.exists(SPLIT_FILE):
+    split = read_trained_split(model)
+    if split is None:
         return {}
-    said = model.read_json(SPLIT_FILE)
-    cases, videos = (
-        {part: frozenset(names) for part, names in said.get(kind, {}).items()} for kind in ("parts", "videos")
-    )
     digests = {path: path_digest(path) for path in case_of}
     return {
         part: frozenset(
-            case for path, case in case_of.items() if case in names or digests[path] in videos.get(part, frozenset())
+            case for path, case in case_of.items() if case in names or digests[path] in split.videos.get(part, ())
         )
-        for part, names in cases.items()
+        for part, names in split.parts.items()
     }
 
 

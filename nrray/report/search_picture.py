@@ -1,4 +1,4 @@
-"""A search as a picture: score against each setting, the course of every trial, and what each cost."""
+"""A search as a picture: score against each setting, the learning curve and the minutes of every trial."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -9,18 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from pydantic import JsonValue
 
 COLOURS = {"finished": "C0", "stopped_early": "C1", "failed": "C3", "unfinished": "0.6"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPoints:
-    """What is drawn of a trial: values by path; course: (step, macro F1) of its validations."""
+    """One trial. values: by path of the setting; curve: (step, macro F1) of its validations."""
 
     status: str
-    values: Mapping[str, Any]
+    values: Mapping[str, JsonValue]
     macro_f1: float | None
-    course: Sequence[tuple[int, float]]
+    curve: Sequence[tuple[int, float]]
     minutes: float
 
 
@@ -38,7 +39,7 @@ def search_picture(trials: Sequence[TrialPoints], *, log_paths: Sequence[str], t
     best = next((trial for trial in scored if trial.status == "finished"), None)
     for axes, path in zip(panels, paths, strict=False):
         _scores(axes, scored, path, best=best, is_log=path in log_paths)
-    _courses(panels[len(paths)], trials, best=best)
+    _curves(panels[len(paths)], trials, best=best)
     _costs(panels[len(paths) + 1], trials)
     for axes in panels[len(paths) + 2 :]:
         axes.set_visible(False)
@@ -68,7 +69,7 @@ def _scores(axes: Axes, trials: Sequence[TrialPoints], path: str, *, best: Trial
         axes.set_xticks(range(len(levels)), levels)
     elif is_log:
         axes.set_xscale("log")
-        found = [float(value) for value in values if value is not None]
+        found = [float(value) for value in values if isinstance(value, int | float)]
         is_wide = max(found, default=1.0) > 50 * min(found, default=1.0)
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if is_wide else (1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -79,21 +80,21 @@ def _scores(axes: Axes, trials: Sequence[TrialPoints], path: str, *, best: Trial
     axes.set_ylabel("best macro F1 of validation")
 
 
-def _courses(axes: Axes, trials: Sequence[TrialPoints], *, best: TrialPoints | None) -> None:
+def _curves(axes: Axes, trials: Sequence[TrialPoints], *, best: TrialPoints | None) -> None:
     for trial in trials:
-        if trial.course:
-            steps, scores = zip(*trial.course, strict=True)
-            look: dict[str, Any] = {"color": COLOURS[trial.status], "alpha": 0.7, "linewidth": 1}
+        if trial.curve:
+            steps, scores = zip(*trial.curve, strict=True)
+            style: dict[str, Any] = {"color": COLOURS[trial.status], "alpha": 0.7, "linewidth": 1}
             if trial is best:
-                look = {"color": "0.1", "linewidth": 2, "zorder": 3}
-            axes.plot(steps, scores, ".-", **look)
+                style = {"color": "0.1", "linewidth": 2, "zorder": 3}
+            axes.plot(steps, scores, ".-", **style)
     axes.set_xlabel("optimizer step")
     axes.set_ylabel("macro F1 of validation")
 
 
 def _costs(axes: Axes, trials: Sequence[TrialPoints]) -> None:
-    for place, trial in enumerate(trials, start=1):
-        axes.bar(place, trial.minutes, color=COLOURS[trial.status])
+    for number, trial in enumerate(trials, start=1):
+        axes.bar(number, trial.minutes, color=COLOURS[trial.status])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial, best first")
     axes.set_ylabel("minutes of training")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nrray.config import Section
-from nrray.results.documents import section_from
+from nrray.documents import section_from
 from nrray.storage import Folder
 
 PROGRESS_FILE = "progress.json"

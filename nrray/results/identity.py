@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, JsonValue
 
+from nrray.documents import Document, document_from
 from nrray.errors import IdentityError
 from nrray.labels import LabelSet
 from nrray.plan import Packing
-from nrray.results.documents import Document, document_from
 from nrray.sampling import Sampling
 from nrray.storage import Folder
 

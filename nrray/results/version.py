@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 from pydantic import Field, JsonValue, field_serializer, field_validator, model_validator
 
 from nrray.config import Section
+from nrray.documents import Document, document_from
 from nrray.errors import DataError
 from nrray.labels import LabelSet
-from nrray.results.documents import Document, document_from
 from nrray.results.figures import RunFigures
 from nrray.results.identity import OutputIdentity, identity_document
 from nrray.results.segments import SegmentRule

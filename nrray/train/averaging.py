@@ -1,13 +1,17 @@
-"""The moving average of what is trained, which is what is validated and kept, and the best of it so far."""
+"""The moving average of the trained tensors, which is validated and kept, and the best of it so far."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Averages:
-    """Two more copies of every trained tensor: `average` follows it, `best` is the average when validation was best."""
+    """Two more copies of every trained tensor: `average` follows it, `best` is the average when validation was best.
+
+    The update is torch's own. Its AveragedModel would copy the whole model to average a few MB of adapter and head.
+    """
 
     def __init__(self, trained: Mapping[str, torch.nn.Parameter], *, decay: float) -> None:
         self._trained = trained
@@ -17,21 +21,21 @@ class Averages:
 
     def follow(self, step: int) -> None:
         """After an optimizer step, the first of which is 0: early averages forget faster, or the start would stay in them."""
-        decay = min(self._decay, (1 + step) / (10 + step))
-        now = [parameter.detach() for parameter in self._trained.values()]
-        torch._foreach_lerp_(list(self.average.values()), now, 1 - decay)
+        updated = get_ema_multi_avg_fn(min(self._decay, (1 + step) / (10 + step)))
+        updated(list(self.average.values()), list(self._trained.values()), step)
 
     def keep_as_best(self) -> None:
+        """Take the average for the best weights so far."""
         for name, tensor in self.best.items():
             tensor.copy_(self.average[name])
 
     def put_best(self) -> None:
-        """The best weights into the model, for good."""
+        """Put the best weights into the model, for good."""
         self._put(self.best)
 
     @contextmanager
     def in_model(self) -> Iterator[None]:
-        """The average in the model for the time of the block."""
+        """The average is in the model for the time of the block."""
         kept = {name: parameter.detach().clone() for name, parameter in self._trained.items()}
         self._put(self.average)
         try:

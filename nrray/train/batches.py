@@ -1,5 +1,5 @@
-"""The windows of an optimizer step, as a model takes them: which, in what order, how changed. The same for any number of
-processes, each of which makes its share."""
+"""The windows of an optimizer step as tensors of a model: their order, their shifts in time, their augmentation. The same for
+any number of processes, each of which makes its share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +20,12 @@ ModelInputs = Callable[[NDArray[np.uint8]], dict[str, torch.Tensor]]
 
 @dataclass(frozen=True, kw_only=True)
 class MicroBatch:
-    """What goes through the model at once. targets: (B, A) float32; places: (B,) in the step's or the part's windows."""
+    """Windows that go through the model at once. targets: (B, A) float32; indices: (B,) into the windows of the step, or of
+    the part of the split."""
 
     inputs: dict[str, torch.Tensor]
     targets: torch.Tensor
-    places: NDArray[np.int64]
+    indices: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +38,18 @@ class Order:
 
     def rows(self, step: int) -> NDArray[np.int64]:
         """(batch_windows,) the windows of a step."""
-        places = np.arange(step * self.batch_windows, (step + 1) * self.batch_windows)
-        passes = places // self.num_windows
+        shown = np.arange(step * self.batch_windows, (step + 1) * self.batch_windows)  # since the training began
+        passes = shown // self.num_windows
         orders = {n: self._shuffled(n) for n in np.unique(passes).tolist()}
-        return np.array([orders[n][place % self.num_windows] for n, place in zip(passes, places, strict=True)])
+        return np.array([orders[n][number % self.num_windows] for n, number in zip(passes, shown, strict=True)])
 
     def _shuffled(self, number: int) -> NDArray[np.int64]:
         return np.random.default_rng([self.seed, 0, number]).permutation(self.num_windows)
 
 
 class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
-    """Item `step` is this process's share of a step: windows moved in time and changed in looks, each by amounts that
-    only seed, step and its place decide."""
+    """Item `step` is this process's share of a step: windows moved in time and augmented, each by amounts that only the seed,
+    the step and the window's index in the step decide."""
 
     def __init__(
         self,
@@ -85,10 +86,10 @@ class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
     def micro_batches(self, step: int, micro_batch_windows: int) -> list[MicroBatch]:
         """The share of a step, cut into so many windows at once."""
         rows = self._order.rows(step)
-        places = np.arange(self._process, len(rows), self._num_processes)
+        indices = np.arange(self._process, len(rows), self._num_processes)
         return [
-            self._micro_batch(step, rows, places[first : first + micro_batch_windows])
-            for first in range(0, len(places), micro_batch_windows)
+            self._micro_batch(step, rows, indices[first : first + micro_batch_windows])
+            for first in range(0, len(indices), micro_batch_windows)
         ]
 
     def names(self, rows: NDArray[np.int64]) -> str:
@@ -99,14 +100,14 @@ class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
         ]
         return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
 
-    def _micro_batch(self, step: int, rows: NDArray[np.int64], places: NDArray[np.int64]) -> MicroBatch:
+    def _micro_batch(self, step: int, rows: NDArray[np.int64], indices: NDArray[np.int64]) -> MicroBatch:
         made = [
-            self._window(rows[place], np.random.default_rng([self._order.seed, 1, step, place])) for place in places
+            self._window(rows[index], np.random.default_rng([self._order.seed, 1, step, index])) for index in indices
         ]
         return MicroBatch(
             inputs=self._inputs(np.stack([pixels for pixels, _ in made])),
             targets=torch.from_numpy(np.stack([targets for _, targets in made]).astype(np.float32)),
-            places=places,
+            indices=indices,
         )
 
     def _window(self, row: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -114,7 +115,8 @@ class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
         low = max(0, start - self._max_jitter_samples)
         starts = low + np.flatnonzero(self._whole[chunk][low : start + self._max_jitter_samples + 1])
         moved = int(rng.choice(starts))
-        return changed(self._store.window(chunk, moved), self._augment, rng), self._chunks[chunk].targets[moved]
+        pixels = augmented_window(self._store.window(chunk, moved), self._augment, rng)
+        return pixels, self._chunks[chunk].targets[moved]
 
 
 class PlainWindows(torch.utils.data.Dataset):  # type: ignore[misc]
@@ -134,31 +136,31 @@ class PlainWindows(torch.utils.data.Dataset):  # type: ignore[misc]
         self._store = store
         self._inputs = inputs
         self._micro_batch_windows = micro_batch_windows
-        self._places = np.arange(process, len(examples), num_processes)
+        self._indices = np.arange(process, len(examples), num_processes)
 
     def __len__(self) -> int:
-        return -(-len(self._places) // self._micro_batch_windows)
+        return -(-len(self._indices) // self._micro_batch_windows)
 
     def __getitem__(self, number: int) -> MicroBatch:
         if number >= len(self):
             raise IndexError(number)
         first = number * self._micro_batch_windows
-        places = self._places[first : first + self._micro_batch_windows]
-        pixels = [self._store.window(int(self._examples.chunk[row]), int(self._examples.start[row])) for row in places]
+        indices = self._indices[first : first + self._micro_batch_windows]
+        pixels = [self._store.window(int(self._examples.chunk[row]), int(self._examples.start[row])) for row in indices]
         return MicroBatch(
             inputs=self._inputs(np.stack(pixels)),
-            targets=torch.from_numpy(self._examples.targets[places].astype(np.float32)),
-            places=places,
+            targets=torch.from_numpy(self._examples.targets[indices].astype(np.float32)),
+            indices=indices,
         )
 
 
-def placed(inputs: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+def on_device(inputs: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
     """A batch's tensors on the device of the model."""
     return {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
 
 
-def changed(pixels: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """(F, H, W, 3) frames of a window, changed in looks."""
+def augmented_window(pixels: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """(F, H, W, 3) frames of a window, augmented by amounts that `rng` draws."""
     frames = torch.from_numpy(pixels).permute(0, 3, 1, 2).unsqueeze(0).float() / 255
     noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
     made = augmented(frames, config, rng, channels=torch.eye(3), noise=noise)[0]

@@ -1,10 +1,8 @@
-"""The model card of an adapter: what it is, what it was trained on, how it was chosen, what it is not. Words only."""
-
-from collections.abc import Mapping
-from typing import Any
+"""The model card of a trained model: its base, its examples, how it was chosen, its limits. Words only."""
 
 from nrray.models.metadata import CheckpointMetadata
 from nrray.train.examples import Examples
+from nrray.train.history import Validated
 from nrray.train.training_config import TrainingConfig
 
 
@@ -15,29 +13,29 @@ def tuned_card(
     train: Examples,
     validation: Examples,
     num_trained: int,
-    last_validation: Mapping[str, Any],
-    best_step: int,
+    best: Validated | None,
 ) -> str:
-    """Markdown."""
+    """Markdown. best: the validation whose weights are kept."""
     activities = metadata.labels.activities
-    f1 = last_validation["validation_f1"]
+    f1 = best.validation_f1 if best is not None else {}
+    best_step = best.step if best is not None else 0
     rows = [
-        f"| {name} | {int(train.targets[:, i].sum()):,} | {int(validation.targets[:, i].sum()):,} | {_figure(f1[name])} "
+        f"| {name} | {int(train.targets[:, i].sum()):,} | {int(validation.targets[:, i].sum()):,} | {_figure(f1.get(name))} "
         f"| {metadata.thresholds[name]:.3f} | {metadata.temperatures[name]:.2f} |"
         for i, name in enumerate(activities)
     ]
-    what = (
+    kind = (
         f"An adapter (LoRA) and a classification head for the checkpoint `{metadata.base.path}`"
         if metadata.base is not None
         else "A TimeSformer with a classification head"
     )
     rate = config.learning_rate if metadata.base is not None else config.full_learning_rate
-    of_what = "the adapter" if metadata.base is not None else "the model"
+    trained = "the adapter" if metadata.base is not None else "the model"
     return "\n".join(
         [
             f"# {metadata.name}",
             "",
-            f"{what}, made by `nrray finetune`. It reads",
+            f"{kind}, made by `nrray finetune`. It reads",
             f"{', '.join(activities)} in windows of {metadata.sampling.window_seconds:g} s at "
             f"{metadata.sampling.frames_per_second:g} frames/s and",
             f"{metadata.sampling.frame_width_px}x{metadata.sampling.frame_height_px} px. It is no medical device.",
@@ -50,7 +48,7 @@ def tuned_card(
             f"kept, the best of",
             "  all validations by macro F1, of equal ones by cross-entropy."
             + (" Step 0 is the model as it was: nothing was gained." if best_step == 0 else ""),
-            f"* {config.batch_windows} windows a step, learning rate {rate:g} of {of_what} and "
+            f"* {config.batch_windows} windows a step, learning rate {rate:g} of {trained} and "
             f"{config.head_learning_rate:g} of the head, objective",
             f"  {config.objective.kind}, seed {config.seed}.",
             "",

@@ -1,9 +1,11 @@
-"""What a fine-tuning is given and what it leaves, for those who start it and those who read it. No torch."""
+"""A fine-tuning as it is sent to the processes that train: examples, checkpoint and settings. No torch."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
+from pydantic import JsonValue
+
+from nrray.archive.splits import TrainedSplit
+from nrray.decode.request import DecodeBackend
 from nrray.labels import LabelSet
 from nrray.models.config import Execution, LoraSection
 from nrray.models.resolved import ResolvedCheckpoint
@@ -12,17 +14,26 @@ from nrray.train.examples import Chunk
 from nrray.train.trackers import TrackerKind
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
 
-ADAPTER_FOLDER, MODEL_FOLDER = "adapter", "model"
-METRICS_FILE, CARD_FILE = "metrics.json", "model_card.md"
-VALIDATION_FILE = (
-    "validation.npz"  # logits, targets and cases of the windows that were chosen on, for those who compare
-)
+TRAINED_PARTS = ("train", "validation")  # the test part is for `nrray evaluate`, once
+_FREE = frozenset(
+    {"micro_batch_windows", "loader_processes", "checkpoint_every_steps"}
+)  # settings that change no result
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputDigests:
+    """The examples of a training by their digests. chunks: of the names of all of them; dropped: names of the chunks that could
+    not be decoded, None before that is known."""
+
+    annotations: str
+    chunks: str
+    dropped: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneJob:
     """Everything that a process needs; can be sent to it. start: the checkpoint that is trained further, or the size of a
-    TimeSformer that is trained from scratch; identity: settings that decide the result, for resuming."""
+    TimeSformer that is trained from scratch."""
 
     name: str
     output: str
@@ -30,22 +41,37 @@ class FinetuneJob:
     chunks: list[Chunk]
     label_set: LabelSet
     sampling: Sampling
-    split: dict[str, Any]
+    split: TrainedSplit
+    decoder: DecodeBackend
     start: ResolvedCheckpoint | TimesformerSection
     execution: Execution
     adapter: LoraSection
     head: HeadSection
     training: TrainingConfig
-    identity: dict[str, Any]
+    inputs: InputDigests
     trackers: tuple[TrackerKind, ...] = ()
 
+    def settings(self) -> dict[str, JsonValue]:
+        """The sections that decide how a model is trained, by name."""
+        size = self.start if isinstance(self.start, TimesformerSection) else None
+        return {
+            "timesformer": size.model_dump(mode="json") if size is not None else None,
+            "adapter": self.adapter.model_dump(mode="json"),
+            "head": self.head.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json", exclude=set(_FREE)),
+        }
 
-def artefact_folder(output: str) -> Path | None:
-    """What a finished training left in its output; None before."""
-    folders = [Path(output) / name for name in (ADAPTER_FOLDER, MODEL_FOLDER)]
-    return next((folder for folder in folders if folder.is_dir()), None)
-
-
-def is_adapter_folder(artefact: str | Path) -> bool:
-    """Whether what a training left needs its checkpoint beside it."""
-    return Path(artefact).name == ADAPTER_FOLDER
+    def identity(self) -> dict[str, JsonValue]:
+        """Everything that decides the result: a training goes on from states of the same identity alone."""
+        dropped = self.inputs.dropped
+        return {
+            "model": self.start.digest if isinstance(self.start, ResolvedCheckpoint) else "timesformer",
+            "label_set": self.label_set.digest,
+            "sampling": self.sampling.model_dump(mode="json"),
+            "annotations": self.inputs.annotations,
+            "split": {part: list(self.split.parts[part]) for part in TRAINED_PARTS},
+            "videos": self.inputs.chunks,
+            "decoder": self.decoder.value,
+            **({} if dropped is None else {"dropped": list(dropped)}),
+            **self.settings(),
+        }

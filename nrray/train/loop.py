@@ -3,6 +3,7 @@
 import math
 import os
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,19 +12,30 @@ from torch.utils.data import DataLoader
 
 from nrray.errors import TrainingError
 from nrray.train.averaging import Averages
-from nrray.train.batches import MicroBatch, Order, TrainingWindows, placed
+from nrray.train.batches import MicroBatch, Order, TrainingWindows, on_device
 from nrray.train.examples import Examples
+from nrray.train.history import Event, StepMeasured, TrainingStarted, Validated
 from nrray.train.objective import positive_weights
+from nrray.train.progress import Progress
+from nrray.train.state import Records, TrainingState
 from nrray.train.trainee.lora import check_gradients
 from nrray.train.trainee.module import TunedModule
 from nrray.train.training_config import TrainingConfig
-from nrray.train.training_state import Progress, Records, TrainingState
 from nrray.train.validation import Validation, autocast
 
 LOG_EVERY_STEPS = 10
 MAX_LOADERS = 8  # each takes half a gigabyte
-MAIN_PARTS = ("adapter", "whole")  # whose learning rate is told: those of other parts go with it
+MAIN_PARTS = ("adapter", "whole")  # whose learning rate is in the history: those of other parts go with it
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One optimizer step: the mean loss of its windows, the gradient's norm before clipping, whether a stop was asked for."""
+
+    loss: float
+    gradient_norm: float
+    is_asked_to_stop: bool
 
 
 class Training:
@@ -60,8 +72,8 @@ class Training:
         self.progress = Progress()
 
     def run(self) -> bool:
-        """Train to the end, or until validation gets no better; the module then holds the best weights. False where it was asked
-        to stop before: its state is saved.
+        """Train to the end, or until validation gets no better; the module then holds the best weights. False where a stop was
+        asked for before: the state is saved.
 
         Raises TrainingError, DataError, StorageError.
         """
@@ -73,27 +85,27 @@ class Training:
         started, first = time.perf_counter(), self.progress.step
         self._module.train()
         for batches in self._batches() if not self._is_over() else ():
-            loss, norm, is_stopped = self._step(batches)
+            done = self._step(batches)
+            self.progress = self.progress.after_step(done.loss)
             step, is_last = self.progress.step, self.progress.step == self._num_steps
-            self.progress.recent_losses.append(loss)
             if step % LOG_EVERY_STEPS == 0 or is_last:
                 rate = (step - first) * self._config.batch_windows / (time.perf_counter() - started)
-                self._log_step(norm, windows_per_second=rate)
+                self._log_step(done.gradient_norm, windows_per_second=rate)
             is_validated = step % self._config.validate_every_steps == 0 or is_last
             if is_validated:
                 self._validate()
-            if is_validated or is_stopped or step % self._config.checkpoint_every_steps == 0:
+            if is_validated or done.is_asked_to_stop or step % self._config.checkpoint_every_steps == 0:
                 self._save()
             if self._is_over():
                 break
-            if is_stopped:
+            if done.is_asked_to_stop:
                 return False
         self._averages.put_best()
         return True
 
     def _batches(self) -> DataLoader:
-        asked = self._config.loader_processes
-        count = asked if asked != "auto" else loader_processes(self._accelerator.device)
+        setting = self._config.loader_processes
+        count = setting if setting != "auto" else loader_processes(self._accelerator.device)
         return DataLoader(
             self._windows,
             batch_size=None,
@@ -103,8 +115,7 @@ class Training:
             collate_fn=_as_is,
         )
 
-    def _step(self, batches: list[MicroBatch]) -> tuple[float, float, bool]:
-        """One optimizer step; returns the mean loss of its windows, the norm of the gradient, and whether to stop."""
+    def _step(self, batches: list[MicroBatch]) -> Step:
         share = self._config.rate_share(self.progress.step, self._num_steps)
         for group in self._optimizer.param_groups:
             has_started = self.progress.step >= group["start"] * self._num_steps
@@ -127,8 +138,7 @@ class Training:
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self._averages.follow(self.progress.step)
-        self.progress.step += 1
-        return float(costs.mean()), norm, bool(stop)
+        return Step(loss=float(costs.mean()), gradient_norm=norm, is_asked_to_stop=bool(stop))
 
     def _accumulated(self, batches: list[MicroBatch]) -> torch.Tensor:
         """(batch_windows,) cost of this process's windows, 0 of the others'; their gradients are added up in the module."""
@@ -153,27 +163,28 @@ class Training:
         try:
             for batch in batches:
                 with autocast(device, self._dtype):
-                    logits = self._module(placed(batch.inputs, device)).float()
+                    logits = self._module(on_device(batch.inputs, device)).float()
                     targets = batch.targets.to(device)
                     cost = objective.cost(logits, targets, positive_weight=self._positive_weight).mean(dim=1)
                 (cost.sum() / self._config.batch_windows).backward()
-                costs[torch.from_numpy(batch.places).to(device)] = cost.detach()
+                costs[torch.from_numpy(batch.indices).to(device)] = cost.detach()
         except torch.OutOfMemoryError:
             return None
         return costs
 
     def _validate(self) -> None:
         with self._averages.in_model():
-            measured = self._validation.measured(self._module)
-        self._log(measured)
-        progress, macro = self.progress, measured["validation_macro_f1"]
-        is_better = macro is not None and (progress.best_macro_f1 is None or macro > progress.best_macro_f1)
-        progress.validations_without_better = 0 if is_better else progress.validations_without_better + 1
-        # Of equal ones, on few windows there are many, the one that is surer of what is right.
-        is_surer = macro == progress.best_macro_f1 and measured["validation_loss"] < (progress.best_loss or math.inf)
-        if is_better or is_surer:
-            progress.best_macro_f1, progress.best_step = macro, progress.step
-            progress.best_loss = measured["validation_loss"]
+            scores = self._validation.scores(self._module)
+        event = Validated(
+            step=self.progress.step,
+            num_steps=self._num_steps,
+            unix_seconds=time.time(),
+            validation_loss=scores.loss,
+            validation_macro_f1=scores.macro_f1,
+            validation_f1=scores.f1,
+        )
+        self._record(event)
+        if self.progress.best is event:
             self._averages.keep_as_best()
 
     def _is_over(self) -> bool:
@@ -193,7 +204,7 @@ class Training:
         self._records.write_state(TrainingState(progress=self.progress, tensors=tensors))
 
     def _restore(self) -> bool:
-        """Whether there was something to go on from; either way the history says that it begins here."""
+        """Whether there was a state to go on from; either way the history has the start."""
         state, unreadable = self._records.read_state()
         if state is not None:
             self.progress = state.progress
@@ -208,28 +219,36 @@ class Training:
                             **{key: state.tensors[f"{key}/{name}"].to(parameter.device) for key in _MOMENTS},
                         }
             torch.set_rng_state(state.tensors["rng/torch"])
-        start: dict[str, Any] = {"num_workers": self._accelerator.num_processes}
-        self._log({**start, "unreadable_checkpoints": unreadable} if unreadable else start)
+        self._record(
+            TrainingStarted(
+                step=self.progress.step,
+                num_steps=self._num_steps,
+                unix_seconds=time.time(),
+                num_workers=self._accelerator.num_processes,
+                unreadable_checkpoints=tuple(unreadable),
+            )
+        )
         return state is not None
 
     def _log_step(self, norm: float, *, windows_per_second: float) -> None:
-        losses, self.progress.recent_losses = self.progress.recent_losses, []
+        losses = self.progress.recent_losses
         left = (self._num_steps - self.progress.step) * self._config.batch_windows
-        self._log(
-            {
-                "loss": sum(losses) / len(losses),
-                "learning_rate": next(
-                    group["lr"] for group in self._optimizer.param_groups if group["part"] in MAIN_PARTS
-                ),
-                "gradient_norm": norm,
-                "windows_per_second": windows_per_second,
-                "seconds_left": left / windows_per_second,
-            }
+        main = next(group for group in self._optimizer.param_groups if group["part"] in MAIN_PARTS)
+        self._record(
+            StepMeasured(
+                step=self.progress.step,
+                num_steps=self._num_steps,
+                unix_seconds=time.time(),
+                loss=sum(losses) / len(losses),
+                learning_rate=main["lr"],
+                gradient_norm=norm,
+                windows_per_second=windows_per_second,
+                seconds_left=left / windows_per_second,
+            )
         )
 
-    def _log(self, measured: dict[str, Any]) -> None:
-        event = {"step": self.progress.step, "num_steps": self._num_steps, "unix_seconds": time.time(), **measured}
-        self.progress.history.append(event)
+    def _record(self, event: Event) -> None:
+        self.progress = self.progress.after_event(event)
         if self._accelerator.is_main_process:
             self._records.write_history(self.progress.history)
 
@@ -251,9 +270,9 @@ class Training:
     def _nan_sentence(self, costs: torch.Tensor) -> str:
         bad = torch.nonzero(~torch.isfinite(costs)).flatten().tolist()
         rows = self._order.rows(self.progress.step)[bad or slice(None)]
-        what = "the loss" if bad else "the gradient"
+        value = "the loss" if bad else "the gradient"
         return (
-            f"{what} of step {self.progress.step} is no number, with {self._windows.names(rows)}. Training stopped; the last "
+            f"{value} of step {self.progress.step} is no number, with {self._windows.names(rows)}. Training stopped; the last "
             f"checkpoint is kept. Lower training.learning_rate, or look at these windows."
         )
 

@@ -1,4 +1,4 @@
-"""What training lowers: the cost of logits against multi-label targets, as classes that a config chooses by `kind`.
+"""The objective of a training: the cost of logits against multi-label targets, as classes that a config chooses by `kind`.
 
 Configs are read long before a model is: torch comes in with the first cost.
 """
@@ -20,7 +20,7 @@ _KIND = "binary_cross_entropy, focal, asymmetric: each with settings of its own"
 
 
 class BinaryCrossEntropy(Section):
-    """Each activity on its own; what is rare counts more, within bounds."""
+    """Each activity on its own; a rare one counts more, within bounds."""
 
     kind: Literal["binary_cross_entropy"] = Field("binary_cross_entropy", description=_KIND)
     max_positive_weight: float = Field(default=10.0, ge=1, description="bound of negatives / positives; 1: no weights")
@@ -35,7 +35,11 @@ class BinaryCrossEntropy(Section):
 
 
 class Focal(Section):
-    """Cross-entropy times (1 - p)^gamma, p the probability of what is so: what is easy counts less (Lin et al. 2017)."""
+    """Cross-entropy times (1 - p)^gamma, p the probability of the target: easy windows count less (Lin et al. 2017).
+
+    Equal to torchvision.ops.sigmoid_focal_loss (alpha=-1) times the positive weight, which for a gamma below 1 has no finite
+    gradient from logits of 17 on: there float32 knows no 1 - p.
+    """
 
     kind: Literal["focal"] = Field("focal", description=_KIND)
     gamma: float = Field(default=2.0, ge=0)
@@ -46,7 +50,8 @@ class Focal(Section):
         import torch
 
         signed = torch.where(targets > 0.5, logits, -logits)
-        cost = -torch.nn.functional.logsigmoid(signed) * torch.sigmoid(-signed) ** self.gamma
+        log_p, log_rest = torch.nn.functional.logsigmoid(signed), torch.nn.functional.logsigmoid(-signed)
+        cost = -log_p * torch.exp(self.gamma * log_rest)
         return cost * torch.where(targets > 0.5, positive_weight, 1.0)
 
 

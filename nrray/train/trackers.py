@@ -1,18 +1,22 @@
-"""Where the course of a training is also shown: TensorBoard, MLflow and Weights & Biases, all on this machine's disk alone.
+"""Learning curves in other tools: TensorBoard, MLflow and Weights & Biases, all on this machine's disk alone.
 
 `history.jsonl` is the record; a tracker is a copy of it for people who have such a tool open.
 """
 
 import importlib.util
-import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import JsonValue
+
 from nrray.errors import ConfigError
+from nrray.train.history import Event
 
 Values = Mapping[str, float]
+Settings = Mapping[str, JsonValue]
 
 
 class TrackerKind(str, Enum):
@@ -24,17 +28,17 @@ class TrackerKind(str, Enum):
 
 
 class Tracker(Protocol):
-    """What is measured of one training; made by the process that writes."""
+    """Learning curves of one training; made by the process that writes."""
 
     def begin(self, step: int) -> None:
-        """The training starts, or goes on, at a step: what was shown of later ones is not so any more."""
+        """The training starts, or goes on, at a step: values of later steps do not hold any more."""
 
     def log(self, step: int, values: Values) -> None: ...
 
     def close(self) -> None: ...
 
 
-Maker = Callable[[Path, str, Mapping[str, Any]], Tracker]
+Maker = Callable[[Path, str, Settings], Tracker]
 """(folder, name of the training, flat settings) to a tracker."""
 
 
@@ -48,10 +52,8 @@ def check_trackers(kinds: Sequence[TrackerKind]) -> None:
             )
 
 
-def opened_trackers(
-    kinds: Sequence[TrackerKind], output: Path, *, name: str, settings: Mapping[str, Any]
-) -> list[Tracker]:
-    """Trackers that write below `output`; settings: what the training was given. Raises ConfigError."""
+def opened_trackers(kinds: Sequence[TrackerKind], output: Path, *, name: str, settings: Settings) -> list[Tracker]:
+    """Trackers that write below `output`; settings: of the training, nested. Raises ConfigError."""
     check_trackers(kinds)
     makers: dict[TrackerKind, Maker] = {
         TrackerKind.TENSORBOARD: _TensorBoard,
@@ -61,22 +63,26 @@ def opened_trackers(
     return [makers[kind](output / kind.value, name, flat(settings)) for kind in kinds]
 
 
-def numbers(event: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of an event of the history, by path; what is not known is left out."""
-    values = flat({key: value for key, value in event.items() if key not in ("step", "num_steps", "unix_seconds")})
-    return {key: float(value) for key, value in values.items() if isinstance(value, int | float)}
+def numbers(event: Event) -> dict[str, float]:
+    """The measured numbers of an event, by path; unknown ones are left out."""
+    values = flat(asdict(event))
+    return {
+        key: float(value)
+        for key, value in values.items()
+        if key not in ("step", "num_steps", "unix_seconds") and isinstance(value, int | float)
+    }
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(values: Settings, prefix: str = "") -> dict[str, JsonValue]:
     """Nested mappings as one, keys joined by slashes."""
-    found: dict[str, Any] = {}
+    found: dict[str, JsonValue] = {}
     for key, value in values.items():
         found |= flat(value, f"{prefix}{key}/") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return found
 
 
 class _TensorBoard:
-    def __init__(self, folder: Path, name: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, name: str, settings: Settings) -> None:
         self._folder = folder
         self._settings = settings
         self._writer: Any = None
@@ -101,7 +107,7 @@ class _TensorBoard:
 class _Mlflow:
     """One run in a SQLite store, which goes on when the training does."""
 
-    def __init__(self, folder: Path, name: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, name: str, settings: Settings) -> None:
         from mlflow import MlflowClient
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +138,7 @@ class _Mlflow:
 class _Wandb:
     """A run in offline mode, for `wandb sync` by those who may: nothing leaves the machine by itself."""
 
-    def __init__(self, folder: Path, name: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, name: str, settings: Settings) -> None:
         self._folder = folder
         self._name = name
         self._settings = settings
@@ -147,7 +153,7 @@ class _Wandb:
             name=self._name,
             dir=str(self._folder),
             mode="offline",
-            config={key: _plain(value) for key, value in self._settings.items()},
+            config=dict(self._settings),
             settings=wandb.Settings(
                 silent=True, console="off", disable_git=True, save_code=False, x_disable_stats=True
             ),
@@ -159,7 +165,3 @@ class _Wandb:
     def close(self) -> None:
         if self._run is not None:
             self._run.finish()
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=str))

@@ -1,6 +1,6 @@
-"""What a model says about the part of the split on which it is chosen."""
+"""Scores of a model on the validation part of the split, on which its weights are chosen."""
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,9 +10,19 @@ from numpy.typing import NDArray
 from nrray.labels import LabelSet
 from nrray.metrics import macro_f1, window_agreement
 from nrray.models.rules import apply_rules
-from nrray.train.batches import PlainWindows, placed
+from nrray.train.batches import PlainWindows, on_device
 from nrray.train.thresholds import best_thresholds
 from nrray.train.trainee.module import TunedModule
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationScores:
+    """Cross-entropy, F1 of each activity at its best threshold under the label set's rules, and the mean of those that count;
+    None where there is no positive window."""
+
+    loss: float
+    macro_f1: float | None
+    f1: dict[str, float | None]
 
 
 class Validation:
@@ -42,15 +52,14 @@ class Validation:
         with torch.inference_mode(), autocast(device, self._dtype):
             for number in range(len(self._windows)):
                 batch = self._windows[number]
-                logits[torch.from_numpy(batch.places).to(device)] = module(placed(batch.inputs, device)).float()
+                logits[torch.from_numpy(batch.indices).to(device)] = module(on_device(batch.inputs, device)).float()
         module.train(was_training)
         summed = self._accelerator.reduce(logits.clone(), "sum")
         found: NDArray[np.float32] = summed.cpu().numpy()
         return found
 
-    def measured(self, module: TunedModule) -> dict[str, Any]:
-        """Cross-entropy, F1 of each activity at its best threshold under the label set's rules, and their mean over what counts;
-        None where there is no positive window."""
+    def scores(self, module: TunedModule) -> ValidationScores:
+        """Scores with the module's present weights, the same in every process."""
         logits = self.logits(module)
         scores = torch.sigmoid(torch.from_numpy(logits)).numpy()
         thresholds = best_thresholds(scores, self._targets)
@@ -59,13 +68,13 @@ class Validation:
         wanted = torch.from_numpy(self._targets.astype(np.float32))
         loss = torch.nn.functional.binary_cross_entropy_with_logits(torch.from_numpy(logits), wanted)
         counted = self._label_set.counted_names
-        return {
-            "validation_loss": float(loss),
-            "validation_macro_f1": macro_f1([agreement for agreement in agreements if agreement.activity in counted]),
-            "validation_f1": {agreement.activity: agreement.f1 for agreement in agreements},
-        }
+        return ValidationScores(
+            loss=float(loss),
+            macro_f1=macro_f1([agreement for agreement in agreements if agreement.activity in counted]),
+            f1={agreement.activity: agreement.f1 for agreement in agreements},
+        )
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """The block computes in bfloat16 where that is the model's dtype."""
+    """A block that computes in bfloat16 where that is the model's dtype."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)

@@ -16,19 +16,18 @@ import unittest.mock
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from noise import noise_job
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from nrray.models import Device, ModelConfig
+from nrray.storage import Folder
 from nrray.train.batches import MicroBatch, TrainingWindows
-from nrray.train.examples import examples_of
-from nrray.train.finetuned import finetune, training_windows
-from nrray.train.frame_store import FrameStore
+from nrray.train.history import StepMeasured, read_history
 from nrray.train.job import FinetuneJob
 from nrray.train.objective import positive_weights, prior_log_odds
+from nrray.train.run import finetune, training_data, training_windows
 from nrray.train.trainee.lora import tuned_model
 from nrray.train.trainee.module import TunedModule
 from nrray.train.training_config import TrainingConfig
@@ -74,10 +73,11 @@ def main() -> None:
 
 
 def loop_rate(job: FinetuneJob, device: Device) -> float:
-    """What the history says of all steps, start and validation excluded."""
+    """The rate over all steps in the history, start and validation excluded."""
     finetune(job, Accelerator(cpu=device is Device.CPU))
-    events = [json.loads(line) for line in (Path(job.output) / "history.jsonl").read_text().splitlines()]
-    return float([event for event in events if "loss" in event][-1]["windows_per_second"])
+    return [event for event in read_history(Folder(job.output)) if isinstance(event, StepMeasured)][
+        -1
+    ].windows_per_second
 
 
 class MicroBatches(torch.utils.data.Dataset):  # type: ignore[misc]
@@ -93,8 +93,8 @@ class MicroBatches(torch.utils.data.Dataset):  # type: ignore[misc]
         return self._steps * self._per_step
 
     def __getitem__(self, number: int) -> MicroBatch:
-        step, place = divmod(number, self._per_step)
-        return self._windows.micro_batches(step, self._config.micro_batch_windows)[place]
+        step, index = divmod(number, self._per_step)
+        return self._windows.micro_batches(step, self._config.micro_batch_windows)[index]
 
 
 class WithLoss(torch.nn.Module):  # type: ignore[misc]
@@ -124,22 +124,19 @@ class Clock(TrainerCallback):  # type: ignore[misc]
 
 def trainer_rate(job: FinetuneJob, steps: int, device: Device) -> float:
     config, label_set = job.training, job.label_set
-    whole = [np.ones(chunk.num_starts, bool) for chunk in job.chunks]
-    examples = examples_of(job.chunks, whole, "train", job.sampling)
+    data = training_data(job)
     tuning = tuned_model(
-        job.model.model_copy(update={"device": device}),
-        timesformer=None,
+        job.start,
+        execution=job.execution.model_copy(update={"device": device}),
         adapter=job.adapter,
         head=job.head,
         label_set=label_set,
         sampling=job.sampling,
-        log_odds=prior_log_odds(examples.targets),
+        log_odds=prior_log_odds(data.train.targets),
         config=config,
     )
-    names = [chunk.name for chunk in job.chunks]
-    store = FrameStore(Path(job.store), names, frames_per_window=job.sampling.frames_per_window)
-    windows = training_windows(job, examples, whole, store=store, tuning=tuning, process=0, num_processes=1)
-    weights = positive_weights(examples.targets, bound=config.objective.max_positive_weight)
+    windows = training_windows(job, data, tuning, Accelerator(cpu=device is Device.CPU))
+    weights = positive_weights(data.train.targets, bound=config.objective.max_positive_weight)
     weight = torch.from_numpy(weights).to(next(tuning.module.parameters()).device)
     clock = Clock()
     trainer = Trainer(

@@ -22,15 +22,16 @@ import torch
 import yaml
 from accelerate import Accelerator
 
-from nrray.decode.request import SampledFrames
+from nrray.archive.splits import TrainedSplit
+from nrray.decode.request import DecodeBackend, SampledFrames
 from nrray.labels import read_label_set
 from nrray.models import ModelConfig, measure_labeler
-from nrray.models.config import LoraSection
+from nrray.models.config import Execution, LoraSection
 from nrray.sampling import Sampling
 from nrray.train.examples import Chunk
-from nrray.train.finetuned import finetune
 from nrray.train.frame_store import store_file, write_frames
-from nrray.train.job import FinetuneJob
+from nrray.train.job import FinetuneJob, InputDigests
+from nrray.train.run import finetune
 from nrray.train.training_config import AugmentConfig, HeadSection, TimesformerSection, TrainingConfig
 from nrray.workshop.embedded_data import VALIDATION_CASES, simulation_of, split_cases, stored_windows
 from nrray.workshop.window_store import WindowSet, case_subset
@@ -179,13 +180,14 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         chunks=chunks,
         label_set=label_set,
         sampling=sampling,
-        split={"parts": {}},
-        model=ModelConfig(num_threads=threads),
-        timesformer=TIMESFORMER,
+        split=TrainedSplit(parts={"train": (), "validation": ()}),
+        decoder=DecodeBackend.PYAV,
+        start=TIMESFORMER,
+        execution=Execution(num_threads=threads),
         adapter=LoraSection(),
         head=HeadSection(),
         training=config,
-        identity={"training": config.model_dump(mode="json"), "timesformer": TIMESFORMER.model_dump(mode="json")},
+        inputs=InputDigests(annotations="", chunks=""),
     )
     started = time.perf_counter()
     finetune(job, Accelerator(cpu=True))

@@ -14,7 +14,6 @@ import json
 import shutil
 import time
 from contextlib import nullcontext
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +27,12 @@ from nrray.labels import read_label_set
 from nrray.models import ModelConfig
 from nrray.models.config import Dtype, LoraSection
 from nrray.sampling import Sampling
-from nrray.train.batches import placed
+from nrray.storage import Folder
+from nrray.train.batches import on_device
 from nrray.train.compiled import compiled_layers
-from nrray.train.finetuned import finetune
+from nrray.train.history import StepMeasured, read_history
 from nrray.train.job import FinetuneJob
+from nrray.train.run import finetune
 from nrray.train.trainee.lora import tuned_model
 from nrray.train.training_config import TrainingConfig
 from nrray.train.validation import autocast
@@ -156,11 +157,10 @@ def measured(
 
 
 def loop_rate(output: Path, *, batch_windows: int) -> float:
-    """Between the first and the last of the losses that the history tells with their times: start and validation excluded."""
-    events = [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
-    told = [(event["step"], event["unix_seconds"]) for event in events if "loss" in event]
-    steps, seconds = sum(b[0] - a[0] for a, b in pairwise(told)), told[-1][1] - told[0][1]
-    return steps * batch_windows / seconds
+    """Between the first and the last measured steps of the history: start and validation excluded."""
+    measured = [event for event in read_history(Folder(str(output))) if isinstance(event, StepMeasured)]
+    first, last = measured[0], measured[-1]
+    return (last.step - first.step) * batch_windows / (last.unix_seconds - first.unix_seconds)
 
 
 def step_rate(job: FinetuneJob, *, is_profiled: bool, num_steps: int = 5) -> tuple[float, float]:
@@ -182,7 +182,7 @@ def step_rate(job: FinetuneJob, *, is_profiled: bool, num_steps: int = 5) -> tup
     sampling = job.sampling
     size = (windows, sampling.frames_per_window, sampling.frame_height_px, sampling.frame_width_px, 3)
     noise = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
-    inputs = placed(tuning.inputs(noise), device)
+    inputs = on_device(tuning.inputs(noise), device)
     trained = list(module.trained().values())
     optimizer = torch.optim.AdamW(trained, lr=1e-5)
     module.train()

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from nrray.decode.request import SampledFrames
+from nrray.archive.splits import TrainedSplit
+from nrray.decode.request import DecodeBackend, SampledFrames
 from nrray.labels import read_label_set
 from nrray.models import ModelConfig, resolve_checkpoint
 from nrray.models.config import LoraSection
 from nrray.sampling import Sampling
 from nrray.train.examples import Chunk
 from nrray.train.frame_store import store_file, write_frames
-from nrray.train.job import FinetuneJob
+from nrray.train.job import FinetuneJob, InputDigests
 from nrray.train.training_config import HeadSection, TrainingConfig
 
 NUM_STARTS = 480
@@ -59,11 +60,12 @@ def noise_job(
         chunks=chunks,
         label_set=label_set,
         sampling=sampling,
-        split={"parts": {}},
+        split=TrainedSplit(parts={"train": ("train",), "validation": ("validation",)}),
+        decoder=DecodeBackend.PYAV,
         start=resolve_checkpoint(model),
         execution=model,
         adapter=LoraSection(),
         head=HeadSection(),
         training=config,
-        identity={"training": config.model_dump(mode="json")},
+        inputs=InputDigests(annotations="", chunks=""),
     )

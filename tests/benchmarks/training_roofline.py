@@ -24,7 +24,7 @@ from nrray.labels import read_label_set
 from nrray.models import ModelConfig
 from nrray.models.config import Device, Dtype, LoraSection
 from nrray.sampling import Sampling
-from nrray.train.batches import placed
+from nrray.train.batches import on_device
 from nrray.train.trainee.lora import tuned_model
 from nrray.train.training_config import HeadSection, TrainingConfig
 from nrray.train.validation import autocast
@@ -108,7 +108,7 @@ def main() -> None:
     noise = np.random.default_rng(0).integers(
         0, 256, (1, sampling.frames_per_window, SIDE_PX, SIDE_PX, 3), dtype=np.uint8
     )
-    inputs = placed(tuning.inputs(noise), device)
+    inputs = on_device(tuning.inputs(noise), device)
     with Costs(module, num_windows=arguments.windows) as costs:
         with autocast(device, tuning.dtype):
             cost = module(inputs).float().square().mean()

@@ -1,7 +1,5 @@
 """Labelling and training on a CUDA device: the same scores as on a CPU, and what happens when its memory is full."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -11,8 +9,10 @@ from nrray.models import LabelMemoryError, ModelConfig
 from nrray.models.config import Device, Dtype
 from nrray.models.families import family_of
 from nrray.models.measure import synthetic_frames
-from nrray.train.finetuned import finetune
-from nrray.train.job import VALIDATION_FILE
+from nrray.storage import Folder
+from nrray.train.history import StepMeasured, read_history
+from nrray.train.output import VALIDATION_FILE
+from nrray.train.run import finetune
 from nrray.train.training_config import TrainingConfig
 from tests.benchmarks.noise import noise_job
 from tests.checkpoints import CHECKPOINTS, wide_qwen3_vl
@@ -84,8 +84,7 @@ def test_a_training_that_runs_out_of_memory_makes_the_same_steps(tmp_path):
         job = noise_job(folder, steps=10, model=ModelConfig(**ON_GPU), config=config)
         refused = num_refused()
         finetune(job, Accelerator())
-        events = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-        histories.append([event["loss"] for event in events if "loss" in event])
+        histories.append([e.loss for e in read_history(Folder(str(folder))) if isinstance(e, StepMeasured)])
         assert (num_refused() > refused) == (number == 1)
         limit_memory(0.6)
     assert len(histories[0]) == 1

@@ -11,6 +11,8 @@ import yaml
 
 from nrray.pipelines.finetune.job import FinetuneConfig
 from nrray.pipelines.tune.job import TuneConfig
+from nrray.storage import Folder
+from nrray.train.history import StepMeasured, TrainingStarted, Validated, read_history
 from tests.pipelines.support import nrray, words
 
 FAST = {
@@ -101,18 +103,17 @@ def tune_config_of(values: dict[str, Any]) -> TuneConfig:
 
 
 def losses(output: Path) -> dict[tuple[int, bool], float]:
-    """(step, whether it is a training loss) to the loss that a training's history tells."""
-    return {
-        (event["step"], "loss" in event): event.get("loss", event.get("validation_loss"))
-        for event in _history(output)
-        if "num_workers" not in event
-    }
+    """(step, whether it is a training loss) to the loss in a training's history."""
+    found = {}
+    for event in read_history(Folder(str(output))):
+        if isinstance(event, StepMeasured):
+            found[event.step, True] = event.loss
+        elif isinstance(event, Validated):
+            found[event.step, False] = event.validation_loss
+    return found
 
 
 def starts(output: Path) -> list[tuple[int, int]]:
     """(step, number of workers) of every start of a training, in order."""
-    return [(event["step"], event["num_workers"]) for event in _history(output) if "num_workers" in event]
-
-
-def _history(output: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
+    history = read_history(Folder(str(output)))
+    return [(event.step, event.num_workers) for event in history if isinstance(event, TrainingStarted)]

@@ -1,26 +1,17 @@
 """Pictures of trainings and searches: drawn whatever is missing in what they show."""
 
+from dataclasses import replace
+
 import matplotlib.image
 import pytest
 
 from nrray.report.search_picture import TrialPoints, search_picture
-from nrray.report.training_curves import best_step, training_curves
-
-STEP = {"step": 10, "loss": 0.5, "learning_rate": 1e-4, "windows_per_second": 3.0}
-
-
-def validation(step, macro, loss):
-    return {
-        "step": step,
-        "validation_loss": loss,
-        "validation_macro_f1": macro,
-        "validation_f1": {"suction": macro, "ventilation": None},
-    }
+from nrray.report.training_curves import LearningCurves, training_curves
 
 
 def trial(status, macro, **values):
-    course = [] if macro is None else [(0, macro / 2), (10, macro)]
-    return TrialPoints(status=status, values=values, macro_f1=macro, course=course, minutes=1.0)
+    curve = [] if macro is None else [(0, macro / 2), (10, macro)]
+    return TrialPoints(status=status, values=values, macro_f1=macro, curve=curve, minutes=1.0)
 
 
 def size_of(picture, folder):
@@ -30,18 +21,24 @@ def size_of(picture, folder):
 
 
 @pytest.mark.parametrize(
-    ("validations", "expected"),
-    [
-        ([], None),
-        ([(0, None, 0.5)], None),
-        ([(0, 0.5, 0.9), (4, 0.7, 0.9), (8, 0.6, 0.1)], 4),
-        ([(0, 0.7, 0.5), (4, 0.7, 0.4), (8, 0.7, 0.4)], 4),  # of equal ones the surest, the first of those
-    ],
+    ("scores", "kept_step"), [([], None), ([(0, None)], None), ([(0, 0.5), (4, 0.7), (8, None)], 4)]
 )
-def test_the_step_that_is_kept_is_marked(validations, expected, tmp_path):
-    events = [validation(*values) for values in validations]
-    assert best_step(events) == expected
-    assert size_of(training_curves([*events, STEP], title="a"), tmp_path) == (770, 990)
+def test_learning_curves_are_drawn_whatever_lacks_a_value(scores, kept_step, tmp_path):
+    curves = LearningCurves(
+        training_loss=[(10, 0.5)],
+        validation_loss=[(step, 0.5) for step, _ in scores],
+        macro_f1=scores,
+        f1={"suction": scores, "ventilation": [(step, None) for step, _ in scores]},
+        kept_step=kept_step,
+    )
+    assert size_of(training_curves(curves, title="a"), tmp_path) == (770, 990)
+
+
+def test_the_step_whose_weights_are_kept_is_marked(tmp_path):
+    points = [(0, 0.5), (4, 0.7)]
+    curves = LearningCurves(training_loss=[], validation_loss=points, macro_f1=points, f1={}, kept_step=None)
+    marked = training_curves(replace(curves, kept_step=4), title="a")
+    assert training_curves(curves, title="a") == training_curves(curves, title="a") != marked
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
-"""A small fine-tuning without a video: frames whose brightness tells what is going on."""
+"""A small fine-tuning without a video: the brightness of frames shows the activities."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nrray.decode.request import SampledFrames
+from nrray.archive.splits import TrainedSplit
+from nrray.decode.request import DecodeBackend, SampledFrames
 from nrray.labels import LabelSet
 from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
 from nrray.models.config import LoraSection
@@ -13,7 +14,7 @@ from nrray.models.metadata import Pooling
 from nrray.sampling import Sampling
 from nrray.train.examples import Chunk
 from nrray.train.frame_store import store_file, write_frames
-from nrray.train.job import FinetuneJob
+from nrray.train.job import FinetuneJob, InputDigests
 from nrray.train.training_config import HeadSection, TrainingConfig
 
 NUM_STARTS = 40
@@ -71,11 +72,12 @@ def bright_job(
         chunks=chunks,
         label_set=label_set,
         sampling=sampling,
-        split={"parts": {"train": ["a", "b"], "validation": ["c"], "test": ["d"]}},
+        split=TrainedSplit(parts={"train": ("a", "b"), "validation": ("c",), "test": ("d",)}),
+        decoder=DecodeBackend.PYAV,
         start=resolve_checkpoint(CheckpointChoice(path=str(checkpoint))),
         execution=Execution(),
         adapter=LoraSection(rank=4),
         head=HeadSection(pooling=Pooling.MEAN_FRAMES),
         training=config,
-        identity={"training": config.model_dump(mode="json"), "head": {"pooling": "mean_frames"}},
+        inputs=InputDigests(annotations="", chunks=""),
     )

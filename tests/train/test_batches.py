@@ -106,15 +106,42 @@ def test_any_number_of_processes_makes_the_same_windows(stored, num_processes):
                 stored, process=process, num_processes=num_processes, micro_batch_windows=micro_batch_windows
             )
             for batch in windows[2]:
-                for place, pixels, targets in zip(batch.places, batch.inputs["pixels"], batch.targets, strict=True):
-                    found[int(place)] = (pixels.numpy(), targets.numpy())
+                for index, pixels, targets in zip(batch.indices, batch.inputs["pixels"], batch.targets, strict=True):
+                    found[int(index)] = (pixels.numpy(), targets.numpy())
         return found
 
     alone, shared = windows_of(1, 4), windows_of(num_processes, 1)
     assert alone.keys() == shared.keys() == set(range(6))
-    for place, (pixels, targets) in alone.items():
-        np.testing.assert_array_equal(pixels, shared[place][0])
-        np.testing.assert_array_equal(targets, shared[place][1])
+    for index, (pixels, targets) in alone.items():
+        np.testing.assert_array_equal(pixels, shared[index][0])
+        np.testing.assert_array_equal(targets, shared[index][1])
+
+
+def drawn_windows(stored, step, **changes):
+    """(index in the step, pixels) of every window of a step, where all of them show the same window of video."""
+    folder, chunks, _ = stored
+    windows = training_windows((folder, chunks[:1], [np.arange(STARTS) == 8]), **changes)
+    found = {}
+    for batch in windows[step]:
+        found |= dict(zip(batch.indices.tolist(), batch.inputs["pixels"].numpy(), strict=True))
+    return found
+
+
+def test_each_index_of_a_step_draws_from_a_stream_of_its_own(stored):
+    windows = list(drawn_windows(stored, 2).values())
+    assert len(windows) == 6
+    assert all((a != b).any() for n, a in enumerate(windows) for b in windows[:n])
+
+
+def test_each_step_draws_anew_at_the_same_index(stored):
+    first, second = drawn_windows(stored, 2), drawn_windows(stored, 3)
+    assert all((first[index] != second[index]).any() for index in first)
+
+
+def test_jitter_is_drawn_for_each_index_of_a_step(stored):
+    windows = training_windows(stored, augment=NOTHING)
+    starts = [int(pixels[0, 0, 0, 0]) for batch in windows[0] for pixels in batch.inputs["pixels"]]
+    assert len({start % 4 for start in starts}) > 1
 
 
 def test_jitter_moves_windows_and_their_truth_together(stored):
@@ -170,7 +197,7 @@ def test_jitter_never_reaches_a_window_that_lacks_a_frame(stored):
 def test_held_out_windows_are_shared_and_none_is_missing(stored, num_processes):
     folder, chunks, whole = stored
     examples = examples_of(chunks, whole, "train", SAMPLING)
-    places = []
+    indices = []
     for process in range(num_processes):
         part = PlainWindows(
             examples,
@@ -181,10 +208,10 @@ def test_held_out_windows_are_shared_and_none_is_missing(stored, num_processes):
             num_processes=num_processes,
         )
         for batch in part:
-            for place, pixels in zip(batch.places, batch.inputs["pixels"], strict=True):
-                assert int(pixels[0, 0, 0, 0]) == 100 * examples.chunk[place] + examples.start[place]
-                places.append(int(place))
-    assert sorted(places) == list(range(len(examples)))
+            for index, pixels in zip(batch.indices, batch.inputs["pixels"], strict=True):
+                assert int(pixels[0, 0, 0, 0]) == 100 * examples.chunk[index] + examples.start[index]
+                indices.append(int(index))
+    assert sorted(indices) == list(range(len(examples)))
 
 
 def test_only_the_first_of_many_windows_are_named(stored):

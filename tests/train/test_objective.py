@@ -3,12 +3,13 @@ import math
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 from nrray.config import Section, load_config
 from nrray.errors import ConfigError
 from nrray.train.objective import Asymmetric, BinaryCrossEntropy, Focal, Objective, positive_weights, prior_log_odds
 
-OBJECTIVES = [BinaryCrossEntropy(), Focal(), Asymmetric(), Asymmetric(gamma_positive=1.0)]
+OBJECTIVES = [BinaryCrossEntropy(), Focal(), Focal(gamma=0.5), Asymmetric(), Asymmetric(gamma_positive=1.0)]
 WEIGHTS = torch.tensor([1.0, 3.0])
 
 
@@ -43,11 +44,21 @@ def test_costs_are_those_of_the_papers(objective):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_no_logit_however_large_gives_a_cost_or_gradient_that_is_no_number(objective):
-    logits = torch.tensor([[-200.0, 200.0], [200.0, -200.0]], requires_grad=True)
-    cost = objective.cost(logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]]), positive_weight=WEIGHTS)
+    logits = torch.tensor([[-200.0, 200.0], [200.0, -200.0], [30.0, -30.0]], requires_grad=True)
+    cost = objective.cost(logits, torch.tensor([[1.0, 0.0]] * 3), positive_weight=WEIGHTS)
     cost.sum().backward()
     assert torch.isfinite(cost).all()
     assert torch.isfinite(logits.grad).all()
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
+def test_focal_is_that_of_torchvision(gamma):
+    logits = torch.linspace(-12, 12, 480).view(-1, 2)
+    targets = (torch.arange(480).view(-1, 2) % 3 == 0).float()
+    expected = torchvision.ops.sigmoid_focal_loss(logits, targets, alpha=-1, gamma=gamma)
+    expected = expected * torch.where(targets > 0.5, WEIGHTS, 1.0)
+    found = Focal(gamma=gamma).cost(logits, targets, positive_weight=WEIGHTS)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=2e-6)
 
 
 def test_focal_without_gamma_is_cross_entropy():

@@ -78,8 +78,13 @@ def test_a_threshold_moves_less_where_one_case_alone_says_so():
     assert 0.5 <= steady(*parts) < best - 0.02
 
 
-def test_a_threshold_of_one_case_or_without_positives_stays():
-    assert steady([0.1, 0.9], [False, True], [0, 0], near=0.3) == pytest.approx(0.3)
+def test_a_threshold_of_a_single_case_stays_however_wrong_it_is_there():
+    scores, targets = [0.4, 0.9] * 6, [False, True] * 6
+    assert steady(scores, targets, [0] * 12, near=0.3) == pytest.approx(0.3)
+    assert steady(scores, targets, np.repeat([0, 1], 6), near=0.3) > 0.4
+
+
+def test_a_threshold_without_positives_stays():
     assert steady([0.1, 0.9], [False, False], [0, 1], near=0.3) == pytest.approx(0.3)
 
 
@@ -108,6 +113,13 @@ def test_a_few_cases_without_a_mistake_do_not_make_certain():
     assert 0.7 < temperature(logits, targets, np.repeat([0, 1], 15)) < 2.5
 
 
-def test_a_temperature_of_one_case_or_without_positives_stays():
-    assert temperature([-1.0, 1.0], [False, True], [0, 0], near=0.3) == pytest.approx(0.3)
-    assert temperature([-1.0, 1.0], [False, False], [0, 1], near=0.3) == pytest.approx(0.3)
+def test_a_temperature_of_a_single_case_stays_however_wrong_it_is_there():
+    logits, targets = [-1.0, 1.0, 1.0, -1.0] * 20, [False, True, False, True] * 20
+    assert temperature(logits, targets, [0] * 80, near=0.3) == pytest.approx(0.3)
+    assert temperature(logits, targets, np.repeat([0, 1], 40), near=0.3) > 1
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_temperature_of_an_activity_in_no_or_in_all_windows_stays(is_there):
+    logits = [-1.0, 1.0, 1.0, -1.0] * 20
+    assert temperature(logits, [is_there] * 80, np.repeat([0, 1], 40), near=0.3) == pytest.approx(0.3)

@@ -1,9 +1,10 @@
-"""Trackers show what the history says, on disk alone, and go on when a training does."""
+"""Trackers show the measured numbers of a history, on disk alone, and go on when a training does."""
 
 import pytest
 
 from nrray.errors import ConfigError
 from nrray.train import trackers
+from nrray.train.history import TrainingStarted, Validated
 from nrray.train.trackers import TrackerKind, check_trackers, numbers, opened_trackers
 
 SETTINGS = {"training": {"seed": 3, "objective": {"kind": "focal"}}, "timesformer": None}
@@ -18,16 +19,19 @@ def shown(kind, folder, *, first, steps):
     tracker.close()
 
 
-def test_numbers_of_an_event_are_told_by_path():
-    event = {
-        "step": 4,
-        "num_steps": 8,
-        "unix_seconds": 1.5,
-        "validation_macro_f1": None,
-        "validation_f1": {"suction": 0.5, "ventilation": None},
-        "unreadable_checkpoints": ["step-1"],
-    }
-    assert numbers(event) == {"validation_f1/suction": 0.5}
+MOMENT = {"step": 4, "num_steps": 8, "unix_seconds": 1.5}
+
+
+def test_numbers_of_an_event_are_named_by_path():
+    validated = Validated(
+        **MOMENT,
+        validation_loss=0.25,
+        validation_macro_f1=None,
+        validation_f1={"suction": 0.5, "ventilation": None},
+    )
+    assert numbers(validated) == {"validation_loss": 0.25, "validation_f1/suction": 0.5}
+    started = TrainingStarted(**MOMENT, num_workers=2, unreadable_checkpoints=("step-1",))
+    assert numbers(started) == {"num_workers": 2.0}
 
 
 def test_tensorboard_reads_what_was_logged_and_forgets_what_was_done_again(tmp_path):

@@ -1,10 +1,9 @@
-"""The config of `nrray finetune`, and what it comes to with manifest, annotations, split and checkpoint. Starts no Ray."""
+"""The config of `nrray finetune`, and its job: manifest, annotations, split and checkpoint read and checked. Starts no Ray."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +12,7 @@ from pydantic import Field
 from nrray.archive.annotations import Annotations, read_annotations
 from nrray.archive.cases import read_cases
 from nrray.archive.manifest import check_manifest
-from nrray.archive.splits import check_contents, part_cases, path_digest, read_split
+from nrray.archive.splits import TrainedSplit, check_contents, part_cases, path_digest, read_split
 from nrray.config import Section
 from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError, DataError
@@ -26,12 +25,9 @@ from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling
 from nrray.storage import absolute_uri, is_local, read_table
 from nrray.train.examples import Chunk, ExamplePlan, check_positives, planned_examples, validation_note
-from nrray.train.job import FinetuneJob
+from nrray.train.job import TRAINED_PARTS, FinetuneJob, InputDigests
 from nrray.train.trackers import TrackerKind, check_trackers
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
-
-TRAINED_PARTS = ("train", "validation")  # the test part is for `nrray evaluate`, once
-_FREE = ("micro_batch_windows", "loader_processes", "checkpoint_every_steps")  # settings that change no result
 
 
 class StoreConfig(Section):
@@ -71,7 +67,7 @@ class FinetuneConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedFinetune:
-    """A config with what it names."""
+    """A config, its manifest, its examples and the job that workers are given."""
 
     config: FinetuneConfig
     manifest: pa.Table
@@ -80,7 +76,7 @@ class ResolvedFinetune:
 
 
 def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
-    """Read everything and refuse what cannot be trained on. Raises ConfigError, DataError, ModelError."""
+    """Read all inputs, and refuse those that nothing can be learned from. Raises ConfigError, DataError, ModelError."""
     output = _shared_folder(config.output, "output")
     store = _shared_folder(config.store.folder, "store.folder") if config.store.folder else output / "frames"
     label_set = read_label_set(config.label_set)
@@ -127,16 +123,10 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     if note is not None:
         plan.notes.append(note)
     check_trackers(config.trackers)
-    identity = {
-        "model": start.digest if isinstance(start, ResolvedCheckpoint) else "timesformer",
-        "label_set": label_set.digest,
-        "sampling": sampling.model_dump(mode="json"),
-        "annotations": _digest(annotations),
-        "split": {part: list(split.parts[part]) for part in TRAINED_PARTS},
-        "videos": hashlib.sha256("\n".join(sorted(chunk.name for chunk in plan.chunks)).encode()).hexdigest(),
-        "decoder": config.decode.backend.value,
-        **_sections(config),
-    }
+    digests = InputDigests(
+        annotations=_digest(annotations),
+        chunks=hashlib.sha256("\n".join(sorted(chunk.name for chunk in plan.chunks)).encode()).hexdigest(),
+    )
     return ResolvedFinetune(
         config=config,
         manifest=manifest,
@@ -148,16 +138,14 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
             chunks=plan.chunks,
             label_set=label_set,
             sampling=sampling,
-            split={
-                "parts": {part: list(cases) for part, cases in split.parts.items()},
-                "videos": _video_digests(plan.chunks),
-            },
+            split=TrainedSplit(parts=split.parts, videos=_video_digests(plan.chunks)),
+            decoder=config.decode.backend,
             start=start,
             execution=config.model,
             adapter=config.adapter,
             head=config.head,
             training=config.training,
-            identity=identity,
+            inputs=digests,
             trackers=config.trackers,
         ),
     )
@@ -176,10 +164,11 @@ def _sampling(config: FinetuneConfig, start: ResolvedCheckpoint | TimesformerSec
     return sampling
 
 
-def _video_digests(chunks: Sequence[Chunk]) -> dict[str, list[str]]:
-    """Part to what stands for its videos: whoever judges the model later may call its cases otherwise."""
+def _video_digests(chunks: Sequence[Chunk]) -> dict[str, tuple[str, ...]]:
+    """Part to digests of its videos' paths: whoever evaluates the model later may call its cases otherwise."""
     return {
-        part: sorted({path_digest(chunk.path) for chunk in chunks if chunk.split == part}) for part in TRAINED_PARTS
+        part: tuple(sorted({path_digest(chunk.path) for chunk in chunks if chunk.split == part}))
+        for part in TRAINED_PARTS
     }
 
 
@@ -193,18 +182,7 @@ def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> Finet
         adapter=config.adapter,
         head=config.head,
         training=config.training,
-        identity={**job.identity, **_sections(config)},
     )
-
-
-def _sections(config: FinetuneConfig) -> dict[str, Any]:
-    """What decides how a model is trained."""
-    return {
-        "timesformer": config.timesformer.model_dump(mode="json") if config.timesformer is not None else None,
-        "adapter": config.adapter.model_dump(mode="json"),
-        "head": config.head.model_dump(mode="json"),
-        "training": config.training.model_dump(mode="json", exclude=set(_FREE)),
-    }
 
 
 def _check_known(split_of_case: dict[str, str], manifest: pa.Table, case_of_path: dict[str, str], *, uri: str) -> None:
@@ -237,5 +215,5 @@ def _digest(annotations: Annotations) -> str:
 
 
 def store_bytes(resolved: ResolvedFinetune) -> int:
-    """What all frames take on disk."""
+    """Bytes of all frames on disk."""
     return resolved.plan.num_frames(resolved.job.sampling) * resolved.job.sampling.frame_bytes

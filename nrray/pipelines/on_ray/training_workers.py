@@ -17,7 +17,6 @@ from ray.exceptions import RayError
 from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 
-from nrray import errors
 from nrray.errors import NrrayError, ResourcesError, TrainingError
 from nrray.pipelines.on_ray.allocator import keep_freed_memory
 from nrray.pipelines.on_ray.pools import Capacity, cluster_capacity
@@ -25,8 +24,9 @@ from nrray.pipelines.on_ray.ray_errors import error_of_ours
 from nrray.pipelines.on_ray.session import watched_call
 from nrray.pipelines.workers import WorkersConfig
 from nrray.storage import Folder
-from nrray.train.history import FAILURE_FILE, STOP_FILE, STOPPED_FILE
+from nrray.train.failure import FAILURE_FILE, failure_of, read_failure, write_failure
 from nrray.train.job import FinetuneJob
+from nrray.train.output import STOP_FILE, STOPPED_FILE
 
 _RAY_FOLDER = ".ray-train"
 
@@ -118,7 +118,7 @@ def train_worker(config: dict[str, Any]) -> None:
     import torch
     from accelerate import Accelerator
 
-    from nrray.train.finetuned import finetune
+    from nrray.train.run import finetune
 
     job: FinetuneJob = config["job"]
     output = Folder(job.output)
@@ -136,15 +136,14 @@ def train_worker(config: dict[str, Any]) -> None:
     try:
         finetune(job, accelerator)
     except NrrayError as error:
-        output.write_json(FAILURE_FILE, {"kind": type(error).__name__, "message": str(error)})
+        write_failure(output, failure_of(error))
         raise
 
 
 def _raise_failure(output: Folder) -> None:
-    if output.exists(FAILURE_FILE):
-        failure = output.read_json(FAILURE_FILE)
-        kind = getattr(errors, failure["kind"], NrrayError)
-        raise (kind if kind is not errors.DecodeError else NrrayError)(failure["message"])
+    failure = read_failure(output)
+    if failure is not None:
+        raise failure.error()
 
 
 def _first_line(error: BaseException) -> str:

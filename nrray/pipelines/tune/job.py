@@ -1,10 +1,9 @@
-"""The config of `nrray tune`: a fine-tuning, and which of its settings are searched in what range. Starts no Ray."""
+"""The config of `nrray tune`: a fine-tuning, and the space of its settings that is searched. Starts no Ray."""
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from nrray.config import Section
 from nrray.errors import ConfigError
@@ -36,7 +35,7 @@ class Range(Section):
         return self
 
 
-Space = dict[str, tuple[Any, ...] | Range]
+Space = dict[str, tuple[JsonValue, ...] | Range]
 """Path of a setting to the values that it may have."""
 
 _UNFREEZING = "training.unfreezing_fraction"
@@ -57,12 +56,12 @@ class SearcherKind(str, Enum):
 
 
 class SearchSection(Section):
-    """How many trials, how they are drawn, and when a trial is given up (ASHA, Li et al. 2020)."""
+    """How many trials, how their values are drawn, and when a trial is pruned (ASHA, Li et al. 2020)."""
 
     num_trials: int = Field(16, ge=1, le=10_000, description="settings that are tried")
     searcher: SearcherKind = SearcherKind.RANDOM
-    seed: int = Field(0, ge=0, description="of what is drawn; all trials train with training.seed")
-    grace_percent: int = Field(25, ge=1, le=100, description="of a trial's steps before it may be given up; 100: never")
+    seed: int = Field(0, ge=0, description="of drawn values; all trials train with training.seed")
+    grace_percent: int = Field(25, ge=1, le=100, description="of a trial's steps before it may be pruned; 100: never")
     reduction_factor: float = Field(3.0, gt=1, description="at each rung the best 1 of so many go on")
     max_concurrent: int | None = Field(None, ge=1, description="trials at once; as many as fit where none is given")
     max_trial_failures: int = Field(1, ge=0, description="a failed trial is tried again so often")
@@ -70,13 +69,13 @@ class SearchSection(Section):
 
 
 class TuneConfig(FinetuneConfig):
-    """Everything of a fine-tuning, and what is searched. `rank`, `learning_rate` and `unfreezing` are short for adapter.rank,
+    """Everything of a fine-tuning, and the searched space. `rank`, `learning_rate` and `unfreezing` are short for adapter.rank,
     training.learning_rate (of a TimeSformer full_learning_rate) and training.unfreezing_fraction."""
 
     space: Space = Field(default_factory=dict, description="rank and learning rate where none is given")
     search: SearchSection = SearchSection()
 
-    def finetune_config(self, values: Mapping[str, Any] | None = None) -> FinetuneConfig:
+    def finetune_config(self, values: Mapping[str, JsonValue] | None = None) -> FinetuneConfig:
         """The fine-tuning, with values of the space in their places. Raises ConfigError."""
         document = self.model_dump(mode="json", exclude={"space", "search"})
         for path, value in (values or {}).items():
@@ -93,8 +92,8 @@ class TuneConfig(FinetuneConfig):
         try:
             return FinetuneConfig.model_validate(document)
         except ValidationError as error:
-            said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise ConfigError(f"space: {dict(values or {})} cannot be used ({said}).") from None
+            reasons = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise ConfigError(f"space: {dict(values or {})} cannot be used ({reasons}).") from None
 
 
 def resolved_space(config: TuneConfig, *, is_classifier: bool) -> Space:
@@ -129,3 +128,14 @@ def resolved_space(config: TuneConfig, *, is_classifier: bool) -> Space:
         for value in (values.low, values.high) if isinstance(values, Range) else values:
             config.finetune_config({path: value})
     return space
+
+
+def space_text(space: Space) -> str:
+    """The space in words, without the sections of its settings."""
+
+    def text(values: tuple[JsonValue, ...] | Range) -> str:
+        if isinstance(values, Range):
+            return f"{values.low:g} to {values.high:g}{' (log)' if values.scale is Scale.LOG else ''}"
+        return ", ".join(map(str, values))
+
+    return "; ".join(f"{path.split('.')[-1]} {text(values)}" for path, values in space.items())

@@ -1,4 +1,4 @@
-"""How a search gives trials up: ASHA or a budget of time asks them to end; what Tune says of failed ones is kept."""
+"""Pruning of a search: the scheduler or a budget of time asks trials to stop; Tune's reason for a failed one is kept."""
 
 import time
 from pathlib import Path
@@ -8,11 +8,12 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from nrray.storage import Folder
-from nrray.train.history import FAILURE_FILE, STOP_FILE
+from nrray.train.failure import TrainingFailure, read_failure, write_failure
+from nrray.train.output import STOP_FILE
 
 
 class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
-    """As Ray's, but a trial that is given up is asked to end, not killed: what its workers hold would be freed late or never."""
+    """Ray's scheduler, but a pruned trial is asked to stop, not killed: resources of its workers would be freed late or never."""
 
     def __init__(self, folder: Path, budget: "Budget", **settings: Any) -> None:
         super().__init__(**settings)
@@ -31,8 +32,8 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
 
 
 class Outcomes(tune.Callback):  # type: ignore[misc]
-    """Which trials are going on, and of one that failed without a word, what Tune says. Tune pickles what it is given and
-    restores copies: `running` is of the process."""
+    """Keeps the set of running trials, and Tune's reason for one that failed without a failure of its own. Tune pickles its
+    callbacks and restores copies: `running` is of the process."""
 
     running: ClassVar[set[str]] = set()
 
@@ -47,17 +48,16 @@ class Outcomes(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.running.discard(trial.trial_id)
-        place = Folder(str(self._folder / trial_name(trial.trial_id)))
-        if not place.exists(FAILURE_FILE):
+        output = Folder(str(self._folder / trial_name(trial.trial_id)))
+        if read_failure(output) is None:
             lines = str(trial.get_error() or "").strip().splitlines()
-            place.create()
-            place.write_json(
-                FAILURE_FILE, {"kind": "TrainingError", "message": lines[-1] if lines else "no reason given"}
-            )
+            output.create()
+            message = lines[-1] if lines else "no reason given"
+            write_failure(output, TrainingFailure(kind="TrainingError", message=message))
 
 
 class Budget(tune.Stopper):  # type: ignore[misc]
-    """Ends the search once its time is over: trials are asked to end, and it waits for them. Each call has its own time."""
+    """Ends the search once its time is over: trials are asked to stop, and it waits for them. Each call has its own time."""
 
     def __init__(self, folder: Path, minutes: float | None) -> None:
         self._folder = folder
@@ -83,10 +83,11 @@ class Budget(tune.Stopper):  # type: ignore[misc]
 
 
 def ask_to_stop(folder: Path) -> None:
-    """A training ends after the step that it is at, once it finds this."""
+    """Leave a stop file for the training in `folder`, which ends after its present step."""
     if folder.is_dir() and not (folder / STOP_FILE).exists():
         Folder(str(folder)).write_bytes(STOP_FILE, b"")
 
 
 def trial_name(trial_id: str) -> str:
+    """The name of a trial, which is that of its folder."""
     return f"trial-{trial_id}"

@@ -1,218 +1,100 @@
-"""What a search came to: its table and picture, the best trial ready to relabel with, and what that is worth."""
+"""The result of a search: its trials as a table and a picture, the best one ready to relabel with, its score on the test part."""
 
-import json
-import shlex
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import yaml
 
-from nrray.archive.cases import read_cases
-from nrray.archive.splits import part_cases, read_split
-from nrray.console.reporter import Reporter
 from nrray.errors import TrainingError
-from nrray.evaluate.config import EvaluateConfig
-from nrray.evaluate.run import evaluate
-from nrray.models import ModelConfig
-from nrray.models.config import EMBEDDED
-from nrray.pipelines.finetune.job import ResolvedFinetune
-from nrray.pipelines.relabel.job import RelabelConfig
-from nrray.pipelines.relabel.run import RelabelOptions, relabel
+from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune
+from nrray.pipelines.tune.comparison import not_significantly_worse
 from nrray.pipelines.tune.job import Range, Scale, Space, TuneConfig
-from nrray.pipelines.tune.trials import (
-    Trial,
-    TrialStatus,
-    as_good,
-    best_trial,
-    read_trials,
-    said_values,
-    saved_share,
-    trial_table,
-)
+from nrray.pipelines.tune.score import HeldOutScore, measured_test_score
+from nrray.pipelines.tune.trials import TRIALS, Trial, best_trial, read_trials, trial_table
 from nrray.report.search_picture import TrialPoints, search_picture
 from nrray.storage import Folder
-from nrray.train.job import FinetuneJob, artefact_folder, is_adapter_folder
+from nrray.train.history import validations
+from nrray.train.output import trained_model_folder
 
-TRIALS, BEST = "trials", "best"
+BEST = "best"
 TABLE_FILE, PICTURE_FILE, BEST_CONFIG = "trials.parquet", "search.png", "best.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """What a search came to. test: macro F1 of the best on the test part with its interval, where there is such a part."""
+    """The result of one call. best, test: None after a dry run; test also where the split has no test part;
+    num_not_significantly_worse: finished trials that the validation cases cannot tell from the best."""
 
     output: str
     trials: list[Trial]
     best: Trial | None
-    test: dict[str, Any] | None
-    num_as_good: int
+    test: HeldOutScore | None
+    num_not_significantly_worse: int
 
 
-def report_tune(result: Tuned, config: TuneConfig, reporter: Reporter) -> None:
-    """The trials, the best, what it is worth, and the next command."""
-    rows = [
-        [
-            trial.name,
-            trial.status.value.replace("_", " "),
-            said_values(trial.values),
-            trial.macro_f1,
-            f"{trial.steps} of {trial.num_steps}",
-            f"{trial.seconds / 60:.1f}",
-        ]
-        for trial in result.trials
-    ]
-    if rows:
-        reporter.table("Trials", ["trial", "", "settings", "validation macro F1", "steps", "min"], rows)
-        reporter.say(f"Giving up trials saved {100 * saved_share(result.trials):.0f} % of all steps")
-    for trial in result.trials:
-        if trial.error is not None:
-            reporter.say(f"{trial.name} failed: {trial.error}")
-    if result.best is not None:
-        reporter.say(f"Best: {result.best.name}, {said_values(result.best.values)}")
-        if result.num_as_good:
-            reporter.say(
-                f"On these validation cases it cannot be told from {result.num_as_good} of the other finished trials: any of "
-                f"them may be as good. More validation cases would tell."
-            )
-        if result.test is not None:
-            low, high = result.test["low"], result.test["high"]
-            interval = (
-                f" ({low:.3f} to {high:.3f} over cases)" if low is not None else ", of too few cases for an interval"
-            )
-            reporter.say(f"On the test part: macro F1 {result.test['estimate']:.3f}{interval}")
-        reporter.say(f"Trials:  {result.output}/{TABLE_FILE}, {PICTURE_FILE}")
-        artefact = artefact_folder(f"{result.output}/{BEST}")
-        assert artefact is not None  # it was just copied there
-        is_adapter = is_adapter_folder(artefact)
-        reporter.say(f"Best:    {artefact}; nrray finetune {result.output}/{BEST_CONFIG} trains it again")
-        words = [
-            *("nrray", "relabel", "--set", f"manifest={config.manifest}", "--set", f"output={result.output}-labels"),
-            *(["--set", f"label_set={config.label_set}"] if config.label_set is not None else []),
-            *(["--set", f"model.path={config.model.path}"] if is_adapter and config.model.path != EMBEDDED else []),
-            *("--set", f"model.{'adapter' if is_adapter else 'path'}={artefact}"),
-        ]
-        reporter.next_command(shlex.join(words))
-    reporter.finish(
-        {
-            "output": result.output,
-            "best": result.best.name if result.best is not None else None,
-            "values": result.best.values if result.best is not None else None,
-            "validation_macro_f1": result.best.macro_f1 if result.best is not None else None,
-            "test_macro_f1": result.test,
-            "num_as_good": result.num_as_good,
-            "saved_share": saved_share(result.trials),
-            "trials": {status.value: sum(t.status is status for t in result.trials) for status in TrialStatus},
-        }
-    )
-
-
-def write_table(output: Folder, space: Space) -> None:
-    """Trials so far as a table and as a picture."""
+def write_trials(output: Folder, space: Space) -> None:
+    """Write all trials so far as a table and as a picture. Raises DataError, StorageError."""
     root = Path(output.uri)
     trials = read_trials(root / TRIALS)
     if not trials:
         return
     output.write_table(TABLE_FILE, trial_table(trials))
-    points = [
-        TrialPoints(
-            status=trial.status.value,
-            values=trial.values,
-            macro_f1=trial.macro_f1,
-            course=[
-                (event["step"], event["validation_macro_f1"])
-                for event in trial.history
-                if event.get("validation_macro_f1") is not None
-            ],
-            minutes=trial.seconds / 60,
-        )
-        for trial in trials
-    ]
     log_paths = [path for path, values in space.items() if isinstance(values, Range) and values.scale is Scale.LOG]
-    output.write_bytes(PICTURE_FILE, search_picture(points, log_paths=log_paths, title=root.name))
+    picture = search_picture([_points(trial) for trial in trials], log_paths=log_paths, title=root.name)
+    output.write_bytes(PICTURE_FILE, picture)
 
 
 def search_result(config: TuneConfig, resolved: ResolvedFinetune, output: Folder, *, was_finished: bool) -> Tuned:
-    """The best trial, copied, measured on the test part and compared with the others."""
+    """The best trial, copied, measured on the test part and compared with the others. Raises DataError, ModelError,
+    StorageError, TrainingError."""
     root = Path(resolved.job.output)
     trials = read_trials(root / TRIALS)
     best = best_trial(trials)
     if best is None:
-        raise TrainingError(
-            f"not one of {len(trials)} trials was finished: {next((t.error for t in trials if t.error), 'all were ended')}. "
-            f"What they did is in {root / TRIALS}; delete {root} to search anew."
-        )
-    others = as_good(best, trials, resolved.job.label_set)
-    if not was_finished or artefact_folder(str(root / BEST)) is None:
-        artefact = artefact_folder(str(best.folder))
-        assert artefact is not None  # it is finished
+        raise _no_trial_error(trials, root)
+    others = not_significantly_worse(best, trials, resolved.job.label_set)
+    trained_model = trained_model_folder(root / BEST)
+    if not was_finished or trained_model is None:
+        source = trained_model_folder(best.folder)
+        assert source is not None  # it is finished
+        trained_model = root / BEST / source.name
         shutil.rmtree(root / BEST, ignore_errors=True)
-        shutil.copytree(artefact, root / BEST / artefact.name)
-        document = _best_config(config, best, resolved.job)
-        output.write_bytes(BEST_CONFIG, yaml.safe_dump(document, sort_keys=False).encode())
+        shutil.copytree(source, trained_model)
+        _write_best_config(output, config.finetune_config(best.values), store=resolved.job.store)
     return Tuned(
         output=str(root),
         trials=trials,
         best=best,
-        test=_test_score(config, resolved, root),
-        num_as_good=len(others),
+        test=measured_test_score(config, resolved, trained_model),
+        num_not_significantly_worse=len(others),
     )
 
 
-def _best_config(config: TuneConfig, best: Trial, job: FinetuneJob) -> dict[str, Any]:
-    found = config.finetune_config(best.values)
-    document = found.model_dump(mode="json", exclude_defaults=True)
-    store = {**document.get("store", {}), "folder": job.store}
-    return {**document, "output": f"{job.output}-best", "store": store}
+def _points(trial: Trial) -> TrialPoints:
+    return TrialPoints(
+        status=trial.status.value,
+        values=trial.values,
+        macro_f1=trial.macro_f1,
+        curve=[
+            (event.step, event.validation_macro_f1)
+            for event in validations(trial.history)
+            if event.validation_macro_f1 is not None
+        ],
+        minutes=trial.seconds / 60,
+    )
 
 
-def _test_score(config: TuneConfig, resolved: ResolvedFinetune, root: Path) -> dict[str, Any] | None:
-    """Macro F1 of the best on the test part, read once: what was measured before is told again."""
-    cases = set(part_cases(read_split(config.split), "test"))
-    if not cases:
-        return None
-    folder = root / "test"
-    place = Folder(str(folder))
-    if not place.exists("score.json"):
-        case_of = (
-            {case.video_path: case.case_id for case in read_cases(config.cases)} if config.cases is not None else {}
-        )
-        is_test = [case_of.get(path, path) in cases for path in resolved.manifest["path"].to_pylist()]
-        place.create()
-        place.write_table("manifest.parquet", resolved.manifest.filter(pa.array(is_test)))
-        artefact = artefact_folder(str(root / BEST))
-        assert artefact is not None  # it was just copied there
-        is_adapter = is_adapter_folder(artefact)
-        model = {"adapter": str(artefact)} if is_adapter else {"path": str(artefact), "adapter": None}
-        quiet = Reporter(is_json=True)
-        labelled = relabel(
-            RelabelConfig(
-                manifest=str(folder / "manifest.parquet"),
-                output=str(folder / "labels"),
-                label_set=config.label_set,
-                model=ModelConfig.model_validate({**config.model.model_dump(mode="json"), **model}),
-                decode=config.decode,
-            ),
-            RelabelOptions(),
-            quiet,
-        )
-        if labelled.counts["ok"] == 0:
-            return None
-        evaluate(
-            EvaluateConfig(
-                candidate=str(folder / "labels"),
-                reference=config.annotations,
-                output=str(folder / "evaluation"),
-                cases=config.cases,
-                label_set=config.label_set,
-                split=config.split,
-            )
-        )
-        document = json.loads((folder / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
-        rows = {row["name"]: row["values"]["windows f1"] for row in document["rows"]}
-        without = resolved.job.label_set.rules.requires_visible
-        place.write_json("score.json", rows[f"macro without {without}" if without is not None else "macro"])
-    score: dict[str, Any] = place.read_json("score.json")
-    return score
+def _write_best_config(output: Folder, best: FinetuneConfig, *, store: str) -> None:
+    document = best.model_dump(mode="json", exclude_defaults=True)
+    document |= {"output": f"{output.uri}-best", "store": {**document.get("store", {}), "folder": store}}
+    output.write_bytes(BEST_CONFIG, yaml.safe_dump(document, sort_keys=False).encode())
+
+
+def _no_trial_error(trials: Sequence[Trial], root: Path) -> TrainingError:
+    reason = next((str(trial.failure) for trial in trials if trial.failure is not None), "all were ended")
+    return TrainingError(
+        f"not one of {len(trials)} trials was finished: {reason}. Their files are in {root / TRIALS}; delete {root} to search "
+        f"anew."
+    )

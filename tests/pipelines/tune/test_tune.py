@@ -1,4 +1,4 @@
-"""`nrray tune`: trials that are given up, killed, gone on with and told again; nothing is held at the end."""
+"""`nrray tune`: trials that are pruned, killed and gone on with; a finished search is read again; nothing is held at the end."""
 
 import re
 import signal
@@ -13,7 +13,7 @@ from nrray.archive.annotations import read_annotations, write_annotations
 from nrray.console.reporter import Reporter
 from nrray.errors import ConfigError
 from nrray.pipelines.tune.job import Range, TuneConfig, resolved_space
-from nrray.pipelines.tune.results import report_tune
+from nrray.pipelines.tune.report import report_tune
 from nrray.pipelines.tune.run import run_tune
 from nrray.pipelines.tune.trials import TrialStatus, read_trials
 from nrray.storage import Folder
@@ -26,7 +26,7 @@ SPACE = {
     "space__rank": "[2, 4]",
     "space__learning_rate": "{low: 1.0e-7, high: 1.0e-1, scale: log}",
     "search__num_trials": 4,
-    "search__seed": 2110,  # two rates that learn, then two that learn nothing: those are given up
+    "search__seed": 2110,  # two rates that learn, then two that learn nothing: those are pruned
     "search__reduction_factor": 2,
     "training__num_epochs": 3,
 }
@@ -80,7 +80,7 @@ def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
     assert result.best is not None
     assert result.best.macro_f1 == max(t.macro_f1 for t in result.trials if t.status is TrialStatus.FINISHED)
     assert result.test is not None
-    assert 0 <= result.test["estimate"] <= 1
+    assert 0 <= result.test.estimate <= 1
     table = pq.read_table(output / "trials.parquet")
     assert table.num_rows == 4
     assert {2, 4} >= set(table["adapter.rank"].to_pylist())
@@ -90,7 +90,7 @@ def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
     assert not (output / ".ray-tune").exists()
     report_tune(result, config, Reporter())
     said = capsys.readouterr().out
-    assert "Giving up trials saved" in said
+    assert "Pruning saved" in said
     assert f"Next: nrray relabel --set manifest={config.manifest}" in said
     again = nrray("finetune", str(output / "best.yaml"), "--dry-run")
     assert again.returncode == 0, again.stderr
@@ -99,7 +99,7 @@ def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
 
 
 @pytest.mark.harsh
-def test_a_trial_that_fails_is_tried_again_then_told_and_the_others_finish(archive, tmp_path, capsys):
+def test_a_trial_that_fails_is_tried_again_then_reported_and_the_others_finish(archive, tmp_path, capsys):
     output = tmp_path / "out"
     changes = {"space__learning_rate": "[1.0e-4, 1.0e+30]", "search__searcher": "optuna", "search__num_trials": 3}
     config = tune_config_of(search_settings(archive, output, search__seed=0, **changes))

@@ -1,35 +1,29 @@
-"""All that a training needs to go on where it was, as one safetensors file, and where such files are kept."""
+"""The state of a training between two steps as one safetensors file, and the files of a training that has begun."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
+from pydantic import JsonValue
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from nrray.errors import DataError
 from nrray.storage import Folder
-from nrray.train.history import HISTORY_FILE, STOP_FILE
+from nrray.train.history import Event, TrainingStarted, write_history
+from nrray.train.output import STOP_FILE
+from nrray.train.progress import Progress
 from nrray.train.trackers import Tracker, numbers
 
 STATES = "checkpoints"
 _KEPT = 2
+_LENGTH_BYTES = 8  # safetensors: the header's length, little-endian, then the header, which is JSON, then tensors
+_MAX_HEADER_BYTES = 100_000_000  # as safetensors itself has it
 
-
-@dataclass(kw_only=True)
-class Progress:
-    """How far a training has come; history: what was measured, in order; recent_losses: of steps since it last told one."""
-
-    step: int = 0
-    best_step: int = 0
-    best_macro_f1: float | None = None
-    best_loss: float | None = None  # of the validation at best_step
-    validations_without_better: int = 0
-    recent_losses: list[float] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
+Identity = Mapping[str, JsonValue]
+"""The settings and digests that decide the result of a training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +35,10 @@ class TrainingState:
 
 
 class Records:
-    """States and history in the output of a training. A state appears whole or not at all; the last two are kept.
-    identity: what decides the result, so that no other training goes on from them."""
+    """States and history in the output of a training. A state appears whole or not at all; the last two are kept. A training
+    of another identity does not go on from them."""
 
-    def __init__(self, output: Folder, identity: Mapping[str, Any], trackers: Sequence[Tracker] = ()) -> None:
+    def __init__(self, output: Folder, identity: Identity, trackers: Sequence[Tracker] = ()) -> None:
         self._output = output
         self._states = output / STATES
         self._identity = dict(identity)
@@ -55,7 +49,7 @@ class Records:
         self._states.create()
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
         facts = {
-            "progress": json.dumps(asdict(state.progress)),
+            "progress": json.dumps(state.progress.document()),
             "identity": json.dumps(self._identity),
             "digest": _digest(tensors),
         }
@@ -88,16 +82,17 @@ class Records:
         return None, []
 
     def check_identity(self, *, undecided: str) -> None:
-        """Raises DataError where the last checkpoint is of other settings; the one that is `undecided` is not compared yet."""
+        """Raises DataError where the last checkpoint is of other settings; the one that is `undecided` is not compared yet. Of a
+        checkpoint only the header is read."""
         for name in reversed(self._states.names(".safetensors")):
             try:
-                identity = json.loads(_metadata(self._states.read_bytes(name))["identity"])
+                identity = json.loads(_read_facts(self._states, name)["identity"])
             except (ValueError, KeyError, TypeError):
                 continue  # whoever reads all of it says so
             self._check({**identity, undecided: None}, {**self._identity, undecided: None})
             return
 
-    def _check(self, found: dict[str, Any], expected: dict[str, Any]) -> None:
+    def _check(self, found: Identity, expected: Identity) -> None:
         if changes := _changes(found, expected):
             raise DataError(
                 f"{self._output} holds a training with other settings: {'; '.join(changes)}. Train into another output, set "
@@ -108,24 +103,38 @@ class Records:
         """Whether somebody left a stop file: the training is to end after this step."""
         return self._output.exists(STOP_FILE)
 
-    def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """What was measured, of which the last event is new. Raises StorageError."""
-        lines = "".join(json.dumps(event) + "\n" for event in history)
-        self._output.write_bytes(HISTORY_FILE, lines.encode(), durable=False)
+    def write_history(self, history: Sequence[Event]) -> None:
+        """Write all events; trackers are given the last one, which is new. Raises StorageError."""
+        write_history(self._output, history)
         event = history[-1]
         for tracker in self._trackers:
-            if "num_workers" in event:
-                tracker.begin(event["step"])
-            tracker.log(event["step"], numbers(event))
+            if isinstance(event, TrainingStarted):
+                tracker.begin(event.step)
+            tracker.log(event.step, numbers(event))
 
 
-def _loaded(data: bytes) -> tuple[TrainingState, dict[str, Any]]:
-    tensors, facts = load(data), _metadata(data)
+def _loaded(data: bytes) -> tuple[TrainingState, dict[str, JsonValue]]:
+    tensors, facts = load(data), _facts(data[_LENGTH_BYTES : _LENGTH_BYTES + _header_bytes(data)])
     if _digest(tensors) != facts["digest"]:
         raise ValueError("its bytes are not those that were written")
-    return TrainingState(progress=Progress(**json.loads(facts["progress"])), tensors=tensors), json.loads(
-        facts["identity"]
-    )
+    progress = Progress.from_document(json.loads(facts["progress"]))
+    return TrainingState(progress=progress, tensors=tensors), json.loads(facts["identity"])
+
+
+def _read_facts(folder: Folder, name: str) -> dict[str, str]:
+    length = _header_bytes(folder.read_range(name, 0, _LENGTH_BYTES))
+    if length > _MAX_HEADER_BYTES:
+        raise ValueError("it does not begin with a header")
+    return _facts(folder.read_range(name, _LENGTH_BYTES, _LENGTH_BYTES + length))
+
+
+def _header_bytes(data: bytes) -> int:
+    return int.from_bytes(data[:_LENGTH_BYTES], "little")
+
+
+def _facts(header: bytes) -> dict[str, str]:
+    found: dict[str, str] = json.loads(header)["__metadata__"]
+    return found
 
 
 def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -141,13 +150,7 @@ def _state_name(step: int) -> str:
     return f"step-{step:08d}.safetensors"
 
 
-def _metadata(data: bytes) -> dict[str, str]:
-    length = int.from_bytes(data[:8], "little")  # safetensors: a length, then JSON, then tensors
-    found: dict[str, str] = json.loads(data[8 : 8 + length])["__metadata__"]
-    return found
-
-
-def _changes(found: dict[str, Any], expected: dict[str, Any], path: str = "") -> list[str]:
+def _changes(found: Identity, expected: Identity, path: str = "") -> list[str]:
     """Which settings differ; of plain ones also how."""
     changes = []
     for key in sorted(found.keys() | expected.keys()):

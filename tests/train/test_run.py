@@ -1,8 +1,6 @@
 """The loop without Ray: it learns, goes on where it was stopped, refuses what it must, and leaves an adapter that labels."""
 
-import json
 import shutil
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,15 +24,15 @@ from nrray.models.head import Head
 from nrray.models.metadata import Pooling, read_metadata
 from nrray.storage import Folder
 from nrray.train import loop
-from nrray.train.finetuned import finetune
 from nrray.train.frame_store import FrameStore
-from nrray.train.history import STOP_FILE, STOPPED_FILE
-from nrray.train.job import VALIDATION_FILE
+from nrray.train.history import StepMeasured, TrainingStarted, Validated, read_history, validations
 from nrray.train.loop import Training
+from nrray.train.output import STOP_FILE, STOPPED_FILE, VALIDATION_FILE, read_metrics
+from nrray.train.run import finetune
+from nrray.train.state import Records
 from nrray.train.trainee.lora import tuned_model
 from nrray.train.trainee.timesformer import TunedClassifier
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
-from nrray.train.training_state import Progress, Records
 from nrray.types import Frames
 from tests.checkpoints import CHECKPOINTS
 from tests.model_fixtures import labeler_of, loaded
@@ -47,7 +45,21 @@ def accelerator():
 
 
 def history_of(job):
-    return [json.loads(line) for line in Folder(job.output).read_bytes("history.jsonl").splitlines()]
+    return read_history(Folder(job.output))
+
+
+def validations_of(job):
+    return validations(history_of(job))
+
+
+def of_type(kind, job):
+    return [event for event in history_of(job) if isinstance(event, kind)]
+
+
+def without_times(event):
+    """An event without how long anything took: two trainings differ in that."""
+    measured = {"windows_per_second": 0.0, "seconds_left": 0.0} if isinstance(event, StepMeasured) else {}
+    return replace(event, unix_seconds=0.0, **measured)
 
 
 def states_of(job):
@@ -95,10 +107,9 @@ def test_everything_that_is_left_is_for_its_owner_alone(undisturbed):
 
 
 def test_it_learns_what_can_be_seen(undisturbed):
-    validations = [event for event in history_of(undisturbed) if "validation_loss" in event]
-    first, last = validations[0], validations[-1]
-    assert last["validation_loss"] < first["validation_loss"]
-    assert [event["step"] for event in validations] == [0, 4, 8, 10]  # 2 passes over 40 windows of the stride, 8 a step
+    found = validations_of(undisturbed)
+    assert found[-1].validation_loss < found[0].validation_loss
+    assert [event.step for event in found] == [0, 4, 8, 10]  # 2 passes over 40 windows of the stride, 8 a step
 
 
 def test_a_base_of_sixteen_bits_is_trained_and_labels_as_it_was_measured(
@@ -132,8 +143,8 @@ def test_the_adapter_labels_as_it_was_measured(undisturbed):
     temperatures = np.array([metadata.temperatures[name] for name in undisturbed.label_set.names])
     logits = np.log(scores / (1 - scores)) * temperatures
     cost = np.logaddexp(0, np.where(targets, -logits, logits)).mean()
-    best = json.loads(Path(f"{undisturbed.output}/adapter/metrics.json").read_text())["best_step"]
-    measured = [e["validation_loss"] for e in history_of(undisturbed) if "validation_loss" in e and e["step"] == best]
+    best = read_metrics(f"{undisturbed.output}/adapter").best_step
+    measured = [event.validation_loss for event in validations_of(undisturbed) if event.step == best]
     np.testing.assert_allclose(cost, measured[0], atol=1e-4)
     assert set(metadata.temperatures) == set(undisturbed.label_set.names)
     assert metadata.files.keys() == {
@@ -173,13 +184,12 @@ def test_a_stopped_training_goes_on_to_the_same_end(
         with pytest.raises(StoppedError):
             finetune(job, accelerator)
     finetune(job, accelerator)
-    timeless = ("windows_per_second", "seconds_left", "unix_seconds")
     ours, theirs = (
-        [{k: v for k, v in event.items() if k not in timeless} for event in history_of(j) if "num_workers" not in event]
+        [without_times(event) for event in history_of(j) if not isinstance(event, TrainingStarted)]
         for j in (job, undisturbed)
     )
     assert ours == theirs
-    assert [event["step"] for event in history_of(job) if "num_workers" in event] == [0, states_step(stop_at)]
+    assert [event.step for event in of_type(TrainingStarted, job)] == [0, states_step(stop_at)]
     np.testing.assert_array_equal(
         trained_labeler(job).label(unit_of(job, "c")).scores,
         trained_labeler(undisturbed).label(unit_of(job, "c")).scores,
@@ -197,7 +207,7 @@ def flipped(data):
 
 
 @pytest.mark.parametrize("damaged", [cut, flipped])
-def test_a_last_checkpoint_that_cannot_be_read_is_said_and_the_one_before_it_taken(
+def test_a_last_checkpoint_that_cannot_be_read_is_in_the_history_and_the_one_before_it_taken(
     tmp_path, undisturbed, accelerator, damaged
 ):
     output = shutil.copytree(undisturbed.output, tmp_path / "out")
@@ -206,9 +216,9 @@ def test_a_last_checkpoint_that_cannot_be_read_is_said_and_the_one_before_it_tak
     data = (output / "checkpoints" / last).read_bytes()
     (output / "checkpoints" / last).write_bytes(damaged(data))
     finetune(job, accelerator)
-    start = [event for event in history_of(job) if "num_workers" in event][-1]
-    assert f"step-{start['step']:08d}.safetensors" == earlier
-    assert [name.split()[0] for name in start["unreadable_checkpoints"]] == [last]
+    start = of_type(TrainingStarted, job)[-1]
+    assert f"step-{start.step:08d}.safetensors" == earlier
+    assert [name.split()[0] for name in start.unreadable_checkpoints] == [last]
     assert states_of(job)[-1] == last  # written again
     np.testing.assert_array_equal(
         trained_labeler(job).label(unit_of(job, "c")).scores,
@@ -220,26 +230,26 @@ def test_a_last_checkpoint_that_cannot_be_read_is_said_and_the_one_before_it_tak
         finetune(job, accelerator)
 
 
-def test_the_loss_that_is_told_is_the_mean_of_the_steps_since_the_last_one(
+def test_the_loss_in_the_history_is_the_mean_of_the_steps_since_the_last_one(
     tmp_path, checkpoint_of, label_set, small_sampling, accelerator, monkeypatch
 ):
     step_of, losses = Training._step, []
 
     def recorded(self, batches):
         found = step_of(self, batches)
-        losses.append(found[0])
+        losses.append(found.loss)
         return found
 
     monkeypatch.setattr(Training, "_step", recorded)
     monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 2)
     job = bright_job(tmp_path, checkpoint_of("fast_vlm"), label_set, small_sampling, num_epochs=1.0)
     finetune(job, accelerator)
-    told = {event["step"]: event["loss"] for event in history_of(job) if "loss" in event}
-    assert told.keys() == {2, 4, 5}
-    assert next(event["learning_rate"] for event in history_of(job) if "loss" in event) == pytest.approx(
-        job.training.learning_rate * job.training.rate_share(1, 5)
+    measured = of_type(StepMeasured, job)
+    assert [event.step for event in measured] == [2, 4, 5]
+    assert measured[0].learning_rate == pytest.approx(job.training.learning_rate * job.training.rate_share(1, 5))
+    np.testing.assert_allclose(
+        [event.loss for event in measured], [np.mean(losses[:2]), np.mean(losses[2:4]), losses[4]]
     )
-    np.testing.assert_allclose([told[2], told[4], told[5]], [np.mean(losses[:2]), np.mean(losses[2:4]), losses[4]])
 
 
 def test_a_validation_part_that_shows_nothing_is_refused(
@@ -273,15 +283,13 @@ def test_a_training_that_is_asked_to_stop_keeps_its_state_and_leaves_no_adapter(
 
 
 def test_a_training_of_other_settings_is_not_gone_on_with(undisturbed, accelerator):
-    changed = replace(
-        undisturbed, identity={**undisturbed.identity, "training": {**undisturbed.identity["training"], "seed": 1}}
-    )
+    changed = replace(undisturbed, training=undisturbed.training.model_copy(update={"seed": 1}))
     with pytest.raises(DataError, match=r"other settings: training.seed \(there 0, here 1\)\. Train"):
         finetune(changed, accelerator)
     output = Folder(undisturbed.output)
     with pytest.raises(DataError, match=r"training.seed \(there 0, here 1\)"):
-        Records(output, {**changed.identity, "dropped": ["x"]}).check_identity(undecided="dropped")
-    Records(output, {**undisturbed.identity, "dropped": ["x"]}).check_identity(undecided="dropped")
+        Records(output, {**changed.identity(), "dropped": ["x"]}).check_identity(undecided="dropped")
+    Records(output, {**undisturbed.identity(), "dropped": ["x"]}).check_identity(undecided="dropped")
 
 
 def test_a_loss_that_is_no_number_stops_and_names_its_windows(
@@ -315,7 +323,7 @@ def test_it_stops_where_validation_gets_no_better(tmp_path, checkpoint_of, label
         patience=2,
     )
     finetune(job, accelerator)
-    assert max(event["step"] for event in history_of(job)) <= 3
+    assert max(event.step for event in history_of(job)) <= 3
 
 
 @pytest.mark.parametrize("name", list(CHECKPOINTS))
@@ -357,16 +365,17 @@ def test_tower_and_projector_have_learning_rates_of_their_own(
     assert {tuning.module.part_of(name) for name in tuning.module.trained()} == parts
 
 
-def told_losses(job, accelerator):
-    """Of validations and of steps, in order."""
+def losses_of(job, accelerator):
+    """Losses of validations and of steps of a training, in order."""
     finetune(job, accelerator)
-    return [event[key] for event in history_of(job) for key in ("validation_loss", "loss") if key in event]
+    events = [event for event in history_of(job) if not isinstance(event, TrainingStarted)]
+    return [event.validation_loss if isinstance(event, Validated) else event.loss for event in events]
 
 
 def test_gradient_checkpointing_changes_no_loss(tmp_path, checkpoint_of, label_set, small_sampling, accelerator):
     job = partial(bright_job, tmp_path, checkpoint_of("qwen2_5_vl"), label_set, small_sampling, num_epochs=0.6)
-    plain = told_losses(job(output="plain"), accelerator)
-    changed = told_losses(job(output="changed", gradient_checkpointing=True), accelerator)
+    plain = losses_of(job(output="plain"), accelerator)
+    changed = losses_of(job(output="changed", gradient_checkpointing=True), accelerator)
     assert len(plain) > 2
     np.testing.assert_allclose(changed, plain, atol=1e-5)
 
@@ -379,16 +388,16 @@ def test_compiled_layers_learn_the_same(tmp_path, checkpoint_of, label_set, smal
     counters = torch._dynamo.utils.counters
     counters.clear()
     job = partial(bright_job, tmp_path, checkpoint_of("qwen3_vl"), label_set, small_sampling, num_epochs=0.6)
-    plain = told_losses(job(output="plain", gradient_checkpointing=True), accelerator)
+    plain = losses_of(job(output="plain", gradient_checkpointing=True), accelerator)
     assert counters["stats"]["unique_graphs"] == 0
-    changed = told_losses(job(output="changed", gradient_checkpointing=True, compile_layers=True), accelerator)
+    changed = losses_of(job(output="changed", gradient_checkpointing=True, compile_layers=True), accelerator)
     assert counters["stats"]["unique_graphs"] > 0
     assert not counters["graph_break"]
     assert len(plain) > 2
     np.testing.assert_allclose(changed, plain, atol=1e-5)
 
 
-def test_layers_that_cannot_be_compiled_are_told(tmp_path, label_set, small_sampling, accelerator, monkeypatch):
+def test_layers_that_cannot_be_compiled_are_an_error(tmp_path, label_set, small_sampling, accelerator, monkeypatch):
     torch._dynamo.reset()
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
     job = bright_job(tmp_path, Path("embedded"), label_set, small_sampling, compile_layers=True)
@@ -421,8 +430,8 @@ def test_a_timesformer_from_scratch_learns_and_labels(tmp_path, label_set, small
     section = TimesformerSection(hidden_size=16, num_layers=2, num_heads=2, patch_px=16)
     job = replace(job, start=section)
     finetune(job, accelerator)
-    validations = [event for event in history_of(job) if "validation_loss" in event]
-    assert min(e["validation_loss"] for e in validations[1:]) < validations[0]["validation_loss"]
+    found = validations_of(job)
+    assert min(event.validation_loss for event in found[1:]) < found[0].validation_loss
     labeler = labeler_of(f"{job.output}/model", label_set)
     assert labeler.label(unit_of(job, "c")).scores.shape == (6, 4)
 
@@ -453,32 +462,3 @@ def test_a_timesformer_has_no_prompt_to_read(tmp_path, timesformer_folder, label
     job = bright_job(tmp_path, timesformer_folder, label_set, small_sampling)
     with pytest.raises(ConfigError, match=r"head.pooling: found query, expected one of mean_frames, attention"):
         finetune(replace(job, head=HeadSection(pooling=Pooling.QUERY)), accelerator)
-
-
-def test_of_equally_good_validations_the_surest_is_kept():
-    measured = [(0.8, 0.5), (0.8, 0.4), (0.8, 0.45), (0.7, 0.1), (None, 0.0), (0.8, 0.3)]
-
-    class Scripted:
-        def measured(self, module):
-            macro, loss = measured[training.progress.step]
-            return {"validation_macro_f1": macro, "validation_loss": loss}
-
-    class Averages:
-        def __init__(self):
-            self.kept = []
-
-        def in_model(self):
-            return nullcontext()
-
-        def keep_as_best(self):
-            self.kept.append(training.progress.step)
-
-    training = object.__new__(Training)
-    training.progress, training._module, training._log = Progress(), None, lambda event: None
-    training._validation, training._averages = Scripted(), Averages()
-    for step in range(len(measured)):
-        training.progress.step = step
-        training._validate()
-    assert training._averages.kept == [0, 1, 5]
-    assert (training.progress.best_step, training.progress.best_macro_f1, training.progress.best_loss) == (5, 0.8, 0.3)
-    assert training.progress.validations_without_better == 5  # surer is not better: patience runs out all the same

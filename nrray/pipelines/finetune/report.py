@@ -1,0 +1,113 @@
+"""The result of `nrray finetune` in sentences, with the next command, and its learning curves."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nrray.console.reporter import Reporter
+from nrray.models.config import EMBEDDED
+from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, store_bytes
+from nrray.report.training_curves import LearningCurves
+from nrray.train.examples import examples_of
+from nrray.train.history import HISTORY_FILE, Event, StepMeasured, best_validation, validations
+from nrray.train.job import TRAINED_PARTS
+from nrray.train.output import TrainingMetrics, is_adapter_folder
+
+CURVES_FILE = "curves.png"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetuned:
+    """The result of one call. trained_model: folder of the adapter, or of the model where it was trained whole; None after a dry
+    run; dropped: chunks of video that could not be decoded, name to reason."""
+
+    output: str
+    trained_model: Path | None
+    metrics: TrainingMetrics | None
+    dropped: Mapping[str, str]
+
+
+def training_sentence(resolved: ResolvedFinetune) -> str:
+    """Cases, minutes and windows of each part, the number of steps, and the size of the frames on disk."""
+    plan, sampling, training = resolved.plan, resolved.job.sampling, resolved.job.training
+    parts: list[str] = []
+    num_windows: dict[str, int] = {}
+    for part in TRAINED_PARTS:
+        mine = [chunk for chunk in plan.chunks if chunk.split == part]
+        seconds = sum(chunk.num_samples(sampling) for chunk in mine) / sampling.frames_per_second
+        num_windows[part] = len(examples_of(mine, [np.ones(s.num_starts, bool) for s in mine], part, sampling))
+        num_cases = len({chunk.case for chunk in mine})
+        parts.append(f"{part} {num_cases} cases, {seconds / 60:.1f} min, {num_windows[part]:,} windows")
+    epochs = "1 epoch is" if training.num_epochs == 1 else f"{training.num_epochs:g} epochs are"
+    return (
+        f"{'; '.join(parts)}. {epochs} {training.num_steps(num_windows['train']):,} steps of "
+        f"{training.batch_windows} windows. Frames take {store_bytes(resolved) / 2**30:.2f} GiB in {resolved.job.store}"
+        f"{'' if resolved.config.store.keep else ', deleted afterwards'}"
+    )
+
+
+def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporter) -> None:
+    """Print how the training went, the files that it left, and the next command."""
+    if result.trained_model is not None and result.metrics is not None:
+        _report_metrics(result.metrics, config, reporter)
+        kind = "Adapter: " if is_adapter_folder(result.trained_model) else "Model:   "
+        reporter.say(f"{kind}{result.trained_model}")
+        reporter.say(f"Curves:  {result.output}/{CURVES_FILE}, {HISTORY_FILE}")
+        labels = f"{result.output.rstrip('/')}-labels"
+        reporter.next_command(relabel_command(config, result.trained_model, labels=labels))
+    reporter.finish(
+        {
+            "output": result.output,
+            "trained_model": str(result.trained_model) if result.trained_model is not None else None,
+            "metrics": result.metrics.model_dump(mode="json") if result.metrics is not None else None,
+            "dropped": dict(result.dropped),
+        }
+    )
+
+
+def _report_metrics(metrics: TrainingMetrics, config: FinetuneConfig, reporter: Reporter) -> None:
+    macro = metrics.best_validation_macro_f1
+    reporter.say(
+        f"{metrics.steps} steps over {metrics.num_train_windows:,} windows; best at step {metrics.best_step}: "
+        f"macro F1 {'-' if macro is None else f'{macro:.3f}'} on {metrics.num_validation_windows:,} windows of the "
+        f"validation part, on which it was chosen"
+    )
+    if metrics.steps < metrics.num_steps:
+        reporter.say(
+            f"Ended before its {metrics.num_steps} steps: {config.training.patience} validations without a better one"
+        )
+    if metrics.best_step == 0:
+        reporter.say(
+            "No step was better than none: the model is as it was before, with thresholds and temperatures fitted to the "
+            "validation part. More cases, more epochs or another learning rate may help."
+        )
+
+
+def relabel_command(config: FinetuneConfig, trained_model: Path, *, labels: str) -> str:
+    """The command that labels the archive with a trained model."""
+    is_adapter = is_adapter_folder(trained_model)
+    words = [
+        *("nrray", "relabel", "--set", f"manifest={config.manifest}", "--set", f"output={labels}"),
+        *(["--set", f"label_set={config.label_set}"] if config.label_set is not None else []),
+        *(["--set", f"model.path={config.model.path}"] if is_adapter and config.model.path != EMBEDDED else []),
+        *("--set", f"model.{'adapter' if is_adapter else 'path'}={trained_model}"),
+    ]
+    return shlex.join(words)
+
+
+def learning_curves(history: Sequence[Event]) -> LearningCurves:
+    """The points that are drawn of a history."""
+    steps = [event for event in history if isinstance(event, StepMeasured)]
+    validated = validations(history)
+    best = best_validation(history)
+    activities = validated[0].validation_f1 if validated else {}
+    return LearningCurves(
+        training_loss=[(event.step, event.loss) for event in steps],
+        validation_loss=[(event.step, event.validation_loss) for event in validated],
+        macro_f1=[(event.step, event.validation_macro_f1) for event in validated],
+        f1={name: [(event.step, event.validation_f1[name]) for event in validated] for name in activities},
+        kept_step=best.step if best is not None else None,
+    )

@@ -1,0 +1,71 @@
+"""The result of `nrray tune` in a table and sentences, with the next command."""
+
+from pathlib import Path
+
+from nrray.console.reporter import Reporter
+from nrray.pipelines.finetune.report import relabel_command
+from nrray.pipelines.tune.job import TuneConfig
+from nrray.pipelines.tune.results import BEST, BEST_CONFIG, PICTURE_FILE, TABLE_FILE, Tuned
+from nrray.pipelines.tune.score import HeldOutScore
+from nrray.pipelines.tune.trials import Trial, TrialStatus, saved_share, values_text
+from nrray.train.output import trained_model_folder
+
+
+def report_tune(result: Tuned, config: TuneConfig, reporter: Reporter) -> None:
+    """Print the trials, the best one with its score, the files, and the next command."""
+    _report_trials(result.trials, reporter)
+    best = result.best
+    if best is not None:
+        reporter.say(f"Best: {best.name}, {values_text(best.values)}")
+        if result.num_not_significantly_worse:
+            reporter.say(
+                f"On these validation cases {result.num_not_significantly_worse} of the other finished trials are not "
+                f"significantly worse: any of them may be as good. More validation cases would tell them apart."
+            )
+        if result.test is not None:
+            reporter.say(_test_sentence(result.test))
+        reporter.say(f"Trials:  {result.output}/{TABLE_FILE}, {PICTURE_FILE}")
+        trained_model = trained_model_folder(Path(result.output) / BEST)
+        assert trained_model is not None  # it was just copied there
+        reporter.say(f"Best:    {trained_model}; nrray finetune {result.output}/{BEST_CONFIG} trains it again")
+        reporter.next_command(relabel_command(config, trained_model, labels=f"{result.output}-labels"))
+    reporter.finish(
+        {
+            "output": result.output,
+            "best": best.name if best is not None else None,
+            "values": best.values if best is not None else None,
+            "validation_macro_f1": best.macro_f1 if best is not None else None,
+            "test_macro_f1": result.test.model_dump(mode="json") if result.test is not None else None,
+            "num_not_significantly_worse": result.num_not_significantly_worse,
+            "saved_share": saved_share(result.trials),
+            "trials": {status.value: sum(t.status is status for t in result.trials) for status in TrialStatus},
+        }
+    )
+
+
+def _report_trials(trials: list[Trial], reporter: Reporter) -> None:
+    rows = [
+        [
+            trial.name,
+            trial.status.value.replace("_", " "),
+            values_text(trial.values),
+            trial.macro_f1,
+            f"{trial.steps} of {trial.num_steps}",
+            f"{trial.seconds / 60:.1f}",
+        ]
+        for trial in trials
+    ]
+    if rows:
+        reporter.table("Trials", ["trial", "", "settings", "validation macro F1", "steps", "min"], rows)
+        reporter.say(f"Pruning saved {100 * saved_share(trials):.0f} % of all steps")
+    for trial in trials:
+        if trial.failure is not None:
+            reporter.say(f"{trial.name} failed: {trial.failure}")
+
+
+def _test_sentence(test: HeldOutScore) -> str:
+    is_interval = test.low is not None and test.high is not None
+    interval = (
+        f" ({test.low:.3f} to {test.high:.3f} over cases)" if is_interval else ", of too few cases for an interval"
+    )
+    return f"On the test part: macro F1 {test.estimate:.3f}{interval}"

@@ -1,0 +1,154 @@
+"""A fine-tuning in one process of several: examples and a checkpoint in, a trained model out. Knows no Ray.
+
+Every process calls it; the first one writes.
+"""
+
+import io
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from accelerate import Accelerator
+from numpy.typing import NDArray
+
+from nrray.models.config import Device
+from nrray.storage import Folder
+from nrray.train.batches import Order, PlainWindows, TrainingWindows
+from nrray.train.compiled import compiled_layers
+from nrray.train.examples import Examples, check_positives, examples_of, validation_note
+from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows
+from nrray.train.job import FinetuneJob
+from nrray.train.loop import Training
+from nrray.train.objective import prior_log_odds
+from nrray.train.output import STOPPED_FILE, VALIDATION_FILE
+from nrray.train.state import Records
+from nrray.train.trackers import Tracker, opened_trackers
+from nrray.train.trained_model import write_trained_model
+from nrray.train.trainee.lora import Tuning, tuned_model
+from nrray.train.validation import Validation
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """Windows of the frame store: to train, to validate, and for every chunk the starts whose windows have all frames."""
+
+    store: FrameStore
+    train: Examples
+    validation: Examples
+    whole: list[NDArray[np.bool_]]
+
+
+def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
+    """Train, and leave an adapter in the output, or the model where it is trained whole. A training that is asked to stop before
+    its end leaves its state and a note of that.
+
+    Raises ConfigError, DataError, ModelError, StorageError, TrainingError.
+    """
+    data = training_data(job)
+    device = Device.CUDA if accelerator.device.type == "cuda" else Device.CPU
+    tuning = tuned_model(
+        job.start,
+        execution=job.execution.model_copy(update={"device": device}),
+        adapter=job.adapter,
+        head=job.head,
+        label_set=job.label_set,
+        sampling=job.sampling,
+        log_odds=prior_log_odds(data.train.targets),
+        config=job.training,
+    )
+    validation = _validation(job, data, tuning, accelerator)
+    trackers = _trackers(job) if accelerator.is_main_process else []
+    training = Training(
+        tuning.module,
+        job.training,
+        examples=data.train,
+        windows=training_windows(job, data, tuning, accelerator),
+        validation=validation,
+        accelerator=accelerator,
+        records=Records(Folder(job.output), job.identity(), trackers),
+        dtype=tuning.dtype,
+    )
+    try:
+        with compiled_layers(tuning.module) if job.training.compile_layers else nullcontext():
+            is_done = training.run()
+    finally:
+        for tracker in trackers:
+            tracker.close()
+    if not is_done:
+        if accelerator.is_main_process:
+            Folder(job.output).write_json(STOPPED_FILE, {"step": training.progress.step})
+        return
+    logits = validation.logits(tuning.module)
+    if accelerator.is_main_process:
+        _write_logits(Folder(job.output), logits, data.validation)
+        write_trained_model(
+            job,
+            tuning,
+            progress=training.progress,
+            logits=logits,
+            train=data.train,
+            validation=data.validation,
+        )
+    accelerator.wait_for_everyone()
+
+
+def training_data(job: FinetuneJob) -> TrainingData:
+    """The windows of a job's frame store. Raises DataError."""
+    folder, names = Path(job.store), [chunk.name for chunk in job.chunks]
+    frames_per_window = job.sampling.frames_per_window
+    whole = [whole_windows(read_frame_of_sample(store_file(folder, name)), frames_per_window) for name in names]
+    train, validation = (examples_of(job.chunks, whole, part, job.sampling) for part in ("train", "validation"))
+    check_positives([train.targets], job.label_set)
+    validation_note([validation.targets], job.label_set)
+    return TrainingData(
+        store=FrameStore(folder, names, frames_per_window=frames_per_window),
+        train=train,
+        validation=validation,
+        whole=whole,
+    )
+
+
+def training_windows(job: FinetuneJob, data: TrainingData, tuning: Tuning, accelerator: Accelerator) -> TrainingWindows:
+    """This process's windows of each step."""
+    config = job.training
+    return TrainingWindows(
+        data.train,
+        chunks=job.chunks,
+        whole=data.whole,
+        store=data.store,
+        inputs=tuning.inputs,
+        order=Order(num_windows=len(data.train), batch_windows=config.batch_windows, seed=config.seed),
+        augment=config.augment,
+        sampling=job.sampling,
+        max_jitter_seconds=config.max_jitter_seconds,
+        micro_batch_windows=config.micro_batch_windows,
+        process=accelerator.process_index,
+        num_processes=accelerator.num_processes,
+    )
+
+
+def _validation(job: FinetuneJob, data: TrainingData, tuning: Tuning, accelerator: Accelerator) -> Validation:
+    windows = PlainWindows(
+        data.validation,
+        store=data.store,
+        inputs=tuning.inputs,
+        micro_batch_windows=job.training.micro_batch_windows,
+        process=accelerator.process_index,
+        num_processes=accelerator.num_processes,
+    )
+    return Validation(
+        windows, data.validation.targets, label_set=job.label_set, accelerator=accelerator, dtype=tuning.dtype
+    )
+
+
+def _trackers(job: FinetuneJob) -> list[Tracker]:
+    settings = job.settings()
+    shown = {name: settings[name] for name in ("training", "adapter", "timesformer")}
+    return opened_trackers(job.trackers, Path(job.output), name=job.name, settings=shown)
+
+
+def _write_logits(output: Folder, logits: NDArray[np.float32], validation: Examples) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, logits=logits, targets=validation.targets, cases=validation.cases)
+    output.write_bytes(VALIDATION_FILE, buffer.getvalue())

@@ -1,0 +1,89 @@
+"""The folder of a trained model: weights, head, thresholds, temperatures, metrics, split and card; whole or not there."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrray.archive.splits import SPLIT_FILE
+from nrray.models.metadata import Base, CheckpointMetadata, trained_labels, vouched_files, write_metadata
+from nrray.storage import Folder, make_private
+from nrray.train.card import tuned_card
+from nrray.train.examples import Examples
+from nrray.train.job import FinetuneJob
+from nrray.train.output import ADAPTER_FOLDER, CARD_FILE, METRICS_FILE, MODEL_FOLDER, TrainingMetrics
+from nrray.train.progress import Progress
+from nrray.train.thresholds import steady_temperatures, steady_thresholds
+from nrray.train.trainee.lora import Tuning
+
+
+def write_trained_model(
+    job: FinetuneJob,
+    tuning: Tuning,
+    *,
+    progress: Progress,
+    logits: NDArray[np.float32],
+    train: Examples,
+    validation: Examples,
+) -> None:
+    """Write the adapter, or the model where it was trained whole, into the output. logits: of the validation windows."""
+    target = Path(job.output) / (ADAPTER_FOLDER if tuning.base is not None else MODEL_FOLDER)
+    with tempfile.TemporaryDirectory(dir=job.output, prefix=".tmp-") as temporary:
+        folder = Path(temporary) / target.name
+        folder.mkdir()
+        tuning.module.save(folder)
+        metrics = _metrics(job, progress, train=train, validation=validation)
+        Folder(str(folder)).write_json(METRICS_FILE, metrics.model_dump(mode="json"))
+        Folder(str(folder)).write_json(SPLIT_FILE, job.split.model_dump(mode="json"))
+        metadata = _metadata(job, tuning, folder, logits=logits, validation=validation)
+        write_metadata(metadata, folder)
+        card = tuned_card(
+            metadata,
+            config=job.training,
+            train=train,
+            validation=validation,
+            num_trained=sum(parameter.numel() for parameter in tuning.module.trained().values()),
+            best=progress.best,
+        )
+        (folder / CARD_FILE).write_text(card, encoding="utf-8")
+        make_private(folder)
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
+
+
+def _metrics(job: FinetuneJob, progress: Progress, *, train: Examples, validation: Examples) -> TrainingMetrics:
+    best = progress.best
+    return TrainingMetrics(
+        num_train_windows=len(train),
+        num_validation_windows=len(validation),
+        steps=progress.step,
+        num_steps=job.training.num_steps(len(train)),
+        best_step=best.step if best is not None else 0,
+        best_validation_macro_f1=best.validation_macro_f1 if best is not None else None,
+    )
+
+
+def _metadata(
+    job: FinetuneJob, tuning: Tuning, folder: Path, *, logits: NDArray[np.float32], validation: Examples
+) -> CheckpointMetadata:
+    names, base = job.label_set.names, tuning.base
+    start = tuning.temperatures.astype(np.float32)
+    temperatures = steady_temperatures(logits, validation.targets, validation.cases, near=start)
+    scores, near = ((1 / (1 + np.exp(-cuts / temperatures))).astype(np.float32) for cuts in (logits, tuning.cuts))
+    thresholds = steady_thresholds(scores, validation.targets, validation.cases, near=near)
+    return CheckpointMetadata(
+        name=job.name,
+        base=Base(path=base.path, digest=base.base_digest) if base is not None else None,
+        labels=trained_labels(job.label_set),
+        sampling=job.sampling,
+        prompt=tuning.inputs.question,
+        frame_stacking=tuning.inputs.frame_stacking,
+        pooling=job.head.pooling,
+        hidden_units=job.head.hidden_units,
+        # Not rounded: a score may be as near to 1 as its number format can tell, and so may a threshold.
+        thresholds={name: float(value) for name, value in zip(names, thresholds, strict=True)},
+        temperatures={name: float(value) for name, value in zip(names, temperatures, strict=True)},
+        files=vouched_files(folder) if base is not None else {},
+    )
