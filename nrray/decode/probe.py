@@ -14,7 +14,7 @@ from nrray.decode.request import DecodeConfig, FrameRequest, ProbeResult, Sample
 from nrray.decode.selection import rounded_us
 from nrray.decode.source import OpenedVideo, demuxed, opened_bytes, opened_video, require_clear
 from nrray.errors import DecodeError, ErrorKind
-from nrray.types import US_PER_SECOND
+from nrray.types import US_PER_SECOND, hours_of
 
 MAX_DURATION_US = (
     30 * 24 * 3600 * US_PER_SECOND
@@ -60,7 +60,7 @@ def probe_video(uri: str, config: DecodeConfig) -> ProbeResult:
     end_us = claimed_end_us if is_exact and claimed_end_us else _measured_end_us(uri, config, claimed_end_us)
     end_us = max(end_us or 0, int(head.pts_us[-1]) + (0 if is_exact else interval_us), head.start_us + 1)
     if end_us - head.start_us > MAX_DURATION_US:
-        hours, most = (us / US_PER_SECOND / 3600 for us in (end_us - head.start_us, MAX_DURATION_US))
+        hours, most = hours_of(end_us - head.start_us), hours_of(MAX_DURATION_US)
         raise DecodeError(
             ErrorKind.UNREADABLE,
             f"{uri} says that it lasts {hours:,.0f} hours, expected {most:,.0f} at most: its header is damaged. Remux it.",

@@ -11,7 +11,8 @@ import yaml
 
 from nrray.console.reporter import Reporter
 from nrray.evaluate.config import EvaluateConfig
-from nrray.evaluate.run import Evaluated, evaluate
+from nrray.evaluate.evaluation import Evaluation, evaluate
+from nrray.evaluate.metric_rows import MACRO
 from nrray.pipelines.on_ray.session import ray_session
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.relabel.report import Relabelled
@@ -31,7 +32,7 @@ class DemoResult:
     folder: str
     scanned: Scanned
     relabelled: Relabelled
-    evaluation: Evaluated
+    evaluation: Evaluation
     pictures: list[str]
     seconds: dict[str, float]
 
@@ -87,23 +88,22 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
     )
 
 
-def activity_figures(evaluation: Evaluated) -> list[dict[str, Any]]:
+def activity_figures(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Windows with the activity, precision, recall and F1 of every activity; the macro average as a last row."""
     document = evaluation.document
     return [
         {
-            "activity": row["name"],
-            "support": row["support_windows"],
-            **{name: row["values"][f"windows {name}"]["estimate"] for name in ("precision", "recall", "f1")},
+            "activity": row.name,
+            "support": row.support_windows,
+            **{name: row.values[f"windows {name}"].estimate for name in ("precision", "recall", "f1")},
         }
-        for row in document["rows"]
-        if row["name"] in (*document["activities"], "macro")
+        for row in (*document.activity_rows, document.row(MACRO))
     ]
 
 
-def _report_agreement(evaluation: Evaluated, reporter: Reporter) -> None:
+def _report_agreement(evaluation: Evaluation, reporter: Reporter) -> None:
     reporter.table(
-        f"Against the truth, {evaluation.document['num_windows']} windows at natural prevalence",
+        f"Against the truth, {evaluation.document.num_windows} windows at natural prevalence",
         ["activity", "windows with it", "precision", "recall", "F1"],
         [list(row.values()) for row in activity_figures(evaluation)[:-1]],
     )

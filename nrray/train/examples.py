@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nrray.archive.annotations import Annotations, check_one_annotator, unit_doubt, window_targets
+from nrray.archive.cases import Cases
 from nrray.decode.request import DecodeBackend
 from nrray.errors import DataError
 from nrray.intervals import Interval, true_runs, union_of
@@ -73,7 +74,7 @@ def planned_examples(
     annotations: Annotations,
     *,
     split_of_case: Mapping[str, str],
-    case_of_path: Mapping[str, str],
+    cases: Cases,
     sampling: Sampling,
     label_set: LabelSet,
     backend: DecodeBackend,
@@ -90,7 +91,7 @@ def planned_examples(
     chunks: list[Chunk] = []
     unseen = []
     for video in readable.select(["video_id", "path", "start_us", "duration_us"]).to_pylist():
-        case = case_of_path.get(video["path"], video["path"])
+        case = cases.case_of(video["path"])
         if case not in split_of_case:
             continue
         runs = _runs(video, extents_of.get(video["path"]), sampling)

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nrray.evaluate.source import read_source
 
 from nrray.console.reporter import Reporter
 from nrray.errors import DataError, StorageError
-from nrray.evaluate.source import read_source
 from nrray.formats.exporting import export_annotations
 from nrray.formats.options import ExportConfig, Format
 from nrray.pipelines.relabel.status import output_status, report_status

@@ -1,9 +1,8 @@
 """What a search came to: its table and picture, the best trial ready to relabel with, and what that is worth."""
 
-import json
 import shlex
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from nrray.archive.splits import part_cases, read_split
 from nrray.console.reporter import Reporter
 from nrray.errors import TrainingError
 from nrray.evaluate.config import EvaluateConfig
-from nrray.evaluate.run import evaluate
+from nrray.evaluate.evaluation import evaluate
 from nrray.models import ModelConfig
 from nrray.models.config import EMBEDDED
 from nrray.pipelines.finetune.job import ResolvedFinetune
@@ -176,10 +175,8 @@ def _test_score(config: TuneConfig, resolved: ResolvedFinetune, root: Path) -> d
     folder = root / "test"
     place = Folder(str(folder))
     if not place.exists("score.json"):
-        case_of = (
-            {case.video_path: case.case_id for case in read_cases(config.cases)} if config.cases is not None else {}
-        )
-        is_test = [case_of.get(path, path) in cases for path in resolved.manifest["path"].to_pylist()]
+        case_ids = read_cases(config.cases).case_ids(resolved.manifest["path"].to_pylist())
+        is_test = [case_id in cases for case_id in case_ids]
         place.create()
         place.write_table("manifest.parquet", resolved.manifest.filter(pa.array(is_test)))
         artefact = artefact_folder(str(root / BEST))
@@ -200,7 +197,7 @@ def _test_score(config: TuneConfig, resolved: ResolvedFinetune, root: Path) -> d
         )
         if labelled.counts["ok"] == 0:
             return None
-        evaluate(
+        evaluation = evaluate(
             EvaluateConfig(
                 candidate=str(folder / "labels"),
                 reference=config.annotations,
@@ -210,9 +207,6 @@ def _test_score(config: TuneConfig, resolved: ResolvedFinetune, root: Path) -> d
                 split=config.split,
             )
         )
-        document = json.loads((folder / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
-        rows = {row["name"]: row["values"]["windows f1"] for row in document["rows"]}
-        without = resolved.job.label_set.rules.requires_visible
-        place.write_json("score.json", rows[f"macro without {without}" if without is not None else "macro"])
+        place.write_json("score.json", asdict(evaluation.document.macro_row.values["windows f1"]))
     score: dict[str, Any] = place.read_json("score.json")
     return score
