@@ -21,7 +21,6 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
     from nrray.evaluate.document import EVALUATION_FILE
     from nrray.evaluate.evaluation import evaluate as run_evaluate
     from nrray.evaluate.figure_text import interval, number
-    from nrray.evaluate.json_file import json_document
     from nrray.evaluate.page import PAGE_FILE
 
     settings = load_config(EvaluateConfig, config, set_ or ())
@@ -57,7 +56,7 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
         )
     reporter.say(f"Report:  {result.folder}/{PAGE_FILE}")
     reporter.say(f"Numbers: {result.folder}/{EVALUATION_FILE}")
-    reporter.finish(json_document(document))
+    reporter.finish(document.model_dump(mode="json", by_alias=True))
 
 
 def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
@@ -67,7 +66,6 @@ def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
     from nrray.evaluate.comparison import compare as run_compare
     from nrray.evaluate.config import CompareConfig
     from nrray.evaluate.figure_text import interval, number
-    from nrray.evaluate.json_file import json_document
 
     settings = load_config(CompareConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
@@ -110,7 +108,7 @@ def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
     )
     for sentence in found.sentences:
         reporter.say(sentence)
-    reporter.finish(json_document(found))
+    reporter.finish(found.model_dump(mode="json", by_alias=True))
 
 
 def split(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:

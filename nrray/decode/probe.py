@@ -14,11 +14,9 @@ from nrray.decode.request import DecodeConfig, FrameRequest, ProbeResult, Sample
 from nrray.decode.selection import rounded_us
 from nrray.decode.source import OpenedVideo, demuxed, opened_bytes, opened_video, require_clear
 from nrray.errors import DecodeError, ErrorKind
-from nrray.types import US_PER_SECOND, hours_of
+from nrray.types import US_PER_HOUR, US_PER_SECOND, hours_of
 
-MAX_DURATION_US = (
-    30 * 24 * 3600 * US_PER_SECOND
-)  # a header that says more is damaged, and its plan would fill the memory
+MAX_DURATION_US = 30 * 24 * US_PER_HOUR  # a header that says more is damaged, and its plan would fill the memory
 _MAX_PACKETS = 300
 _MAX_PACKETS_TO_FIRST_FRAME = 3000
 _MAX_REORDERED = 16

@@ -49,7 +49,11 @@ def chance_baselines(alignment: Alignment, measures: Measures, *, seed: int = 0)
             for i, ((name, part), share) in enumerate(zip(by_activity, time_share, strict=True))
         },
     }
-    share_of = {Baseline.ALWAYS_YES: np.ones_like, Baseline.ALWAYS_NO: np.zeros_like, Baseline.AT_RANDOM: np.copy}
+    share_of: dict[Baseline, Callable[[FloatArray], FloatArray]] = {
+        Baseline.ALWAYS_YES: np.ones_like,
+        Baseline.ALWAYS_NO: np.zeros_like,
+        Baseline.AT_RANDOM: np.copy,
+    }
     metrics = {each: _baseline_metrics(alignment, total, timelines[each], share_of=share_of[each]) for each in Baseline}
     return {
         name: {each: {metric: defined(values[i]) for metric, values in metrics[each].items()} for each in Baseline}

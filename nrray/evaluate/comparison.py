@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,6 @@ from nrray.evaluate.chance_baselines import Baseline, chance_baselines
 from nrray.evaluate.config import CompareConfig
 from nrray.evaluate.differences import Difference, Spread, claim, differences_of
 from nrray.evaluate.inputs import input_notes, read_note, read_split_part
-from nrray.evaluate.json_file import read_json_file, write_json_file
 from nrray.evaluate.labelling import Labelling, read_labelling
 from nrray.evaluate.measures import Measures, macro_average, macro_terms, measures_of
 from nrray.evaluate.resampling import Value, few_cases_notes, resamples_of, value_of
@@ -22,6 +22,7 @@ from nrray.evaluate.training_cases import training_notes
 from nrray.labels import read_label_set
 from nrray.metrics.agreement import krippendorff_alpha
 from nrray.metrics.counts import defined
+from nrray.results.documents import Document
 from nrray.storage import Folder
 from nrray.types import hours_of
 
@@ -29,12 +30,12 @@ COMPARISON_FILE = "comparison.json"
 _VERSION_FOLDER = re.compile(r"/(latest|versions/v\d+)$")  # of an output of relabel
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Comparison(Document):
     """The content of comparison.json. values: labelling to scope (the macro average, then activities) to its value with a
     95 % interval of its own."""
 
-    schema_version: int = 1
+    newest_version: ClassVar[int] = 1
+
     settings: CompareConfig
     metric: str
     num_cases: int
@@ -73,13 +74,8 @@ def compare(config: CompareConfig) -> Comparison:
     found = comparison_of(alignments, settings=config, excluded_from_macro=label_set.excluded_from_macro, notes=notes)
     folder = Folder(config.output)
     folder.create()
-    write_json_file(folder, COMPARISON_FILE, found)
+    folder.write_json(COMPARISON_FILE, found.model_dump(mode="json", by_alias=True))
     return found
-
-
-def read_comparison(folder: str) -> Comparison:
-    """The document in the output of `nrray compare`. Raises DataError, StorageError."""
-    return read_json_file(folder, COMPARISON_FILE, Comparison, newest_version=Comparison.schema_version)
 
 
 def comparison_of(
@@ -102,6 +98,7 @@ def comparison_of(
     }
     differences = differences_of(spreads)
     return Comparison(
+        schema_version=Comparison.newest_version,
         settings=settings,
         metric=metric,
         num_cases=num_cases,

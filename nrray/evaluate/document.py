@@ -1,11 +1,11 @@
 """The content of evaluation.json as a type: report.html and evaluation.json show the same numbers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from nrray.errors import DataError
 from nrray.evaluate.alignment import LeftOut
 from nrray.evaluate.balanced_subset import BalancedSubset
 from nrray.evaluate.case_rows import CaseRow
@@ -13,18 +13,20 @@ from nrray.evaluate.chance_baselines import ChanceBaselines
 from nrray.evaluate.clinical import ClinicalIndicators
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.confusion import Confusion
-from nrray.evaluate.json_file import read_json_file
 from nrray.evaluate.metric_rows import MACRO, MetricRow, macro_row_name
 from nrray.evaluate.score_curves import Curve, ReliabilityBin
+from nrray.results.documents import Document, document_from
+from nrray.storage import Folder
 
 EVALUATION_FILE = "evaluation.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluationDocument:
+class EvaluationDocument(Document):
     """One labelling measured against another. Mappings are by activity."""
 
-    schema_version: int = 1
+    model_config = ConfigDict(populate_by_name=True)
+    newest_version: ClassVar[int] = 1
+
     candidate: str
     reference: str
     settings: EvaluateConfig
@@ -66,4 +68,8 @@ class EvaluationDocument:
 
 def read_evaluation(folder: str) -> EvaluationDocument:
     """The document in the output of `nrray evaluate`. Raises DataError, StorageError."""
-    return read_json_file(folder, EVALUATION_FILE, EvaluationDocument, newest_version=EvaluationDocument.schema_version)
+    try:
+        data = Folder(folder).read_json(EVALUATION_FILE)
+    except FileNotFoundError:
+        raise DataError(f"{folder}: found no {EVALUATION_FILE}. Give the output of `nrray evaluate`.") from None
+    return document_from(EvaluationDocument, data, name=EVALUATION_FILE, folder=folder)

@@ -177,10 +177,10 @@ def validation_note(targets: Sequence[NDArray[np.bool_]], label_set: LabelSet) -
     """A sentence where the validation split lacks some activities. Raises DataError where it lacks all that count: no
     checkpoint could be chosen on it."""
     absent = absent_activities(targets, label_set)
-    if set(label_set.counted_names) <= set(absent):
+    if set(label_set.macro_activities) <= set(absent):
         raise DataError(
-            f"no window of the validation split shows any of {', '.join(label_set.counted_names)}, so that no checkpoint could "
-            f"be chosen on it. Split again with more cases in it, or with annotations=... so that activities are spread."
+            f"no window of the validation split shows any of {', '.join(label_set.macro_activities)}, so that no checkpoint "
+            f"could be chosen on it. Split again with more cases in it, or with annotations=... so that activities are spread."
         )
     if not absent:
         return None
