@@ -155,7 +155,7 @@ def _read_candidates(config: CompareConfig, activities: tuple[str, ...]) -> list
         labellings = [replace(part, name=name) for part, name in zip(labellings, config.names, strict=True)]
     names = [labelling.name for labelling in labellings]
     if len(set(names)) < len(names):
-        raise DataError(f"compare: sources are named {', '.join(names)}, expected different names. Give names=[...].")
+        raise DataError(f"compare: labellings are named {', '.join(names)}, expected different names. Give names=[...].")
     return labellings
 
 
@@ -174,7 +174,7 @@ def _undefined_notes(average: _MacroAverage, metric: str) -> list[str]:
         return []
     return [
         f"{', '.join(average.undefined_activities)} not in the macro average: the reference does not show it in these cases, or "
-        f"{metric} is not defined for all sources."
+        f"{metric} is not defined for all labellings."
     ]
 
 
