@@ -155,7 +155,9 @@ def _read_candidates(config: CompareConfig, activities: tuple[str, ...]) -> list
         labellings = [replace(part, name=name) for part, name in zip(labellings, config.names, strict=True)]
     names = [labelling.name for labelling in labellings]
     if len(set(names)) < len(names):
-        raise DataError(f"compare: labellings are named {', '.join(names)}, expected different names. Give names=[...].")
+        raise DataError(
+            f"compare: labellings are named {', '.join(names)}, expected different names. Give names=[...]."
+        )
     return labellings
 
 
