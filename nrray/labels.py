@@ -54,9 +54,14 @@ class LabelSet(Section):
         return tuple(activity.name for activity in self.activities)
 
     @property
-    def counted_names(self) -> tuple[str, ...]:
-        """Activities that a mean over activities counts: all but the visibility of the newborn."""
-        return tuple(name for name in self.names if name != self.rules.requires_visible)
+    def excluded_from_macro(self) -> tuple[str, ...]:
+        """The activity that tells whether there is somebody to see: it is nearly always there and would flatter an average."""
+        return () if self.rules.requires_visible is None else (self.rules.requires_visible,)
+
+    @property
+    def macro_activities(self) -> tuple[str, ...]:
+        """Activities that a macro average is taken over."""
+        return tuple(name for name in self.names if name not in self.excluded_from_macro)
 
     @property
     def digest(self) -> str:

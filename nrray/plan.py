@@ -12,7 +12,7 @@ from nrray.config import Section
 from nrray.errors import ConfigError
 from nrray.sampling import Sampling, window_count
 from nrray.tables import schema_of
-from nrray.types import US_PER_SECOND, ProbeStatus, Unit
+from nrray.types import ProbeStatus, Unit, hours_of
 
 
 class Packing(Section):
@@ -95,7 +95,7 @@ def unit_ids(video_id: pa.Array, first_window: np.ndarray) -> pa.Array:
 
 def plan_sentence(plan: Plan, sampling: Sampling) -> str:
     """The plan in one line for a person."""
-    hours = plan.video_us / US_PER_SECOND / 3600
+    hours = hours_of(plan.video_us)
     return (
         f"{plan.num_videos} videos, {hours:.2f} h: {plan.num_windows:,} windows of {sampling.window_seconds:g} s every "
         f"{sampling.stride_seconds:g} s in {plan.units.num_rows:,} units; {plan.num_frames:,} frames to decode at "

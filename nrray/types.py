@@ -17,12 +17,18 @@ from numpy.typing import NDArray
 from nrray.errors import ErrorKind
 
 US_PER_SECOND = 1_000_000
+US_PER_HOUR = 3600 * US_PER_SECOND
 
 # Marks of fields whose Arrow type the Python type does not tell.
 Int32 = Annotated[int, "int32"]
 Float32 = Annotated[float, "float32"]
 Coded = Annotated[str, "dictionary"]  # few different values in many rows
 Blob = Annotated[NDArray[np.uint8], "blob"]  # (N,) bytes that are never looked into as a list
+
+
+def hours_of(us: float) -> float:
+    """Microseconds as hours."""
+    return us / US_PER_HOUR
 
 
 class ProbeStatus(str, Enum):

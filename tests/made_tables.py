@@ -1,16 +1,35 @@
 """Manifests and unit results made without a pixel, for the tests of what comes before and after the model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from nrray.archive.cases import Cases
 from nrray.archive.manifest import manifest_table
 from nrray.results.ledger import RESULT_SCHEMA
 from nrray.sampling import Sampling, window_spans_us
-from nrray.types import STATE_INDEX, LabelState, ProbeStatus, Video
+from nrray.types import STATE_INDEX, Case, LabelState, ProbeStatus, Video
 
 ACTIVITIES = ("newborn_visible", "stimulation", "ventilation", "suction")
+
+
+def cases_of(case_of_path: Mapping[str, str]) -> Cases:
+    """Cases of one camera each, whose clock is their video's."""
+    return Cases(
+        rows=tuple(
+            Case(
+                case_id=case_id,
+                video_path=path,
+                camera="",
+                video_start_us=0,
+                birth_us=None,
+                table_arrival_us=None,
+                site=None,
+            )
+            for path, case_id in case_of_path.items()
+        )
+    )
 
 
 def video(path: str, *, seconds: float = 10.0, start_us: int = 0, video_id: str | None = None) -> Video:

@@ -1,8 +1,9 @@
-"""The case sidecar: which birth a video shows, by which camera, and where it stands on the case's clock."""
+"""The case sidecar: the birth that a video shows, its camera, and its place on the case's clock."""
 
 import csv
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
 from io import StringIO
 from typing import Any
 
@@ -17,12 +18,43 @@ _REQUIRED = ("case_id", "video_path")
 _TIMES = ("video_start_us", "birth_us", "table_arrival_us")
 
 
-def read_cases(uri: str) -> list[Case]:
-    """The rows of a sidecar, CSV or Parquet by its suffix. `case_id` and `video_path` are required; the camera is ""
-    and the start 0 where a column is missing, the rest is unknown.
+@dataclass(frozen=True, kw_only=True)
+class Cases:
+    """The cases of an archive: `rows` of a sidecar, one per video. A video without a row is a case of its own, named by its
+    path and with its clock."""
+
+    rows: tuple[Case, ...] = ()
+
+    @cached_property
+    def by_path(self) -> Mapping[str, Case]:
+        """Path of a video to its row."""
+        return {row.video_path: row for row in self.rows}
+
+    def case_of(self, path: str) -> str:
+        """The case_id of a video."""
+        row = self.by_path.get(path)
+        return path if row is None else row.case_id
+
+    def case_ids(self, paths: Iterable[str]) -> list[str]:
+        """The case_id of every video, in their order."""
+        return [self.case_of(path) for path in paths]
+
+    def rows_by_case(self) -> dict[str, list[Case]]:
+        """case_id to its rows, by rising path."""
+        found: dict[str, list[Case]] = {}
+        for row in sorted(self.rows, key=lambda row: row.video_path):
+            found.setdefault(row.case_id, []).append(row)
+        return found
+
+
+def read_cases(uri: str | None) -> Cases:
+    """The cases of a sidecar, CSV or Parquet by its suffix; without a sidecar no rows. `case_id` and `video_path` are
+    required; the camera is "" and the start 0 where a column is missing, other fields are None.
 
     Raises DataError that names the line (CSV) or row (Parquet).
     """
+    if uri is None:
+        return Cases()
     fs, path = located(uri)
     try:
         data = fs.cat_file(path)
@@ -52,17 +84,17 @@ def read_cases(uri: str) -> list[Case]:
                 f"{uri}, {place}: {case.video_path!r} is also on {seen[case.video_path]}; a video shows one case"
             )
         seen[case.video_path] = place
-    return cases
+    return Cases(rows=tuple(cases))
 
 
-def cases_csv(cases: list[Case]) -> str:
-    """The same rows as CSV text."""
+def cases_csv(rows: Iterable[Case]) -> str:
+    """Rows as CSV text, which `read_cases` reads."""
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     names = [field.name for field in fields(Case)]
     writer.writerow(names)
-    for case in cases:
-        values = (getattr(case, name) for name in names)
+    for row in rows:
+        values = (getattr(row, name) for name in names)
         writer.writerow(["" if value is None else value for value in values])
     return text.getvalue()
 

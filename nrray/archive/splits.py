@@ -1,8 +1,8 @@
-"""Which cases train, validate and test: a plain JSON file that people may write, and what must hold of it.
+"""Assignment of cases to the train, validation and test part: a plain JSON file that people may write, and its checks.
 
-A split is by case, never by video or window: what was filmed at one birth resembles itself. Reads of a part are noted in
-a file beside it, so that nobody tunes on the test part without it being seen; a copy under another name in the same folder
-counts on.
+A split is by case, never by video or window: videos of one birth resemble each other. Reads of a split part are noted in
+a file beside the split, so that tuning on the test part leaves a trace; a copy under another name in the same folder
+continues the count.
 """
 
 import hashlib
@@ -13,22 +13,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from nrray.archive.cases import Cases
 from nrray.config import Section
 from nrray.documents import section_from
 from nrray.errors import DataError
 from nrray.storage import Folder
 
-PARTS = ("train", "validation", "test")
-SPLIT_FILE = "split.json"  # beside a model: what it was trained on
+SPLIT_PARTS = ("train", "validation", "test")
+SPLIT_FILE = "split.json"  # beside a model: the split that it was trained on
 READS_SUFFIX = ".reads.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Part to its cases, sorted."""
+    """parts: split part to its cases, sorted."""
 
     parts: dict[str, tuple[str, ...]]
 
@@ -55,8 +57,8 @@ def stratified_split(
     fractions: Mapping[str, float],
     seed: int,
 ) -> Split:
-    """Cases over parts so that every label is spread as the fractions say: iterative stratification (Sechidis,
-    Tsoumakas, Vlahavas 2011), rarest label first. labels: (C, L), what each case has: activities, site."""
+    """Cases assigned to split parts so that each part has the given fraction of every label: iterative stratification
+    (Sechidis, Tsoumakas, Vlahavas 2011), rarest label first. labels: (C, L), the activities and site of each case."""
     random = np.random.default_rng(seed)
     names = list(fractions)
     share = np.array([fractions[name] for name in names])
@@ -73,7 +75,7 @@ def stratified_split(
         for case in random.permutation(chosen):
             need = wanted_by_label[:, label] if label >= 0 else wanted
             best = np.flatnonzero(need == need.max())
-            if len(best) > 1:  # of equal needs, that of the part with most room
+            if len(best) > 1:  # of parts with equal need, the one with most room
                 best = best[wanted[best] == wanted[best].max()]
             part = int(random.choice(best))
             part_of[case] = part
@@ -93,13 +95,13 @@ def split_document(split: Split, *, seed: int | None) -> str:
 
 
 def path_digest(path: str) -> str:
-    """What stands for a video where its name is nobody's business."""
+    """A digest that stands for a video where its name must not be told: names may identify people."""
     return hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
 def is_by_hand(uri: str) -> bool:
-    """Whether somebody has written or changed the split that is there. Raises StorageError, DataError."""
-    folder, name = _place(uri)
+    """Whether a person has written or changed the split in `uri`; false without a file. Raises StorageError, DataError."""
+    folder, name = _located_file(uri)
     try:
         document = folder.read_json(name)
     except FileNotFoundError:
@@ -112,8 +114,8 @@ def _digest(parts: Any) -> str:
 
 
 def read_split(uri: str) -> Split:
-    """The split in a file. Raises DataError where it is no split, or a case is in two parts."""
-    folder, name = _place(uri)
+    """The split in a file. Raises DataError where the file is missing or no split, or a case is in two parts."""
+    folder, name = _located_file(uri)
     try:
         document = folder.read_json(name)
     except FileNotFoundError:
@@ -123,21 +125,31 @@ def read_split(uri: str) -> Split:
         isinstance(cases, list) and all(isinstance(case, str) for case in cases) for cases in parts.values()
     ):
         raise DataError(f'split {uri}: expected {{"parts": {{"train": ["case", ...], "test": [...]}}}}.')
-    where: dict[str, str] = {}
+    part_of: dict[str, str] = {}
     for part, cases in parts.items():
         for case in cases:
-            if case in where:
-                raise DataError(f"split {uri}: case {case!r} is in {where[case]} and in {part}, expected in one part.")
-            where[case] = part
+            if case in part_of:
+                raise DataError(
+                    f"split {uri}: case {case!r} is in {part_of[case]} and in {part}, expected in one part."
+                )
+            part_of[case] = part
     return Split(parts={part: tuple(cases) for part, cases in parts.items()})
 
 
-def check_contents(split: Split, content_of_case: Mapping[str, frozenset[str]]) -> None:
+def contents_by_case(manifest: pa.Table, cases: Cases) -> dict[str, frozenset[str]]:
+    """Case to the content_id of each of its videos in a manifest."""
+    found: dict[str, set[str]] = {}
+    for path, content in zip(manifest["path"].to_pylist(), manifest["content_id"].to_pylist(), strict=True):
+        found.setdefault(cases.case_of(path), set()).add(content)
+    return {case: frozenset(contents) for case, contents in found.items()}
+
+
+def check_contents(split: Split, contents_of_case: Mapping[str, frozenset[str]]) -> None:
     """Raise DataError where one video's content is in cases of two parts: copies under two names."""
     seen: dict[str, tuple[str, str]] = {}
     for part, cases in split.parts.items():
         for case in cases:
-            for content in sorted(content_of_case.get(case, frozenset())):
+            for content in sorted(contents_of_case.get(case, frozenset())):
                 other_part, other_case = seen.setdefault(content, (part, case))
                 if other_part != part:
                     raise DataError(
@@ -147,7 +159,7 @@ def check_contents(split: Split, content_of_case: Mapping[str, frozenset[str]]) 
 
 
 def part_cases(split: Split, part: str) -> frozenset[str]:
-    """The cases of one part. Raises DataError where there is no such part."""
+    """The cases of one split part. Raises DataError where the split has no such part."""
     if part not in split.parts:
         raise DataError(f"split: found parts {', '.join(split.parts)}, expected one named {part!r}.")
     return frozenset(split.parts[part])
@@ -164,20 +176,20 @@ def check_cases(split: Split, part: str, known: Collection[str], *, uri: str) ->
 
 
 def num_reads(uri: str) -> int:
-    """How often any part of the split has been read."""
-    folder, name = _place(uri)
+    """The number of reads of any part of the split."""
+    folder, name = _located_file(uri)
     notes = name + READS_SUFFIX
     return len(folder.read_bytes(notes).splitlines()) if folder.exists(notes) else 0
 
 
-def noted_read(uri: str, part: str, part_cases: Collection[str], *, what: str) -> int:
-    """Note that `part` of the split in `uri` was read for `what`; returns how often it has been read, this time included:
-    the part of this name in this file, and the same cases in any split of its folder."""
-    folder, name = _place(uri)
+def noted_read(uri: str, part: str, part_cases: Collection[str], *, purpose: str) -> int:
+    """Note a read of `part` of the split in `uri`; returns the number of reads, this one included: of the part of this name
+    in this file, and of the same cases in any split of its folder."""
+    folder, name = _located_file(uri)
     cases = hashlib.sha256("\n".join(sorted(part_cases)).encode()).hexdigest()
     notes = name + READS_SUFFIX
     old = folder.read_bytes(notes) if folder.exists(notes) else b""
-    line = json.dumps({"part": part, "cases": cases, "time": round(time.time()), "what": what}, ensure_ascii=False)
+    line = json.dumps({"part": part, "cases": cases, "time": round(time.time()), "what": purpose}, ensure_ascii=False)
     folder.write_bytes(notes, old + line.encode() + b"\n")
     count = 0
     for other in folder.names(READS_SUFFIX):
@@ -187,6 +199,6 @@ def noted_read(uri: str, part: str, part_cases: Collection[str], *, what: str) -
     return count
 
 
-def _place(uri: str) -> tuple[Folder, str]:
+def _located_file(uri: str) -> tuple[Folder, str]:
     parent, _, name = uri.rpartition("/")
     return Folder(parent or "."), name

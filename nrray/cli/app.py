@@ -60,12 +60,12 @@ def demo(
 ) -> None:
     """Simulate cases, scan, relabel and compare with the truth: the whole main job, with no download."""
     from nrray.console.reporter import Reporter
+    from nrray.evaluate.metric_rows import MACRO
     from nrray.pipelines.demo import activity_figures
     from nrray.pipelines.demo import demo as run_demo
 
     reporter = Reporter(is_json=as_json)
     result = run_demo(folder, num_cases=cases, reporter=reporter)
-    figures = activity_figures(result.evaluation)
     reporter.table("Seconds", ["step", "s"], [[name, f"{value:.1f}"] for name, value in result.seconds.items()])
     reporter.say(f"Tables:    {result.folder}/labels/latest/{{labels,segments,coverage}}.parquet")
     if result.pictures:
@@ -77,8 +77,8 @@ def demo(
         {
             "folder": result.folder,
             "units": result.relabelled.counts,
-            "macro_f1": figures[-1]["f1"],
-            "activities": figures[:-1],
+            "macro_f1": result.evaluation.document.row(MACRO).values["windows f1"].estimate,
+            "activities": [asdict(row) for row in activity_figures(result.evaluation)],
             "pictures": result.pictures,
             "seconds": result.seconds,
         }

@@ -1,7 +1,6 @@
 """The verbs that measure labels: evaluate, compare, split."""
 
 import shlex
-from dataclasses import asdict
 
 from nrray.cli.options import ConfigArgument, JsonOption, SetOption
 
@@ -15,77 +14,82 @@ _PRINTED = {
 
 
 def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
-    """Measure one set of labels against another, per activity, with intervals over cases; write a report."""
+    """Measure one labelling against another, per activity, with intervals over cases; write a report."""
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
     from nrray.evaluate.config import EvaluateConfig
-    from nrray.evaluate.run import DOCUMENT, PAGE
-    from nrray.evaluate.run import evaluate as run_evaluate
-    from nrray.report.evaluation_page import interval, number
+    from nrray.evaluate.document import EVALUATION_FILE
+    from nrray.evaluate.evaluation import evaluate as run_evaluate
+    from nrray.evaluate.figure_text import interval, number
+    from nrray.evaluate.page import PAGE_FILE
 
     settings = load_config(EvaluateConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
     result = run_evaluate(settings)
     document = result.document
     reporter.say(
-        f"{document['candidate']} against {document['reference']}: {document['num_cases']} cases, "
-        f"{document['hours']:.2f} h and {document['num_windows']:,} windows that both looked at"
+        f"{document.candidate} against {document.reference}: {document.num_cases} cases, "
+        f"{document.hours:.2f} h and {document.num_windows:,} windows that both looked at"
     )
-    for note in document["notes"]:
+    for note in document.notes:
         reporter.say(note)
     reporter.table(
         "Windows at natural prevalence, time, segments: estimate and 95 % interval over cases",
         ["activity", "cases", *_PRINTED],
         [
             [
-                row["name"],
-                row["num_cases_with"],
-                *(interval(row["values"].get(metric), 2, "-") for metric in _PRINTED.values()),
+                row.name,
+                row.num_cases_with,
+                *(interval(row.values.get(metric), 2, "-") for metric in _PRINTED.values()),
             ]
-            for row in document["rows"]
+            for row in document.rows
         ],
     )
-    if document["balanced"] is not None:
-        rows = document["balanced"]["rows"]
+    if document.balanced is not None:
         reporter.table(
-            f"The study's class-balanced subset, {document['balanced']['num_windows']} windows: it flatters",
+            f"The study's class-balanced subset, {document.balanced.num_windows} windows: it flatters",
             ["activity", "windows with it", "precision", "recall", "F1"],
             [
-                [name, row["support"], *(number(row[key], 2) for key in ("precision", "recall", "f1"))]
-                for name, row in rows.items()
+                [name, row.support, *(number(ratio, 2) for ratio in (row.precision, row.recall, row.f1))]
+                for name, row in document.balanced.rows.items()
             ],
         )
-    reporter.say(f"Report:  {result.folder}/{PAGE}")
-    reporter.say(f"Numbers: {result.folder}/{DOCUMENT}")
-    reporter.finish(document)
+    reporter.say(f"Report:  {result.folder}/{PAGE_FILE}")
+    reporter.say(f"Numbers: {result.folder}/{EVALUATION_FILE}")
+    reporter.finish(document.model_dump(mode="json", by_alias=True))
 
 
 def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
-    """Compare several sources of labels on the same cases, and say what may be claimed."""
+    """Compare several labellings on the same cases, and say which differences may be claimed."""
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
+    from nrray.evaluate.comparison import compare as run_compare
     from nrray.evaluate.config import CompareConfig
-    from nrray.evaluate.run import compare as run_compare
-    from nrray.report.evaluation_page import interval, number
+    from nrray.evaluate.figure_text import interval, number
 
     settings = load_config(CompareConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
     found = run_compare(settings)
-    reporter.say(f"{found.num_cases} cases, {found.hours:.2f} h that all sources and the reference looked at")
+    reporter.say(f"{found.num_cases} cases, {found.hours:.2f} h that all labellings and the reference looked at")
     for note in found.notes:
         reporter.say(note)
-    whats = list(next(iter(found.values.values())))
-    headers = ["macro", *whats[1:]]
+    macro, *activities = found.scopes
     reporter.table(
-        f"{found.metric}, 95 % interval over cases; {whats[0]}",
-        ["source", *headers],
+        f"{found.metric}, 95 % interval over cases; {macro}",
+        ["labelling", "macro", *activities],
         [
-            *([name, *(interval(asdict(mine[what]), 2, "-") for what in whats)] for name, mine in found.values.items()),
-            *([name, *(number(mine[what], 2) for what in whats)] for name, mine in found.baselines.items()),
+            *(
+                [name, *(interval(by_scope[scope], 2, "-") for scope in found.scopes)]
+                for name, by_scope in found.values.items()
+            ),
+            *(
+                [baseline.value, *(number(by_scope[scope], 2) for scope in found.scopes)]
+                for baseline, by_scope in found.baselines.items()
+            ),
         ],
     )
     reporter.table(
-        "Krippendorff's alpha of all sources and the reference, over time",
+        "Krippendorff's alpha of all labellings and the reference, over time",
         ["activity", "alpha"],
         [[name, alpha] for name, alpha in found.alpha.items()],
     )
@@ -95,8 +99,8 @@ def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
         [
             [
                 f"{row.first} - {row.second}",
-                "macro" if row.what == whats[0] else row.what,
-                interval(asdict(row.value)),
+                "macro" if row.scope == macro else row.scope,
+                interval(row.value),
                 row.num_adjusted_for,
             ]
             for row in found.differences
@@ -104,31 +108,31 @@ def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
     )
     for sentence in found.sentences:
         reporter.say(sentence)
-    reporter.finish(asdict(found))
+    reporter.finish(found.model_dump(mode="json", by_alias=True))
 
 
 def split(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
-    """Deal cases to train, validation and test, evenly by activity and site; write a plain file."""
+    """Assign cases to train, validation and test, evenly by activity and site; write a plain file."""
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
     from nrray.evaluate.config import SplitConfig
-    from nrray.evaluate.run import split as run_split
+    from nrray.evaluate.split import split as run_split
 
     settings = load_config(SplitConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
-    dealt = run_split(settings)
-    columns = list(next(iter(dealt.shares.values()), {}))
+    written = run_split(settings)
+    columns = list(next(iter(written.shares.values()), {}))
     reporter.table(
-        "Share of the cases of each part that have it",
+        "Share of each part's cases, by activity and site",
         ["part", "cases", *columns],
         [
-            [part, len(dealt.split.parts[part]), *(row[column] for column in columns)]
-            for part, row in dealt.shares.items()
+            [part, len(written.split.parts[part]), *(row[column] for column in columns)]
+            for part, row in written.shares.items()
         ],
     )
-    for part, cases in dealt.split.parts.items():
+    for part, cases in written.split.parts.items():
         if not cases and settings.fractions[part]:
             reporter.say(f"{part} has no case: there are too few for {settings.fractions[part]:.0%} of them")
-    reporter.say(f"Split: {dealt.path}. It is a plain file: edit it if you know better.")
-    reporter.next_command(f"nrray evaluate --set split={shlex.quote(dealt.path)} --set part=test ...")
-    reporter.finish({"path": dealt.path, "parts": dealt.split.parts, "shares": dealt.shares})
+    reporter.say(f"Split: {written.path}. It is a plain file: edit it if you know better.")
+    reporter.next_command(f"nrray evaluate --set split={shlex.quote(written.path)} --set part=test ...")
+    reporter.finish({"path": written.path, "parts": written.split.parts, "shares": written.shares})

@@ -14,11 +14,9 @@ from nrray.decode.request import DecodeConfig, FrameRequest, ProbeResult, Sample
 from nrray.decode.selection import rounded_us
 from nrray.decode.source import OpenedVideo, demuxed, opened_bytes, opened_video, require_clear
 from nrray.errors import DecodeError, ErrorKind
-from nrray.types import US_PER_SECOND
+from nrray.types import US_PER_HOUR, US_PER_SECOND, hours_of
 
-MAX_DURATION_US = (
-    30 * 24 * 3600 * US_PER_SECOND
-)  # a header that says more is damaged, and its plan would fill the memory
+MAX_DURATION_US = 30 * 24 * US_PER_HOUR  # a header that says more is damaged, and its plan would fill the memory
 _MAX_PACKETS = 300
 _MAX_PACKETS_TO_FIRST_FRAME = 3000
 _MAX_REORDERED = 16
@@ -60,7 +58,7 @@ def probe_video(uri: str, config: DecodeConfig) -> ProbeResult:
     end_us = claimed_end_us if is_exact and claimed_end_us else _measured_end_us(uri, config, claimed_end_us)
     end_us = max(end_us or 0, int(head.pts_us[-1]) + (0 if is_exact else interval_us), head.start_us + 1)
     if end_us - head.start_us > MAX_DURATION_US:
-        hours, most = (us / US_PER_SECOND / 3600 for us in (end_us - head.start_us, MAX_DURATION_US))
+        hours, most = hours_of(end_us - head.start_us), hours_of(MAX_DURATION_US)
         raise DecodeError(
             ErrorKind.UNREADABLE,
             f"{uri} says that it lasts {hours:,.0f} hours, expected {most:,.0f} at most: its header is damaged. Remux it.",

@@ -1,1 +1,1 @@
-"""One set of labels against another: aligned, measured per activity with intervals over cases, compared, reported."""
+"""One labelling against another: aligned, measured per activity with intervals over cases, compared, reported."""

@@ -1,4 +1,4 @@
-"""Two sources on the same videos and the same time: what both looked at, case by case, and what had to be left out."""
+"""Two labellings aligned: the time and windows that both examined, case by case, and the amounts that are left out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nrray.archive.cases import Cases
 from nrray.errors import DataError
-from nrray.evaluate.source import Source, Windows
+from nrray.evaluate.labelling import Labelling, Windows
 from nrray.labels import Activity
 from nrray.metrics.spans import Spans, axis_of, intersection, overlaps, spans_of, summed, union_by_video
 from nrray.metrics.timelines import Timelines, timelines_of
@@ -19,8 +20,8 @@ _UNDECIDED = (STATE_INDEX[LabelState.UNSURE], STATE_INDEX[LabelState.NOT_ASSESSA
 
 @dataclass(frozen=True, kw_only=True)
 class WindowPairs:
-    """W windows that both sides looked at. case: (W,); candidate, reference, decided: (W, A) bool, `decided` where the
-    candidate says yes or no; scores: (W, A), NaN for none; num_unparsed: (A,) answers that were neither."""
+    """W windows that both sides examined. case: (W,); candidate, reference, decided: (W, A) bool, `decided` where the
+    candidate claims presence or absence; scores: (W, A), NaN for none; num_unparsed: (A,) answers that were neither."""
 
     case: NDArray[np.int64]
     candidate: NDArray[np.bool_]
@@ -32,20 +33,20 @@ class WindowPairs:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """What is not in any figure, and why."""
+    """Time, videos and windows that are in no figure, by reason."""
 
-    candidate_alone_us: int  # looked at by the candidate, not by the reference
+    candidate_alone_us: int  # examined by the candidate, not by the reference
     reference_alone_us: int
     failed_us: int  # the candidate tried and has no labels
     videos_of_candidate_alone: int
     videos_of_reference_alone: int
-    windows_across_borders: int  # that reach out of what both looked at
+    windows_across_borders: int  # that reach out of the time that both examined
     undecided: int  # window labels that are unsure or not assessable
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alignment:
-    """Everything that figures are made of. case_of_video: (V,) index into `cases`."""
+    """The input of all metrics. case_of_video: (V,) index into `cases`; timelines: by activity."""
 
     candidate: str
     reference: str
@@ -54,66 +55,69 @@ class Alignment:
     paths: list[str]
     case_of_video: NDArray[np.int64]
     evaluated: Spans
-    lines: dict[str, Timelines]
+    timelines: dict[str, Timelines]
     windows: WindowPairs
     has_scores: bool
     left_out: LeftOut
 
 
-def aligned(
-    candidate: Source,
-    reference: Source,
-    *,
-    activities: Sequence[Activity],
-    case_of_path: Mapping[str, str],
-    only_cases: frozenset[str] | None = None,
-    within: Spans | None = None,
-    paths: list[str] | None = None,
-) -> Alignment:
-    """`candidate` against `reference` where both looked; a video without a case is its own.
+@dataclass(frozen=True, kw_only=True)
+class SharedTime:
+    """The time that several labellings examined. `spans` are disjoint, over the videos `paths`: those of `known_paths`, which
+    all labellings have, with any such time."""
 
-    `only_cases` keeps a part of a split; `within` (over `paths`) cuts to what further sources looked at too. Raises
-    DataError where nothing is left.
-    """
-    known = paths if paths is not None else common_paths([candidate, reference], case_of_path, only_cases)
-    common = paths if paths is not None else shared_paths([candidate, reference], known)
-    ours, theirs = restricted(candidate, common), restricted(reference, common)
-    evaluated = union_by_video(intersection(ours.looked_at, theirs.looked_at))
-    if within is not None:
-        evaluated = union_by_video(intersection(evaluated, within))
+    known_paths: list[str]
+    paths: list[str]
+    spans: Spans
+
+
+def shared_time(labellings: Sequence[Labelling], cases: Cases, *, only_cases: frozenset[str] | None) -> SharedTime:
+    """The time that all labellings examined, of all cases or of `only_cases`. A video that one of them skipped makes no case."""
+    common = set.intersection(*(set(labelling.paths) for labelling in labellings))
+    known_paths = sorted(path for path in common if only_cases is None or cases.case_of(path) in only_cases)
+    paths = [known_paths[video] for video in np.unique(_shared_spans(labellings, known_paths).video)]
+    return SharedTime(known_paths=known_paths, paths=paths, spans=_shared_spans(labellings, paths))
+
+
+def aligned(
+    candidate: Labelling, reference: Labelling, shared: SharedTime, *, activities: Sequence[Activity], cases: Cases
+) -> Alignment:
+    """`candidate` against `reference` in the time that they share with each other, and maybe with more labellings. Raises
+    DataError where there is none."""
+    ours, theirs, evaluated = restricted(candidate, shared.paths), restricted(reference, shared.paths), shared.spans
     if len(evaluated) == 0:
         raise DataError(
-            f"{candidate.name} and {reference.name} have no time that both looked at: {_looked(candidate)} and "
-            f"{_looked(reference)}, {len(known)} of one path ({', '.join(candidate.paths[:2])} against "
-            f"{', '.join(reference.paths[:2])}). Both must be about the same archive, as paths are relative to it, and say what "
-            f"they looked at: annotations by their extents."
+            f"{candidate.name} and {reference.name} have no time that both looked at: {_examined_text(candidate)} and "
+            f"{_examined_text(reference)}, {len(shared.known_paths)} of one path ({', '.join(candidate.paths[:2])} against "
+            f"{', '.join(reference.paths[:2])}). Both must be about the same archive, as paths are relative to it, and say "
+            f"which time they looked at: annotations by their extents."
         )
-    names = [case_of_path.get(path, path) for path in common]
-    cases = sorted(set(names))
-    place = {name: index for index, name in enumerate(cases)}
-    case_of_video = np.array([place[name] for name in names], np.int64)
-    lines = {
+    case_ids = cases.case_ids(shared.paths)
+    known_cases = sorted(set(case_ids))
+    index_of = {case_id: index for index, case_id in enumerate(known_cases)}
+    case_of_video = np.array([index_of[case_id] for case_id in case_ids], np.int64)
+    timelines = {
         activity.name: timelines_of(
-            theirs.segments[activity.name], ours.segments[activity.name], evaluated, num_videos=len(common)
+            theirs.segments[activity.name], ours.segments[activity.name], evaluated, num_videos=len(shared.paths)
         )
         for activity in activities
     }
-    windows, num_across = _window_pairs(ours, lines, evaluated, activities, case_of_video)
+    windows, num_across = _window_pairs(ours, timelines, evaluated, activities, case_of_video)
     total_us = int(evaluated.length_us.sum())
     return Alignment(
         candidate=candidate.name,
         reference=reference.name,
         activities=tuple(activity.name for activity in activities),
-        cases=cases,
-        paths=common,
+        cases=known_cases,
+        paths=shared.paths,
         case_of_video=case_of_video,
         evaluated=evaluated,
-        lines=lines,
+        timelines=timelines,
         windows=windows,
         has_scores=bool(np.isfinite(windows.scores).any()),
         left_out=LeftOut(
-            candidate_alone_us=_looked_us(candidate, known) - total_us,
-            reference_alone_us=_looked_us(reference, known) - total_us,
+            candidate_alone_us=_examined_us(candidate, shared.known_paths) - total_us,
+            reference_alone_us=_examined_us(reference, shared.known_paths) - total_us,
             failed_us=candidate.failed_us,
             videos_of_candidate_alone=len(set(candidate.paths) - set(reference.paths)),
             videos_of_reference_alone=len(set(reference.paths) - set(candidate.paths)),
@@ -123,27 +127,11 @@ def aligned(
     )
 
 
-def common_paths(
-    sources: Sequence[Source], case_of_path: Mapping[str, str], only_cases: frozenset[str] | None
-) -> list[str]:
-    """Videos that every source knows, of the wanted cases."""
-    common = set.intersection(*(set(source.paths) for source in sources))
-    return sorted(path for path in common if only_cases is None or case_of_path.get(path, path) in only_cases)
-
-
-def shared_paths(sources: Sequence[Source], paths: list[str]) -> list[str]:
-    """Of `paths`, those with some time that all sources looked at: what nobody looked at is no case."""
-    within = union_by_video(restricted(sources[0], paths).looked_at)
-    for source in sources[1:]:
-        within = union_by_video(intersection(within, restricted(source, paths).looked_at))
-    return [paths[video] for video in np.unique(within.video)]
-
-
-def restricted(source: Source, paths: list[str]) -> Source:
-    """The same source over `paths` alone, in their order."""
-    place = {path: index for index, path in enumerate(paths)}
-    moved = np.array([place.get(path, -1) for path in source.paths], np.int64)
-    windows = source.windows
+def restricted(labelling: Labelling, paths: list[str]) -> Labelling:
+    """The labels of `paths` alone, in their order."""
+    index_of = {path: index for index, path in enumerate(paths)}
+    moved = np.array([index_of.get(path, -1) for path in labelling.paths], np.int64)
+    windows = labelling.windows
     if windows is not None:
         video = moved[windows.video]
         kept = video >= 0
@@ -154,23 +142,30 @@ def restricted(source: Source, paths: list[str]) -> Source:
             scores=windows.scores[kept],
             states=windows.states[kept],
         )
-    return Source(
-        name=source.name,
+    return Labelling(
+        name=labelling.name,
         paths=paths,
-        activities=source.activities,
-        segments={name: _moved(spans, moved) for name, spans in source.segments.items()},
-        looked_at=_moved(source.looked_at, moved),
-        failed_us=source.failed_us,
+        activities=labelling.activities,
+        segments={name: _moved(spans, moved) for name, spans in labelling.segments.items()},
+        examined=_moved(labelling.examined, moved),
+        failed_us=labelling.failed_us,
         windows=windows,
     )
 
 
-def _looked_us(source: Source, paths: list[str]) -> int:
-    return int(restricted(source, paths).looked_at.length_us.sum())
+def _shared_spans(labellings: Sequence[Labelling], paths: list[str]) -> Spans:
+    shared = union_by_video(restricted(labellings[0], paths).examined)
+    for labelling in labellings[1:]:
+        shared = union_by_video(intersection(shared, restricted(labelling, paths).examined))
+    return shared
 
 
-def _looked(source: Source) -> str:
-    return f"{source.looked_at.length_us.sum() / US_PER_SECOND / 60:.1f} min of {len(source.paths)} videos"
+def _examined_us(labelling: Labelling, paths: list[str]) -> int:
+    return int(restricted(labelling, paths).examined.length_us.sum())
+
+
+def _examined_text(labelling: Labelling) -> str:
+    return f"{labelling.examined.length_us.sum() / US_PER_SECOND / 60:.1f} min of {len(labelling.paths)} videos"
 
 
 def _moved(spans: Spans, moved: NDArray[np.int64]) -> Spans:
@@ -180,17 +175,18 @@ def _moved(spans: Spans, moved: NDArray[np.int64]) -> Spans:
 
 
 def _window_pairs(
-    ours: Source,
-    lines: Mapping[str, Timelines],
+    ours: Labelling,
+    timelines: Mapping[str, Timelines],
     evaluated: Spans,
     activities: Sequence[Activity],
     case_of_video: NDArray[np.int64],
 ) -> tuple[WindowPairs, int]:
-    """The candidate's own windows, or a grid of the default sampling where it has none; and how many reach out."""
+    """The candidate's own windows, or a grid of the default sampling where it has none; and the number of windows that reach
+    out of the evaluated spans."""
     num_across = 0
     if ours.windows is None:
         windows = _grid(evaluated)
-        candidate = np.stack([_covered(windows, lines[a.name].candidate, a) for a in activities], axis=1)
+        candidate = np.stack([_covered(windows, timelines[a.name].candidate, a) for a in activities], axis=1)
         decided = np.ones_like(candidate)
         scores = np.full(candidate.shape, np.nan)
         num_unparsed = np.zeros(len(activities), np.int64)
@@ -211,7 +207,7 @@ def _window_pairs(
         candidate = states == STATE_INDEX[LabelState.PRESENT]
         decided = ~np.isin(states, _UNDECIDED)
         num_unparsed = (states == STATE_INDEX[LabelState.UNPARSED]).sum(axis=0).astype(np.int64)
-    reference = np.stack([_covered(windows, lines[a.name].reference, a) for a in activities], axis=1)
+    reference = np.stack([_covered(windows, timelines[a.name].reference, a) for a in activities], axis=1)
     pairs = WindowPairs(
         case=case_of_video[windows.video],
         candidate=candidate,
@@ -224,7 +220,7 @@ def _window_pairs(
 
 
 def _inside(windows: Spans, evaluated: Spans) -> NDArray[np.bool_]:
-    """(W,) whether each lies in one evaluated span."""
+    """(W,) whether each window lies in one evaluated span."""
     axis = axis_of(windows, evaluated)
     starts = axis.position(evaluated, evaluated.start_us)
     span = np.searchsorted(starts, axis.position(windows, windows.start_us), side="right") - 1

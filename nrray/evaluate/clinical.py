@@ -1,26 +1,29 @@
-"""Clinical indicators over cases, from each source, and how the two sources agree on them (Bland and Altman 1986)."""
+"""Clinical indicators over cases, of each labelling, and their agreement (Bland and Altman 1986)."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nrray.evaluate.indicators import CaseIndicators, CaseTimeline, case_indicators
+from nrray.archive.cases import Cases
+from nrray.evaluate.indicators import CaseIndicators, CaseTimeline, IndicatorUnit, Zero, case_indicators
+from nrray.evaluate.labelling import Labelling
 from nrray.evaluate.resampling import Resamples, Value, resampled_quantiles, value_of
-from nrray.evaluate.source import Source
+from nrray.evaluate.sides import Sides
 from nrray.intervals import Interval
 from nrray.metrics.counts import divided
 from nrray.metrics.spans import Spans, intersection, spans_of, union_by_video
-from nrray.types import US_PER_SECOND, Case
+from nrray.types import US_PER_SECOND
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndicatorSummary:
-    """One indicator over cases, from one source: of `num_cases` cases it can be said of `num_known`."""
+    """One indicator over the cases of one labelling: it is known of `num_known` out of `num_cases`."""
 
     name: str
-    unit: str
+    unit: IndicatorUnit
     num_cases: int
     num_known: int
     median: Value  # undefined, as the quartiles, for a yes/no indicator
@@ -31,12 +34,12 @@ class IndicatorSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class IndicatorAgreement:
-    """Candidate minus reference over the cases where both are known; limits are bias -+ 1.96 standard deviations, None
-    below three cases and for yes/no indicators, whose differences are no bell. For those `bias` is the difference of the
-    shares and `num_equal` counts agreement."""
+    """Candidate minus reference over the cases where both are known; limits are bias -+ 1.96 sample standard deviations, None
+    below three cases and for yes/no indicators, whose differences have no normal distribution. For those `bias` is the
+    difference of the shares and `num_equal` counts agreement."""
 
     name: str
-    unit: str
+    unit: IndicatorUnit
     num_pairs: int
     num_equal: int
     bias: Value
@@ -46,53 +49,60 @@ class IndicatorAgreement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clinical:
-    """Indicators of both sources."""
+class CaseValue:
+    """One indicator of one case: a value, or None and the reason."""
+
+    value: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClinicalIndicators:
+    """Indicators of both labellings, in one order. zeros: the number of cases by the zero that they count from; cases:
+    case_id to indicator to value."""
 
     merge_gap_seconds: float
-    candidate: list[CaseIndicators]
-    reference: list[CaseIndicators]
-    candidate_summary: list[IndicatorSummary]
-    reference_summary: list[IndicatorSummary]
-    agreement: list[IndicatorAgreement]
+    zeros: Sides[Mapping[str, int]]
+    candidate: tuple[IndicatorSummary, ...]
+    reference: tuple[IndicatorSummary, ...]
+    agreement: tuple[IndicatorAgreement, ...]
+    cases: Sides[Mapping[str, Mapping[str, CaseValue]]]
 
 
-def clinical(
-    candidate: Source,
-    reference: Source,
+def clinical_indicators(
+    candidate: Labelling,
+    reference: Labelling,
     *,
-    case_of_path: Mapping[str, str],
-    sidecar: Mapping[str, Case],
-    cases: Sequence[str],
+    cases: Cases,
+    case_ids: Sequence[str],
     merge_gap_seconds: float,
     resamples: Resamples,
-) -> Clinical:
-    """Indicators of `cases` from each source, on what that source looked at; activities of several cameras are joined."""
+) -> ClinicalIndicators:
+    """Indicators of the cases `case_ids` in the time that each labelling examined; activities of several cameras are joined."""
     gap_us = round(merge_gap_seconds * US_PER_SECOND)
     ours, theirs = (
         [
             case_indicators(timeline, merge_gap_us=gap_us)
-            for timeline in case_timelines(source, case_of_path=case_of_path, sidecar=sidecar, cases=cases)
+            for timeline in case_timelines(labelling, cases=cases, case_ids=case_ids)
         ]
-        for source in (candidate, reference)
+        for labelling in (candidate, reference)
     )
-    return Clinical(
+    return ClinicalIndicators(
         merge_gap_seconds=merge_gap_seconds,
-        candidate=ours,
-        reference=theirs,
-        candidate_summary=summaries(ours, resamples),
-        reference_summary=summaries(theirs, resamples),
-        agreement=agreements(ours, theirs, resamples),
+        zeros=Sides(candidate=_zeros(ours), reference=_zeros(theirs)),
+        candidate=tuple(summaries(ours, resamples)),
+        reference=tuple(summaries(theirs, resamples)),
+        agreement=tuple(agreements(ours, theirs, resamples)),
+        cases=Sides(candidate=_case_values(ours), reference=_case_values(theirs)),
     )
 
 
-def case_timelines(
-    source: Source, *, case_of_path: Mapping[str, str], sidecar: Mapping[str, Case], cases: Sequence[str]
-) -> list[CaseTimeline]:
-    """Every case on its own clock. A video without a sidecar row stands at 0."""
-    place = {name: index for index, name in enumerate(cases)}
-    moved = np.array([place.get(case_of_path.get(path, path), -1) for path in source.paths], np.int64)
-    shift = np.array([sidecar[path].video_start_us if path in sidecar else 0 for path in source.paths], np.int64)
+def case_timelines(labelling: Labelling, *, cases: Cases, case_ids: Sequence[str]) -> list[CaseTimeline]:
+    """The cases `case_ids`, each on its own clock. A video without a sidecar row begins at 0."""
+    index_of = {case_id: index for index, case_id in enumerate(case_ids)}
+    moved = np.array([index_of.get(case_id, -1) for case_id in cases.case_ids(labelling.paths)], np.int64)
+    rows = [cases.by_path.get(path) for path in labelling.paths]
+    shift = np.array([0 if row is None else row.video_start_us for row in rows], np.int64)
 
     def on_case_clock(spans: Spans) -> Spans:
         case = moved[spans.video]
@@ -100,37 +110,37 @@ def case_timelines(
         offset = shift[spans.video][kept]
         return union_by_video(spans_of(case[kept], spans.start_us[kept] + offset, spans.end_us[kept] + offset))
 
-    looked_at = on_case_clock(source.looked_at)
+    examined = on_case_clock(labelling.examined)
     by_activity = {
-        name: _lists(intersection(on_case_clock(spans), looked_at), len(cases))
-        for name, spans in source.segments.items()
+        name: _intervals_by_case(intersection(on_case_clock(spans), examined), len(case_ids))
+        for name, spans in labelling.segments.items()
     }
-    looked_lists = _lists(looked_at, len(cases))
-    first_row = {case_of_path.get(path, path): row for path, row in sorted(sidecar.items(), reverse=True)}
+    examined_by_case = _intervals_by_case(examined, len(case_ids))
+    first_row = {case_id: rows[0] for case_id, rows in cases.rows_by_case().items()}
     return [
         CaseTimeline(
-            case_id=name,
-            intervals={activity: lists[i] for activity, lists in by_activity.items()},
-            looked_at=looked_lists[i],
-            birth_us=first_row[name].birth_us if name in first_row else None,
-            table_arrival_us=first_row[name].table_arrival_us if name in first_row else None,
+            case_id=case_id,
+            intervals={activity: by_case[i] for activity, by_case in by_activity.items()},
+            examined=examined_by_case[i],
+            birth_us=first_row[case_id].birth_us if case_id in first_row else None,
+            table_arrival_us=first_row[case_id].table_arrival_us if case_id in first_row else None,
         )
-        for i, name in enumerate(cases)
+        for i, case_id in enumerate(case_ids)
     ]
 
 
 def summaries(cases: Sequence[CaseIndicators], resamples: Resamples) -> list[IndicatorSummary]:
-    """Each indicator over all cases, in the order of the cases' own."""
+    """Each indicator over all cases, in the order of a case's indicators."""
     by_case = _values(cases)
     means = _means(by_case, resamples)
     found = []
     for column, indicator in enumerate(cases[0].indicators if cases else ()):
         is_known = np.isfinite(by_case[:, column])
         known = by_case[is_known, column]
-        is_share = indicator.unit == "yes"  # of yes and no the mean says all
-        counted = known[:0] if is_share else known
-        medians = resampled_quantiles(counted, np.flatnonzero(is_known), resamples, [0.5])[:, 0]
-        lower, middle, upper = np.percentile(counted, [25, 50, 75]).tolist() if len(counted) else (None, None, None)
+        is_share = indicator.unit is IndicatorUnit.YES  # of yes and no the mean says all
+        ordered = known[:0] if is_share else known
+        medians = resampled_quantiles(ordered, np.flatnonzero(is_known), resamples, [0.5])[:, 0]
+        lower, middle, upper = np.percentile(ordered, [25, 50, 75]).tolist() if len(ordered) else (None, None, None)
         found.append(
             IndicatorSummary(
                 name=indicator.name,
@@ -156,7 +166,11 @@ def agreements(
     for column, indicator in enumerate(candidate[0].indicators if candidate else ()):
         rows = np.flatnonzero(np.isfinite(ours[:, column] - theirs[:, column]))
         left, right, bias = ours[rows, column], theirs[rows, column], biases[column]
-        spread = 1.96 * float((left - right).std(ddof=1)) if len(rows) >= 3 and indicator.unit != "yes" else None
+        spread = (
+            1.96 * float((left - right).std(ddof=1))
+            if len(rows) >= 3 and indicator.unit is not IndicatorUnit.YES
+            else None
+        )
         limits = None if spread is None or bias.estimate is None else (bias.estimate - spread, bias.estimate + spread)
         found.append(
             IndicatorAgreement(
@@ -176,14 +190,27 @@ def agreements(
     return found
 
 
+def _zeros(cases: Sequence[CaseIndicators]) -> dict[str, int]:
+    """Zero to its number of cases, "none" where there is nothing to count from."""
+    counts = Counter(case.zero for case in cases)
+    return {"none" if zero is None else zero.value: counts[zero] for zero in (*Zero, None) if counts[zero]}
+
+
+def _case_values(cases: Sequence[CaseIndicators]) -> dict[str, dict[str, CaseValue]]:
+    return {
+        case.case_id: {each.name: CaseValue(value=each.value, reason=each.reason) for each in case.indicators}
+        for case in cases
+    }
+
+
 def _values(cases: Sequence[CaseIndicators]) -> NDArray[np.float64]:
-    """(C, K) of K indicators, NaN where one cannot be said."""
+    """(C, K) of K indicators, NaN where the value is unknown."""
     rows = [[np.nan if each.value is None else each.value for each in case.indicators] for case in cases]
     return np.array(rows, np.float64)
 
 
 def _means(by_case: NDArray[np.float64], resamples: Resamples) -> list[Value]:
-    """K means of (C, K) values over the cases that have one (not NaN), with their intervals."""
+    """K means of (C, K) values over the cases whose value is not NaN, with their intervals."""
     if by_case.size == 0:
         return []
     known = np.isfinite(by_case)
@@ -193,7 +220,7 @@ def _means(by_case: NDArray[np.float64], resamples: Resamples) -> list[Value]:
     return [value_of(float(estimate), resampled[:, column]) for column, estimate in enumerate(estimates)]
 
 
-def _lists(spans: Spans, num_cases: int) -> list[list[Interval]]:
+def _intervals_by_case(spans: Spans, num_cases: int) -> list[list[Interval]]:
     found: list[list[Interval]] = [[] for _ in range(num_cases)]
     for case, start, end in zip(spans.video.tolist(), spans.start_us.tolist(), spans.end_us.tolist(), strict=True):
         found[case].append(Interval(start_us=start, end_us=end))

@@ -1,180 +1,209 @@
-"""Several sources against one reference on the same cases and time: paired differences, and what may be claimed."""
+"""The verb `compare`: several labellings against one reference on the same cases and time, written as comparison.json."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nrray.archive.cases import read_cases
+from nrray.documents import Document
 from nrray.errors import DataError
-from nrray.evaluate.alignment import Alignment, aligned, common_paths, restricted, shared_paths
-from nrray.evaluate.guesses import guess_rows
-from nrray.evaluate.measures import Measured, averaged, macro_values, measured
+from nrray.evaluate.alignment import Alignment, aligned, shared_time
+from nrray.evaluate.chance_baselines import Baseline, chance_baselines
+from nrray.evaluate.config import CompareConfig
+from nrray.evaluate.differences import Difference, Spread, claim, differences_of
+from nrray.evaluate.inputs import input_notes, read_note, read_split_part
+from nrray.evaluate.labelling import Labelling, read_labelling
+from nrray.evaluate.measures import Measures, macro_average, macro_terms, measures_of
 from nrray.evaluate.resampling import Value, few_cases_notes, resamples_of, value_of
-from nrray.evaluate.source import Source
-from nrray.labels import Activity
+from nrray.evaluate.training_cases import training_notes
+from nrray.labels import read_label_set
 from nrray.metrics.agreement import krippendorff_alpha
-from nrray.metrics.spans import intersection, union_by_video
+from nrray.metrics.counts import defined
+from nrray.storage import Folder
+from nrray.types import hours_of
 
-ERROR_RATE = 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """`first` minus `second` on the same resamples. The interval of `value` is adjusted (Bonferroni): all intervals of
-    one comparison hold together in 95 of 100 archives like this one."""
-
-    first: str
-    second: str
-    what: str  # an activity, or the macro average
-    value: Value
-    num_adjusted_for: int
+COMPARISON_FILE = "comparison.json"
+_VERSION_FOLDER = re.compile(r"/(latest|versions/v\d+)$")  # of an output of relabel
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """values: source to what was measured (macro first) with its own 95 % interval."""
+class Comparison(Document):
+    """The content of comparison.json. values: labelling to scope (the macro average, then activities) to its value with a
+    95 % interval of its own."""
 
+    newest_version: ClassVar[int] = 1
+
+    settings: CompareConfig
     metric: str
     num_cases: int
     hours: float
-    values: dict[str, dict[str, Value]]
-    differences: list[Difference]
-    notes: list[str]  # what a reader must know before the sentences
-    sentences: list[str]
-    baselines: dict[str, dict[str, float | None]]  # what no model would get
-    alpha: dict[str, float | None]  # Krippendorff's, of all sources and the reference, per activity
+    values: Mapping[str, Mapping[str, Value]]
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...]  # sentences that a reader must know before the claims
+    sentences: tuple[str, ...]  # claims
+    baselines: Mapping[Baseline, Mapping[str, float | None]]  # by scope
+    alpha: Mapping[str, float | None]  # Krippendorff's, of all labellings and the reference, per activity
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The macro average, then activities."""
+        return tuple(next(iter(self.values.values())))
 
 
-def compared(
-    sources: Sequence[Source],
-    reference: Source,
-    *,
-    activities: Sequence[Activity],
-    case_of_path: Mapping[str, str],
-    only_cases: frozenset[str] | None,
-    notes: Sequence[str],
-    without: Sequence[str],
-    metric: str,
-    num_resamples: int,
-    seed: int,
-) -> Comparison:
-    """All sources where all of them and the reference looked. Raises DataError for names that repeat, an unknown metric,
-    or nothing in common."""
-    names = [source.name for source in sources]
-    if len(set(names)) < len(names):
-        raise DataError(f"compare: sources are named {', '.join(names)}, expected different names. Give names=[...].")
-    known = common_paths([*sources, reference], case_of_path, only_cases)
-    paths = shared_paths([*sources, reference], known) or known
-    within = union_by_video(restricted(reference, paths).looked_at)
-    for source in sources:
-        within = union_by_video(intersection(within, restricted(source, paths).looked_at))
+def compare(config: CompareConfig) -> Comparison:
+    """Compare labellings and write comparison.json. Raises DataError, StorageError."""
+    label_set = read_label_set(config.label_set)
+    candidates = _read_candidates(config, label_set.names)
+    reference = read_labelling(config.reference, activities=label_set.names)
+    labellings = (*candidates, reference)
+    cases = read_cases(config.cases)
+    notes = input_notes(labellings, cases, sidecar=config.cases)
+    split_part = None
+    if config.split is not None:
+        split_part = read_split_part(config.split, config.part, labellings=labellings, cases=cases)
+    shared = shared_time(labellings, cases, only_cases=None if split_part is None else split_part.case_ids)
     alignments = [
-        aligned(source, reference, activities=activities, case_of_path=case_of_path, within=within, paths=paths)
-        for source in sources
+        aligned(candidate, reference, shared, activities=label_set.activities, cases=cases) for candidate in candidates
     ]
-    resamples = resamples_of(len(alignments[0].cases), num_resamples=num_resamples, seed=seed)
-    found = [measured(alignment, resamples) for alignment in alignments]
-    if metric not in found[0].estimates:
-        raise DataError(f"compare: found metric {metric!r}, expected one of: {'; '.join(found[0].estimates)}.")
-    # Sources are averaged over the same activities: what the metric does not define for one of them counts for none.
-    defined = np.all([np.isfinite(averaged(part, metric)) for part in found], axis=0)
-    counted = [i for i, activity in enumerate(activities) if activity.name not in without]
-    kept = [i for i in counted if defined[i]]
-    left_out = [activities[i].name for i in counted if not defined[i]]
-    macro = f"macro over {', '.join(activities[i].name for i in kept)}"
-    undefined = np.any([np.isnan(part.resampled[metric]) for part in found], axis=0)
+    if split_part is not None:
+        notes.append(read_note(split_part, purpose=f"compare {', '.join(part.candidate for part in alignments)}"))
+    notes += training_notes(candidates, config.candidates, shared.paths, cases)
+    found = comparison_of(alignments, settings=config, excluded_from_macro=label_set.excluded_from_macro, notes=notes)
+    folder = Folder(config.output)
+    folder.create()
+    folder.write_json(COMPARISON_FILE, found.model_dump(mode="json", by_alias=True))
+    return found
+
+
+def comparison_of(
+    alignments: Sequence[Alignment],
+    *,
+    settings: CompareConfig,
+    excluded_from_macro: Sequence[str],
+    notes: Sequence[str],
+) -> Comparison:
+    """Labellings compared that are aligned with one reference over one time. Raises DataError for an unknown metric."""
+    metric, num_cases = settings.metric, len(alignments[0].cases)
+    resamples = resamples_of(num_cases, num_resamples=settings.num_resamples, seed=settings.seed)
+    measures = [measures_of(alignment, resamples) for alignment in alignments]
+    if metric not in measures[0].estimates:
+        raise DataError(f"compare: found metric {metric!r}, expected one of: {'; '.join(measures[0].estimates)}.")
+    average = _macro_average_of(measures, metric, excluded_from_macro=excluded_from_macro)
     spreads = {
-        name: _spreads(part, metric, kept, macro, undefined=undefined) for name, part in zip(names, found, strict=True)
+        alignment.candidate: _spreads(part, metric, average)
+        for alignment, part in zip(alignments, measures, strict=True)
     }
-    differences = _differences(names, spreads)
-    hours = float(alignments[0].evaluated.length_us.sum()) / 3.6e9
+    differences = differences_of(spreads)
     return Comparison(
+        schema_version=Comparison.newest_version,
+        settings=settings,
         metric=metric,
-        num_cases=len(alignments[0].cases),
-        hours=hours,
-        values={name: {what: value_of(*pair) for what, pair in mine.items()} for name, mine in spreads.items()},
-        differences=differences,
-        notes=[*notes, *_averages_note(left_out, metric), *few_cases_notes(len(alignments[0].cases))],
-        sentences=[
-            sentence(difference, metric=metric, num_cases=len(alignments[0].cases))
+        num_cases=num_cases,
+        hours=hours_of(float(alignments[0].evaluated.length_us.sum())),
+        values={
+            name: {scope: value_of(*spread) for scope, spread in by_scope.items()} for name, by_scope in spreads.items()
+        },
+        differences=tuple(differences),
+        notes=(*notes, *_undefined_notes(average, metric), *few_cases_notes(num_cases)),
+        sentences=tuple(
+            claim(difference, metric=metric, num_cases=num_cases)
             for difference in differences
-            if difference.what == macro
-        ],
-        baselines=_baselines(alignments[0], found[0], metric, kept, macro),
-        alpha={activity.name: _alpha(alignments, activity.name) for activity in activities},
+            if difference.scope == average.scope
+        ),
+        baselines=_baselines(alignments[0], measures[0], metric, average),
+        alpha={name: _alpha(alignments, name) for name in alignments[0].activities},
     )
 
 
-def sentence(difference: Difference, *, metric: str, num_cases: int) -> str:
-    """What may be claimed of two sources, and no more."""
-    first, second, value = difference.first, difference.second, difference.value
-    metric = f"{metric} ({difference.what})"
-    adjusted = f"adjusted for {difference.num_adjusted_for} comparisons" if difference.num_adjusted_for > 1 else "95 %"
-    if value.estimate is not None and (value.low is None or value.high is None):
-        return (
-            f"Nothing may be claimed of {first} and {second}: {num_cases} cases give no interval of their difference in "
-            f"{metric}, {value.estimate:+.3f}."
+@dataclass(frozen=True, kw_only=True)
+class _MacroAverage:
+    """A macro average over the same activities for every labelling: those that the metric defines for all of them. undefined:
+    (B, A) where a resample does not define it for all."""
+
+    scope: str
+    columns: list[int]
+    undefined_activities: list[str]
+    undefined: NDArray[np.bool_]
+
+
+def _macro_average_of(
+    measures: Sequence[Measures], metric: str, *, excluded_from_macro: Sequence[str]
+) -> _MacroAverage:
+    activities = measures[0].activities
+    is_defined = np.all([np.isfinite(macro_terms(part, metric)) for part in measures], axis=0)
+    macro = [i for i, name in enumerate(activities) if name not in excluded_from_macro]
+    columns = [i for i in macro if is_defined[i]]
+    return _MacroAverage(
+        scope=f"macro over {', '.join(activities[i] for i in columns)}",
+        columns=columns,
+        undefined_activities=[activities[i] for i in macro if not is_defined[i]],
+        undefined=np.any([np.isnan(part.resampled[metric]) for part in measures], axis=0),
+    )
+
+
+def _read_candidates(config: CompareConfig, activities: tuple[str, ...]) -> list[Labelling]:
+    """The candidates with names that tell them apart. Raises DataError where they do not."""
+    labellings = [read_labelling(uri, activities=activities) for uri in config.candidates]
+    if not config.names:
+        labellings = _named_by_folder(labellings, config.candidates)
+    elif len(config.names) != len(labellings):
+        raise DataError(f"compare: found {len(config.names)} names, expected one for each of {len(labellings)}.")
+    else:
+        labellings = [replace(part, name=name) for part, name in zip(labellings, config.names, strict=True)]
+    names = [labelling.name for labelling in labellings]
+    if len(set(names)) < len(names):
+        raise DataError(
+            f"compare: labellings are named {', '.join(names)}, expected different names. Give names=[...]."
         )
-    if value.estimate is None or value.low is None or value.high is None:
-        return f"{first} and {second} cannot be compared on {metric}: it is not defined on these {num_cases} cases."
-    figures = f"{value.estimate:+.3f} ({value.low:+.3f} to {value.high:+.3f}, {adjusted}), {num_cases} cases"
-    if value.low > 0 or value.high < 0:
-        better, worse = (first, second) if value.low > 0 else (second, first)
-        return f"{better} has a higher {metric} than {worse} on these cases: {first} - {second} = {figures}."
-    return f"No difference in {metric} between {first} and {second} may be claimed: {first} - {second} = {figures}."
+    return labellings
 
 
-def _averages_note(left_out: Sequence[str], metric: str) -> list[str]:
-    if not left_out:
+def _named_by_folder(labellings: Sequence[Labelling], uris: Sequence[str]) -> list[Labelling]:
+    """Labels named by their folder, where that tells all apart: a model's own name is a digest. Annotations keep their
+    annotators' names."""
+    folders = [_VERSION_FOLDER.sub("", uri.rstrip("/")).rpartition("/")[2] for uri in uris]
+    names = [part.name if part.windows is None else folder for part, folder in zip(labellings, folders, strict=True)]
+    if len(set(names)) < len(names):
+        return list(labellings)
+    return [replace(labelling, name=name) for labelling, name in zip(labellings, names, strict=True)]
+
+
+def _undefined_notes(average: _MacroAverage, metric: str) -> list[str]:
+    if not average.undefined_activities:
         return []
     return [
-        f"{', '.join(left_out)} not in the macro average: the reference does not show it in these cases, or {metric} is not "
-        f"defined for all sources."
+        f"{', '.join(average.undefined_activities)} not in the macro average: the reference does not show it in these cases, or "
+        f"{metric} is not defined for all labellings."
     ]
 
 
 def _baselines(
-    alignment: Alignment, found: Measured, metric: str, kept: Sequence[int], macro: str
-) -> dict[str, dict[str, float | None]]:
-    """Guess to macro and activities, on the first source's windows or on time, which all share."""
-    by_activity = guess_rows(alignment, found)
-    rows: dict[str, dict[str, float | None]] = {}
-    for guess in next(iter(by_activity.values())):
-        values = {name: by_activity[name][guess][metric] for name in found.activities}
-        known = [value for i in kept if (value := values[found.activities[i]]) is not None]
-        rows[guess] = {macro: sum(known) / len(known) if known else None, **values}
+    alignment: Alignment, measures: Measures, metric: str, average: _MacroAverage
+) -> dict[Baseline, dict[str, float | None]]:
+    """Baseline to scope to metric, on the first candidate's windows or on time, which all candidates share."""
+    by_activity = chance_baselines(alignment, measures)
+    rows: dict[Baseline, dict[str, float | None]] = {}
+    for baseline in Baseline:
+        values = {name: by_activity[name][baseline][metric] for name in measures.activities}
+        known = [value for i in average.columns if (value := values[measures.activities[i]]) is not None]
+        rows[baseline] = {average.scope: sum(known) / len(known) if known else None, **values}
     return rows
 
 
 def _alpha(alignments: Sequence[Alignment], activity: str) -> float | None:
-    lines = [alignment.lines[activity] for alignment in alignments]
-    evaluated = lines[0].evaluated
-    alpha = krippendorff_alpha([*((part.candidate, evaluated) for part in lines), (lines[0].reference, evaluated)])
-    return alpha if np.isfinite(alpha) else None
+    timelines = [alignment.timelines[activity] for alignment in alignments]
+    examined = timelines[0].evaluated
+    return defined(
+        krippendorff_alpha([*((part.candidate, examined) for part in timelines), (timelines[0].reference, examined)])
+    )
 
 
-def _spreads(
-    found: Measured, metric: str, kept: Sequence[int], macro: str, *, undefined: NDArray[np.bool_]
-) -> dict[str, tuple[float, NDArray[np.float64]]]:
-    spreads = {macro: macro_values(found, metric, kept, undefined=undefined)}
-    for i, name in enumerate(found.activities):
-        spreads[name] = (float(found.estimates[metric][i]), found.resampled[metric][:, i])
+def _spreads(measures: Measures, metric: str, average: _MacroAverage) -> dict[str, Spread]:
+    """Scope to its spread, the macro average first."""
+    spreads = {average.scope: macro_average(measures, metric, average.columns, undefined=average.undefined)}
+    for i, name in enumerate(measures.activities):
+        spreads[name] = (float(measures.estimates[metric][i]), measures.resampled[metric][:, i])
     return spreads
-
-
-def _differences(
-    names: Sequence[str], spreads: Mapping[str, Mapping[str, tuple[float, NDArray[np.float64]]]]
-) -> list[Difference]:
-    pairs = list(combinations(names, 2))
-    whats = list(next(iter(spreads.values())))
-    differences = []
-    for what in whats:
-        # The macro average is the question; activities are looked at together, so that all of them count.
-        number = len(pairs) if what == whats[0] else len(pairs) * (len(whats) - 1)
-        for first, second in pairs:
-            (left, lefts), (right, rights) = spreads[first][what], spreads[second][what]
-            value = value_of(left - right, lefts - rights, coverage=1 - ERROR_RATE / number)
-            differences.append(Difference(first=first, second=second, what=what, value=value, num_adjusted_for=number))
-    return differences

@@ -2,12 +2,12 @@
 
 from pydantic import Field, field_validator
 
-from nrray.archive.splits import PARTS
+from nrray.archive.splits import SPLIT_PARTS
 from nrray.config import Section
 
 
 class EvaluateConfig(Section):
-    """What is measured against what."""
+    """A labelling and the reference that it is measured against."""
 
     candidate: str = Field(description="label version, relabel output or annotation folder that is measured")
     reference: str = Field(description="annotation folder or label version that it is measured against")
@@ -33,19 +33,22 @@ class EvaluateConfig(Section):
 
 
 class CompareConfig(Section):
-    """Sources that are compared on the same cases."""
+    """Labellings that are compared on the same cases."""
 
-    candidates: tuple[str, ...] = Field(description="folders of two or more sources")
+    candidates: tuple[str, ...] = Field(description="folders of two or more labellings")
     names: tuple[str, ...] = Field(
-        (), description="what to call them; else labels by their folder, annotations by who made them"
+        (),
+        description="names of the candidates; without them labels go by their folder, annotations by their annotators",
     )
-    reference: str = Field(description="what all of them are measured against")
+    reference: str = Field(description="labelling that all candidates are measured against")
     output: str = Field("runs/comparison", description="folder for comparison.json")
     cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
     label_set: str | None = Field(None, description="label set file; the one in the package where none is given")
     split: str | None = Field(None, description="split file; with it only the cases of `part` are compared")
     part: str = Field("test", description="part of the split")
-    metric: str = Field("time f1", description="what is compared; windows differ between sources, time does not")
+    metric: str = Field(
+        "time f1", description="metric that is compared; windows differ between labellings, time does not"
+    )
     num_resamples: int = Field(2000, ge=100, le=100_000, description="resamples of cases for intervals")
     seed: int = Field(0, ge=0, description="of resamples")
 
@@ -53,12 +56,12 @@ class CompareConfig(Section):
     @classmethod
     def _several(cls, candidates: tuple[str, ...]) -> tuple[str, ...]:
         if len(candidates) < 2:
-            raise ValueError("expected two or more sources")
+            raise ValueError("expected two or more labellings")
         return candidates
 
 
 class SplitConfig(Section):
-    """How cases are dealt to parts."""
+    """Assignment of cases to split parts."""
 
     manifest: str = Field(description="manifest.parquet of `nrray scan`")
     cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
@@ -66,16 +69,16 @@ class SplitConfig(Section):
     output: str = Field("runs/split.json", description="the split file")
     fractions: dict[str, float] = Field(
         default_factory=lambda: {"train": 0.7, "validation": 0.15, "test": 0.15},
-        description="of the cases to each part",
+        description="of the cases in each part",
     )
-    seed: int = Field(0, ge=0, description="of the deal")
+    seed: int = Field(0, ge=0, description="of the assignment")
     label_set: str | None = Field(None, description="label set file; the one in the package where none is given")
 
     @field_validator("fractions")
     @classmethod
     def _whole(cls, fractions: dict[str, float]) -> dict[str, float]:
-        if unknown := sorted(set(fractions) - set(PARTS)):
-            raise ValueError(f"found parts {unknown}, expected some of {', '.join(PARTS)}")
+        if unknown := sorted(set(fractions) - set(SPLIT_PARTS)):
+            raise ValueError(f"found parts {unknown}, expected some of {', '.join(SPLIT_PARTS)}")
         if abs(sum(fractions.values()) - 1) > 1e-6 or min(fractions.values(), default=-1) < 0:
             raise ValueError(f"expected shares that sum to 1, found {fractions}")
         return fractions

@@ -1,5 +1,5 @@
-"""Clinical indicators of one case: what a review of a resuscitation asks first, with the zero they count from, and
-"cannot be said" where nobody looked.
+"""Clinical indicators of one case: the first questions of a review of a resuscitation, the zero that times count from, and an
+unknown value with its reason where an indicator needs time that was not examined.
 
 Definitions are those of published audits (Stavanger, Haydom, Uganda; see README). In: disjoint intervals of one case on
 its clock. Rates, heart rate and mask leak cannot be read from intervals and are not here.
@@ -20,30 +20,39 @@ VISIBLE, VENTILATION, STIMULATION, SUCTION = "baby_visible", "ventilation", "sti
 
 
 class Zero(str, Enum):
-    """Where a case's clock starts."""
+    """The instant that a case's times count from."""
 
     BIRTH = "birth"
     TABLE_ARRIVAL = "table arrival"  # of the sidecar
     FIRST_VISIBLE = "first baby_visible"  # stands in for table arrival
 
 
+class IndicatorUnit(str, Enum):
+    """Unit of an indicator's value."""
+
+    SECONDS = "s"
+    SHARE = "share"
+    COUNT = "count"
+    YES = "yes"  # yes is 1, no is 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class CaseTimeline:
-    """One case on its clock: disjoint sorted intervals by activity, what was looked at, and what the sidecar knows."""
+    """One case on its clock: disjoint sorted intervals by activity, the examined time, and the sidecar's instants."""
 
     case_id: str
     intervals: Mapping[str, Sequence[Interval]]
-    looked_at: Sequence[Interval]
+    examined: Sequence[Interval]
     birth_us: int | None
     table_arrival_us: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Indicator:
-    """A value in `unit` (s, share, count or yes = 1), or None and the reason."""
+    """A value in `unit`, or None and the reason."""
 
     name: str
-    unit: str
+    unit: IndicatorUnit
     value: float | None
     reason: str | None
 
@@ -66,7 +75,7 @@ def case_indicators(case: CaseTimeline, *, merge_gap_us: int) -> CaseIndicators:
     visible = list(case.intervals.get(VISIBLE, ()))
     zero, zero_us = _zero(case, visible)
     begin_us, begin_reason = _begin(case, visible)
-    view = _View(looked_at=case.looked_at, begin_us=begin_us, reason=begin_reason)
+    view = _View(examined=case.examined, begin_us=begin_us, reason=begin_reason)
     return CaseIndicators(
         case_id=case.case_id,
         zero=zero,
@@ -81,26 +90,26 @@ def case_indicators(case: CaseTimeline, *, merge_gap_us: int) -> CaseIndicators:
 
 @dataclass(frozen=True, kw_only=True)
 class _View:
-    """What was seen of a case. `begin_us` is when the newborn came into view; None, with `reason`, where that was not
-    seen."""
+    """The examined time of a case. `begin_us` is the instant at which the newborn came into view; None, with `reason`, where
+    that was not seen."""
 
-    looked_at: Sequence[Interval]
+    examined: Sequence[Interval]
     begin_us: int | None
     reason: str | None
 
     def hole(self, time: Interval) -> str | None:
-        """Why `time` cannot be judged, or None."""
-        missing_us = time.length_us - shared_us(self.looked_at, [time])
-        return f"{missing_us / US_PER_SECOND:.1f} s of it were not looked at" if missing_us > 0 else None
+        """The reason why `time` cannot be judged, or None."""
+        missing_us = time.length_us - shared_us(self.examined, [time])
+        return f"{missing_us / US_PER_SECOND:.1f} s of the interval were not looked at" if missing_us > 0 else None
 
     def before(self, end_us: int) -> str | None:
-        """Why the time from arrival to `end_us` cannot be judged, or None."""
+        """The reason why the time from arrival to `end_us` cannot be judged, or None."""
         return self.reason if self.begin_us is None else self.hole(_between(self.begin_us, end_us))
 
     @cached_property
     def whole(self) -> str | None:
-        """Why the case as a whole cannot be judged, or None."""
-        return self.before(self.looked_at[-1].end_us) if self.looked_at else "nothing of it was looked at"
+        """The reason why the case as a whole cannot be judged, or None."""
+        return self.before(self.examined[-1].end_us) if self.examined else "nothing of the case was looked at"
 
 
 def _zero(case: CaseTimeline, visible: Sequence[Interval]) -> tuple[Zero | None, int]:
@@ -112,10 +121,11 @@ def _zero(case: CaseTimeline, visible: Sequence[Interval]) -> tuple[Zero | None,
 
 
 def _begin(case: CaseTimeline, visible: Sequence[Interval]) -> tuple[int | None, str | None]:
-    """When the newborn came into view, if that was seen: what happened on the table before is else unknown."""
-    if not case.looked_at:
-        return None, "nothing of it was looked at"
-    first_us = case.looked_at[0].start_us
+    """The instant at which the newborn came into view, or the reason why it was not seen: events on the table before it would
+    be unknown."""
+    if not case.examined:
+        return None, "nothing of the case was looked at"
+    first_us = case.examined[0].start_us
     if case.table_arrival_us is not None:
         if case.table_arrival_us >= first_us:
             return case.table_arrival_us, None
@@ -123,7 +133,7 @@ def _begin(case: CaseTimeline, visible: Sequence[Interval]) -> tuple[int | None,
     if not visible:
         return None, "no newborn was seen"
     if visible[0].start_us <= first_us:
-        return None, "the newborn was there when looking began: what happened before is not known"
+        return None, "the newborn was there when the looking began: events before it are not known"
     return visible[0].start_us, None
 
 
@@ -135,41 +145,55 @@ def _ventilation(intervals: Mapping[str, list[Interval]], view: _View, zero_us: 
     reason = view.before(first_us)
     delay_us = first_us - zero_us
     found = [
-        _indicator("time to first ventilation", "s", delay_us / US_PER_SECOND, reason),
-        _indicator("ventilated within 60 s", "yes", float(delay_us <= GOLDEN_MINUTE_US), reason),
+        _indicator("time to first ventilation", IndicatorUnit.SECONDS, delay_us / US_PER_SECOND, reason),
+        _indicator("ventilated within 60 s", IndicatorUnit.YES, float(delay_us <= GOLDEN_MINUTE_US), reason),
     ]
     for seconds in FRACTION_SECONDS:
         part = Interval(start_us=first_us, end_us=first_us + seconds * US_PER_SECOND)
         share = shared_us(ventilation, [part]) / part.length_us
-        found.append(_indicator(f"ventilation fraction, first {seconds} s", "share", share, reason or view.hole(part)))
+        found.append(
+            _indicator(
+                f"ventilation fraction, first {seconds} s", IndicatorUnit.SHARE, share, reason or view.hole(part)
+            )
+        )
     minute = Interval(start_us=first_us, end_us=first_us + GOLDEN_MINUTE_US)
     gaps = gaps_within(minute, ventilation)
     gap_us = _total_us(gaps)
     hole = reason or view.hole(minute)
-    found.append(_indicator("interruption in the first 60 s of ventilation", "s", gap_us / US_PER_SECOND, hole))
+    found.append(
+        _indicator("interruption in the first 60 s of ventilation", IndicatorUnit.SECONDS, gap_us / US_PER_SECOND, hole)
+    )
     for name in (STIMULATION, SUCTION):
         share = shared_us(intervals[name], gaps) / gap_us if gap_us else 0.0
         found.append(
-            _indicator(f"interruption during {name}", "share", share, hole or (None if gap_us else "no interruption"))
+            _indicator(
+                f"interruption during {name}",
+                IndicatorUnit.SHARE,
+                share,
+                hole or (None if gap_us else "no interruption"),
+            )
         )
     lengths = [sequence.length_us / US_PER_SECOND for sequence in ventilation]
-    found.append(_indicator("ventilation sequences", "count", float(len(lengths)), view.whole))
-    found.append(_indicator("median ventilation sequence", "s", median(lengths), view.whole))
+    found.append(_indicator("ventilation sequences", IndicatorUnit.COUNT, float(len(lengths)), view.whole))
+    found.append(_indicator("median ventilation sequence", IndicatorUnit.SECONDS, median(lengths), view.whole))
     return found
 
 
 def _never_ventilated(view: _View) -> list[Indicator]:
-    """A case that was looked at as a whole and never ventilated was not ventilated within 60 s, in 0 sequences."""
+    """A case that was examined as a whole and never ventilated was not ventilated within 60 s, in 0 sequences."""
     hole = view.whole
     reason = hole or "no ventilation was seen"
     return [
-        _unknown("time to first ventilation", "s", reason),
-        _indicator("ventilated within 60 s", "yes", 0.0, hole),
-        *(_unknown(f"ventilation fraction, first {seconds} s", "share", reason) for seconds in FRACTION_SECONDS),
-        _unknown("interruption in the first 60 s of ventilation", "s", reason),
-        *(_unknown(f"interruption during {name}", "share", reason) for name in (STIMULATION, SUCTION)),
-        _indicator("ventilation sequences", "count", 0.0, hole),
-        _unknown("median ventilation sequence", "s", reason),
+        _unknown("time to first ventilation", IndicatorUnit.SECONDS, reason),
+        _indicator("ventilated within 60 s", IndicatorUnit.YES, 0.0, hole),
+        *(
+            _unknown(f"ventilation fraction, first {seconds} s", IndicatorUnit.SHARE, reason)
+            for seconds in FRACTION_SECONDS
+        ),
+        _unknown("interruption in the first 60 s of ventilation", IndicatorUnit.SECONDS, reason),
+        *(_unknown(f"interruption during {name}", IndicatorUnit.SHARE, reason) for name in (STIMULATION, SUCTION)),
+        _indicator("ventilation sequences", IndicatorUnit.COUNT, 0.0, hole),
+        _unknown("median ventilation sequence", IndicatorUnit.SECONDS, reason),
     ]
 
 
@@ -180,14 +204,19 @@ def _episodes(name: str, episodes: Sequence[Interval], view: _View, zero_us: int
     if episodes:
         first_us = episodes[0].start_us
         delay = (first_us - zero_us) / US_PER_SECOND
-        found.append(_indicator(f"time to first {name}", "s", delay, view.before(first_us)))
+        found.append(_indicator(f"time to first {name}", IndicatorUnit.SECONDS, delay, view.before(first_us)))
     else:
-        found.append(_unknown(f"time to first {name}", "s", whole or f"no {name} was seen"))
-    found.append(_indicator(f"{name} episodes", "count", float(len(episodes)), whole))
-    found.append(_indicator(f"total {name}", "s", sum(lengths), whole))
+        found.append(_unknown(f"time to first {name}", IndicatorUnit.SECONDS, whole or f"no {name} was seen"))
+    found.append(_indicator(f"{name} episodes", IndicatorUnit.COUNT, float(len(episodes)), whole))
+    found.append(_indicator(f"total {name}", IndicatorUnit.SECONDS, sum(lengths), whole))
     middle = median(lengths) if lengths else 0.0
     found.append(
-        _indicator(f"median {name} episode", "s", middle, whole or (None if episodes else f"no {name} was seen"))
+        _indicator(
+            f"median {name} episode",
+            IndicatorUnit.SECONDS,
+            middle,
+            whole or (None if episodes else f"no {name} was seen"),
+        )
     )
     return found
 
@@ -196,15 +225,15 @@ def _suction(intervals: Mapping[str, list[Interval]], view: _View) -> list[Indic
     suction, ventilation, whole = intervals[SUCTION], intervals[VENTILATION], view.whole
     total_us = _total_us(suction)
     found = [
-        _indicator("suction episodes", "count", float(len(suction)), whole),
-        _indicator("total suction", "s", total_us / US_PER_SECOND, whole),
+        _indicator("suction episodes", IndicatorUnit.COUNT, float(len(suction)), whole),
+        _indicator("total suction", IndicatorUnit.SECONDS, total_us / US_PER_SECOND, whole),
     ]
     if not ventilation:
         reason = whole or "no ventilation was seen"
         return [
             *found,
             *(
-                _unknown(f"suction {where}", "s", reason)
+                _unknown(f"suction {where}", IndicatorUnit.SECONDS, reason)
                 for where in ("before first ventilation", "inside ventilation gaps")
             ),
         ]
@@ -212,20 +241,24 @@ def _suction(intervals: Mapping[str, list[Interval]], view: _View) -> list[Indic
     ventilated = Interval(start_us=first_us, end_us=ventilation[-1].end_us)
     before_us = shared_us(suction, [_between(view.begin_us or first_us, first_us)])
     inside_us = shared_us(suction, gaps_within(ventilated, ventilation))
-    found.append(_indicator("suction before first ventilation", "s", before_us / US_PER_SECOND, view.before(first_us)))
+    found.append(
+        _indicator(
+            "suction before first ventilation", IndicatorUnit.SECONDS, before_us / US_PER_SECOND, view.before(first_us)
+        )
+    )
     hole = view.hole(ventilated)
-    found.append(_indicator("suction inside ventilation gaps", "s", inside_us / US_PER_SECOND, hole))
+    found.append(_indicator("suction inside ventilation gaps", IndicatorUnit.SECONDS, inside_us / US_PER_SECOND, hole))
     return found
 
 
 def _idle(intervals: Mapping[str, list[Interval]], visible: Sequence[Interval], view: _View) -> Indicator:
     busy = union_of_intervals(interval for mine in intervals.values() for interval in mine)
     idle_us = _total_us(visible) - shared_us(busy, visible)
-    return _indicator("idle while visible", "s", idle_us / US_PER_SECOND, view.whole)
+    return _indicator("idle while visible", IndicatorUnit.SECONDS, idle_us / US_PER_SECOND, view.whole)
 
 
 def _between(start_us: int, end_us: int) -> Interval:
-    """From `start_us` to `end_us`; empty where that is past."""
+    """The interval from `start_us` to `end_us`; empty where the start is later."""
     return Interval(start_us=min(start_us, end_us), end_us=end_us)
 
 
@@ -233,9 +266,9 @@ def _total_us(intervals: Sequence[Interval]) -> int:
     return sum(interval.length_us for interval in intervals)
 
 
-def _indicator(name: str, unit: str, value: float, reason: str | None) -> Indicator:
+def _indicator(name: str, unit: IndicatorUnit, value: float, reason: str | None) -> Indicator:
     return Indicator(name=name, unit=unit, value=None if reason else value, reason=reason)
 
 
-def _unknown(name: str, unit: str, reason: str) -> Indicator:
+def _unknown(name: str, unit: IndicatorUnit, reason: str) -> Indicator:
     return Indicator(name=name, unit=unit, value=None, reason=reason)

@@ -27,17 +27,17 @@ class Value:
 
 @dataclass(frozen=True, kw_only=True)
 class Resamples:
-    """weights: (B, C) how often each case counts in each resample."""
+    """weights: (B, C) the number of times that each case is in each resample."""
 
     weights: NDArray[np.float64]
 
     @cached_property
     def counts(self) -> NDArray[np.float32]:
-        """The same in half the memory: whole numbers, exact up to 2^24."""
+        """`weights` in half the memory: whole numbers, exact up to 2^24."""
         return self.weights.astype(np.float32)
 
     def sums(self, sums: Sums) -> Sums:
-        """(B, A, k) of (C, A, k)."""
+        """(B, A, k) sums of each resample, of (C, A, k) sums of each case."""
         return {
             name: (self.weights @ part.reshape(len(part), -1)).reshape(len(self.weights), *part.shape[1:])
             for name, part in sums.items()
@@ -45,9 +45,9 @@ class Resamples:
 
 
 def resamples_of(num_cases: int, *, num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> Resamples:
-    """Cases drawn with replacement. The same seed gives the same resamples: differences between sources are paired.
+    """Cases drawn with replacement. The same seed gives the same resamples: differences between labellings are paired.
 
-    Of a single case there are none: every draw would be that case, and an interval would say that it is certain.
+    A single case has no resamples: every draw would be that case, and an interval would say that it is certain.
     """
     if num_cases < 2:
         return Resamples(weights=np.zeros((0, num_cases)))
@@ -57,7 +57,7 @@ def resamples_of(num_cases: int, *, num_resamples: int = NUM_RESAMPLES, seed: in
 
 
 def value_of(estimate: float, resampled: NDArray[np.float64], *, coverage: float = 0.95) -> Value:
-    """With the percentile interval; no interval where fewer than half of the resamples define the metric."""
+    """The estimate with its percentile interval; no interval where fewer than half of the resamples define the metric."""
     known = resampled[np.isfinite(resampled)]
     if not np.isfinite(estimate):
         return Value(estimate=None, low=None, high=None)
@@ -102,7 +102,7 @@ def resampled_quantiles(
 
 
 def few_cases_notes(num_cases: int) -> list[str]:
-    """What a reader must know of intervals from few cases."""
+    """A caution on intervals from few cases, where there are few."""
     if num_cases >= FEW_CASES:
         return []
     if num_cases == 1:

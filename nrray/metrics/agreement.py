@@ -1,4 +1,4 @@
-"""Agreement between sources that nobody calls right: Krippendorff's alpha over time."""
+"""Agreement among labellings of which none is taken to be right: Krippendorff's alpha over time."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,13 +6,13 @@ from numpy.typing import NDArray
 from nrray.metrics.spans import Spans, axis_of
 
 
-def krippendorff_alpha(sources: list[tuple[Spans, Spans]]) -> float:
-    """Nominal alpha of (present, looked at) spans per source, both disjoint; every microsecond is a unit, sources that
-    did not look at it are missing there, and units with fewer than two values are left out (Krippendorff 2011).
+def krippendorff_alpha(labellings: list[tuple[Spans, Spans]]) -> float:
+    """Nominal alpha of (present, examined) spans of each labelling, both disjoint; every microsecond is a unit, a labelling
+    that did not examine it has no value there, and units with fewer than two values are left out (Krippendorff 2011).
 
     NaN where one of the two values never occurs.
     """
-    parts = [part for source in sources for part in source]
+    parts = [part for labelling in labellings for part in labelling]
     axis = axis_of(*parts)
     borders = np.unique(
         np.concatenate([axis.position(part, times) for part in parts for times in (part.start_us, part.end_us)])
@@ -24,13 +24,13 @@ def krippendorff_alpha(sources: list[tuple[Spans, Spans]]) -> float:
     length = np.diff(borders).astype(np.float64)
     ones = np.zeros(len(length))
     values = np.zeros(len(length))
-    for present, looked_at in sources:
-        looked = _covered(
-            axis.position(looked_at, looked_at.start_us), axis.position(looked_at, looked_at.end_us), borders
+    for present, examined in labellings:
+        has_value = _covered(
+            axis.position(examined, examined.start_us), axis.position(examined, examined.end_us), borders
         )
         claimed = _covered(axis.position(present, present.start_us), axis.position(present, present.end_us), borders)
-        values += looked
-        ones += looked & claimed
+        values += has_value
+        ones += has_value & claimed
     paired = values >= 2
     length, ones, values = length[paired], ones[paired], values[paired]
     zeros = values - ones

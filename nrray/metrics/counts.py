@@ -1,5 +1,5 @@
-"""Ratios of counts: precision, recall, F1 and what else two yes/no labellings give. A ratio without a denominator is NaN
-(in arrays) or None (in rows), never 0 or 1."""
+"""Ratios of the counts of two yes/no labellings: precision, recall, F1, specificity, balanced accuracy, kappa. A ratio without
+a denominator is NaN (in arrays) or None (in rows), never 0 or 1."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Counts over the windows that both sides looked at. Ratios without a denominator are None, never 0 or 1."""
+    """Counts over the windows that both sides examined. Ratios without a denominator are None, never 0 or 1."""
 
     activity: str
     true_positive: int
@@ -102,7 +102,7 @@ def matching_f1(counts: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def mean_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(...,) mean over the last axis of what is not NaN: the macro average."""
+    """(...,) mean over the last axis of the values that are not NaN: the macro average."""
     known = np.isfinite(values)
     return divided(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
 
@@ -111,6 +111,11 @@ def divided(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.fl
     """NaN where the denominator is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(np.asarray(denominator) != 0, np.true_divide(numerator, denominator), np.nan)
+
+
+def defined(ratio: float) -> float | None:
+    """A ratio of an array as it stands in a row: None for NaN."""
+    return float(ratio) if np.isfinite(ratio) else None
 
 
 def _ratio(numerator: int, denominator: int) -> float | None:

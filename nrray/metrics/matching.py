@@ -32,11 +32,13 @@ def nearest_pairs(left: IntArray, right: IntArray, distance: IntArray, *, num_le
 
 
 def _nearest(pairs: IntArray, left: IntArray, right: IntArray, distance: IntArray) -> IntArray:
-    if len(pairs) == 2:  # they share an end
+    if len(pairs) == 2:  # two pairs of one component share a span
         return pairs[[distance[pairs].argmin()]]
     rows, row = np.unique(left[pairs], return_inverse=True)
     columns, column = np.unique(right[pairs], return_inverse=True)
-    far = float(distance[pairs].sum() + 1)  # dearer than all real pairs together: a pair is never given up for nearness
+    far = float(
+        distance[pairs].sum() + 1
+    )  # more than all admissible pairs cost together: the matching stays of maximum size
     cost = np.full((len(rows), len(columns)), far)
     cost[row, column] = distance[pairs]
     index = np.full(cost.shape, -1, np.int64)

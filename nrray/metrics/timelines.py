@@ -1,4 +1,4 @@
-"""How two timelines of one activity agree: by time, by segments, by runs, by events, and as detections.
+"""Agreement of two timelines of one activity: by time, by segments, by runs, by events, and as detections.
 
 In: reference and candidate spans of many videos and the spans that were evaluated. Out: sums per video, from which
 `nrray.metrics.counts` makes ratios for any set of videos. Time outside the evaluated spans does not exist here.
@@ -33,12 +33,12 @@ class Timelines:
     num_videos: int
 
     def by_video(self, spans: Spans) -> IntArray:
-        """(V,) how many of the spans."""
+        """(V,) the number of `spans` in each video."""
         return np.bincount(spans.video, minlength=self.num_videos).astype(np.int64)
 
 
 def timelines_of(reference: Spans, candidate: Spans, evaluated: Spans, *, num_videos: int) -> Timelines:
-    """Both sides ready to be compared. `evaluated` is disjoint and its spans do not touch."""
+    """Both sides united and cut to `evaluated`, whose spans are disjoint and do not touch."""
     reference_pieces, reference_span = clipped(union_by_video(reference), evaluated)
     candidate_pieces, candidate_span = clipped(union_by_video(candidate), evaluated)
     return Timelines(
@@ -51,64 +51,73 @@ def timelines_of(reference: Spans, candidate: Spans, evaluated: Spans, *, num_vi
     )
 
 
-def time_counts(lines: Timelines) -> IntArray:
+def time_counts(timelines: Timelines) -> IntArray:
     """(V, 4) microseconds: both present, candidate alone, reference alone, neither."""
-    shared = overlaps(lines.candidate, lines.reference)
-    both = summed(shared.length_us, lines.candidate.video[shared.left], lines.num_videos)
+    shared = overlaps(timelines.candidate, timelines.reference)
+    both = summed(shared.length_us, timelines.candidate.video[shared.left], timelines.num_videos)
     candidate, reference, total = (
-        summed(part.length_us, part.video, lines.num_videos)
-        for part in (lines.candidate, lines.reference, lines.evaluated)
+        summed(part.length_us, part.video, timelines.num_videos)
+        for part in (timelines.candidate, timelines.reference, timelines.evaluated)
     )
     return np.stack([both, candidate - both, reference - both, total - candidate - reference + both], axis=1)
 
 
-def segment_counts(lines: Timelines, iou: Fraction) -> IntArray:
+def segment_counts(timelines: Timelines, iou: Fraction) -> IntArray:
     """(V, 3) matched, candidate, reference segments: the largest one-to-one matching of segments whose intersection
     over union is at least `iou` > 0."""
-    left, right, _ = _iou_pairs(lines, iou)
-    return _matched_counts(lines, left, right)
+    left, right, _ = _iou_pairs(timelines, iou)
+    return _matched_counts(timelines, left, right)
 
 
-def event_counts(lines: Timelines, collar_us: int, *, with_offset: bool) -> IntArray:
+def onset_counts(timelines: Timelines, collar_us: int) -> IntArray:
     """(V, 3) matched, candidate, reference events: the largest one-to-one matching of those whose onsets are at most
-    `collar_us` apart and, `with_offset`, whose ends are too (see OFFSET_SHARE)."""
-    left, right = starts_within(lines.candidate, lines.reference, collar_us)
-    if with_offset:
-        off_us = np.abs(lines.candidate.end_us[left] - lines.reference.end_us[right])
-        length_us = lines.reference.length_us[right]
-        allowed = (off_us <= collar_us) | (OFFSET_SHARE.denominator * off_us <= OFFSET_SHARE.numerator * length_us)
-        left, right = left[allowed], right[allowed]
-    return _matched_counts(lines, left, right)
+    `collar_us` apart."""
+    left, right = starts_within(timelines.candidate, timelines.reference, collar_us)
+    return _matched_counts(timelines, left, right)
+
+
+def onset_offset_counts(timelines: Timelines, collar_us: int) -> IntArray:
+    """(V, 3) matched, candidate, reference events: the largest one-to-one matching of those whose onsets are at most
+    `collar_us` apart and whose ends are at most the collar or OFFSET_SHARE of the reference event apart."""
+    left, right = starts_within(timelines.candidate, timelines.reference, collar_us)
+    off_us = np.abs(timelines.candidate.end_us[left] - timelines.reference.end_us[right])
+    length_us = timelines.reference.length_us[right]
+    allowed = (off_us <= collar_us) | (OFFSET_SHARE.denominator * off_us <= OFFSET_SHARE.numerator * length_us)
+    return _matched_counts(timelines, left[allowed], right[allowed])
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnsetErrors:
-    """Of matched events: error_us (M,), candidate minus reference, above 0 is late; video (M,)."""
+    """Onset errors of M matched events: error_us (M,), candidate minus reference, above 0 is late; video (M,)."""
 
     error_us: IntArray
     video: IntArray
 
 
-def onset_errors(lines: Timelines, collar_us: int) -> OnsetErrors:
+def onset_errors(timelines: Timelines, collar_us: int) -> OnsetErrors:
     """Signed errors over the largest matching within `collar_us`, of those the one with the least total error."""
-    left, right = starts_within(lines.candidate, lines.reference, collar_us)
-    error_us = lines.candidate.start_us[left] - lines.reference.start_us[right]
-    picked = nearest_pairs(left, right, np.abs(error_us), num_left=len(lines.candidate), num_right=len(lines.reference))
-    return OnsetErrors(error_us=error_us[picked], video=lines.candidate.video[left[picked]])
+    left, right = starts_within(timelines.candidate, timelines.reference, collar_us)
+    error_us = timelines.candidate.start_us[left] - timelines.reference.start_us[right]
+    picked = nearest_pairs(
+        left, right, np.abs(error_us), num_left=len(timelines.candidate), num_right=len(timelines.reference)
+    )
+    return OnsetErrors(error_us=error_us[picked], video=timelines.candidate.video[left[picked]])
 
 
-def edit_sums(lines: Timelines) -> IntArray:
-    """(V, 2) Levenshtein distance between the runs (stretches of constant presence) of both sides, and the longer of the
+def edit_sums(timelines: Timelines) -> IntArray:
+    """(V, 2) Levenshtein distance between the runs (intervals of constant presence) of both sides, and the longer of the
     two sequences, summed over the evaluated spans: 1 - their ratio is the edit score of action segmentation."""
-    ours, ours_begins = _runs(lines, lines.candidate, lines.candidate_span)
-    theirs, theirs_begins = _runs(lines, lines.reference, lines.reference_span)
+    candidate, candidate_begins = _runs(timelines, timelines.candidate, timelines.candidate_span)
+    reference, reference_begins = _runs(timelines, timelines.reference, timelines.reference_span)
     # Runs alternate, so two sequences that begin alike differ by their lengths; of others, one begins with a run more.
-    alike = np.abs(ours - theirs)
-    shifted = 1 + np.minimum(np.abs(ours - 1 - theirs), np.abs(ours - theirs + 1))
-    other = np.where((ours == 1) & (theirs == 1), 1, shifted)
-    distance = np.where(ours_begins == theirs_begins, alike, other)
-    spans = lines.evaluated.video
-    return np.stack([summed(part, spans, lines.num_videos) for part in (distance, np.maximum(ours, theirs))], axis=1)
+    alike = np.abs(candidate - reference)
+    shifted = 1 + np.minimum(np.abs(candidate - 1 - reference), np.abs(candidate - reference + 1))
+    other = np.where((candidate == 1) & (reference == 1), 1, shifted)
+    distance = np.where(candidate_begins == reference_begins, alike, other)
+    spans = timelines.evaluated.video
+    return np.stack(
+        [summed(part, spans, timelines.num_videos) for part in (distance, np.maximum(candidate, reference))], axis=1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,16 +130,16 @@ class Detections:
     num_reference: IntArray
 
 
-def detections(lines: Timelines, iou: Fraction) -> Detections:
+def detections(timelines: Timelines, iou: Fraction) -> Detections:
     """ActivityNet's rule: from the highest score down, each segment takes the free reference segment of its video with
-    the highest intersection over union, if that is at least `iou` > 0. Segments without a score count as 1."""
-    left, right, ratio = _iou_pairs(lines, iou)
-    score = np.where(np.isnan(lines.candidate.score), 1.0, lines.candidate.score)
-    order = np.lexsort((lines.candidate.start_us, lines.candidate.video, -score))
+    the highest intersection over union, if that is at least `iou` > 0. A segment without a score has score 1."""
+    left, right, ratio = _iou_pairs(timelines, iou)
+    score = np.where(np.isnan(timelines.candidate.score), 1.0, timelines.candidate.score)
+    order = np.lexsort((timelines.candidate.start_us, timelines.candidate.video, -score))
     is_hit = np.zeros(len(score), bool)
     # A pair whose segments have no other is a hit whatever comes first.
     alone = (np.bincount(left, minlength=len(score))[left] == 1) & (
-        np.bincount(right, minlength=len(lines.reference))[right] == 1
+        np.bincount(right, minlength=len(timelines.reference))[right] == 1
     )
     is_hit[left[alone]] = True
     options: dict[int, list[tuple[float, int]]] = {}
@@ -145,38 +154,40 @@ def detections(lines: Timelines, iou: Fraction) -> Detections:
     return Detections(
         score=score[order],
         is_hit=is_hit[order],
-        video=lines.candidate.video[order],
-        num_reference=lines.by_video(lines.reference),
+        video=timelines.candidate.video[order],
+        num_reference=timelines.by_video(timelines.reference),
     )
 
 
-def false_alarms(lines: Timelines) -> IntArray:
+def false_alarms(timelines: Timelines) -> IntArray:
     """(V,) candidate segments that share no time with any reference segment."""
-    meets = np.zeros(len(lines.candidate), bool)
-    meets[overlaps(lines.candidate, lines.reference).left] = True
-    return np.bincount(lines.candidate.video[~meets], minlength=lines.num_videos).astype(np.int64)
+    meets = np.zeros(len(timelines.candidate), bool)
+    meets[overlaps(timelines.candidate, timelines.reference).left] = True
+    return np.bincount(timelines.candidate.video[~meets], minlength=timelines.num_videos).astype(np.int64)
 
 
-def _iou_pairs(lines: Timelines, iou: Fraction) -> tuple[IntArray, IntArray, NDArray[np.float64]]:
-    shared = overlaps(lines.candidate, lines.reference)
-    union_us = lines.candidate.length_us[shared.left] + lines.reference.length_us[shared.right] - shared.length_us
+def _iou_pairs(timelines: Timelines, iou: Fraction) -> tuple[IntArray, IntArray, NDArray[np.float64]]:
+    shared = overlaps(timelines.candidate, timelines.reference)
+    union_us = (
+        timelines.candidate.length_us[shared.left] + timelines.reference.length_us[shared.right] - shared.length_us
+    )
     enough = iou.denominator * shared.length_us >= iou.numerator * union_us  # exact: no ratio is rounded
     ratio = shared.length_us[enough] / union_us[enough]
     return shared.left[enough], shared.right[enough], ratio
 
 
-def _matched_counts(lines: Timelines, left: IntArray, right: IntArray) -> IntArray:
-    rows = matched_rows(left, right, num_left=len(lines.candidate), num_right=len(lines.reference))
-    matched = np.bincount(lines.candidate.video[rows], minlength=lines.num_videos).astype(np.int64)
-    return np.stack([matched, lines.by_video(lines.candidate), lines.by_video(lines.reference)], axis=1)
+def _matched_counts(timelines: Timelines, left: IntArray, right: IntArray) -> IntArray:
+    rows = matched_rows(left, right, num_left=len(timelines.candidate), num_right=len(timelines.reference))
+    matched = np.bincount(timelines.candidate.video[rows], minlength=timelines.num_videos).astype(np.int64)
+    return np.stack([matched, timelines.by_video(timelines.candidate), timelines.by_video(timelines.reference)], axis=1)
 
 
-def _runs(lines: Timelines, pieces: Spans, span: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
-    """(E,) how many runs each evaluated span has, and whether it begins with the activity."""
-    num_spans = len(lines.evaluated)
+def _runs(timelines: Timelines, pieces: Spans, span: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
+    """(E,) the number of runs of each evaluated span, and whether the span begins with the activity."""
+    num_spans = len(timelines.evaluated)
     begins = np.zeros(num_spans, bool)
-    begins[span[pieces.start_us == lines.evaluated.start_us[span]]] = True
+    begins[span[pieces.start_us == timelines.evaluated.start_us[span]]] = True
     ends = np.zeros(num_spans, bool)
-    ends[span[pieces.end_us == lines.evaluated.end_us[span]]] = True
+    ends[span[pieces.end_us == timelines.evaluated.end_us[span]]] = True
     count = np.bincount(span, minlength=num_spans).astype(np.int64)
     return 2 * count + 1 - begins - ends, begins

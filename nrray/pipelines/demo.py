@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from nrray.console.reporter import Reporter
 from nrray.evaluate.config import EvaluateConfig
-from nrray.evaluate.run import Evaluated, evaluate
+from nrray.evaluate.evaluation import Evaluation, evaluate
 from nrray.pipelines.on_ray.session import ray_session
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.relabel.report import Relabelled
@@ -31,7 +30,7 @@ class DemoResult:
     folder: str
     scanned: Scanned
     relabelled: Relabelled
-    evaluation: Evaluated
+    evaluation: Evaluation
     pictures: list[str]
     seconds: dict[str, float]
 
@@ -87,25 +86,36 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
     )
 
 
-def activity_figures(evaluation: Evaluated) -> list[dict[str, Any]]:
-    """Windows with the activity, precision, recall and F1 of every activity; the macro average as a last row."""
-    document = evaluation.document
+@dataclass(frozen=True, kw_only=True)
+class ActivityFigures:
+    """Agreement with the truth on one activity; support: windows that have it."""
+
+    activity: str
+    support: int | None
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+def activity_figures(evaluation: Evaluation) -> list[ActivityFigures]:
+    """The figures of every activity."""
     return [
-        {
-            "activity": row["name"],
-            "support": row["support_windows"],
-            **{name: row["values"][f"windows {name}"]["estimate"] for name in ("precision", "recall", "f1")},
-        }
-        for row in document["rows"]
-        if row["name"] in (*document["activities"], "macro")
+        ActivityFigures(
+            activity=row.name,
+            support=row.support_windows,
+            precision=row.values["windows precision"].estimate,
+            recall=row.values["windows recall"].estimate,
+            f1=row.values["windows f1"].estimate,
+        )
+        for row in evaluation.document.activity_rows
     ]
 
 
-def _report_agreement(evaluation: Evaluated, reporter: Reporter) -> None:
+def _report_agreement(evaluation: Evaluation, reporter: Reporter) -> None:
     reporter.table(
-        f"Against the truth, {evaluation.document['num_windows']} windows at natural prevalence",
+        f"Against the truth, {evaluation.document.num_windows} windows at natural prevalence",
         ["activity", "windows with it", "precision", "recall", "F1"],
-        [list(row.values()) for row in activity_figures(evaluation)[:-1]],
+        [[row.activity, row.support, row.precision, row.recall, row.f1] for row in activity_figures(evaluation)],
     )
 
 

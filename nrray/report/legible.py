@@ -1,4 +1,4 @@
-"""Text of strangers (file names) as matplotlib can draw it: one line, no markup, no missing glyph. Knows no picture."""
+"""Text of unknown origin (file names) as matplotlib can draw it: one line, no markup, no missing glyph. Knows no plot."""
 
 from functools import lru_cache
 
@@ -37,7 +37,7 @@ def families() -> tuple[str, ...]:
 
 
 def legible(text: str, *, max_chars: int) -> str:
-    """`text` on one line: control and direction characters spelt out, unknown glyphs as squares, the middle of what is
+    """`text` on one line: control and direction characters spelt out, unknown glyphs as squares, the middle of a text
     longer than `max_chars` left out, `$` escaped so that matplotlib does not read it as mathematics."""
     spelt = "".join(_spelt(character) for character in text)
     if len(spelt) > max_chars:

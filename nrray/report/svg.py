@@ -1,8 +1,10 @@
-"""Small pictures for a page that may load nothing: SVG with classes, no scripts and no style attributes."""
+"""Small plots for a page that may load nothing: SVG with classes, no scripts and no style attributes."""
 
 from collections.abc import Sequence
 
 from markupsafe import Markup, escape
+
+from nrray.types import US_PER_SECOND
 
 PLOT_PX = 220
 MARGIN_PX = 34
@@ -41,19 +43,24 @@ def unit_plot(
     return Markup("").join([*parts, Markup("</svg>")])
 
 
-def lanes(names: Sequence[str], ours: Sequence[Points], theirs: Sequence[Points], *, evaluated: Points) -> Markup:
-    """Two bars per activity on one time axis (microseconds): candidate above, reference below; what was not evaluated is
-    hatched by absence of ground."""
+def timeline_plot(
+    names: Sequence[str], candidate: Sequence[Points], reference: Sequence[Points], *, evaluated: Points
+) -> Markup:
+    """Two bars per activity on one time axis (microseconds): candidate above, reference below, on grey ground where the time
+    was evaluated."""
     if not evaluated:
         return Markup("")
     low, high = min(start for start, _ in evaluated), max(end for _, end in evaluated)
     scale = TIME_PX / max(high - low, 1)
     height = len(names) * (2 * LANE_PX + 8) + 22
     parts = [_open(NAME_PX + TIME_PX + 10, height, "timeline")]
-    for row, (name, mine, other) in enumerate(zip(names, ours, theirs, strict=True)):
+    for row, (name, above, below) in enumerate(zip(names, candidate, reference, strict=True)):
         top = row * (2 * LANE_PX + 8) + 4
         parts.append(_text(NAME_PX - 6, top + LANE_PX + 4, name, "tick end"))
-        bars = ((0, "ground", evaluated), (LANE_PX, "ground", evaluated), (0, "ours", mine), (LANE_PX, "theirs", other))
+        bars = (
+            *((0, "ground", evaluated), (LANE_PX, "ground", evaluated)),
+            *((0, "candidate", above), (LANE_PX, "reference", below)),
+        )
         for offset, kind, spans in bars:
             for start, end in spans:
                 parts.append(
@@ -65,10 +72,10 @@ def lanes(names: Sequence[str], ours: Sequence[Points], theirs: Sequence[Points]
                         LANE_PX - 1,
                     )
                 )
-    seconds = (high - low) / 1e6
-    for part in range(5):
-        at = NAME_PX + TIME_PX * part / 4
-        parts.append(_text(at, height - 6, f"{(low / 1e6 + seconds * part / 4):.0f} s", "tick middle"))
+    low_s, length_s = low / US_PER_SECOND, (high - low) / US_PER_SECOND
+    for quarter in range(5):
+        at = NAME_PX + TIME_PX * quarter / 4
+        parts.append(_text(at, height - 6, f"{low_s + length_s * quarter / 4:.0f} s", "tick middle"))
     return Markup("").join([*parts, Markup("</svg>")])
 
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nrray.archive.annotations import Annotations, check_one_annotator, unit_doubt, window_targets
+from nrray.archive.cases import Cases
 from nrray.decode.request import DecodeBackend
 from nrray.errors import DataError
 from nrray.intervals import Interval, true_runs, union_of
@@ -73,7 +74,7 @@ def planned_examples(
     annotations: Annotations,
     *,
     split_of_case: Mapping[str, str],
-    case_of_path: Mapping[str, str],
+    cases: Cases,
     sampling: Sampling,
     label_set: LabelSet,
     backend: DecodeBackend,
@@ -90,7 +91,7 @@ def planned_examples(
     chunks: list[Chunk] = []
     unseen = []
     for video in readable.select(["video_id", "path", "start_us", "duration_us"]).to_pylist():
-        case = case_of_path.get(video["path"], video["path"])
+        case = cases.case_of(video["path"])
         if case not in split_of_case:
             continue
         runs = _runs(video, extents_of.get(video["path"]), sampling)
@@ -176,10 +177,10 @@ def validation_note(targets: Sequence[NDArray[np.bool_]], label_set: LabelSet) -
     """A sentence where the validation split lacks some activities. Raises DataError where it lacks all that count: no
     checkpoint could be chosen on it."""
     absent = absent_activities(targets, label_set)
-    if set(label_set.counted_names) <= set(absent):
+    if set(label_set.macro_activities) <= set(absent):
         raise DataError(
-            f"no window of the validation split shows any of {', '.join(label_set.counted_names)}, so that no checkpoint could "
-            f"be chosen on it. Split again with more cases in it, or with annotations=... so that activities are spread."
+            f"no window of the validation split shows any of {', '.join(label_set.macro_activities)}, so that no checkpoint "
+            f"could be chosen on it. Split again with more cases in it, or with annotations=... so that activities are spread."
         )
     if not absent:
         return None

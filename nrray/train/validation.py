@@ -67,7 +67,7 @@ class Validation:
         agreements = window_agreement(self._label_set.names, claimed, self._targets)
         wanted = torch.from_numpy(self._targets.astype(np.float32))
         loss = torch.nn.functional.binary_cross_entropy_with_logits(torch.from_numpy(logits), wanted)
-        counted = self._label_set.counted_names
+        counted = self._label_set.macro_activities
         return ValidationScores(
             loss=float(loss),
             macro_f1=macro_f1([agreement for agreement in agreements if agreement.activity in counted]),

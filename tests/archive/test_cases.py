@@ -2,12 +2,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nrray.archive.cases import cases_csv, read_cases
+from nrray.archive.cases import Cases, cases_csv, read_cases
 from nrray.errors import DataError
 from nrray.tables import table_from_rows
 from nrray.types import Case
 
-CASES = [
+CASES = (
     Case(
         case_id="c1",
         video_path='a "quoted", name\nü.mp4',
@@ -26,7 +26,7 @@ CASES = [
         table_arrival_us=None,
         site=None,
     ),
-]
+)
 
 
 def written(tmp_path, text):
@@ -37,28 +37,28 @@ def written(tmp_path, text):
 
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
 def test_csv_gives_the_same_rows_back(tmp_path, bom):
-    assert read_cases(written(tmp_path, bom + cases_csv(CASES))) == CASES
+    assert read_cases(written(tmp_path, bom + cases_csv(CASES))) == Cases(rows=CASES)
 
 
 def test_parquet_gives_the_same_rows_back(tmp_path):
     path = tmp_path / "cases.parquet"
     pq.write_table(table_from_rows(CASES, Case), path)
-    assert read_cases(str(path)) == CASES
+    assert read_cases(str(path)) == Cases(rows=CASES)
 
 
 def test_a_parquet_sidecar_is_told_by_its_suffix_and_its_times_are_whole_microseconds(tmp_path):
     path = tmp_path / "CASES.PARQUET"
     columns = {"case_id": ["c1", "c2"], "video_path": ["a", "b"]}
     pq.write_table(pa.table({**columns, "birth_us": [1.0, None]}), path)
-    assert [case.birth_us for case in read_cases(str(path))] == [1, None]
+    assert [case.birth_us for case in read_cases(str(path)).rows] == [1, None]
     for wrong in ([1.0, 2.5], [True, None]):
         pq.write_table(pa.table({**columns, "birth_us": wrong}), path)
-        with pytest.raises(DataError, match="birth_us is .*; expected whole microseconds"):
+        with pytest.raises(DataError, match=r"birth_us is .*; expected whole microseconds"):
             read_cases(str(path))
 
 
 def test_only_case_and_video_are_required(tmp_path):
-    (case,) = read_cases(written(tmp_path, "case_id,video_path\nc7,x.mp4\n"))
+    (case,) = read_cases(written(tmp_path, "case_id,video_path\nc7,x.mp4\n")).rows
     assert (case.camera, case.video_start_us, case.birth_us, case.site) == ("", 0, None, None)
 
 
@@ -93,4 +93,19 @@ def test_no_file_and_no_table_are_said(tmp_path):
 
 
 def test_an_empty_sidecar_has_no_rows(tmp_path):
-    assert read_cases(written(tmp_path, "case_id,video_path\n")) == []
+    assert read_cases(written(tmp_path, "case_id,video_path\n")) == Cases()
+
+
+def test_a_video_without_a_row_is_a_case_of_its_own():
+    cases = Cases(rows=CASES)
+    assert cases.case_of("b.mp4") == "c1"
+    assert cases.case_of("other.mp4") == "other.mp4"
+    assert cases.case_ids(["other.mp4", CASES[0].video_path, "b.mp4"]) == ["other.mp4", "c1", "c1"]
+
+
+def test_without_a_sidecar_every_video_is_a_case():
+    assert read_cases(None).case_of("a.mp4") == "a.mp4"
+
+
+def test_the_rows_of_a_case_come_by_rising_path():
+    assert Cases(rows=CASES[::-1]).rows_by_case() == {"c1": list(CASES)}

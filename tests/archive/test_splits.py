@@ -30,6 +30,14 @@ def test_every_case_is_in_one_part_and_rare_labels_are_spread():
             assert abs(rows[:, label].sum() - share * labels[:, label].sum()) <= 2, (part, label)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_rarest_label_is_assigned_first(seed):
+    labels = np.array([[n < 10, n in (0, 1)] for n in range(20)])
+    split = stratified_split(CASES[:20], labels, fractions={"train": 0.5, "test": 0.5}, seed=seed)
+    assert [len({CASES[0], CASES[1]} & set(cases)) for cases in split.parts.values()] == [1, 1]
+    assert [len(set(CASES[:10]) & set(cases)) for cases in split.parts.values()] == [5, 5]
+
+
 def test_the_same_seed_gives_the_same_split():
     labels = np.zeros((100, 0), bool)
     first, again = (stratified_split(CASES, labels, fractions=FRACTIONS, seed=1) for _ in range(2))
@@ -73,12 +81,17 @@ def test_one_content_under_two_names_in_two_parts_is_refused():
 def test_reads_of_a_part_are_counted(tmp_path):
     file = str(tmp_path / "split.json")
     cases = {"test": ["a", "b"], "train": ["c"]}
-    assert [noted_read(file, part, cases[part], what="x") for part in ("test", "test", "train", "test")] == [1, 2, 1, 3]
+    assert [noted_read(file, part, cases[part], purpose="x") for part in ("test", "test", "train", "test")] == [
+        1,
+        2,
+        1,
+        3,
+    ]
 
 
 def test_reads_of_the_same_cases_under_another_name_count_on(tmp_path):
-    assert noted_read(str(tmp_path / "split.json"), "test", ["a", "b"], what="x") == 1
+    assert noted_read(str(tmp_path / "split.json"), "test", ["a", "b"], purpose="x") == 1
     copy = str(tmp_path / "copy.json")
-    assert noted_read(copy, "test", ["b", "a"], what="x") == 2
-    assert noted_read(copy, "test", ["a"], what="x") == 2  # edited: this file's part has been read before
-    assert noted_read(str(tmp_path / "other.json"), "test", ["c"], what="x") == 1
+    assert noted_read(copy, "test", ["b", "a"], purpose="x") == 2
+    assert noted_read(copy, "test", ["a"], purpose="x") == 2  # edited: this file's part has been read before
+    assert noted_read(str(tmp_path / "other.json"), "test", ["c"], purpose="x") == 1

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nrray.evaluate.config import EvaluateConfig
-from nrray.evaluate.run import evaluate
+from nrray.evaluate.evaluation import evaluate
 from nrray.labels import read_label_set
 from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
 from nrray.tables import schema_of
@@ -43,7 +43,7 @@ def main() -> None:
     document = profile.runcall(evaluate, config).document if arguments.profile else evaluate(config).document
     seconds = time.perf_counter() - started
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{document['num_cases']} cases, {document['num_windows']} windows: {seconds:.1f} s, {peak_mib:.0f} MiB")
+    print(f"{document.num_cases} cases, {document.num_windows} windows: {seconds:.1f} s, {peak_mib:.0f} MiB")
     if arguments.profile:
         pstats.Stats(profile).sort_stats("cumulative").print_stats(r"nrray", 25)
 

@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nrray.archive import annotations
+from nrray.evaluate.config import EvaluateConfig
+from nrray.evaluate.evaluation import evaluate
 from nrray.labels import read_label_set
 from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
 from nrray.storage import Folder
@@ -14,6 +16,13 @@ from nrray.types import Extent, Origin, Segment
 
 US = 1_000_000
 LABELS = read_label_set()
+TRUTH = {
+    "baby_visible": [(5, 60)],
+    "ventilation": [(10, 20), (30, 40)],
+    "stimulation": [(12, 18)],
+    "suction": [(22, 28)],
+}
+PATHS = [f"case{n}/video.mp4" for n in range(8)]
 
 
 def seconds(spans):
@@ -76,3 +85,33 @@ def scores_of(truth, num_windows, *, right=0.9, random=None):
             is_there[int(start) : int(end), LABELS.names.index(activity)] = True
     flipped = is_there ^ (random.random(is_there.shape) > right)
     return np.where(flipped, 0.6, 0.1) + 0.3 * random.random(is_there.shape)
+
+
+def archive(tmp_path, *, right=0.9, extents=(0, 60), name="labels", seed=0, failed=(), states=None):
+    """Labels that are right in so many windows, and the truth, of PATHS: (folder, folder)."""
+    random = np.random.default_rng(seed)
+    reference = tmp_path / "truth"
+    if not reference.exists():
+        write_annotations(reference, dict.fromkeys(PATHS, TRUTH), {key: [extents] for key in PATHS})
+    scores = {path: scores_of(TRUTH, 60, right=right, random=random) for path in PATHS}
+    labels = write_labels(tmp_path / name, scores, source=name, failed=failed, states=states)
+    return labels, str(reference)
+
+
+def evaluated(tmp_path, labels, reference, **more):
+    """The document of an evaluation."""
+    config = EvaluateConfig(
+        candidate=labels, reference=reference, output=str(tmp_path / "out"), num_resamples=200, **more
+    )
+    return evaluate(config).document
+
+
+def estimate(document, name, metric):
+    return document.row(name).values[metric].estimate
+
+
+def sidecar_of(folder, paths):
+    """A sidecar in which all videos of `paths` are one case."""
+    file = folder / "cases.csv"
+    file.write_text("case_id,video_path\n" + "".join(f"birth,{path}\n" for path in paths), encoding="utf-8")
+    return str(file)

@@ -7,7 +7,7 @@ US = 1_000_000
 
 
 def case(
-    *, ventilation=(), stimulation=(), suction=(), visible=((10, 300),), looked_at=((0, 300),), birth=None, arrival=None
+    *, ventilation=(), stimulation=(), suction=(), visible=((10, 300),), examined=((0, 300),), birth=None, arrival=None
 ):
     def intervals(pairs):
         return [Interval(start_us=round(start * US), end_us=round(end * US)) for start, end in pairs]
@@ -20,7 +20,7 @@ def case(
             "stimulation": intervals(stimulation),
             "suction": intervals(suction),
         },
-        looked_at=intervals(looked_at),
+        examined=intervals(examined),
         birth_us=None if birth is None else round(birth * US),
         table_arrival_us=None if arrival is None else round(arrival * US),
     )
@@ -44,6 +44,13 @@ def test_time_counts_from_birth_and_else_from_the_arrival_that_is_known():
         assert found["ventilated within 60 s"] == float(seconds <= 60)
 
 
+def test_birth_is_the_zero_where_birth_and_table_arrival_are_known():
+    found, indicators = values(case(ventilation=((70, 90),), birth=-20, arrival=8))
+    assert indicators.zero is Zero.BIRTH
+    assert found["time to first ventilation"] == 90
+    assert found["ventilated within 60 s"] == 0
+
+
 def test_pauses_of_ventilation():
     found, _ = values(
         case(ventilation=((20, 30), (31, 40), (50, 80), (90, 200)), suction=((42, 47),), stimulation=((45, 60),))
@@ -63,29 +70,29 @@ def test_idle_time_is_visible_and_nothing_done():
     assert found["idle while visible"] == 290 - 20
 
 
-def test_what_was_not_looked_at_cannot_be_said():
-    hole = case(ventilation=((70, 200),), looked_at=((0, 30), (40, 300)))
+def test_an_indicator_that_needs_time_which_nobody_examined_is_unknown():
+    hole = case(ventilation=((70, 200),), examined=((0, 30), (40, 300)))
     found, indicators = values(hole)
     assert found["time to first ventilation"] is None
     reasons = {indicator.name: indicator.reason for indicator in indicators.indicators}
-    assert reasons["time to first ventilation"] == "10.0 s of it were not looked at"
+    assert reasons["time to first ventilation"] == "10.0 s of the interval were not looked at"
     assert found["ventilation fraction, first 30 s"] is None  # the first ventilation may lie in the hole
     assert found["ventilation sequences"] is None
 
 
-def test_a_case_that_begins_with_the_newborn_there_says_nothing_of_what_was_before():
+def test_a_case_that_begins_with_the_newborn_there_has_no_delays():
     found, _ = values(case(ventilation=((70, 200),), visible=((0, 300),)))
     assert found["time to first ventilation"] is None
     found, _ = values(case(ventilation=((70, 200),), visible=((0, 300),), arrival=0))
     assert found["time to first ventilation"] == 70
 
 
-def test_never_ventilated_is_a_no_only_where_all_was_looked_at():
+def test_never_ventilated_is_a_no_only_where_all_was_examined():
     found, _ = values(case())
     assert found["ventilated within 60 s"] == 0
     assert found["ventilation sequences"] == 0
     assert found["time to first ventilation"] is None
-    found, _ = values(case(looked_at=((0, 30), (40, 300))))
+    found, _ = values(case(examined=((0, 30), (40, 300))))
     assert found["ventilated within 60 s"] is None
 
 

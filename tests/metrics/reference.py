@@ -11,7 +11,7 @@ from itertools import pairwise
 Segment = tuple[int, int, float | None]
 Span = tuple[int, int]
 Video = tuple[list[Segment], list[Segment], list[Span]]  # reference, candidate, evaluated spans
-Source = tuple[list[Segment], list[Span]]  # segments of one source, spans that it looked at
+Labelling = tuple[list[Segment], list[Span]]  # segments, examined spans
 
 
 # Preparation
@@ -370,22 +370,24 @@ def false_alarms(videos: list[Video]) -> tuple[int, int]:
     return number, evaluated
 
 
-# Agreement of sources
+# Agreement of labellings
 
 
-def krippendorff_alpha(videos: list[list[Source]]) -> float:
+def krippendorff_alpha(videos: list[list[Labelling]]) -> float:
     """Nominal alpha from the coincidence matrix; a unit is a microsecond, taken in stretches where nothing changes."""
     coincidence = [[Fraction(0), Fraction(0)], [Fraction(0), Fraction(0)]]
-    for sources in videos:
-        looks = [(prepared(segments, spans), spans) for segments, spans in sources]
+    for labellings in videos:
+        examined = [(prepared(segments, spans), spans) for segments, spans in labellings]
         edges: set[int] = set()
-        for pieces, spans in looks:
+        for pieces, spans in examined:
             edges |= {int(edge) for span in spans for edge in span}
             edges |= {edge for start, end, _ in pieces for edge in (start, end)}
         cuts = sorted(edges)
         for left, right in pairwise(cuts):
             values = [
-                int(covers(pieces, left)) for pieces, spans in looks if any(start <= left < end for start, end in spans)
+                int(covers(pieces, left))
+                for pieces, spans in examined
+                if any(start <= left < end for start, end in spans)
             ]
             if len(values) < 2:
                 continue

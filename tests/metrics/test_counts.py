@@ -3,8 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn import metrics as sklearn_metrics
 
 from nrray.metrics import Agreement, macro_f1, window_agreement
+from nrray.metrics.counts import counts_of, ratios_of
+from tests.metrics.made_spans import close
 
 claims = arrays(bool, st.tuples(st.integers(0, 30), st.just(3)))
 
@@ -42,3 +45,19 @@ def test_macro_f1_leaves_out_what_has_none():
     assert macro_f1([agreement(1, 0, 0, 0), agreement(0, 1, 0, 0), agreement(0, 0, 0, 5)]) == 0.5
     assert macro_f1([agreement(0, 0, 0, 5)]) is None
     assert macro_f1([]) is None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
+def test_ratios_are_scikit_learn_s(rows):
+    ours, theirs = (np.array([row[i] for row in rows]) for i in (0, 1))
+    ratios = ratios_of(counts_of(ours, theirs).sum(axis=0))
+    for name, function in (
+        ("precision", sklearn_metrics.precision_score),
+        ("recall", sklearn_metrics.recall_score),
+        ("f1", sklearn_metrics.f1_score),
+    ):
+        close(getattr(ratios, name), function(theirs, ours, zero_division=np.nan))
+    if len(np.unique(theirs)) == 2:
+        close(ratios.balanced_accuracy, sklearn_metrics.balanced_accuracy_score(theirs, ours))
+    if len(np.unique([ours, theirs])) == 2:
+        close(ratios.kappa, sklearn_metrics.cohen_kappa_score(theirs, ours))

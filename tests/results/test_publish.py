@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nrray.console.reporter import Reporter
 from nrray.errors import DataError, StorageError
-from nrray.evaluate.source import read_source
+from nrray.evaluate.labelling import read_labelling
 from nrray.formats.exporting import export_annotations
 from nrray.formats.options import ExportConfig, Format
 from nrray.pipelines.relabel.status import output_status, report_status
@@ -310,10 +310,10 @@ def test_a_merged_version_needs_no_ledger(merged):
 
 
 def test_a_merged_version_is_measured_as_any_other(merged):
-    source = read_source(str(Path(merged.folder.path()).parents[1]), activities=ACTIVITIES)
-    assert len(source.segments["suction"].start_us) == len(VIDEOS)
-    assert not len(source.segments["ventilation"].start_us)
-    assert source.windows is not None
+    labelling = read_labelling(str(Path(merged.folder.path()).parents[1]), activities=ACTIVITIES)
+    assert len(labelling.segments["suction"].start_us) == len(VIDEOS)
+    assert not len(labelling.segments["ventilation"].start_us)
+    assert labelling.windows is not None
 
 
 def test_a_merged_version_is_exported_as_any_other(merged, tmp_path):

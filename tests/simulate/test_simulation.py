@@ -145,7 +145,7 @@ def test_the_files_agree_with_the_truth(tmp_path):
     segments = pq.read_table(tmp_path / "truth" / "segments.parquet").to_pylist()
     extents = {row["path"]: row for row in pq.read_table(tmp_path / "truth" / "extents.parquet").to_pylist()}
     sidecar = read_cases(str(tmp_path / "cases.csv"))
-    assert [row.video_path for row in sidecar] == [camera.video_path for case in cases for camera in case.cameras]
+    assert [row.video_path for row in sidecar.rows] == [camera.video_path for case in cases for camera in case.cameras]
     for case in cases:
         for camera in case.cameras:
             mine = [row for row in segments if row["path"] == camera.video_path]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nrray.archive.annotations import read_annotations, write_annotations
+from nrray.archive.cases import Cases
 from nrray.decode.request import DecodeBackend
 from nrray.errors import DataError
 from nrray.labels import read_label_set
@@ -11,10 +12,11 @@ from nrray.sampling import Sampling
 from nrray.storage import Folder
 from nrray.train.examples import check_positives, examples_of, planned_examples, window_name
 from nrray.types import Extent, Origin, Segment
-from tests.made_tables import bad_video, manifest, video
+from tests.made_tables import bad_video, cases_of, manifest, video
 
 LABELS = read_label_set()
 SAMPLING = Sampling()  # 4 Hz, 3 s windows every second
+NO_SIDECAR = Cases()
 SECOND = 1_000_000
 
 
@@ -39,12 +41,12 @@ def annotated(segments, extents):
     return read_annotations("memory://annotations")
 
 
-def planned(videos, segments, extents, parts, *, max_chunk_mib=32, case_of_path=None):
+def planned(videos, segments, extents, parts, *, max_chunk_mib=32, cases=NO_SIDECAR):
     return planned_examples(
         manifest(*videos),
         annotated(segments, extents),
         split_of_case=parts,
-        case_of_path=case_of_path or {},
+        cases=cases,
         sampling=SAMPLING,
         label_set=LABELS,
         backend=DecodeBackend.PYAV,
@@ -114,7 +116,7 @@ def test_parts_and_cases_follow_the_sidecar():
         [],
         [(path, 0.0, 10.0) for path in ("a/1", "a/2", "b/1", "c/1")],
         {"A": "train", "B": "validation"},
-        case_of_path={"a/1": "A", "a/2": "A", "b/1": "B", "c/1": "C"},
+        cases=cases_of({"a/1": "A", "a/2": "A", "b/1": "B", "c/1": "C"}),
     )
     assert [(chunk.path, chunk.split) for chunk in plan.chunks] == [
         ("a/1", "train"),

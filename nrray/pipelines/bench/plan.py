@@ -23,7 +23,7 @@ from nrray.results.ledger import Ledger, LedgerWriter, missing_units, unit_count
 from nrray.sampling import Sampling, window_spans_us
 from nrray.storage import Folder
 from nrray.tables import rows_from_table, schema_of
-from nrray.types import US_PER_SECOND, Unit, UnitResult, UnitStatus, Video
+from nrray.types import US_PER_HOUR, Unit, UnitResult, UnitStatus, Video
 
 NUM_ACTIVITIES = 4
 FILE_UNITS = 32
@@ -31,7 +31,7 @@ FILE_UNITS = 32
 
 def benched_plan(*, num_videos: int, hours: float) -> dict[str, Any]:
     """Plan `num_videos` and resume from a ledger that holds half of their units."""
-    duration_us = round(hours * 3600 * US_PER_SECOND)
+    duration_us = round(hours * US_PER_HOUR)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         manifest = synthetic_manifest(num_videos, duration_us)

@@ -1,7 +1,7 @@
 """The config of `nrray finetune`, and its job: manifest, annotations, split and checkpoint read and checked. Starts no Ray."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pydantic import Field
 from nrray.archive.annotations import Annotations, read_annotations
 from nrray.archive.cases import read_cases
 from nrray.archive.manifest import check_manifest
-from nrray.archive.splits import TrainedSplit, check_contents, part_cases, path_digest, read_split
+from nrray.archive.splits import TrainedSplit, check_contents, contents_by_case, part_cases, path_digest, read_split
 from nrray.config import Section
 from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError, DataError
@@ -94,20 +94,16 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     for part in TRAINED_PARTS:
         if not split.parts[part]:
             raise DataError(f"split {config.split}: part {part!r} has no case, expected at least one.")
-    sidecar = {case.video_path: case for case in read_cases(config.cases)} if config.cases is not None else {}
-    case_of_path = {path: case.case_id for path, case in sidecar.items()}
-    _check_known(split_of_case, manifest, case_of_path, uri=config.split)
-    contents: dict[str, frozenset[str]] = {}
-    for path, content in zip(manifest["path"].to_pylist(), manifest["content_id"].to_pylist(), strict=True):
-        case = case_of_path.get(path, path)
-        contents[case] = contents.get(case, frozenset()) | {content}
+    cases = read_cases(config.cases)
+    contents = contents_by_case(manifest, cases)
+    _check_known(split_of_case, contents.keys(), uri=config.split)
     check_contents(split, contents)
     unused = sorted(contents.keys() - {case for cases in split.parts.values() for case in cases})
     plan = planned_examples(
         manifest,
         annotations,
         split_of_case=split_of_case,
-        case_of_path=case_of_path,
+        cases=cases,
         sampling=sampling,
         label_set=label_set,
         backend=config.decode.backend,
@@ -185,9 +181,8 @@ def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> Finet
     )
 
 
-def _check_known(split_of_case: dict[str, str], manifest: pa.Table, case_of_path: dict[str, str], *, uri: str) -> None:
-    known = {case_of_path.get(path, path) for path in manifest["path"].to_pylist()}
-    if unknown := sorted(set(split_of_case) - known):
+def _check_known(split_of_case: Mapping[str, str], known: Collection[str], *, uri: str) -> None:
+    if unknown := sorted(split_of_case.keys() - set(known)):
         raise DataError(
             f"split {uri}: {len(unknown)} of its {len(split_of_case)} cases to train and validate on are of no video here, such "
             f"as {unknown[0]!r}; known are {', '.join(repr(case) for case in sorted(known)[:3])}, ... Give the case sidecar that "

@@ -3,9 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from nrray.archive.cases import Cases
 from nrray.archive.manifest import duplicate_groups, problem_counts
 from nrray.console.reporter import Reporter
-from nrray.types import US_PER_SECOND, Case, ProbeStatus, Video
+from nrray.types import ProbeStatus, Video, hours_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class Scanned:
     num_probed: int
     num_removed: int
     ignored: Counter[str]  # files that are no videos, by suffix
-    cases: list[Case]
+    cases: Cases
 
     @property
     def num_bad(self) -> int:
@@ -67,7 +68,7 @@ def _codec_row(key: tuple[str, str], group: list[Video]) -> list[object]:
     return [
         *key,
         len(group),
-        sum(video.duration_us or 0 for video in group) / US_PER_SECOND / 3600,
+        hours_of(sum(video.duration_us or 0 for video in group)),
         sum(video.size_bytes for video in group) / 2**30,
         shown,
         f"{rates[0]:.4g}" if rates[0] == rates[-1] else f"{rates[0]:.4g}-{rates[-1]:.4g}",
@@ -76,7 +77,7 @@ def _codec_row(key: tuple[str, str], group: list[Video]) -> list[object]:
 
 
 def _verdict(scanned: Scanned, readable: list[Video], num_duplicates: int) -> str:
-    hours = sum(video.duration_us or 0 for video in readable) / US_PER_SECOND / 3600
+    hours = hours_of(sum(video.duration_us or 0 for video in readable))
     if not scanned.videos:
         return "Verdict: the archive has no videos."
     if not readable:

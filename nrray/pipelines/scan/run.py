@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pyarrow as pa
 from pydantic import Field
 
-from nrray.archive.cases import read_cases
+from nrray.archive.cases import Cases, read_cases
 from nrray.archive.manifest import (
     CHUNK_BYTES,
     content_id_of,
@@ -76,7 +76,7 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
         reporter.say("dry run: nothing was probed, nothing was written")
         known = [video for path, video in before.items() if path in paths]
         return Scanned(
-            manifest=manifest_uri, videos=known, num_probed=0, num_removed=len(removed), ignored=ignored, cases=[]
+            manifest=manifest_uri, videos=known, num_probed=0, num_removed=len(removed), ignored=ignored, cases=Cases()
         )
     output.create()
     sidecar = read_cases(absolute_uri(config.cases)) if config.cases is not None else None
@@ -240,22 +240,22 @@ def _unnameable(file: Listed) -> Video:
 
 
 def _joined_cases(
-    config: ScanConfig, cases: list[Case] | None, videos: list[Video], output: Folder, reporter: Reporter
-) -> list[Case]:
+    config: ScanConfig, cases: Cases | None, videos: list[Video], output: Folder, reporter: Reporter
+) -> Cases:
     """Check the sidecar against the manifest and write it beside it. Without one, a video is its own case."""
     if cases is None:
         output.remove("cases.parquet")
-        return []
+        return Cases()
     paths = {video.path for video in videos}
-    named = {case.video_path for case in cases}
+    named = set(cases.by_path)
     if absent := sorted(named - paths):
         reporter.say(f"{len(absent)} videos of {config.cases} are not in the archive, first {absent[0]!r}")
     if without := sorted(paths - named):
         reporter.say(f"{len(without)} videos have no row in {config.cases}, first {without[0]!r}: each is its own case")
-    if cases and not named & paths:
+    if named and not named & paths:
         raise DataError(
             f"no video_path of {config.cases} is in the archive: it has {min(named)!r}, the archive {min(paths, default='')!r}. "
             f"Paths are relative to {absolute_uri(config.archive)}."
         )
-    output.write_table("cases.parquet", table_from_rows(cases, Case))
+    output.write_table("cases.parquet", table_from_rows(cases.rows, Case))
     return cases

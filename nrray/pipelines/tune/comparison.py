@@ -38,7 +38,7 @@ def _resampled_macro_f1(trial: Trial, label_set: LabelSet) -> NDArray[np.float64
     thresholds = np.array([metadata.thresholds[name] for name in label_set.names], np.float32)
     scores = (1 / (1 + np.exp(-logits / temperatures))).astype(np.float32)
     claimed = apply_rules(scores >= thresholds, scores=scores, thresholds=thresholds, label_set=label_set)
-    in_macro = [label_set.names.index(name) for name in label_set.counted_names]
+    in_macro = [label_set.names.index(name) for name in label_set.macro_activities]
     names, index = np.unique(cases, return_inverse=True)
     both, ours, theirs = resamples_of(len(names)).weights @ np.stack(
         [

@@ -10,7 +10,7 @@ from nrray.config import Section
 from nrray.console.reporter import Reporter
 from nrray.documents import section_from
 from nrray.evaluate.config import EvaluateConfig
-from nrray.evaluate.run import evaluate
+from nrray.evaluate.evaluation import evaluate
 from nrray.models import ModelConfig
 from nrray.pipelines.finetune.job import ResolvedFinetune
 from nrray.pipelines.relabel.job import RelabelConfig
@@ -40,7 +40,7 @@ def measured_test_score(config: TuneConfig, resolved: ResolvedFinetune, trained_
     if not output.exists(SCORE_FILE):
         if not _labelled(config, resolved, trained_model, output=output, cases=cases):
             return None
-        output.write_json(SCORE_FILE, _evaluated(config, resolved, output).model_dump(mode="json"))
+        output.write_json(SCORE_FILE, _evaluated(config, output).model_dump(mode="json"))
     return section_from(HeldOutScore, output.read_json(SCORE_FILE), name=SCORE_FILE, folder=str(output))
 
 
@@ -48,9 +48,8 @@ def _labelled(
     config: TuneConfig, resolved: ResolvedFinetune, trained_model: Path, *, output: Folder, cases: frozenset[str]
 ) -> bool:
     """Label the videos of some cases; whether any window was."""
-    sidecar = read_cases(config.cases) if config.cases is not None else []
-    case_of = {case.video_path: case.case_id for case in sidecar}
-    is_test = [case_of.get(path, path) in cases for path in resolved.manifest["path"].to_pylist()]
+    case_ids = read_cases(config.cases).case_ids(resolved.manifest["path"].to_pylist())
+    is_test = [case_id in cases for case_id in case_ids]
     output.create()
     output.write_table("manifest.parquet", resolved.manifest.filter(pa.array(is_test)))
     is_adapter = is_adapter_folder(trained_model)
@@ -69,7 +68,7 @@ def _labelled(
     return labelled.counts["ok"] > 0
 
 
-def _evaluated(config: TuneConfig, resolved: ResolvedFinetune, output: Folder) -> HeldOutScore:
+def _evaluated(config: TuneConfig, output: Folder) -> HeldOutScore:
     evaluation = evaluate(
         EvaluateConfig(
             candidate=output.path("labels"),
@@ -80,7 +79,5 @@ def _evaluated(config: TuneConfig, resolved: ResolvedFinetune, output: Folder) -
             split=config.split,
         )
     )
-    f1 = {row["name"]: row["values"]["windows f1"] for row in evaluation.document["rows"]}
-    excluded = resolved.job.label_set.rules.requires_visible
-    macro = f1[f"macro without {excluded}" if excluded is not None else "macro"]
-    return HeldOutScore(estimate=macro["estimate"], low=macro["low"], high=macro["high"])
+    macro = evaluation.document.macro_row.values["windows f1"]
+    return HeldOutScore(estimate=macro.estimate, low=macro.low, high=macro.high)

@@ -3,18 +3,13 @@
 import numpy as np
 import pytest
 
-from nrray.evaluate.alignment import aligned
-from nrray.evaluate.measures import measured
+from nrray.archive.cases import Cases
+from nrray.evaluate.alignment import aligned, shared_time
+from nrray.evaluate.labelling import read_labelling
+from nrray.evaluate.measures import measures_of
 from nrray.evaluate.resampling import Resamples, resampled_quantiles, resamples_of, value_of
-from nrray.evaluate.source import read_source
-from tests.evaluate.archives import LABELS, scores_of, write_annotations, write_labels
+from tests.evaluate.archives import LABELS, TRUTH, scores_of, write_annotations, write_labels
 
-TRUTH = {
-    "baby_visible": [(5, 60)],
-    "ventilation": [(10, 20), (30, 40)],
-    "stimulation": [(12, 18)],
-    "suction": [(22, 28)],
-}
 NUM_CASES = 5
 
 
@@ -26,9 +21,10 @@ def measured_archive(folder, cases, weights):
     truth = dict.fromkeys(paths, TRUTH)
     write_annotations(folder / "truth", truth, {path: [(0, 60)] for path in paths})
     write_labels(folder / "labels", {path: scores[case] for path, case in zip(paths, cases, strict=True)})
-    sources = [read_source(str(folder / name), activities=LABELS.names) for name in ("labels", "truth")]
-    alignment = aligned(*sources, activities=LABELS.activities, case_of_path={})
-    return measured(alignment, Resamples(weights=np.array([weights], float)))
+    both = [read_labelling(str(folder / name), activities=LABELS.names) for name in ("labels", "truth")]
+    shared = shared_time(both, Cases(), only_cases=None)
+    alignment = aligned(*both, shared, activities=LABELS.activities, cases=Cases())
+    return measures_of(alignment, Resamples(weights=np.array([weights], float)))
 
 
 def test_a_resample_is_the_archive_with_its_cases_as_often_as_drawn(tmp_path):
@@ -56,6 +52,13 @@ def test_an_interval_is_the_percentiles_of_what_is_defined():
     assert value_of(float("nan"), spread).estimate is None
     undefined = value_of(1.0, np.full(10, np.nan))
     assert (undefined.low, undefined.high) == (None, None)
+
+
+@pytest.mark.parametrize(("num_defined", "has_interval"), [(5, True), (4, False)])
+def test_a_metric_that_under_half_of_the_resamples_define_has_no_interval(num_defined, has_interval):
+    value = value_of(1.0, np.append(np.arange(float(num_defined)), np.full(10 - num_defined, np.nan)))
+    assert value.estimate == 1.0
+    assert (value.low is not None, value.high is not None) == (has_interval, has_interval)
 
 
 @pytest.mark.parametrize("num_values", [40, 1024, 5000])

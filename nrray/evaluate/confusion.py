@@ -1,0 +1,53 @@
+"""Confusion by activity, in windows, with intervals over cases. A window may count under several activities."""
+
+from collections.abc import Mapping
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrray.evaluate.alignment import Alignment
+from nrray.evaluate.resampling import Resamples, Value, value_of
+
+ALL_WINDOWS, NOTHING_ELSE = "windows", "nothing else"
+
+
+class Mistake(str, Enum):
+    """A kind of wrong window, and the side whose other activities are counted there."""
+
+    CLAIMED_WRONGLY = "claimed wrongly, there was"  # the reference's
+    MISSED = "missed, it claimed"  # the candidate's
+
+
+Confusion = Mapping[str, Mapping[Mistake, Mapping[str, Value]]]
+"""Activity to mistake to the number of wrong windows by other activity, NOTHING_ELSE and ALL_WINDOWS."""
+
+
+def confusion(alignment: Alignment, resamples: Resamples) -> Confusion:
+    """The activities that the reference has where an activity is claimed wrongly, and that the candidate claims where the
+    activity is missed."""
+    windows = alignment.windows
+    table = {}
+    for i, name in enumerate(alignment.activities):
+        wrong = windows.candidate[:, i] & ~windows.reference[:, i] & windows.decided[:, i]
+        missed = ~windows.candidate[:, i] & windows.reference[:, i] & windows.decided[:, i]
+        table[name] = {
+            Mistake.CLAIMED_WRONGLY: _others(alignment, resamples, windows.reference, wrong, activity=i),
+            Mistake.MISSED: _others(alignment, resamples, windows.candidate, missed, activity=i),
+        }
+    return table
+
+
+def _others(
+    alignment: Alignment, resamples: Resamples, side: NDArray[np.bool_], at: NDArray[np.bool_], *, activity: int
+) -> dict[str, Value]:
+    """The numbers of the windows `at` in which `side` (W, A) has each activity beside `activity`."""
+    rows, case = side[at], alignment.windows.case[at]
+    columns = {name: rows[:, i] for i, name in enumerate(alignment.activities) if i != activity}
+    columns[NOTHING_ELSE] = np.logical_not(np.delete(rows, activity, axis=1).any(axis=1))
+    columns[ALL_WINDOWS] = np.ones(len(rows), bool)
+    counts = {}
+    for name, column in columns.items():
+        by_case = np.bincount(case[column], minlength=len(alignment.cases)).astype(np.float64)
+        counts[name] = value_of(float(by_case.sum()), resamples.weights @ by_case)
+    return counts

@@ -1,0 +1,90 @@
+"""Rows of figures: the metrics of one activity, or of an average over activities, as values with intervals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nrray.evaluate.alignment import Alignment
+from nrray.evaluate.average_precision import IOUS
+from nrray.evaluate.measures import Measures, macro_average
+from nrray.evaluate.resampling import Resamples, Value, resampled_quantiles, value_of
+from nrray.metrics.timelines import onset_errors
+from nrray.types import US_PER_SECOND
+
+ONSET_QUANTILES = {"median": 0.5, "lower quartile": 0.25, "upper quartile": 0.75}
+MACRO, MICRO = "macro", "micro"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRow:
+    """The metrics of one activity, or an average over several, with the amount of reference that they rest on."""
+
+    name: str
+    values: Mapping[str, Value]
+    support_windows: int | None
+    support_us: int | None
+    num_segments: int | None
+    num_cases_with: int | None
+
+
+def metric_rows(measures: Measures, *, excluded_from_macro: Sequence[str]) -> list[MetricRow]:
+    """A row per activity, then macro over all, macro without those of `excluded_from_macro`, and micro, which has only ratios
+    of pooled counts."""
+    activities = measures.activities
+    rows = [_activity_row(measures, i) for i in range(len(activities))]
+    rows.append(_average(MACRO, measures, list(range(len(activities)))))
+    macro = [i for i, name in enumerate(activities) if name not in excluded_from_macro]
+    if 0 < len(macro) < len(activities):
+        rows.append(_average(macro_row_name(excluded_from_macro), measures, macro))
+    rows.append(_plain_row(MICRO, {name: value_of(*pair) for name, pair in measures.micro.items()}))
+    return rows
+
+
+def macro_row_name(excluded_from_macro: Sequence[str]) -> str:
+    """The name of the row whose macro average excludes some activities."""
+    return f"{MACRO} without {', '.join(excluded_from_macro)}"
+
+
+def onset_error_rows(
+    alignment: Alignment, resamples: Resamples, *, collar_seconds: float = 5.0
+) -> dict[str, MetricRow]:
+    """Activity to median, quartiles and number of the signed onset errors of events matched within the collar, in
+    seconds: above 0 is late."""
+    rows = {}
+    for name in alignment.activities:
+        errors = onset_errors(alignment.timelines[name], round(collar_seconds * US_PER_SECOND))
+        error_s = errors.error_us / US_PER_SECOND
+        shares = list(ONSET_QUANTILES.values())
+        exact = np.quantile(error_s, shares, method="inverted_cdf") if len(error_s) else np.full(len(shares), np.nan)
+        spread = resampled_quantiles(error_s, alignment.case_of_video[errors.video], resamples, shares)
+        values = {label: value_of(float(exact[i]), spread[:, i]) for i, label in enumerate(ONSET_QUANTILES)}
+        rows[name] = _plain_row(name, values, num_segments=len(error_s))
+    return rows
+
+
+def _activity_row(measures: Measures, i: int) -> MetricRow:
+    counts, time = measures.sums["windows"][:, i], measures.sums["time"][:, i]
+    return MetricRow(
+        name=measures.activities[i],
+        values={
+            metric: value_of(float(measures.estimates[metric][i]), measures.resampled[metric][:, i])
+            for metric in measures.estimates
+        },
+        support_windows=int(counts[:, 0].sum() + counts[:, 2].sum()),
+        support_us=int(time[:, 0].sum() + time[:, 2].sum()),
+        num_segments=int(measures.sums[f"segments {float(IOUS[0]):g}"][:, i, 2].sum()),
+        num_cases_with=int((time[:, 0] + time[:, 2] > 0).sum()),
+    )
+
+
+def _average(name: str, measures: Measures, activities: Sequence[int]) -> MetricRow:
+    return _plain_row(
+        name, {metric: value_of(*macro_average(measures, metric, activities)) for metric in measures.estimates}
+    )
+
+
+def _plain_row(name: str, values: dict[str, Value], *, num_segments: int | None = None) -> MetricRow:
+    return MetricRow(
+        name=name, values=values, support_windows=None, support_us=None, num_segments=num_segments, num_cases_with=None
+    )

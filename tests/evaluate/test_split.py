@@ -1,0 +1,82 @@
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nrray.archive.splits import noted_read
+from nrray.errors import DataError
+from nrray.evaluate.config import SplitConfig
+from nrray.evaluate.split import split
+from tests.evaluate.archives import write_annotations
+
+
+def test_a_split_that_has_been_read_is_not_overwritten(tmp_path):
+    file = tmp_path / "split.json"
+    file.write_text(json.dumps({"parts": {"test": ["a"]}}), encoding="utf-8")
+    noted_read(str(file), "test", {"a"}, purpose="evaluate")
+    pq.write_table(pa.table({"path": ["a"], "content_id": ["c"]}), tmp_path / "manifest.parquet")
+    config = SplitConfig(manifest=str(tmp_path / "manifest.parquet"), output=str(file))
+    with pytest.raises(DataError, match="has been read once"):
+        split(config)
+    assert json.loads(file.read_text(encoding="utf-8"))["parts"] == {"test": ["a"]}
+    assert split(config.model_copy(update={"output": str(tmp_path / "new.json")})).split.parts
+
+
+def test_a_split_that_was_edited_is_not_overwritten(tmp_path):
+    manifest = tmp_path / "manifest.parquet"
+    pq.write_table(pa.table({"path": list("abcdef"), "content_id": list("uvwxyz")}), manifest)
+    config = SplitConfig(manifest=str(manifest), output=str(tmp_path / "split.json"), seed=1)
+    split(config)
+    split(config.model_copy(update={"seed": 2}))  # its own may be replaced
+    document = json.loads((tmp_path / "split.json").read_text(encoding="utf-8"))
+    document["parts"]["test"].append(document["parts"]["train"].pop())
+    (tmp_path / "split.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(DataError, match="written or edited by hand"):
+        split(config)
+    pq.write_table(pa.table({"video_path": ["a"]}), manifest)
+    with pytest.raises(
+        DataError, match=r"is no manifest of `nrray scan`: it lacks the columns \['path', 'content_id'\]"
+    ):
+        split(config)
+
+
+def written_archive(tmp_path):
+    """Twenty births of two cameras: ten of each site, and half of each site with suction, seen by the second camera alone."""
+    cases = [f"birth-{n:02}" for n in range(20)]
+    paths = {case: (f"{case}/head.mp4", f"{case}/foot.mp4") for case in cases}
+    rows = [f"{case},{path},site-{n % 2}" for n, case in enumerate(cases) for path in paths[case]]
+    (tmp_path / "cases.csv").write_text("\n".join(["case_id,video_path,site", *rows]), encoding="utf-8")
+    every = [path for pair in paths.values() for path in pair]
+    pq.write_table(pa.table({"path": every, "content_id": every}), tmp_path / "manifest.parquet")
+    with_suction = {paths[case][1]: {"suction": [(1, 2)]} for n, case in enumerate(cases) if n % 4 < 2}
+    annotations = write_annotations(tmp_path / "annotations", with_suction, {path: [(0, 9)] for path in every})
+    return SplitConfig(
+        manifest=str(tmp_path / "manifest.parquet"),
+        cases=str(tmp_path / "cases.csv"),
+        annotations=annotations,
+        output=str(tmp_path / "split.json"),
+        fractions={"train": 0.6, "test": 0.4},
+    )
+
+
+def test_activities_and_sites_are_spread_evenly(tmp_path):
+    written = split(written_archive(tmp_path))
+    assert {part: len(cases) for part, cases in written.split.parts.items()} == {"train": 12, "test": 8}
+    for shares in written.shares.values():
+        assert shares["suction"] == shares["site site-0"] == shares["site site-1"] == 0.5
+        assert shares["ventilation"] == 0
+
+
+def test_without_annotations_sites_alone_are_spread(tmp_path):
+    written = split(written_archive(tmp_path).model_copy(update={"annotations": None}))
+    assert set(written.shares["train"]) == {"site site-0", "site site-1"}
+
+
+def test_copies_of_one_video_in_two_parts_are_refused(tmp_path):
+    config = written_archive(tmp_path)
+    paths = pq.read_table(config.manifest)["path"].to_pylist()
+    pq.write_table(pa.table({"path": paths, "content_id": ["one"] * len(paths)}), config.manifest)
+    with pytest.raises(DataError, match="the same video content one is in"):
+        split(config)
+    assert not (tmp_path / "split.json").exists()
