@@ -134,6 +134,24 @@ def test_overlaps_are_noted_within_one_annotator_alone(tmp_path):
     )
 
 
+def test_an_offset_moves_the_examined_time_and_never_before_the_video(tmp_path):
+    project = {
+        "behaviors_conf": {},
+        "observations": {
+            "one": {
+                "type": "MEDIA",
+                "file": {"1": ["alone.mp4"]},
+                "media_info": {"length": {"alone.mp4": 100}},
+                "observation time interval": [10, 20],
+            }
+        },
+    }
+    for offset, expected in ((2.5, (12_500_000, 22_500_000)), (-15, (0, 5_000_000))):
+        result = imported(tmp_path, {"a.boris": json.dumps(project)}, extent="stated", offset_seconds=offset)
+        (extent,) = result.files[0].annotations.extents
+        assert (extent.start_us, extent.end_us) == expected
+
+
 def test_observations_of_one_video_that_no_name_tells_apart_are_numbered(tmp_path):
     task = {"data": {"video": "alone.mp4"}, "annotations": [{"id": 7, "result": []}, {"id": 7, "result": []}]}
     result = imported(tmp_path, {"a.json": json.dumps([task])})

@@ -98,6 +98,15 @@ def test_boris_keeps_the_examined_time_and_joins_overlaps(tmp_path):
     assert [(row.start_us, row.end_us) for row in back.files[0].annotations.extents] == [(5_000_000, 50_000_000)]
 
 
+def test_boris_keeps_segments_apart_that_only_touch(tmp_path):
+    touching = [segment(start_us=1_000_000, end_us=2_000_000), segment(start_us=2_000_000, end_us=3_000_000)]
+    assert not [note for note in exported(tmp_path, "boris", touching).notes if "joined" in note]
+    assert [(row.start_us, row.end_us) for row in reimported(tmp_path, "boris")] == [
+        (1_000_000, 2_000_000),
+        (2_000_000, 3_000_000),
+    ]
+
+
 def test_an_import_is_the_origin_of_its_segments_whoever_made_them_before(tmp_path):
     exported(tmp_path, "delimited", [replace(segment(), origin=Origin.SIMULATED, score=0.5, video_id="0123")])
     assert reimported(tmp_path, "delimited") == [segment()]

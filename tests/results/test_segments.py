@@ -145,6 +145,11 @@ def test_a_gap_that_nobody_examined_is_never_closed():
     assert merged(*windows, merge_gap_seconds=100.0) == [(0, 1000), (1001, 2001)]
 
 
+def test_a_gap_that_was_examined_in_part_is_never_closed():
+    windows = ((0, 1000, True), (1000, 1000, False), (2001, 1000, True))
+    assert merged(*windows, merge_gap_seconds=100.0) == [(0, 1000), (2001, 3001)]
+
+
 def test_gaps_are_closed_before_short_segments_are_dropped():
     windows = ((0, 600, True), (600, 100, False), (700, 600, True))
     assert merged(*windows, merge_gap_seconds=0.1, min_length_seconds=1.0) == [(0, 1300)]

@@ -78,6 +78,18 @@ def test_extents_that_touch_are_one():
     assert [(chunk.first_sample, chunk.num_starts) for chunk in plan.chunks] == [(0, 29)]
 
 
+def test_no_window_ends_after_its_video_where_an_extent_does():
+    plan = planned([video("a", seconds=9.98)], [], [("a", 0.0, 10.02)], {"a": "train"})
+    assert windows(plan)[1][-1] == "a at 6.00 s"  # 7 to 10 s would be one frame too many
+
+
+def test_an_extent_may_start_a_rounding_before_its_video_and_no_more():
+    late = video("a", seconds=10, start_us=SECOND // 2)
+    assert planned([late], [], [("a", 0.45, 10.5)], {"a": "train"}).chunks
+    with pytest.raises(DataError, match=r"an? extent goes from 0\.449 s to 10\.500 s, the video from 0\.500 s"):
+        planned([late], [], [("a", 0.449, 10.5)], {"a": "train"})
+
+
 def test_targets_are_those_of_the_coverage_rule_at_every_start():
     plan = planned(
         [video("a", seconds=10, start_us=7 * SECOND)],
@@ -110,7 +122,7 @@ def test_windows_whose_frames_are_not_all_there_are_left_out():
     assert found.start.tolist() == [0, 8, 12, 16, 20, 24, 28]
 
 
-def test_parts_and_cases_follow_the_sidecar():
+def test_splits_and_cases_follow_the_sidecar():
     plan = planned(
         [video("a/1"), video("a/2"), video("b/1"), video("c/1")],
         [],
@@ -126,7 +138,7 @@ def test_parts_and_cases_follow_the_sidecar():
     assert set(windows(plan)[0].cases.tolist()) == {0}
 
 
-def test_videos_that_nobody_looked_at_and_unreadable_ones_are_said():
+def test_videos_that_nobody_examined_and_unreadable_ones_are_noted():
     plan = planned(
         [video("a"), video("b"), bad_video("c")], [], [("a", 0.0, 10.0)], {"a": "train", "b": "train", "c": "train"}
     )
