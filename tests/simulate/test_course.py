@@ -4,11 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from nrray.simulate.course import Airway, Body, Course, Episode, activity_spans, drawn_course, episode_at
 
 from nrray.simulate import SimulateConfig, camera_spans, simulated_case
 from nrray.simulate.appearance import Draw, drawn_appearance
 from nrray.simulate.case import case_rows
-from nrray.simulate.course import Airway, Body, Course, Episode, activity_spans, drawn_course, episode_at
 from nrray.simulate.pose import mouth_of, pose_at
 
 CONFIG = SimulateConfig(seed=7)
