@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -24,6 +25,25 @@ from nrray.types import US_PER_SECOND
 _WINDOW_SECONDS, _STRIDE_SECONDS = 3, 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class DecodeRates:
+    """Rates over one video, all on `core` (None: not pinned); the dicts are by way of decoding. `speed_against` is above 1 where
+    this package is the faster."""
+
+    path: str
+    core: int | None
+    repeats: int
+    video_seconds: float
+    codec: str
+    width_px: int
+    height_px: int
+    frames_per_second: float
+    unit_seconds: float
+    seconds_per_video_second: dict[str, float]
+    source_frames_per_second: dict[str, float]
+    speed_against: dict[str, float]
+
+
 def bench_decode(
     path: str,
     *,
@@ -33,12 +53,10 @@ def bench_decode(
     height_px: int = 224,
     repeats: int = 5,
     windows_seconds: float = 20.0,
-) -> dict[str, Any]:
+) -> DecodeRates:
     """Medians of `repeats` interleaved runs over the whole local video at `path`, all pinned to one core.
 
-    Returns seconds of work per second of video for each way, source frames per second, and ratios above 1 where this
-    package is the faster. Seeking window by window is timed over the first `windows_seconds` only, as it is slow.
-    Raises DecodeError.
+    Seeking window by window is timed over the first `windows_seconds` only, as it is slow. Raises DecodeError.
     """
     file = local_path(path)
     if file is None:
@@ -88,20 +106,20 @@ def bench_decode(
         if ffmpeg is not None:
             ways["ffmpeg"] = (ffmpeg_pass, video_seconds)
         cost = _interleaved_cost(ways, repeats)
-    return {
-        "path": path,
-        "core": core,
-        "repeats": repeats,
-        "video_seconds": video_seconds,
-        "codec": facts.codec,
-        "width_px": facts.width_px,
-        "height_px": facts.height_px,
-        "frames_per_second": frames_per_second,
-        "unit_seconds": unit_seconds,
-        "seconds_per_video_second": cost,
-        "source_frames_per_second": {way: facts.measured_fps / seconds for way, seconds in cost.items()},
-        "speed_against": {way: seconds / cost["guarded"] for way, seconds in cost.items() if way != "guarded"},
-    }
+    return DecodeRates(
+        path=path,
+        core=core,
+        repeats=repeats,
+        video_seconds=video_seconds,
+        codec=facts.codec,
+        width_px=facts.width_px,
+        height_px=facts.height_px,
+        frames_per_second=frames_per_second,
+        unit_seconds=unit_seconds,
+        seconds_per_video_second=cost,
+        source_frames_per_second={way: facts.measured_fps / seconds for way, seconds in cost.items()},
+        speed_against={way: seconds / cost["guarded"] for way, seconds in cost.items() if way != "guarded"},
+    )
 
 
 def decode_window(path: str, sample_us: NDArray[np.int64], *, width_px: int, height_px: int) -> int:

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,36 +23,38 @@ from nrray.models import CheckpointChoice, Device, Execution, load_labeler, reso
 from nrray.models.frame_stacking import stacked
 from nrray.models.metadata import HEAD_FILE
 from nrray.pipelines.on_ray.session import ray_session
+from nrray.pipelines.relabel.run import unit_requests
 from nrray.plan import Packing, plan_units
 from nrray.sampling import Sampling, unit_samples_us, unit_window_samples, window_count, window_spans_us
-from nrray.types import US_PER_SECOND, Frames
+from nrray.tables import rows_from_table
+from nrray.types import US_PER_SECOND, Frames, UnitRequest
 
 
-def units_of(manifest: pa.Table) -> list[dict[str, Any]]:
-    """The same units as relabel's, with the columns of their videos that decode needs."""
-    videos = {row["video_id"]: row for row in manifest.to_pylist()}
-    plan = plan_units(manifest, Sampling(), Packing())
-    return [{**videos[unit["video_id"]], **unit} for unit in plan.units.to_pylist()]
+def units_of(manifest: pa.Table) -> list[UnitRequest]:
+    """The same units as relabel's, with the facts of their videos that decode needs."""
+    units = plan_units(manifest, Sampling(), Packing()).units
+    untried = units.append_column("attempts", pa.array(np.zeros(units.num_rows, np.int32)))
+    return rows_from_table(unit_requests(untried, manifest), UnitRequest)
 
 
-def decoded(unit: dict[str, Any], sampling: Sampling) -> Frames:
+def decoded(unit: UnitRequest, sampling: Sampling) -> Frames:
     """A unit's frames, decoded in this process."""
-    where = {"start_us": unit["start_us"], "first_window": unit["first_window"], "num_windows": unit["num_windows"]}
+    where = {"start_us": unit.start_us, "first_window": unit.first_window, "num_windows": unit.num_windows}
     sampled = sample_frames(
         FrameRequest(
-            uri=unit["uri"],
+            uri=unit.uri,
             sample_us=unit_samples_us(sampling, **where),
             width_px=sampling.frame_width_px,
             height_px=sampling.frame_height_px,
-            video_end_us=unit["start_us"] + unit["duration_us"],
+            video_end_us=unit.start_us + unit.duration_us,
         ),
         DecodeConfig(),
     )
-    starts, ends = window_spans_us(sampling, duration_us=unit["duration_us"], **where)
+    starts, ends = window_spans_us(sampling, duration_us=unit.duration_us, **where)
     return Frames(
         pixels=sampled.pixels,
         pts_us=sampled.pts_us,
-        window_frames=sampled.frame_of_sample[unit_window_samples(sampling, unit["num_windows"])],
+        window_frames=sampled.frame_of_sample[unit_window_samples(sampling, unit.num_windows)],
         window_start_us=starts,
         window_end_us=ends,
         frames_per_second=sampling.frames_per_second,
@@ -71,11 +72,11 @@ def plain_loop(manifest: pa.Table, *, num_threads: int, decodes_ahead: bool) -> 
     started = time.perf_counter()
     for frames in _ahead(units, sampling) if decodes_ahead else (decoded(unit, sampling) for unit in units):
         labeler.label(frames)
-    seconds = sum(unit["num_windows"] for unit in units) * sampling.stride_seconds
+    seconds = sum(unit.num_windows for unit in units) * sampling.stride_seconds
     return seconds, time.perf_counter() - started
 
 
-def _ahead(units: list[dict[str, Any]], sampling: Sampling) -> Iterator[Frames]:
+def _ahead(units: list[UnitRequest], sampling: Sampling) -> Iterator[Frames]:
     waiting: queue.Queue[Frames | None] = queue.Queue(maxsize=2)
 
     def decode_all() -> None:

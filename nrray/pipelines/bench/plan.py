@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,34 @@ NUM_ACTIVITIES = 4
 FILE_UNITS = 32
 
 
-def benched_plan(*, num_videos: int, hours: float) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class LedgerFigures:
+    """A synthetic archive, and the ledger with half of its units."""
+
+    videos: int
+    hours_per_video: float
+    ledger_files: int
+    ledger_mib: float
+    ledger_units_written_per_second: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeFigures:
+    """Plan and resume in a process of their own. seconds: by step; peak_memory_mib: of the process."""
+
+    windows: int
+    units: int
+    units_to_do: int
+    seconds: dict[str, float]
+    peak_memory_mib: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanFigures(ResumeFigures, LedgerFigures):
+    """All figures of `nrray bench plan`."""
+
+
+def benched_plan(*, num_videos: int, hours: float) -> PlanFigures:
     """Plan `num_videos` and resume from a ledger that holds half of their units."""
     duration_us = round(hours * US_PER_HOUR)
     with tempfile.TemporaryDirectory() as temporary:
@@ -49,14 +76,14 @@ def benched_plan(*, num_videos: int, hours: float) -> dict[str, Any]:
         )
         if finished.returncode:
             raise NrrayError(f"measuring the plan failed: {finished.stderr.strip()[-800:]}")
-        return {
-            "videos": num_videos,
-            "hours_per_video": hours,
-            "ledger_files": len(files),
-            "ledger_mib": sum(files) / 2**20,
-            "ledger_units_written_per_second": written / write_seconds,
+        return PlanFigures(
+            videos=num_videos,
+            hours_per_video=hours,
+            ledger_files=len(files),
+            ledger_mib=sum(files) / 2**20,
+            ledger_units_written_per_second=written / write_seconds,
             **json.loads(finished.stdout),
-        }
+        )
 
 
 def synthetic_manifest(num_videos: int, duration_us: int) -> pa.Table:
@@ -124,7 +151,7 @@ def _result(unit: Unit, duration_us: int, generator: np.random.Generator) -> Uni
     )
 
 
-def measured_resume(folder: Path) -> dict[str, Any]:
+def measured_resume(folder: Path) -> ResumeFigures:
     """Plan, index, missing units and counts of the ledger of `write_half`, with seconds of each and this process's peak."""
     seconds: dict[str, float] = {}
     started = time.perf_counter()
@@ -146,14 +173,14 @@ def measured_resume(folder: Path) -> dict[str, Any]:
     lap("unit_counts")
     if sum(counts.values()) != plan.units.num_rows or todo.num_rows != counts["not_run"]:
         raise NrrayError(f"counts {counts} and {todo.num_rows} to do do not sum to the plan's {plan.units.num_rows}")
-    return {
-        "windows": plan.num_windows,
-        "units": plan.units.num_rows,
-        "units_to_do": todo.num_rows,
-        "seconds": {**seconds, "total": sum(seconds.values())},
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
+    return ResumeFigures(
+        windows=plan.num_windows,
+        units=plan.units.num_rows,
+        units_to_do=todo.num_rows,
+        seconds={**seconds, "total": sum(seconds.values())},
+        peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(measured_resume(Path(sys.argv[1]))) + "\n")
+    sys.stdout.write(json.dumps(asdict(measured_resume(Path(sys.argv[1])))) + "\n")

@@ -7,16 +7,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from nrray.console.reporter import Reporter
-from nrray.decode.bench import bench_decode
+from nrray.decode.bench import DecodeRates, bench_decode
 from nrray.errors import NrrayError
-from nrray.pipelines.bench.plan import benched_plan
+from nrray.pipelines.bench.plan import PlanFigures, benched_plan
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.scan.listing import VIDEO_SUFFIXES
@@ -33,7 +33,25 @@ RELABEL_VIDEOS, READ_VIDEOS = (12, 120), (2, 24)  # small and large archive
 VIDEO_FORMAT = "720p H.264 at 25 frames/s"
 
 
-def benched_decode(video: str | None, reporter: Reporter) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class RelabelRates:
+    """figures: rates, start and memory of relabel and of each loop, by name; ratios: by what is divided by what."""
+
+    num_cpus: int | None
+    figures: dict[str, dict[str, float]]
+    ratios: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One program over one archive; `peak_memory_mib` of relabel alone."""
+
+    video_seconds: float
+    wall_seconds: float
+    peak_memory_mib: float | None = None
+
+
+def benched_decode(video: str | None, reporter: Reporter) -> DecodeRates:
     """Guarded forward decoding on one core, against seeking window by window and, where it is installed, ffmpeg."""
     if video is not None:
         return bench_decode(video)
@@ -55,7 +73,7 @@ def _minutes_of_video(folder: str, num_videos: int) -> SimulateConfig:
     )
 
 
-def benched_relabel(archive: str | None, reporter: Reporter) -> dict[str, Any]:
+def benched_relabel(archive: str | None, reporter: Reporter) -> RelabelRates:
     """`relabel` against plain loops of the same decode and model, and against ray.data.read_videos + map_batches; and
     its memory when the archive is ten times as large. About 25 minutes on two cores.
 
@@ -79,32 +97,31 @@ def benched_relabel(archive: str | None, reporter: Reporter) -> dict[str, Any]:
             "read_videos_shared": READ_VIDEOS,
         }.items():
             small, large = (_measured(name, manifests[size], str(root / f"{name}-{size}")) for size in sizes)
-            seconds = large["wall_seconds"] - small["wall_seconds"]
-            rate = (large["video_seconds"] - small["video_seconds"]) / seconds
-            figures[name] = {"video_seconds_per_second": rate, "start_seconds": small["wall_seconds"]}
-            if name == "relabel":
-                figures[name] |= {
-                    f"peak_memory_mib_of_{size}_videos": measured["peak_memory_mib"]
-                    for size, measured in zip(sizes, (small, large), strict=True)
-                }
+            rate = (large.video_seconds - small.video_seconds) / (large.wall_seconds - small.wall_seconds)
+            figures[name] = {"video_seconds_per_second": rate, "start_seconds": small.wall_seconds}
+            figures[name] |= {
+                f"peak_memory_mib_of_{size}_videos": measured.peak_memory_mib
+                for size, measured in zip(sizes, (small, large), strict=True)
+                if measured.peak_memory_mib is not None
+            }
             reporter.say(f"{name}: {rate:.2f} video seconds per second")
         for name in LOOPS:
             measured = _measured(name, manifests[LOOP_VIDEOS], "")
-            figures[name] = {"video_seconds_per_second": measured["video_seconds"] / measured["wall_seconds"]}
+            figures[name] = {"video_seconds_per_second": measured.video_seconds / measured.wall_seconds}
             reporter.say(f"{name}: {figures[name]['video_seconds_per_second']:.2f} video seconds per second")
     rates = {name: figure["video_seconds_per_second"] for name, figure in figures.items()}
     small_memory, large_memory = (figures["relabel"][f"peak_memory_mib_of_{size}_videos"] for size in RELABEL_VIDEOS)
-    return {
-        "num_cpus": os.cpu_count(),
-        "figures": figures,
-        "ratios": {
+    return RelabelRates(
+        num_cpus=os.cpu_count(),
+        figures=figures,
+        ratios={
             "relabel / loop pinned to one core": rates["relabel"] / rates["pinned"],
             "relabel / best unpinned loop": rates["relabel"] / max(rates[name] for name in UNPINNED),
             "relabel / read_videos + map_batches, window by window": rates["relabel"] / rates["read_videos"],
             "relabel / read_videos + map_batches of our labeler": rates["relabel"] / rates["read_videos_shared"],
             f"peak memory, {RELABEL_VIDEOS[1]} videos / {RELABEL_VIDEOS[0]} videos": large_memory / small_memory,
         },
-    }
+    )
 
 
 def _manifest_of(archive: str, num_videos: int, folder: Path, reporter: Reporter) -> str:
@@ -123,7 +140,7 @@ def _manifest_of(archive: str, num_videos: int, folder: Path, reporter: Reporter
     return str(output / "manifest.parquet")
 
 
-def _measured(name: str, manifest: str, output: str) -> dict[str, float]:
+def _measured(name: str, manifest: str, output: str) -> Run:
     module = "nrray.pipelines.bench.run" if name == "relabel" else "nrray.pipelines.bench.loops"
     command = [sys.executable, "-m", module, name, manifest, output]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -133,8 +150,7 @@ def _measured(name: str, manifest: str, output: str) -> dict[str, float]:
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if finished.returncode:
         raise NrrayError(f"measuring {name} failed: {finished.stderr.strip()[-800:]}")
-    figures: dict[str, float] = json.loads(finished.stdout.strip().splitlines()[-1])
-    return figures
+    return Run(**json.loads(finished.stdout.strip().splitlines()[-1]))
 
 
 class TreeMemory:
@@ -166,36 +182,35 @@ class TreeMemory:
             self.peak_mib = max(self.peak_mib, total / 2**20)
 
 
-def _relabel_alone(manifest: str, output: str) -> dict[str, float]:
+def _relabel_alone(manifest: str, output: str) -> Run:
     """One undisturbed relabel."""
     started = time.perf_counter()
     with TreeMemory() as memory:
         result = relabel(RelabelConfig(manifest=manifest, output=output), RelabelOptions(), Reporter(is_json=True))
     wall_seconds = time.perf_counter() - started
     assert result.published is not None
-    return {
-        "video_seconds": result.published.num_windows["ok"] * Sampling().stride_seconds,
-        "wall_seconds": wall_seconds,
-        "peak_memory_mib": memory.peak_mib,
-    }
+    return Run(
+        video_seconds=result.published.num_windows["ok"] * Sampling().stride_seconds,
+        wall_seconds=wall_seconds,
+        peak_memory_mib=memory.peak_mib,
+    )
 
 
-def run_bench(target: str, *, video: str | None, reporter: Reporter) -> dict[str, Any]:
-    """Measure and print; returns the figures."""
-    runs: dict[str, Callable[[], dict[str, Any]]] = {
+def run_bench(target: str, *, video: str | None, reporter: Reporter) -> None:
+    """Measure and print."""
+    runs: dict[str, Callable[[], DecodeRates | RelabelRates | PlanFigures]] = {
         "decode": lambda: benched_decode(video, reporter),
         "relabel": lambda: benched_relabel(video, reporter),
         "plan": lambda: benched_plan(num_videos=PLAN_VIDEOS, hours=PLAN_HOURS),
     }
-    figures = runs[target]()
+    figures = asdict(runs[target]())
     flat = [[key, value] for key, value in _flattened(figures)]
     reporter.table(f"bench {target}", ["figure", "value"], flat)
     reporter.finish(figures)
-    return figures
 
 
-def _flattened(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
+def _flattened(figures: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
     for key, value in figures.items():
         if isinstance(value, dict):
             rows += _flattened(value, f"{prefix}{key}: ")
@@ -205,4 +220,4 @@ def _flattened(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, Any
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_relabel_alone(sys.argv[2], sys.argv[3])) + "\n")
+    sys.stdout.write(json.dumps(asdict(_relabel_alone(sys.argv[2], sys.argv[3]))) + "\n")
