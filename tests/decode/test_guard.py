@@ -144,6 +144,15 @@ def test_an_unexpected_error_is_that_of_one_request(video):
         assert guarded.pid == pid
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C interrupts, children too, also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupted_request_does_not_answer_the_next_one(video, hanging):
     with GuardedDecoder(DecodeConfig(timeout_seconds=20)) as guarded:
         assert_works(guarded, video)
@@ -161,6 +170,7 @@ def test_an_interrupted_request_does_not_answer_the_next_one(video, hanging):
         assert_works(guarded, video)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_is_for_the_parent_alone(video):
     with GuardedDecoder(CONFIG) as guarded:
         assert_works(guarded, video)

@@ -1,4 +1,4 @@
-"""Courses, poses and cameras of simulated cases, without a pixel."""
+"""Scenarios, poses and cameras of simulated cases, without a pixel."""
 
 from itertools import pairwise
 
@@ -10,23 +10,24 @@ from nrray.simulate import SimulateConfig, camera_spans, simulated_case
 from nrray.simulate.appearance import Draw, drawn_appearance
 from nrray.simulate.case import case_rows
 from nrray.simulate.pose import mouth_of, pose_at
+from nrray.simulate.scenario import Airway, Body, Episode, Scenario, activity_spans, drawn_scenario, episode_at
 
 CONFIG = SimulateConfig(seed=7)
 LOOK = simulated_case(CONFIG, 0).appearance
-COURSES = [drawn_course(np.random.default_rng(seed), 90.0) for seed in range(300)]
+SCENARIOS = [drawn_scenario(np.random.default_rng(seed), 90.0) for seed in range(300)]
 
 
 def seconds_of(kind) -> float:
     """Of all courses together."""
-    episodes = [episode for course in COURSES for episode in (*course.airway, *course.body)]
+    episodes = [episode for scenario in SCENARIOS for episode in (*scenario.airway, *scenario.body)]
     return sum(episode.end_s - episode.start_s for episode in episodes if episode.kind is kind)
 
 
 def test_activities_take_about_as_much_of_the_time_as_in_the_field():
-    shares = dict.fromkeys(activity_spans(COURSES[0]), 0.0)
-    for course in COURSES:
-        for activity, spans in activity_spans(course).items():
-            shares[activity] += sum(end - start for start, end in spans) / (90.0 * len(COURSES))
+    shares = dict.fromkeys(activity_spans(SCENARIOS[0]), 0.0)
+    for scenario in SCENARIOS:
+        for activity, spans in activity_spans(scenario).items():
+            shares[activity] += sum(end - start for start, end in spans) / (90.0 * len(SCENARIOS))
     field = {"baby_visible": 0.84, "ventilation": 0.28, "suction": 0.13, "stimulation": 0.12}
     assert shares == pytest.approx(field, abs=0.06)
 
@@ -37,15 +38,15 @@ def test_a_still_look_alike_takes_about_as_much_time_as_its_activity():
 
 
 def test_an_episode_is_followed_at_once_by_one_of_another_kind():
-    for course in COURSES[:50]:
-        for track in (course.airway, course.body):
+    for scenario in SCENARIOS[:50]:
+        for track in (scenario.airway, scenario.body):
             for before, after in pairwise(track):
                 assert after.kind is not before.kind
                 assert after.start_s == before.end_s
 
 
 def test_somebody_passes_about_every_half_minute_and_never_two_at_once():
-    passings = drawn_course(np.random.default_rng(0), 3600.0).passings
+    passings = drawn_scenario(np.random.default_rng(0), 3600.0).passings
     assert 60 < len(passings) < 200
     assert all(after.start_s >= before.end_s + 8 for before, after in pairwise(passings))
 
@@ -62,13 +63,13 @@ def test_an_episode_begins_at_its_start_and_is_over_at_its_end():
 
 def poses(airway=Airway.NOTHING, body=Body.NOTHING, *, variant=0.4):
     """After the newborn was brought."""
-    course = Course(
+    scenario = Scenario(
         arrival_s=0.0,
         departure_s=30.0,
         airway=(episode(airway, variant=variant),),
         body=(episode(body, variant=variant),),
     )
-    return [pose_at(course, LOOK, float(t)) for t in np.arange(5.0, 9.0, 0.05)]
+    return [pose_at(scenario, LOOK, float(t)) for t in np.arange(5.0, 9.0, 0.05)]
 
 
 def test_the_chest_rises_with_the_bag_while_the_mask_is_on_the_face_and_never_else():
@@ -113,8 +114,10 @@ def test_only_stimulation_and_a_resting_hand_are_on_the_trunk(variant):
 
 
 def test_the_newborn_is_there_from_arrival_to_departure_and_is_brought_by_a_hand():
-    course = Course(arrival_s=2.0, departure_s=20.0, airway=(episode(Airway.NOTHING),), body=(episode(Body.NOTHING),))
-    seen = {t: pose_at(course, LOOK, t) for t in (1.99, 2.0, 3.0, 10.0, 19.99, 20.0)}
+    scenario = Scenario(
+        arrival_s=2.0, departure_s=20.0, airway=(episode(Airway.NOTHING),), body=(episode(Body.NOTHING),)
+    )
+    seen = {t: pose_at(scenario, LOOK, t) for t in (1.99, 2.0, 3.0, 10.0, 19.99, 20.0)}
     assert [pose.newborn is not None for pose in seen.values()] == [False, True, True, True, True, False]
     assert [pose.helper is not None for pose in seen.values()] == [False, True, True, False, False, False]
     assert seen[2.0].newborn.y > seen[3.0].newborn.y > seen[10.0].newborn.y == LOOK.head_y
