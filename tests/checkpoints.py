@@ -33,13 +33,23 @@ from transformers import (
     SmolVLMImageProcessor,
     SmolVLMProcessor,
     SmolVLMVideoProcessor,
+    TimesformerConfig,
+    TimesformerForVideoClassification,
+    TimesformerVideoProcessor,
     TimmWrapperConfig,
+    VideoMAEConfig,
+    VideoMAEModel,
+    VideoMAEVideoProcessor,
+    VJEPA2Config,
+    VJEPA2Model,
+    VJEPA2VideoProcessor,
 )
 
 from nrray.labels import LabelSet
 from nrray.workshop.embedded import CHAT_TEMPLATE, trained_tokenizer
 
 HIDDEN_SIZE, SIDE_PX, VOCABULARY_SIZE = 32, 64, 1024
+NUM_FRAMES = 6  # of a window, where a checkpoint is made for so many
 TEXT = {
     "vocab_size": VOCABULARY_SIZE,
     "hidden_size": HIDDEN_SIZE,
@@ -248,6 +258,62 @@ def wide_qwen3_vl(folder: Path, label_set: LabelSet) -> Path:
     )
 
 
+def timesformer(folder: Path, _: LabelSet) -> Path:
+    """The study's baseline, as a classifier of other classes is published."""
+    torch.manual_seed(0)
+    config = TimesformerConfig(
+        image_size=SIDE_PX,
+        patch_size=16,
+        num_frames=NUM_FRAMES,
+        hidden_size=HIDDEN_SIZE,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+    )
+    TimesformerForVideoClassification(config).save_pretrained(folder)
+    size = {"height": SIDE_PX, "width": SIDE_PX}
+    TimesformerVideoProcessor(size={"shortest_edge": SIDE_PX}, crop_size=size).save_pretrained(folder)
+    return folder
+
+
+def vjepa2(folder: Path, _: LabelSet) -> Path:
+    """Encoder and predictor, as it is published; frames are resized to 73 px and cropped."""
+    torch.manual_seed(0)
+    config = VJEPA2Config(
+        crop_size=SIDE_PX,
+        frames_per_clip=NUM_FRAMES,
+        hidden_size=HIDDEN_SIZE,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        mlp_ratio=2.0,
+        pred_hidden_size=16,
+        pred_num_hidden_layers=1,
+        pred_num_attention_heads=2,
+        pred_num_mask_tokens=1,
+    )
+    VJEPA2Model(config).save_pretrained(folder)
+    VJEPA2VideoProcessor(crop_size=SIDE_PX).save_pretrained(folder)
+    return folder
+
+
+def videomae(folder: Path, _: LabelSet) -> Path:
+    """An encoder alone."""
+    torch.manual_seed(0)
+    config = VideoMAEConfig(
+        image_size=SIDE_PX,
+        num_frames=NUM_FRAMES,
+        hidden_size=HIDDEN_SIZE,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        use_mean_pooling=False,
+    )
+    VideoMAEModel(config).save_pretrained(folder)
+    size = {"height": SIDE_PX, "width": SIDE_PX}
+    VideoMAEVideoProcessor(size={"shortest_edge": SIDE_PX}, crop_size=size).save_pretrained(folder)
+    return folder
+
+
 CHECKPOINTS: dict[str, Callable[[Path, LabelSet], Path]] = {
     "fast_vlm": fast_vlm,
     "llava_next_video": llava_next_video,
@@ -255,6 +321,14 @@ CHECKPOINTS: dict[str, Callable[[Path, LabelSet], Path]] = {
     "qwen3_vl": qwen3_vl,
     "smolvlm": smol_vlm,
 }
+"""Vision-language models."""
+
+ENCODERS: dict[str, Callable[[Path, LabelSet], Path]] = {
+    "timesformer": timesformer,
+    "videomae": videomae,
+    "vjepa2": vjepa2,
+}
+"""Video encoders, which know no words."""
 
 
 def video_tokenizer(label_set: LabelSet, tokens: Mapping[str, str]) -> PreTrainedTokenizerFast:

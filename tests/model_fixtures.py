@@ -14,7 +14,7 @@ from nrray.models import Labeler, ModelConfig, load_labeler, resolve_checkpoint
 from nrray.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from nrray.models.metadata import CheckpointMetadata, Pooling, trained_labels, write_metadata
 from nrray.sampling import Sampling
-from tests.checkpoints import CHECKPOINTS, HIDDEN_SIZE
+from tests.checkpoints import CHECKPOINTS, ENCODERS, HIDDEN_SIZE
 
 
 def labeler_of(
@@ -51,7 +51,7 @@ def checkpoint_of(tmp_path_factory: pytest.TempPathFactory, label_set: LabelSet)
 
     def folder_of(name: str) -> Path:
         if name not in made:
-            made[name] = CHECKPOINTS[name](tmp_path_factory.mktemp(name), label_set)
+            made[name] = {**CHECKPOINTS, **ENCODERS}[name](tmp_path_factory.mktemp(name), label_set)
         return made[name]
 
     return folder_of

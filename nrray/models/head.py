@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from nrray.errors import ModelError
-from nrray.models.families import HiddenStates
+from nrray.models.families.family import HiddenStates
 from nrray.models.metadata import HEAD_FILE, CheckpointMetadata, Pooling
 
 

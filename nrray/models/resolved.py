@@ -11,9 +11,8 @@ import nrray
 from nrray.errors import ModelError
 from nrray.models.config import EMBEDDED, CheckpointChoice
 from nrray.models.digests import FileStamp, file_digest, folder_digest, folder_stamps
+from nrray.models.families import FamilyEntry, family_entry
 from nrray.models.metadata import METADATA_FILE, Base, CheckpointMetadata, read_metadata
-
-CLASSIFIER_TYPES = frozenset({"timesformer"})  # they see frames and know no words; their first token stands for all
 
 
 class CheckpointKind(str, Enum):
@@ -54,9 +53,8 @@ class ResolvedCheckpoint:
         return self.folder if self.adapter is None else checkpoint_folder(self.adapter)
 
     @property
-    def is_classifier(self) -> bool:
-        """Whether it knows no words."""
-        return self.model_type in CLASSIFIER_TYPES
+    def family(self) -> FamilyEntry:
+        return family_entry(self.model_type)
 
     @property
     def name(self) -> str:

@@ -24,8 +24,8 @@ from transformers import (
 
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.folding import folded
 from nrray.models.frame_stacking import FrameStacking
+from nrray.models.fuse_conv_bn import fuse_conv_bn
 from nrray.models.head import Head, save_head
 from nrray.models.metadata import CheckpointMetadata, Pooling, write_metadata
 from nrray.models.strategies.yes_no import INSTRUCTION
@@ -59,7 +59,7 @@ class TrainableVlm:
     """A model in parts that are trained together.
 
     The tower is its trunk, which stays frozen, then its tail, which is trained but for its depthwise kernels. `tail` is the
-    model's own module; `trunk` is a copy with its normalization folded away, which is faster.
+    model's own module; `trunk` is a copy with its normalization fused away, which is faster.
     """
 
     model: Any  # FastVlmForConditionalGeneration
@@ -109,7 +109,7 @@ def embedded_vlm(
         processor=processor_of(tokenizer, sampling),
         head=Head(hidden_size=TEXT_WIDTH, num_activities=len(label_set.names), pooling=POOLING),
         frame_stacking=frame_stacking,
-        trunk=folded(trunk, lambda module: module(example)).requires_grad_(False),
+        trunk=fuse_conv_bn(trunk, lambda module: module(example)).requires_grad_(False),
         tail=tail,
     )
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nrray.config import Section
-from nrray.models.families import CPU_FRAMES_PER_FORWARD, HiddenStates
+from nrray.models.families.family import HiddenStates
+from nrray.models.families.frame_wise_vlm import CPU_FRAMES_PER_FORWARD
 from nrray.models.frame_stacking import FrameStacking
 from nrray.train.augment import augmented
 from nrray.train.objective import BinaryCrossEntropy, Objective, positive_weights, prior_log_odds

@@ -7,7 +7,6 @@ from accelerate import Accelerator
 
 from nrray.models import LabelMemoryError, ModelConfig
 from nrray.models.config import Device, Dtype
-from nrray.models.families import family_of
 from nrray.models.measure import synthetic_frames
 from nrray.storage import Folder
 from nrray.train.history import StepMeasured, read_history
@@ -15,7 +14,7 @@ from nrray.train.output import VALIDATION_FILE
 from nrray.train.run import finetune
 from nrray.train.training_config import TrainingConfig
 from tests.benchmarks.noise import noise_job
-from tests.checkpoints import CHECKPOINTS, wide_qwen3_vl
+from tests.checkpoints import CHECKPOINTS, ENCODERS, wide_qwen3_vl
 from tests.model_fixtures import labeler_of, loaded
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(300)]
@@ -48,14 +47,15 @@ def test_the_embedded_model_scores_as_on_a_cpu(label_set):
     np.testing.assert_allclose(coarse, cpu, atol=0.1)
 
 
-@pytest.mark.parametrize("name", list(CHECKPOINTS))
+@pytest.mark.parametrize("name", [*CHECKPOINTS, *ENCODERS])
 def test_every_family_computes_what_it_computes_on_a_cpu(name, checkpoint_of, small_sampling):
     unit = synthetic_frames(small_sampling, num_windows=3)
     hidden = []
     for execution in (ON_CPU, ON_GPU):
-        family = family_of(loaded(checkpoint_of(name), **execution))
+        checkpoint = loaded(checkpoint_of(name), **execution)
+        runner = checkpoint.family.runner(checkpoint)
         with torch.inference_mode():
-            forward = family.unit_forward(unit, question="Well?", frames_per_second=2.0, micro_batch_windows=3)
+            forward = runner.unit_forward(unit, question="Well?", micro_batch_windows=3)
             hidden.append(forward(slice(0, 3)).hidden.cpu())
     torch.testing.assert_close(hidden[1], hidden[0], atol=2e-3, rtol=0)
 

@@ -15,7 +15,6 @@ from nrray.models import Pooling
 from nrray.models.adapters import ADAPTER_FILE, adapted_names, add_adapter, projector_names
 from nrray.models.config import LoraSection, LoraTargets
 from nrray.models.digests import folder_digest
-from nrray.models.families import family_of
 from nrray.models.head import Head, add_query, save_head
 from nrray.models.measure import synthetic_frames
 from nrray.models.metadata import Base, CheckpointMetadata, trained_labels, write_metadata
@@ -38,13 +37,8 @@ print(json.dumps(found))
 """
 
 
-def logits_of(family, head, unit, sampling):
-    forward = family.unit_forward(
-        unit,
-        question="Well?",
-        frames_per_second=sampling.frames_per_second,
-        micro_batch_windows=len(unit.window_frames),
-    )
+def logits_of(runner, head, unit):
+    forward = runner.unit_forward(unit, question="Well?", micro_batch_windows=len(unit.window_frames))
     return head(forward(slice(0, len(unit.window_frames))))
 
 
@@ -56,17 +50,17 @@ def trained(base, folder, label_set, sampling, *, section=None, pooling=Pooling.
     adapted = add_adapter(checkpoint.model, section or LoraSection(rank=4, dropout=0.0))
     head = Head(hidden_size=HIDDEN_SIZE, num_activities=4, pooling=pooling)
     add_query(checkpoint.model, head)
-    family = family_of(checkpoint)
+    runner = checkpoint.family.runner(checkpoint)
     parameters = [*(p for p in adapted.parameters() if p.requires_grad), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=0.05)
     for _ in range(num_steps):
         optimizer.zero_grad()
-        logits = logits_of(family, head, unit, sampling)
+        logits = logits_of(runner, head, unit)
         torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.eye(4)[:3]).backward()
         assert all(parameter.grad is not None for parameter in parameters)
         optimizer.step()
     with torch.inference_mode():
-        scores = torch.sigmoid(logits_of(family, head, unit, sampling)).numpy()
+        scores = torch.sigmoid(logits_of(runner, head, unit)).numpy()
     adapted.save_pretrained(folder)
     save_head(head, folder)
     metadata = CheckpointMetadata(

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from nrray.errors import ModelError
-from nrray.models.families import HiddenStates
+from nrray.models.families.family import HiddenStates
 from nrray.models.head import Head, add_query, load_head, save_head
 from nrray.models.metadata import CheckpointMetadata, Pooling, trained_labels
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from nrray.errors import ModelError
 from nrray.models import Device
@@ -43,14 +42,6 @@ def test_pickled_weights_are_refused_unopened(folder, label_set):
     (folder / "pytorch_model.bin").write_bytes(b"not even a pickle")
     with pytest.raises(ModelError, match="pickled weights"):
         load(folder, label_set)
-
-
-def test_a_language_model_without_eyes_is_refused(tmp_path, label_set):
-    LlamaForCausalLM(
-        LlamaConfig(vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
-    ).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="found a 'llama' checkpoint"):
-        load(tmp_path, label_set)
 
 
 def test_truncated_weights_are_a_model_error(folder, label_set):

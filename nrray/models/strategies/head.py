@@ -9,7 +9,6 @@ from nrray.labels import LabelSet
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import load_checkpoint, model_info
 from nrray.models.config import Execution
-from nrray.models.families import family_of
 from nrray.models.frame_stacking import stacked
 from nrray.models.head import add_query, load_head
 from nrray.models.labeler import ModelInfo, ModelKind
@@ -30,14 +29,14 @@ class HeadLabeler:
         self._label_set = label_set
         self._micro_batch_windows = execution.micro_batch_windows
         self._checkpoint = load_checkpoint(checkpoint, execution=execution)
-        hidden_size = int(self._checkpoint.model.config.get_text_config().hidden_size)
+        hidden_size = self._checkpoint.family.hidden_size(self._checkpoint.model)
         self._head = load_head(folder, metadata=self._metadata, hidden_size=hidden_size).to(self._checkpoint.device)
         add_query(self._checkpoint.model, self._head)
         temperatures = [self._metadata.temperatures.get(name, 1.0) for name in label_set.names]
         self._temperatures = torch.tensor(temperatures, device=self._checkpoint.device)
         self._thresholds = np.array([self._metadata.thresholds[name] for name in label_set.names], dtype=np.float32)
         self._info = model_info(self._checkpoint, checkpoint, activities=label_set.names, kind=ModelKind.HEAD)
-        self._family = family_of(self._checkpoint)  # last: it may lay weights out anew
+        self._runner = self._checkpoint.family.runner(self._checkpoint)  # last: it may lay weights out anew
 
     @property
     def info(self) -> ModelInfo:
@@ -54,11 +53,8 @@ class HeadLabeler:
         if len(frames.window_frames) == 0:
             return np.zeros((0, len(self._label_set.names)), dtype=np.float32)
         with torch.inference_mode():
-            forward = self._family.unit_forward(
-                frames,
-                question=self._metadata.prompt,
-                frames_per_second=frames.frames_per_second,
-                micro_batch_windows=self._micro_batch_windows,
+            forward = self._runner.unit_forward(
+                frames, question=self._metadata.prompt, micro_batch_windows=self._micro_batch_windows
             )
             batches = micro_batched(
                 lambda rows: torch.sigmoid(self._head(forward(rows)) / self._temperatures).cpu(),

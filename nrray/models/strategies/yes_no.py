@@ -12,7 +12,6 @@ from nrray.labels import LabelSet
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import load_checkpoint, model_info
 from nrray.models.config import Execution
-from nrray.models.families import family_of
 from nrray.models.labeler import ModelInfo, ModelKind
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.strategies.answers import parse_answer
@@ -37,7 +36,7 @@ class PromptLabeler:
         self._label_set = label_set
         self._micro_batch_windows = execution.micro_batch_windows
         self._checkpoint = load_checkpoint(checkpoint, execution=execution)
-        if self._checkpoint.is_classifier:
+        if not checkpoint.family.knows_words:
             raise ModelError(
                 f"model {self._checkpoint.name}: found a checkpoint that knows no words and has no head of nrray, expected one "
                 f"of the two. Train it with `nrray finetune`."
@@ -46,7 +45,7 @@ class PromptLabeler:
         self._yes_ids = single_token_ids(tokenizer, ("yes", "Yes", "YES", " yes", " Yes"))
         self._no_ids = single_token_ids(tokenizer, ("no", "No", "NO", " no", " No"))
         self._info = model_info(self._checkpoint, checkpoint, activities=label_set.names, kind=ModelKind.PROMPTED)
-        self._family = family_of(self._checkpoint)  # last: it may lay weights out anew
+        self._runner = self._checkpoint.family.runner(self._checkpoint)  # last: it may lay weights out anew
 
     @property
     def info(self) -> ModelInfo:
@@ -76,7 +75,7 @@ class PromptLabeler:
         )
 
     def _answered(self, frames: Frames, rows: slice, *, question: str) -> Answers:
-        inputs = self._family.window_inputs(frames, rows, question=question, frames_per_second=frames.frames_per_second)
+        inputs = self._runner.window_inputs(frames, rows, question=question)
         with torch.inference_mode():
             generated = self._checkpoint.model.generate(
                 **inputs,

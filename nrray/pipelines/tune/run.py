@@ -32,7 +32,7 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
     """
     resolved = resolved_finetune(config.finetune_config())
     start = resolved.job.start
-    space = resolved_space(config, is_classifier=isinstance(start, TimesformerSection) or start.is_classifier)
+    space = resolved_space(config, is_classifier=isinstance(start, TimesformerSection) or not start.family.knows_words)
     _check_searcher(config)
     output = Folder(resolved.job.output)
     for note in resolved.plan.notes:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from nrray.errors import ConfigError, ModelError
 from nrray.labels import LabelSet
 from nrray.models.adapters import add_adapter
-from nrray.models.checkpoint import LoadedCheckpoint, load_checkpoint, torch_device, torch_dtype
+from nrray.models.checkpoint import load_checkpoint, torch_device, torch_dtype
 from nrray.models.config import Dtype, Execution, LoraSection
-from nrray.models.families import is_frame_wise, quicken_tower
+from nrray.models.families import TuningMethod
+from nrray.models.families.family import LoadedCheckpoint, WindowProcessor
 from nrray.models.frame_stacking import FrameStacking, stacked
 from nrray.models.head import Head, add_query, load_head, save_head
 from nrray.models.metadata import CheckpointMetadata, trained_labels
 from nrray.models.resolved import ResolvedCheckpoint
-from nrray.models.window_processor import WindowProcessor, window_processor
 from nrray.sampling import Sampling
 from nrray.train.trainee.module import TunedModule
 from nrray.train.trainee.timesformer import READABLE, TunedClassifier, fresh_timesformer
@@ -126,11 +126,12 @@ def tuned_model(
         checkpoint = fresh_timesformer(start, sampling, execution, seed=config.seed)
     else:
         # What is trained whole keeps 32-bit weights: steps smaller than a 16-bit weight's last digit would be lost.
-        weights = Dtype.FLOAT32 if start.is_classifier else execution.dtype
+        weights = Dtype.FLOAT32 if start.family.tuning is TuningMethod.WHOLE else execution.dtype
         checkpoint = load_checkpoint(start, execution=execution.model_copy(update={"dtype": weights}))
     base = resolved.metadata if resolved is not None else None
     placed = _placed_head(checkpoint, resolved, head, label_set, log_odds)
-    if checkpoint.is_classifier:
+    is_whole = resolved is None or resolved.family.tuning is TuningMethod.WHOLE
+    if is_whole:
         if head.pooling not in READABLE:
             raise ConfigError(
                 f"head.pooling: found {head.pooling.value}, expected one of {', '.join(p.value for p in READABLE)} for a "
@@ -140,9 +141,8 @@ def tuned_model(
         module: TunedModule = TunedClassifier(checkpoint, placed, unfreezing=unfreezing)
     else:
         adapted = add_adapter(checkpoint.model, adapter)
-        if is_frame_wise(checkpoint) and not adapter.adapt_tower:
-            quicken_tower(checkpoint)
-            checkpoint.model.get_encoder(modality="image").requires_grad_(False)
+        if not adapter.adapt_tower:
+            checkpoint.family.optimize_tower(checkpoint)
         add_query(checkpoint.model, placed)
         module = TunedVlm(checkpoint, adapted, placed)
     cuts, temperatures = _cuts(base, head, label_set)
@@ -151,12 +151,12 @@ def tuned_model(
     return Tuning(
         module=module,
         inputs=WindowInputs(
-            processor=window_processor(checkpoint),
+            processor=checkpoint.family.window_processor(checkpoint),
             question=base.prompt if base is not None else QUESTION,
             frame_stacking=base.frame_stacking if base is not None else FrameStacking.FRAMES,
             frames_per_second=sampling.frames_per_second,
         ),
-        base=None if checkpoint.is_classifier else resolved,
+        base=None if is_whole else resolved,
         dtype=torch_dtype(execution.dtype, checkpoint.device),
         cuts=cuts,
         temperatures=temperatures,
@@ -182,7 +182,7 @@ def _placed_head(
     label_set: LabelSet,
     log_odds: torch.Tensor,
 ) -> Head:
-    hidden_size = int(checkpoint.model.config.get_text_config().hidden_size)
+    hidden_size = checkpoint.family.hidden_size(checkpoint.model)
     base = start.metadata if start is not None else None
     if start is not None and base is not None and _reads_the_same(base, section, label_set):
         head = load_head(start.head_folder, metadata=base, hidden_size=hidden_size).requires_grad_(True)

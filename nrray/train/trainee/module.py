@@ -5,8 +5,7 @@ from pathlib import Path
 
 import torch
 
-from nrray.models.checkpoint import LoadedCheckpoint
-from nrray.models.families import hidden_states
+from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.head import Head
 
 
@@ -19,7 +18,7 @@ class TunedModule(torch.nn.Module):  # type: ignore[misc]
         self._checkpoint = checkpoint
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        states = hidden_states(self._checkpoint, inputs)
+        states = self._checkpoint.family.hidden_states(self._checkpoint, inputs)
         with torch.autocast(states.hidden.device.type, enabled=False):  # the head is float32, whatever runs before it
             logits: torch.Tensor = self.head(states)
         return logits

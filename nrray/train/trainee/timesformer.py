@@ -1,21 +1,21 @@
 """A TimeSformer that is trained whole: the baseline of the study, from a checkpoint or small and from scratch."""
 
-import re
 from pathlib import Path
 
 import torch
 from transformers import TimesformerConfig, TimesformerModel, TimesformerVideoProcessor
 
 from nrray.errors import ConfigError
-from nrray.models.checkpoint import LoadedCheckpoint, torch_device
+from nrray.models.checkpoint import torch_device
 from nrray.models.config import Execution
+from nrray.models.families.family import LoadedCheckpoint
+from nrray.models.families.timesformer import Timesformer
 from nrray.models.head import Head, save_head
 from nrray.models.metadata import Pooling
 from nrray.sampling import Sampling
 from nrray.train.trainee.module import TunedModule
 from nrray.train.training_config import TimesformerSection
 
-_LAYER = re.compile(r"\.layer\.(\d+)\.")
 READABLE = (Pooling.MEAN_FRAMES, Pooling.ATTENTION)  # it has no prompt whose last token could be read
 
 
@@ -26,7 +26,12 @@ class TunedClassifier(TunedModule):
     def __init__(self, checkpoint: LoadedCheckpoint, head: Head, *, unfreezing: float) -> None:
         super().__init__(checkpoint, head)
         self.model = checkpoint.model.requires_grad_(True)
-        self._unfreezing = unfreezing
+        layers = [checkpoint.family.stem(self.model), *checkpoint.family.layers(self.model)]
+        self._starts = {
+            id(parameter): unfreezing * (len(layers) - 1 - number) / (len(layers) - 1)
+            for number, layer in enumerate(layers)
+            for parameter in layer.parameters()
+        }
 
     def part_of(self, name: str) -> str:
         """Head, or the rest: each has a learning rate of its own."""
@@ -34,14 +39,7 @@ class TunedClassifier(TunedModule):
 
     def start_of(self, name: str) -> float:
         """Share of the training after which a tensor begins to learn."""
-        if name.startswith("head."):
-            return 0.0
-        num_layers: int = self._checkpoint.model.config.num_hidden_layers
-        found = _LAYER.search(name)
-        if found is None and "embeddings" not in name:
-            return 0.0  # what stands behind the last layer
-        layers_behind = num_layers - (int(found[1]) + 1 if found else 0)
-        return self._unfreezing * layers_behind / num_layers
+        return self._starts.get(id(self.get_parameter(name)), 0.0)  # head and norm stand behind the last layer
 
     def save(self, folder: Path) -> None:
         """Write model, processor and head as they are loaded for labelling."""
@@ -81,6 +79,7 @@ def fresh_timesformer(
         torch.set_num_threads(execution.num_threads)
     return LoadedCheckpoint(
         name="timesformer",
+        family=Timesformer(),
         model=model.to(device),
         processor=TimesformerVideoProcessor(
             size={"shortest_edge": side},

@@ -1,5 +1,4 @@
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +6,7 @@ import torch
 
 from nrray.errors import ModelError
 from nrray.models import ModelKind, Pooling, check_sampling
-from nrray.models.families import FrameWiseFamily, PlainFamily, family_of
+from nrray.models.families.family import WindowRunner
 from nrray.models.head import Head, add_query
 from nrray.models.measure import synthetic_frames
 from nrray.sampling import Sampling
@@ -56,57 +55,11 @@ def test_a_unit_without_windows_has_no_labels(head_folder, label_set, small_samp
     assert labels.scores.shape == (0, 4)
 
 
-def test_sharing_frames_equals_the_plain_forward_of_the_whole_class():
-    whole = loaded()
-    # In double precision: sums in another order then differ by far less than a wrong frame would make.
-    checkpoint = replace(whole, model=whole.model.double(), dtype=torch.float64)
-    family = family_of(checkpoint)
-    assert isinstance(family, FrameWiseFamily)
-    unit = synthetic_frames(Sampling.model_validate({}), num_windows=4)
-    with torch.inference_mode():
-        forward = family.unit_forward(unit, question="Well?", frames_per_second=4.0, micro_batch_windows=2)
-        shared = forward(slice(0, 4)).hidden
-        inputs = family.window_inputs(unit, slice(0, 4), question="Well?", frames_per_second=4.0)
-        inputs["pixel_values"] = inputs["pixel_values"].double()
-        plain = checkpoint.model(**inputs, output_hidden_states=True).hidden_states[-1]
-    assert torch.std(shared[:, -1], dim=0).max() > 1e-4  # windows differ, so equality says something
-    torch.testing.assert_close(shared, plain, atol=1e-5, rtol=0)
-
-
-def test_a_shared_frame_is_encoded_once(image_folder, small_sampling, monkeypatch):
-    encoded = []
-    original = FrameWiseFamily.frame_embeddings
-    monkeypatch.setattr(
-        FrameWiseFamily,
-        "frame_embeddings",
-        lambda self, pixels: encoded.append(len(pixels)) or original(self, pixels),
-    )
-    family = family_of(loaded(image_folder))
-    unit = synthetic_frames(small_sampling, num_windows=10)
-    with torch.inference_mode():
-        family.unit_forward(unit, question="Well?", frames_per_second=2.0, micro_batch_windows=2)
-    assert sum(encoded) == len(unit.pixels) == 24  # and not 10 windows x 6 frames
-
-
-def test_families_are_chosen_by_what_the_checkpoint_can_do(image_folder, video_folder):
-    assert isinstance(family_of(loaded(image_folder)), FrameWiseFamily)
-    assert type(family_of(loaded(video_folder))) is PlainFamily
-
-
-def test_video_models_are_told_the_rate_and_the_kind_of_each_token(video_folder, small_sampling):
-    family = PlainFamily(loaded(video_folder))
-    unit = synthetic_frames(small_sampling, num_windows=2)
-    inputs = family.window_inputs(unit, slice(0, 2), question="Well?", frames_per_second=2.0)
-    assert "mm_token_type_ids" in inputs
-    assert inputs["second_per_grid_ts"].tolist() == [1.0, 1.0]  # two frames of 2 Hz a step
-    assert inputs["video_grid_thw"][:, 0].tolist() == [3, 3]  # all 6 frames, none sampled away
-
-
 def test_the_last_token_and_the_mean_of_the_frames_are_pooled_as_named(image_folder, small_sampling):
-    family = PlainFamily(loaded(image_folder))
+    runner = WindowRunner(loaded(image_folder))
     unit = synthetic_frames(small_sampling, num_windows=1)
     with torch.inference_mode():
-        forward = family.unit_forward(unit, question="Well?", frames_per_second=2.0, micro_batch_windows=1)
+        forward = runner.unit_forward(unit, question="Well?", micro_batch_windows=1)
         states = forward(slice(0, 1))
     heads = {pooling: Head(hidden_size=HIDDEN_SIZE, num_activities=2, pooling=pooling) for pooling in Pooling}
     for pooling in (Pooling.LAST, Pooling.QUERY):
@@ -134,9 +87,8 @@ def test_a_learned_query_is_seen_by_the_model_and_starts_as_the_last_token(reque
             torch.nn.init.constant_(head.query, value)
             add_query(checkpoint.model, head)
         with torch.inference_mode():
-            forward = family_of(checkpoint).unit_forward(
-                unit, question="Well?", frames_per_second=2.0, micro_batch_windows=2
-            )
+            runner = checkpoint.family.runner(checkpoint)
+            forward = runner.unit_forward(unit, question="Well?", micro_batch_windows=2)
             scores.append(head(forward(slice(0, 2))))
     torch.testing.assert_close(scores[0], scores[1])
     assert (scores[0] - scores[2]).abs().max() > 1e-3

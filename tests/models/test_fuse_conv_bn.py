@@ -1,6 +1,6 @@
 import torch
 
-from nrray.models.folding import folded
+from nrray.models.fuse_conv_bn import fuse_conv_bn
 
 
 class Block(torch.nn.Module):
@@ -26,12 +26,12 @@ def num_normalizations(module: torch.nn.Module) -> int:
     return sum(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules())
 
 
-def test_a_folded_module_returns_the_same_without_normalization() -> None:
+def test_a_fused_module_returns_the_same_without_normalization() -> None:
     torch.manual_seed(0)
     block, pixels = Block(is_shared=False), torch.rand(2, 3, 9, 9)
     with torch.no_grad():
         expected = block(pixels)
-        found = folded(block, lambda module: module(pixels))
+        found = fuse_conv_bn(block, lambda module: module(pixels))
     assert num_normalizations(found) == 0
     assert num_normalizations(block) == 1
     torch.testing.assert_close(found(pixels), expected, rtol=1e-4, atol=1e-5)
@@ -40,9 +40,9 @@ def test_a_folded_module_returns_the_same_without_normalization() -> None:
 def test_a_convolution_that_something_else_reads_too_is_left_alone() -> None:
     torch.manual_seed(0)
     block, pixels = Block(is_shared=True), torch.rand(2, 3, 9, 9)
-    assert folded(block, lambda module: module(pixels)) is block
+    assert fuse_conv_bn(block, lambda module: module(pixels)) is block
 
 
 def test_a_module_without_normalization_comes_back_itself() -> None:
     module = torch.nn.Conv2d(3, 4, 3)
-    assert folded(module, lambda _: torch.zeros(1)) is module
+    assert fuse_conv_bn(module, lambda _: torch.zeros(1)) is module

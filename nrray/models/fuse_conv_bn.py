@@ -1,4 +1,4 @@
-"""Folds normalization into the convolution before it, for inference: the same function with one pass less over memory.
+"""Fuses batch normalization into the convolution before it, for inference: the same function with one pass less over memory.
 
 Knows no network by name: it watches which layer reads what another has just returned.
 """
@@ -11,13 +11,13 @@ import torch
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 Module = TypeVar("Module", bound=torch.nn.Module)
-_RELATIVE_TOLERANCE = 1e-3  # folding rounds differently; a wrong fold is off by more than that
+_RELATIVE_TOLERANCE = 1e-3  # fused weights round differently; a wrong pair is off by more than that
 
 
-def folded(module: Module, forward: Callable[[Module], torch.Tensor]) -> Module:
-    """`module`, in eval mode, with every BatchNorm2d folded that reads a convolution's output.
+def fuse_conv_bn(module: Module, forward: Callable[[Module], torch.Tensor]) -> Module:
+    """`module`, in eval mode, with every BatchNorm2d fused that reads a convolution's output.
 
-    `forward` runs it on an example. Where nothing can be folded, or the folded copy returns something else, the module
+    `forward` runs it on an example. Where nothing can be fused, or the fused copy returns something else, the module
     itself comes back. EfficientNet-Lite0 encodes 1.2 times the frames/s so on a CPU.
     """
     if not any(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules()):
@@ -25,7 +25,7 @@ def folded(module: Module, forward: Callable[[Module], torch.Tensor]) -> Module:
     candidate = copy.deepcopy(module)
     with torch.no_grad():
         for convolution, normalization in _pairs(candidate, forward):
-            _fold(convolution, normalization)
+            _fuse(convolution, normalization)
             _replace(candidate, normalization, _rest(normalization))
         before, after = forward(module), forward(candidate)
     is_same = float((before - after).abs().max()) <= _RELATIVE_TOLERANCE * float(before.abs().max())
@@ -58,7 +58,7 @@ def _pairs(
     return pairs
 
 
-def _fold(convolution: torch.nn.Conv2d, normalization: torch.nn.BatchNorm2d) -> None:
+def _fuse(convolution: torch.nn.Conv2d, normalization: torch.nn.BatchNorm2d) -> None:
     assert normalization.running_mean is not None
     assert normalization.running_var is not None
     convolution.weight, convolution.bias = fuse_conv_bn_weights(

@@ -36,6 +36,6 @@ def four_bit_arguments(config: Any, device: torch.device) -> dict[str, Any]:
     return {"quantization_config": quantization, "device_map": {"": device}}
 
 
-def is_four_bit(model: Any) -> bool:
+def is_loaded_in_four_bit(model: Any) -> bool:
     """Whether a model was loaded so."""
     return bool(getattr(model, "is_loaded_in_4bit", False))

@@ -1,0 +1,163 @@
+"""A family of checkpoints: how one is loaded, how frames become its inputs, and which of its hidden states stand for frames."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nrray.errors import ModelError
+from nrray.types import Frames
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenStates:
+    """Of B windows: hidden (B, L, D) of the last layer; attended, frame_tokens (B, L) bool."""
+
+    hidden: torch.Tensor
+    attended: torch.Tensor
+    frame_tokens: torch.Tensor
+
+
+UnitForward = Callable[[slice], HiddenStates]
+
+
+class WindowProcessor(Protocol):
+    """Makes a model's inputs of windows and a question. Knows no weights, so it can go to other processes."""
+
+    def tensors(
+        self,
+        windows: Sequence[NDArray[np.uint8]],
+        *,
+        question: str,
+        frames_per_second: float,
+        device: torch.device = CPU,
+    ) -> dict[str, torch.Tensor]:
+        """The tensors of windows of (F, H, W, 3) frames each; a video's pixels are made on `device`, all else on the CPU."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedCheckpoint:
+    """A model in eval mode, its processor, and where it runs. name: for messages."""
+
+    name: str
+    family: "Family"
+    model: Any  # transformers.PreTrainedModel
+    processor: Any  # transformers.ProcessorMixin or BaseVideoProcessor
+    device: torch.device
+    dtype: torch.dtype
+
+
+class Family(ABC):
+    """Checkpoints of one kind of architecture. Has no state."""
+
+    model_class: ClassVar[Any]  # of transformers' Auto classes
+    processor_class: ClassVar[Any]
+
+    def check_config(self, config: Any, *, folder: Path) -> None:  # noqa: B027
+        """Raise ModelError where no class of the family takes a checkpoint with this config."""
+
+    def check_processor(self, processor: Any, *, folder: Path) -> None:  # noqa: B027
+        """Raise ModelError where the processor lacks a part that the family needs."""
+
+    def check_window(self, checkpoint: LoadedCheckpoint, *, num_frames: int) -> None:  # noqa: B027
+        """Raise ModelError where the checkpoint takes no windows of so many frames."""
+
+    def check_four_bit(self) -> None:
+        """Raise ModelError where the family's checkpoints do not come in 4 bits, or cannot be loaded so here."""
+        raise ModelError(
+            "model.dtype: found nf4, expected auto, float32 or bfloat16 for this checkpoint: only language models come in 4 bits."
+        )
+
+    def four_bit_arguments(self, config: Any, device: torch.device) -> dict[str, Any]:
+        """Arguments of `from_pretrained` that load a model in 4 bits."""
+        return {}
+
+    def prepare(self, model: Any, processor: Any) -> None:  # noqa: B027
+        """Settings of a model and a processor that have just been loaded, in place."""
+
+    @abstractmethod
+    def hidden_size(self, model: Any) -> int:
+        """Width of the hidden states."""
+
+    @abstractmethod
+    def layers(self, model: Any) -> list[torch.nn.Module]:
+        """The repeated layers, in the order in which they are computed."""
+
+    @abstractmethod
+    def window_processor(self, checkpoint: LoadedCheckpoint) -> WindowProcessor:
+        """How windows become the model's inputs."""
+
+    @abstractmethod
+    def hidden_states(self, checkpoint: LoadedCheckpoint, inputs: Mapping[str, torch.Tensor]) -> HiddenStates:
+        """The last layer's states of the processor's tensors."""
+
+    def runner(self, checkpoint: LoadedCheckpoint) -> "WindowRunner":
+        """What runs windows through the model for labelling; its weights may be laid out anew, so that it can be trained no
+        more."""
+        return WindowRunner(checkpoint)
+
+    def optimize_tower(self, checkpoint: LoadedCheckpoint) -> None:  # noqa: B027
+        """Lay out a tower that is trained no more for speed, in place; what it returns stays."""
+
+
+class WindowRunner:
+    """Every window goes through the whole model."""
+
+    def __init__(self, checkpoint: LoadedCheckpoint) -> None:
+        self._checkpoint = checkpoint
+        self._processor = checkpoint.family.window_processor(checkpoint)
+        self._processing_device: torch.device | None = None
+
+    def window_inputs(self, frames: Frames, rows: slice, *, question: str) -> dict[str, torch.Tensor]:
+        """The processor's tensors for windows `rows` of a unit, on the model's device."""
+        windows = [frames.pixels[used] for used in frames.window_frames[rows]]
+        rate, device = frames.frames_per_second, self._checkpoint.device
+        if self._processing_device is None:
+            shape = windows[0].shape
+            self._processing_device = processing_device(self._processor, shape, device=device, frames_per_second=rate)
+        inputs = self._processor.tensors(
+            windows, question=question, frames_per_second=rate, device=self._processing_device
+        )
+        return {name: tensor.to(device) for name, tensor in inputs.items()}
+
+    def unit_forward(self, frames: Frames, *, question: str, micro_batch_windows: int) -> UnitForward:
+        """A function from rows to hidden states; what windows share is computed once, here."""
+
+        def forward(rows: slice) -> HiddenStates:
+            inputs = self.window_inputs(frames, rows, question=question)
+            return self._checkpoint.family.hidden_states(self._checkpoint, inputs)
+
+        return forward
+
+
+def processing_device(
+    processor: WindowProcessor, shape: tuple[int, ...], *, device: torch.device, frames_per_second: float
+) -> torch.device:
+    """Where windows of (F, H, W, 3) frames are scaled and normalized: on the model's device, which takes no time, where that
+    makes of noise what a CPU makes of it, as in training. Frames that are resized come out otherwise on a GPU."""
+    if device.type == "cpu":
+        return CPU
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    there, here = (
+        processor.tensors([noise], question="", frames_per_second=frames_per_second, device=place)
+        for place in (device, CPU)
+    )
+    # A grey level is 1 / 128 of what pixels are scaled to; bfloat16 keeps three digits.
+    is_same = all(
+        torch.allclose(there[name].to(CPU).float(), here[name].float(), rtol=8e-3, atol=2e-3) for name in here
+    )
+    return device if is_same else CPU
+
+
+def pixel_device(device: torch.device) -> dict[str, torch.device]:
+    """The argument that makes a processor work on a device: a GPU scales and normalizes in no time, a CPU would wait for that
+    longer than it computes."""
+    return {} if device.type == "cpu" else {"device": device}

@@ -1,0 +1,122 @@
+"""A vision-language model whose tower sees each frame alone, as an image: a frame that windows share is encoded once.
+
+Holds for classes whose `get_image_features` maps (N, 3, H, W) to N equal blocks of embeddings that replace the image tokens in
+order, with plain 1-D positions.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nrray.errors import ModelError
+from nrray.models.batches import micro_batched
+from nrray.models.families.family import HiddenStates, LoadedCheckpoint, UnitForward, WindowProcessor, WindowRunner
+from nrray.models.families.vlm import (
+    ImagePromptProcessor,
+    VisionLanguageModel,
+    frame_tokens,
+    last_hidden,
+    wants_token_types,
+)
+from nrray.models.fuse_conv_bn import fuse_conv_bn
+from nrray.types import Frames
+
+# Activations of 16 frames of 128 px still fit a CPU's cache: 1.4 times the frames/s of 128 at once.
+CPU_FRAMES_PER_FORWARD = 16
+
+
+class FrameWiseVlm(VisionLanguageModel):
+    """Frames go in as images in order; the tower encodes them in parts that fit a CPU's cache."""
+
+    def check_processor(self, processor: Any, *, folder: Path) -> None:
+        super().check_processor(processor, folder=folder)
+        if getattr(processor, "image_processor", None) is None:
+            raise ModelError(
+                f"model {folder}: found a {type(processor).__name__} without image processor, expected one: its tower sees "
+                f"every frame as an image. Add the checkpoint's preprocessor_config.json."
+            )
+
+    def window_processor(self, checkpoint: LoadedCheckpoint) -> WindowProcessor:
+        return ImagePromptProcessor(
+            processor=checkpoint.processor,
+            dtype=checkpoint.dtype,
+            wants_token_types=wants_token_types(checkpoint.model),
+        )
+
+    def hidden_states(self, checkpoint: LoadedCheckpoint, inputs: Mapping[str, torch.Tensor]) -> HiddenStates:
+        input_ids, attended, values = inputs["input_ids"], inputs["attention_mask"], inputs["pixel_values"]
+        chunk = CPU_FRAMES_PER_FORWARD if checkpoint.device.type == "cpu" else len(values)
+        features = torch.cat([_image_features(checkpoint, part) for part in values.split(chunk)])
+        text = checkpoint.model.get_input_embeddings()(input_ids)
+        is_frame = frame_tokens(checkpoint, input_ids)
+        embeds = text.masked_scatter(is_frame.unsqueeze(-1), features.to(text.dtype))
+        hidden = last_hidden(checkpoint, {"inputs_embeds": embeds, "attention_mask": attended})
+        return HiddenStates(hidden=hidden, attended=attended.bool(), frame_tokens=is_frame)
+
+    def runner(self, checkpoint: LoadedCheckpoint) -> "FrameWiseRunner":
+        self.optimize_tower(checkpoint)
+        return FrameWiseRunner(checkpoint)
+
+    def optimize_tower(self, checkpoint: LoadedCheckpoint) -> None:
+        """Channels last and, on a CPU, convolutions with their normalization fused in."""
+        model = checkpoint.model
+        tower = model.get_encoder(modality="image")
+        tower.to(memory_format=torch.channels_last)  # convolutions run 1.5 to 2 times faster so on a CPU
+        if checkpoint.device.type == "cpu":
+            size = checkpoint.processor.image_processor.size
+            height, width = (size.get(side) or size["shortest_edge"] for side in ("height", "width"))
+            example = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(checkpoint.dtype)
+            fused = fuse_conv_bn(tower, lambda module: module(pixel_values=example).last_hidden_state)
+            for parent in model.modules():
+                for name, child in list(parent.named_children()):
+                    if child is tower:
+                        setattr(parent, name, fused)
+        model.get_encoder(modality="image").requires_grad_(False)
+
+
+class FrameWiseRunner(WindowRunner):
+    """Frames go through the tower once a unit, then windows of their embeddings through the language model."""
+
+    def unit_forward(self, frames: Frames, *, question: str, micro_batch_windows: int) -> UnitForward:
+        used, positions = np.unique(frames.window_frames, return_inverse=True)
+        window_frames = torch.from_numpy(positions.reshape(frames.window_frames.shape))
+        blocks = micro_batched(
+            lambda rows: self.frame_embeddings(frames.pixels[used[rows]]),
+            num_rows=len(used),
+            rows_per_batch=self._frames_per_forward(micro_batch_windows * frames.window_frames.shape[1]),
+        )
+        embeddings = torch.cat(blocks)  # (N, tokens a frame, D)
+        inputs = self.window_inputs(frames, slice(0, 1), question=question)
+        checkpoint, input_ids = self._checkpoint, inputs["input_ids"]
+        text = checkpoint.model.get_input_embeddings()(input_ids)  # (1, L, D)
+        is_frame = frame_tokens(checkpoint, input_ids)
+
+        def forward(rows: slice) -> HiddenStates:
+            picked = embeddings[window_frames[rows].to(embeddings.device)]  # (B, F, tokens a frame, D)
+            batch = picked.shape[0]
+            mask = is_frame.expand(batch, -1)
+            embeds = text.expand(batch, -1, -1).masked_scatter(mask.unsqueeze(-1), picked.to(text.dtype))
+            attended = torch.ones_like(mask)
+            hidden = last_hidden(checkpoint, {"inputs_embeds": embeds, "attention_mask": attended.long()})
+            return HiddenStates(hidden=hidden, attended=attended, frame_tokens=mask)
+
+        return forward
+
+    def frame_embeddings(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
+        """(N, tokens a frame, D) embeddings of (N, H, W, 3) uint8 frames."""
+        prepared = self._checkpoint.processor.image_processor(images=list(pixels), return_tensors="pt")
+        return _image_features(self._checkpoint, prepared["pixel_values"].to(self._checkpoint.device))
+
+    def _frames_per_forward(self, most: int) -> int:
+        return min(CPU_FRAMES_PER_FORWARD, most) if self._checkpoint.device.type == "cpu" else most
+
+
+def _image_features(checkpoint: LoadedCheckpoint, pixel_values: torch.Tensor) -> torch.Tensor:
+    """(N, tokens a frame, D) of (N, 3, H, W) values."""
+    values = pixel_values.to(checkpoint.dtype).contiguous(memory_format=torch.channels_last)
+    features = checkpoint.model.get_image_features(pixel_values=values, return_dict=True).pooler_output
+    return features if isinstance(features, torch.Tensor) else torch.stack(list(features))
