@@ -1,4 +1,4 @@
-"""`nrray scan`: walk an archive, probe what is new or changed in parallel, write the manifest and join the cases."""
+"""`nrray scan`: walk an archive, probe new and changed files in parallel, write the manifest and join the cases."""
 
 import time
 from collections.abc import Iterator
@@ -34,21 +34,19 @@ STALL_SECONDS = 1800  # without a probed file for so long, the scan ends with an
 
 PARTIAL_FILE, PARTIAL_SECONDS = "manifest-partial.parquet", 30.0  # of a scan that is not done
 
-# What probing again will not change while the file does not.
+# Errors that stay while the file stays as it is.
 _BAD_FOR_GOOD = frozenset({ErrorKind.EMPTY.value, ErrorKind.NO_VIDEO.value, ErrorKind.ENCRYPTED.value})
 
-SETTLE_SECONDS = 2.0  # a file modified this recently is looked at twice
+SETTLE_SECONDS = 2.0  # a file modified this recently is examined twice
 
 
 class ScanConfig(Section):
-    """What to scan and where the manifest goes."""
+    """An archive, and the folder of its manifest."""
 
     archive: str = Field(description="folder or URI of the videos")
     output: str = Field(description="folder or URI for manifest.parquet and cases.parquet")
     cases: str | None = Field(None, description="sidecar table (CSV or Parquet) that says which birth a video shows")
-    suffixes: tuple[str, ...] = Field(
-        VIDEO_SUFFIXES, description="what counts as a video by its name; files without a suffix count too"
-    )
+    suffixes: tuple[str, ...] = Field(VIDEO_SUFFIXES, description="of videos; files without a suffix count too")
     decode: DecodeConfig = DecodeConfig()
 
 
@@ -68,7 +66,7 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
         )
     removed = [path for path in before if path not in paths]
     reporter.say(
-        f"{len(files)} video files in {absolute_uri(config.archive)}: {len(fresh)} to look at, "
+        f"{len(files)} video files in {absolute_uri(config.archive)}: {len(fresh)} to examine, "
         f"{len(files) - len(fresh)} known, {len(removed)} gone"
     )
     manifest_uri = f"{output.uri.rstrip('/')}/manifest.parquet"
@@ -96,7 +94,7 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
 
 
 def _previous(output: Folder) -> dict[str, Video]:
-    """What earlier scans found, one that was killed among them."""
+    """Videos of earlier scans by path, also of one that was killed."""
     found: dict[str, Video] = {}
     for name in ("manifest.parquet", PARTIAL_FILE):
         if output.exists(name):
@@ -108,7 +106,7 @@ def _is_unchanged(file: Listed, known: Video | None) -> bool:
     if known is None:
         return False
     if known.status is ProbeStatus.BAD and known.error_kind not in _BAD_FOR_GOOD:
-        return False  # a setting, a permission or the network may have been what was wrong
+        return False  # a setting, a permission or the network may have been wrong
     return (file.uri, file.size_bytes, file.modified_us) == (known.uri, known.size_bytes, known.modified_us)
 
 
@@ -161,7 +159,7 @@ def probed_video(file: Listed, decoder: GuardedDecoder) -> Video:
 
 
 def _settled_facts(file: Listed) -> tuple[int, int]:
-    """Size and modification time, looked at again where the file was modified a moment ago.
+    """Size and modification time, read again where the file was modified a moment ago.
 
     Raises DecodeError(STILL_GROWING) where they then differ.
     """
@@ -189,7 +187,7 @@ def _content_id(uri: str, size_bytes: int) -> str:
 
 
 def _probed_and_kept(files: list[Listed], decode: DecodeConfig, output: Folder, reporter: Reporter) -> dict[str, Video]:
-    """Manifest rows by path. What is probed is written now and then, so that a scan that is killed goes on from there."""
+    """Manifest rows by path. They are written now and then, so that a scan that is killed goes on from there."""
     probed: dict[str, Video] = {}
     written = time.monotonic()
     for video in _probed(files, decode, reporter):
