@@ -12,8 +12,8 @@ class Pools(Section):
 
     decoders: int | Literal["auto"] = Field("auto", description="auto: one per CPU")
     labelers: int | Literal["auto"] = Field("auto", description="auto: one per GPU, or per CPU where there is no GPU")
-    decoder_memory_mib: int = Field(768, ge=64, description="what a decoder reserves of a node's memory")
-    labeler_memory_mib: int = Field(1536, ge=64, description="what a labeler reserves of a node's memory")
+    decoder_memory_mib: int = Field(768, ge=64, description="of a node's memory, reserved by each decoder")
+    labeler_memory_mib: int = Field(1536, ge=64, description="of a node's memory, reserved by each labeler")
     stall_timeout_seconds: int = Field(
         1800, ge=30, description="without any progress for so long, the run ends with an error instead of hanging"
     )
@@ -26,7 +26,7 @@ class WorkersConfig(Section):
     min_workers: int | None = Field(
         None, ge=1, description="go on with so many where nodes are lost; None: with all or none"
     )
-    cpus_per_worker: float = Field(1.0, gt=0, description="what each reserves")
+    cpus_per_worker: float = Field(1.0, gt=0, description="reserved by each worker")
     start_timeout_seconds: int = Field(
         600, ge=10, description="workers that the cluster has no room for are waited for so long, in all"
     )

@@ -43,7 +43,7 @@ class ChunkRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkResult:
-    """A chunk whose frames are in the store; or in vain, with the reason."""
+    """A chunk whose frames are in the store, or the reason why they are not."""
 
     name: str
     num_bytes: int = 0
@@ -53,7 +53,7 @@ class ChunkResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Extracted:
-    """chunks whose frames are on disk; dropped: what is not trained on and why, by name."""
+    """Chunks whose frames are on disk; `dropped` chunks have none: the reason by name."""
 
     chunks: list[Chunk]
     dropped: dict[str, str]

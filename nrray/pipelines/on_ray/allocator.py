@@ -1,4 +1,4 @@
-"""How a worker process that computes on a CPU holds its memory."""
+"""Memory of a worker process that computes on a CPU."""
 
 import contextlib
 import ctypes
@@ -6,11 +6,11 @@ import sys
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # of malloc.h
 _KEPT_BYTES = 1 << 30
-_MAPPED_BYTES = 32 << 20  # glibc's limit for what comes from a heap; a thread's heap has twice as much
+_MAPPED_BYTES = 32 << 20  # glibc's limit for a block of a heap; a thread's heap is twice as large
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what it frees. A forward pass frees and takes the same megabytes again and again; glibc gives
+    """Let this process keep freed memory. A forward pass frees and takes the same megabytes again and again; glibc gives
     them back to the kernel each time, which clears every page anew: a fifth of the embedded model's time on a CPU.
     Elsewhere than with glibc nothing is changed."""
     if sys.platform == "linux":

@@ -142,7 +142,7 @@ def _check_fits(pools: Sequence[Pool], capacity: Capacity, *, advice: str) -> No
         ),
     }
     short = [
-        f"{needed:.3g} {what} of {there:.3g}" for what, (needed, there) in asked.items() if needed > there + _TOLERANCE
+        f"{needed:.3g} {name} of {there:.3g}" for name, (needed, there) in asked.items() if needed > there + _TOLERANCE
     ]
     if any(pool.count < 1 for pool in pools):
         needed = _listed([f"one {pool.name.removesuffix('s')}" for pool in pools])

@@ -1,4 +1,4 @@
-"""The reason behind an error of Ray's: an error of nrray's that Ray has wrapped, or one line of Ray's pages."""
+"""The reason behind an error of Ray: an error of nrray that Ray has wrapped, or one line of Ray's pages."""
 
 from typing import TypeVar
 
@@ -29,7 +29,7 @@ def error_of_ours(error: BaseException) -> NrrayError | None:
 
 
 def reason_of(error: RayError) -> str:
-    """The class and one line of what ended a Ray task: of its cause, where Ray knows it."""
+    """The class and one line of an error, of its cause where Ray knows that."""
     cause = _without_advice(error.cause) if isinstance(error, RayTaskError) else error
     lines = [line for line in str(cause).strip().splitlines() if line.strip() and not line.startswith(" ")]
     return f"{type(cause).__name__}: {lines[-1] if lines else 'no reason given'}"

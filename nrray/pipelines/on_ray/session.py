@@ -45,7 +45,7 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
 
 @contextmanager
 def terminated_as_interrupt() -> Iterator[None]:
-    """SIGTERM (what `ray job stop` sends, 3 s before SIGKILL) ends a run like Ctrl-C: pending results are written.
+    """SIGTERM (sent by `ray job stop`, 3 s before SIGKILL) ends a run like Ctrl-C: pending results are written.
     Enter it within `ray_session`: starting Ray sets a handler of its own."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -63,7 +63,7 @@ def terminated_as_interrupt() -> Iterator[None]:
 
 
 def watched_call(call: Callable[[], object], *, tick: Callable[[], None], every_seconds: float = 1.0) -> None:
-    """Run `call` in a thread and `tick` in this one until it ends; raises what it raised. For calls of Ray's that, in the
+    """Run `call` in a thread and `tick` in this one until it ends; raises its exception. For calls of Ray that, in the
     main thread, take Ctrl-C for themselves and end as if workers had died."""
     raised: list[BaseException] = []
 

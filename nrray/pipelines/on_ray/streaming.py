@@ -38,9 +38,9 @@ def streamed_rows(
     stall_timeout_seconds: int,
     store_bytes: int | None = None,
 ) -> Iterator[pa.Table]:
-    """The rows of `blocks` after all `stages`, one at a time, in order of completion. A block is what Ray keeps track of and
-    what a lost worker does again. `store_bytes` bounds what waits between the stages; Ray's own bound is half the object
-    store.
+    """The rows of `blocks` after all `stages`, one at a time, in order of completion. Ray keeps track of blocks,
+    and a lost worker's blocks are done again. `store_bytes` bounds the rows that wait between stages; Ray's own bound is half
+    the object store.
 
     Raises the error of ours that ended the run, else a ResourcesError or NrrayError with one sentence for Ray's pages.
     """
@@ -65,12 +65,12 @@ def streamed_rows(
                     yield batch.slice(index, 1)
         except ExecutionTimeoutError as error:
             raise ResourcesError(
-                f"nothing moved for {stall_timeout_seconds} s, so the run was ended; what was done is kept. Either the "
-                f"cluster lost what it needs, or one unit takes longer than stall_timeout_seconds."
+                f"nothing moved for {stall_timeout_seconds} s, so the run was ended; its results so far are kept. Either "
+                f"the cluster lost nodes that it needs, or one unit takes longer than stall_timeout_seconds."
             ) from error
         except RayError as error:
             raise error_of_ours(error) or NrrayError(
-                f"Ray ended the run; what was done is kept. {reason_of(error)}"
+                f"Ray ended the run; its results so far are kept. {reason_of(error)}"
             ) from error
 
 

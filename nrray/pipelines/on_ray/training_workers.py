@@ -1,7 +1,7 @@
 """A training on Ray Train's workers: they are placed, watched, and replaced when they are lost.
 
-What a training needs to go on is in its output, written by the first worker: Ray commits what is reported to it later than
-it is reported, and would start again from an older state.
+The state from which a training goes on is in its output, written by the first worker: Ray commits a reported checkpoint later
+than it is reported, and would start again from an older one.
 
 torch and peft take seconds to import: they come in with a training, and on the driver torch alone.
 """
@@ -102,7 +102,7 @@ def train_on_workers(
             raise ResourcesError(
                 f"{least} workers were not started within {asked.start_timeout_seconds} s ({_first_line(failure)}). Other "
                 f"work holds the cluster, which has {cluster_capacity()}. Wait for it, lower workers.num_workers or raise "
-                f"workers.start_timeout_seconds; what was done is kept."
+                f"workers.start_timeout_seconds; the last checkpoint is kept."
             ) from error
         raise TrainingError(
             f"the workers were lost more than {asked.max_failures} times ({type(error).__name__}: {_first_line(error)}). The "
@@ -114,7 +114,7 @@ def train_on_workers(
 
 
 def train_worker(config: dict[str, Any]) -> None:
-    """What runs in each of Ray Train's workers."""
+    """Train in one of Ray Train's workers; `config` is the dict that Ray hands to each, and holds the job."""
     import torch
     from accelerate import Accelerator
 
@@ -123,7 +123,7 @@ def train_worker(config: dict[str, Any]) -> None:
     job: FinetuneJob = config["job"]
     output = Folder(job.output)
     if output.exists(FAILURE_FILE):
-        return  # it would happen again: the driver says what it was
+        return  # it would happen again: the driver raises it
     keep_freed_memory()
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     context = ray.train.get_context()

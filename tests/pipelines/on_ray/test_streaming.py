@@ -82,7 +82,7 @@ def test_an_error_of_nrray_ends_the_run_with_its_own_message():
 
 def test_another_error_ends_the_run_with_one_line_that_names_it():
     with pytest.raises(
-        NrrayError, match=r"^Ray ended the run; what was done is kept\. ZeroDivisionError: division by zero$"
+        NrrayError, match=r"^Ray ended the run; its results so far are kept\. ZeroDivisionError: division by zero$"
     ):
         streamed(stage(Broken))
 
