@@ -153,9 +153,16 @@ def next_version_name(output: Folder) -> str:
 
 
 def newest_records(output: Folder) -> Iterator[VersionRecord]:
-    """The records of an output's versions, the newest first, each read when it is asked for. Raises DataError."""
+    """The records of an output's versions, the newest first, each read when it is asked for. Raises DataError, also for a
+    version in a folder of another name."""
     for name in reversed(version_names(output)):
-        yield read_version_record(output / "versions" / name)
+        record = read_version_record(output / "versions" / name)
+        if record.version != name:
+            raise DataError(
+                f"{RECORD_FILE} of {output}/versions/{name} is of {record.version}: a copy of a version stands among the "
+                f"versions. Move it out of {output}/versions."
+            )
+        yield record
 
 
 def last_of_kind(output: Folder, kind: VersionKind) -> VersionRecord | None:

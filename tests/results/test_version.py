@@ -135,6 +135,14 @@ def test_the_last_version_of_a_kind_is_found_under_later_ones_of_others(output):
     assert last_of_kind(output, VersionKind.IMPORT) is None
 
 
+def test_a_copy_of_a_version_is_not_taken_for_a_version(output):
+    written = write_record(version(output, "v0001"))
+    version(output, "v0002").create()
+    version(output, "v0002").write_json("run.json", written.model_dump(mode="json"))
+    with pytest.raises(DataError, match=r"versions/v0002 is of v0001"):
+        latest_record(output)
+
+
 @pytest.mark.parametrize("kind", [VersionKind.MERGE, VersionKind.IMPORT, VersionKind.RESTATE])
 def test_the_latest_version_is_the_last_that_is_not_of_a_run(output, kind):
     write_record(version(output, "v0001"))
