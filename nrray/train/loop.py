@@ -4,7 +4,6 @@ import math
 import os
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,6 +15,7 @@ from nrray.train.batches import MicroBatch, Order, TrainingWindows, on_device
 from nrray.train.examples import Examples
 from nrray.train.history import Event, StepMeasured, TrainingStarted, Validated
 from nrray.train.objective import positive_weights
+from nrray.train.optimizer import MOMENTS, Optimizer
 from nrray.train.progress import Progress
 from nrray.train.state import Records, TrainingState
 from nrray.train.trainee.lora import check_gradients
@@ -25,8 +25,6 @@ from nrray.train.validation import Validation, autocast
 
 LOG_EVERY_STEPS = 10
 MAX_LOADERS = 8  # each takes half a gigabyte
-MAIN_PARTS = ("adapter", "whole")  # whose learning rate is in the history: those of other parts go with it
-_MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +62,7 @@ class Training:
         self._num_steps = config.num_steps(len(examples))
         self._trained = module.trained()
         self._averages = Averages(self._trained, decay=config.average_decay)
-        self._optimizer = torch.optim.AdamW(_parameter_groups(module, config))
+        self._optimizer = Optimizer(module, config, num_steps=self._num_steps)
         weights = positive_weights(examples.targets, bound=config.objective.max_positive_weight)
         self._positive_weight = torch.from_numpy(weights).to(accelerator.device)
         self._micro_batch_windows = config.micro_batch_windows
@@ -116,10 +114,6 @@ class Training:
         )
 
     def _step(self, batches: list[MicroBatch]) -> Step:
-        share = self._config.rate_share(self.progress.step, self._num_steps)
-        for group in self._optimizer.param_groups:
-            has_started = self.progress.step >= group["start"] * self._num_steps
-            group["lr"] = share * group["peak"] if has_started else 0.0
         costs = self._accumulated(batches)
         if not self._has_checked_gradients:
             check_gradients(self._module)
@@ -135,8 +129,7 @@ class Training:
         norm = float(torch.nn.utils.clip_grad_norm_(self._trained.values(), self._config.gradient_norm))
         if not math.isfinite(norm) or not bool(torch.isfinite(costs).all()):
             raise TrainingError(self._nan_sentence(costs))
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.step(self.progress.step)
         self._averages.follow(self.progress.step)
         return Step(loss=float(costs.mean()), gradient_norm=norm, is_asked_to_stop=bool(stop))
 
@@ -148,7 +141,7 @@ class Training:
                 return costs
             # The handler has ended, so that the failed batch's tensors are gone.
             torch.cuda.empty_cache()
-            self._optimizer.zero_grad(set_to_none=True)
+            self._optimizer.forget_gradients()
             if self._micro_batch_windows == 1:
                 raise TrainingError(
                     "the device ran out of memory for a single window. Set training.gradient_checkpointing=true, or use "
@@ -196,10 +189,8 @@ class Training:
             return
         tensors: dict[str, torch.Tensor] = {"rng/torch": torch.get_rng_state()}
         for name, parameter in self._trained.items():
-            state = self._optimizer.state.get(parameter, {})
-            moments = {key: state[key] for key in _MOMENTS if key in state}
             averages = {"average": self._averages.average[name], "best": self._averages.best[name]}
-            parts = {"weights": parameter, **averages, **moments}
+            parts = {"weights": parameter, **averages, **self._optimizer.moments(parameter)}
             tensors |= {f"{part}/{name}": tensor for part, tensor in parts.items()}
         self._records.write_state(TrainingState(progress=self.progress, tensors=tensors))
 
@@ -213,11 +204,8 @@ class Training:
                     parameter.copy_(state.tensors[f"weights/{name}"])
                     self._averages.average[name].copy_(state.tensors[f"average/{name}"])
                     self._averages.best[name].copy_(state.tensors[f"best/{name}"])
-                    if f"{_MOMENTS[0]}/{name}" in state.tensors:
-                        self._optimizer.state[parameter] = {
-                            "step": torch.tensor(float(self.progress.step)),
-                            **{key: state.tensors[f"{key}/{name}"].to(parameter.device) for key in _MOMENTS},
-                        }
+                    moments = {key: state.tensors.get(f"{key}/{name}") for key in MOMENTS}
+                    self._optimizer.restore(parameter, moments, step=self.progress.step)
             torch.set_rng_state(state.tensors["rng/torch"])
         self._record(
             TrainingStarted(
@@ -233,14 +221,13 @@ class Training:
     def _log_step(self, norm: float, *, windows_per_second: float) -> None:
         losses = self.progress.recent_losses
         left = (self._num_steps - self.progress.step) * self._config.batch_windows
-        main = next(group for group in self._optimizer.param_groups if group["part"] in MAIN_PARTS)
         self._record(
             StepMeasured(
                 step=self.progress.step,
                 num_steps=self._num_steps,
                 unix_seconds=time.time(),
                 loss=sum(losses) / len(losses),
-                learning_rate=main["lr"],
+                learning_rate=self._optimizer.main_rate,
                 gradient_norm=norm,
                 windows_per_second=windows_per_second,
                 seconds_left=left / windows_per_second,
@@ -283,32 +270,6 @@ def loader_processes(device: torch.device) -> int:
         return 0
     workers_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(1, min(MAX_LOADERS, (os.cpu_count() or 1) // workers_here - 1))
-
-
-def _parameter_groups(module: TunedModule, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Of each: parameters, peak of the learning rate, weight decay, and the share of the training when it begins to learn."""
-    rates = {
-        "adapter": config.learning_rate,
-        "whole": config.full_learning_rate,
-        "head": config.head_learning_rate,
-        "tower": config.tower_learning_rate,
-        "projector": config.projector_learning_rate,
-    }
-    groups: dict[tuple[str, float, bool], list[torch.nn.Parameter]] = {}
-    for name, parameter in module.trained().items():
-        key = (module.part_of(name), module.start_of(name), parameter.ndim > 1)
-        groups.setdefault(key, []).append(parameter)
-    return [
-        {
-            "params": parameters,
-            "part": part,
-            "lr": rates[part],
-            "peak": rates[part],
-            "start": start,
-            "weight_decay": config.weight_decay if is_matrix else 0.0,
-        }
-        for (part, start, is_matrix), parameters in groups.items()
-    ]
 
 
 def _as_is(batches: list[MicroBatch]) -> list[MicroBatch]:

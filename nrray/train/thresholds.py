@@ -1,37 +1,10 @@
-"""Thresholds from validation windows, and F1 with intervals over cases from test windows. Pure numpy."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+"""Thresholds and temperatures of activities, from validation windows. Pure numpy."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nrray.metrics import Agreement, macro_f1, window_agreement
-
 CANDIDATES = 199
 _RESAMPLES = 400
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """One activity on held-out windows; the interval is the 95 % case bootstrap of F1, None without positives."""
-
-    agreement: Agreement
-    f1_low: float | None
-    f1_high: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldOut:
-    """All activities on held-out windows at natural prevalence; macro F1 is over `macro_activities`."""
-
-    activities: list[Measured]
-    macro_activities: tuple[str, ...]
-    macro_f1: float | None
-    macro_f1_low: float | None
-    macro_f1_high: float | None
-    num_windows: int
-    num_cases: int
 
 
 def best_thresholds(scores: NDArray[np.float32], targets: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -110,37 +83,6 @@ def _draws_of(num_cases: int) -> NDArray[np.int64]:
     return np.random.default_rng(0).multinomial(num_cases, even, size=_RESAMPLES)
 
 
-def held_out(
-    activities: Sequence[str],
-    predicted: NDArray[np.bool_],
-    targets: NDArray[np.bool_],
-    *,
-    cases: NDArray[np.int64],
-    left_out: Sequence[str],
-    num_resamples: int = 1000,
-    seed: int = 0,
-) -> HeldOut:
-    """Agreement of (W, A) claims with the truth; `left_out` activities do not count in the macro F1."""
-    agreements = window_agreement(activities, predicted, targets)
-    counted = [i for i, activity in enumerate(activities) if activity not in left_out]
-    resampled = _resampled_f1(predicted, targets, cases=cases, num_resamples=num_resamples, seed=seed)
-    macros = resampled[:, counted]
-    macro_low, macro_high = _interval(np.nanmean(macros[~np.isnan(macros).all(axis=1)], axis=1))
-    intervals = [_interval(resampled[:, i]) for i in range(len(activities))]
-    return HeldOut(
-        activities=[
-            Measured(agreement=agreement, f1_low=low, f1_high=high)
-            for agreement, (low, high) in zip(agreements, intervals, strict=True)
-        ],
-        macro_activities=tuple(activities[i] for i in counted),
-        macro_f1=macro_f1([agreements[i] for i in counted]),
-        macro_f1_low=macro_low,
-        macro_f1_high=macro_high,
-        num_windows=len(targets),
-        num_cases=len(np.unique(cases)),
-    )
-
-
 def _best(grid: NDArray[np.float32], scores: NDArray[np.float32], targets: NDArray[np.bool_]) -> float:
     if not targets.any():
         return 0.5
@@ -148,25 +90,3 @@ def _best(grid: NDArray[np.float32], scores: NDArray[np.float32], targets: NDArr
     hits = (claimed & targets).sum(axis=1)
     f1 = 2 * hits / (claimed.sum(axis=1) + targets.sum())
     return float(np.median(grid[f1 >= f1.max() - 1e-9]))
-
-
-def _resampled_f1(
-    predicted: NDArray[np.bool_], targets: NDArray[np.bool_], *, cases: NDArray[np.int64], num_resamples: int, seed: int
-) -> NDArray[np.float64]:
-    names, index = np.unique(cases, return_inverse=True)
-    counts = np.zeros((3, len(names), targets.shape[1]))  # hits, claims, positives of each case
-    for i, values in enumerate((predicted & targets, predicted, targets)):
-        np.add.at(counts[i], index, values)
-    drawn = np.random.default_rng(seed).integers(0, len(names), size=(num_resamples, len(names)))
-    hits, claims, positives = (counts[i][drawn].sum(axis=1) for i in range(3))
-    with np.errstate(invalid="ignore"):
-        resampled: NDArray[np.float64] = 2 * hits / (claims + positives)
-    return resampled
-
-
-def _interval(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    known = values[~np.isnan(values)]
-    if known.size == 0:
-        return None, None
-    low, high = np.percentile(known, [2.5, 97.5])
-    return float(low), float(high)

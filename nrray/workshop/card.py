@@ -7,7 +7,7 @@ from typing import Any
 from nrray.labels import LabelSet
 from nrray.models.frame_stacking import FrameStacking
 from nrray.models.metadata import CheckpointMetadata, Pooling
-from nrray.train.thresholds import HeldOut
+from nrray.workshop.held_out import HeldOut
 from nrray.workshop.recipe import RecipeConfig
 
 _SHOWS = {

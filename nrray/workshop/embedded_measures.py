@@ -14,10 +14,11 @@ from nrray.models.rules import apply_rules
 from nrray.models.strategies.yes_no import INSTRUCTION
 from nrray.sampling import Sampling
 from nrray.train.objective import positive_weights
-from nrray.train.thresholds import HeldOut, best_thresholds, held_out
+from nrray.train.thresholds import best_thresholds
 from nrray.workshop.captions import SLOTS, Others, claims_of
 from nrray.workshop.dialogue import Dialogues
 from nrray.workshop.embedded import CAPTION_PROMPT, TrainableVlm, window_prompt_ids
+from nrray.workshop.held_out import HeldOut, held_out
 from nrray.workshop.recipe import (
     RecipeConfig,
     train_vlm,
@@ -49,7 +50,7 @@ def measured_windows(
     claimed = apply_rules(scores >= thresholds, scores=scores, thresholds=thresholds, label_set=label_set)
     visible = label_set.rules.requires_visible
     return held_out(
-        label_set.names, claimed, windows.targets, cases=windows.cases, left_out=[visible] if visible else []
+        label_set.names, claimed, windows.targets, cases=windows.cases, excluded=[visible] if visible else []
     )
 
 
@@ -147,7 +148,7 @@ def answers_f1(
         said[:, column] = np.concatenate(column_said)
     visible = label_set.rules.requires_visible
     return f1_of(
-        held_out(label_set.names, said, windows.targets, cases=windows.cases, left_out=[visible] if visible else [])
+        held_out(label_set.names, said, windows.targets, cases=windows.cases, excluded=[visible] if visible else [])
     )
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nrray.train.thresholds import best_thresholds, held_out, steady_temperatures, steady_thresholds
+from nrray.train.thresholds import best_thresholds, steady_temperatures, steady_thresholds
 
 
 def test_the_threshold_separates_where_scores_do():
@@ -13,39 +13,6 @@ def test_the_threshold_separates_where_scores_do():
 
 def test_an_activity_that_never_happens_keeps_one_half():
     assert best_thresholds(np.array([[0.3]], dtype=np.float32), np.array([[False]]))[0] == 0.5
-
-
-def test_held_out_counts_each_activity_and_leaves_named_ones_out_of_the_macro():
-    targets = np.array([[True, True], [True, False], [True, True], [True, False]])
-    predicted = np.array([[True, True], [True, False], [True, False], [True, False]])
-    result = held_out(
-        ["visible", "suction"],
-        predicted,
-        targets,
-        cases=np.array([0, 0, 1, 1]),
-        left_out=["visible"],
-        num_resamples=200,
-    )
-    assert [measured.agreement.f1 for measured in result.activities] == [1.0, pytest.approx(2 / 3)]
-    assert result.macro_f1 == pytest.approx(2 / 3)
-    assert result.macro_activities == ("suction",)
-    assert (result.num_windows, result.num_cases) == (4, 2)
-    assert result.macro_f1_low == 0.0  # the resample that holds only the second case
-    assert result.macro_f1_high == 1.0
-
-
-def test_the_interval_is_over_cases_and_not_over_windows():
-    targets = np.array([[True]] * 50 + [[True]] * 50)
-    predicted = np.array([[True]] * 50 + [[False]] * 50)
-    by_case = held_out(["a"], predicted, targets, cases=np.repeat([0, 1], 50), left_out=[]).activities[0]
-    by_window = held_out(["a"], predicted, targets, cases=np.arange(100), left_out=[]).activities[0]
-    assert by_case.f1_high - by_case.f1_low > 5 * (by_window.f1_high - by_window.f1_low) > 0
-
-
-def test_an_activity_without_positives_or_claims_has_no_f1_and_no_interval():
-    nothing = np.zeros((3, 1), dtype=bool)
-    measured = held_out(["a"], nothing, nothing, cases=np.arange(3), left_out=[]).activities[0]
-    assert measured.agreement.f1 is measured.f1_low is None
 
 
 def steady(scores, targets, cases, near=0.5):

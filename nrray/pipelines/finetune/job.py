@@ -1,29 +1,26 @@
 """The config of `nrray finetune`, and its job: manifest, annotations, split and checkpoint read and checked. Starts no Ray."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import Field
 
-from nrray.archive.annotations import Annotations, read_annotations
-from nrray.archive.cases import read_cases
-from nrray.archive.manifest import check_manifest
-from nrray.archive.splits import TrainedSplit, check_contents, contents_by_case, part_cases, path_digest, read_split
+from nrray.archive.splits import TrainedSplit, path_digest
 from nrray.config import Section
 from nrray.decode import DecodeConfig
-from nrray.errors import ConfigError, DataError
-from nrray.labels import read_label_set
+from nrray.errors import ConfigError
+from nrray.labels import LabelSet, read_label_set
 from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, read_metadata, resolve_checkpoint
 from nrray.models.config import LoraSection
 from nrray.models.resolved import checkpoint_folder
+from nrray.pipelines.finetune.inputs import FinetuneInputs, annotations_digest, read_inputs
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling
-from nrray.storage import absolute_uri, is_local, read_table
+from nrray.storage import absolute_uri, is_local
 from nrray.train.examples import Chunk, ExamplePlan, check_positives, planned_examples, validation_note
 from nrray.train.job import TRAINED_PARTS, FinetuneJob, InputDigests
 from nrray.train.trackers import TrackerKind, check_trackers
@@ -86,65 +83,47 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         )
     start = config.timesformer or resolve_checkpoint(config.model)
     sampling = _sampling(config, start)
-    manifest = read_table(config.manifest)
-    check_manifest(manifest, name=config.manifest)
-    annotations = read_annotations(config.annotations)
-    split = read_split(config.split)
-    split_of_case = {case: part for part in TRAINED_PARTS for case in part_cases(split, part)}
-    for part in TRAINED_PARTS:
-        if not split.parts[part]:
-            raise DataError(f"split {config.split}: part {part!r} has no case, expected at least one.")
-    cases = read_cases(config.cases)
-    contents = contents_by_case(manifest, cases)
-    _check_known(split_of_case, contents.keys(), uri=config.split)
-    check_contents(split, contents)
-    unused = sorted(contents.keys() - {case for cases in split.parts.values() for case in cases})
+    inputs = read_inputs(
+        manifest=config.manifest, annotations=config.annotations, cases=config.cases, split=config.split
+    )
+    plan = _plan(config, inputs, label_set=label_set, sampling=sampling)
+    check_trackers(config.trackers)
+    job = FinetuneJob(
+        name=output.name,
+        output=str(output),
+        store=str(store),
+        chunks=plan.chunks,
+        label_set=label_set,
+        sampling=sampling,
+        split=TrainedSplit(parts=inputs.split.parts, videos=_video_digests(plan.chunks)),
+        decoder=config.decode.backend,
+        start=start,
+        execution=config.model,
+        adapter=config.adapter,
+        head=config.head,
+        training=config.training,
+        inputs=InputDigests(annotations=annotations_digest(inputs.annotations), chunks=_names_digest(plan.chunks)),
+        trackers=config.trackers,
+    )
+    return ResolvedFinetune(config=config, manifest=inputs.manifest, plan=plan, job=job)
+
+
+def _plan(config: FinetuneConfig, inputs: FinetuneInputs, *, label_set: LabelSet, sampling: Sampling) -> ExamplePlan:
+    """The examples, with notes on all that is not used of the archive. Raises DataError."""
     plan = planned_examples(
-        manifest,
-        annotations,
-        split_of_case=split_of_case,
-        cases=cases,
+        inputs.manifest,
+        inputs.annotations,
+        split_of_case=inputs.split_of_case,
+        cases=inputs.cases,
         sampling=sampling,
         label_set=label_set,
         backend=config.decode.backend,
         max_chunk_mib=config.store.max_chunk_mib,
     )
-    targets = {part: [s.targets for s in plan.chunks if s.split == part] for part in TRAINED_PARTS}
+    targets = {part: [chunk.targets for chunk in plan.chunks if chunk.split == part] for part in TRAINED_PARTS}
     check_positives(targets["train"], label_set)
     note = validation_note(targets["validation"], label_set)
-    if unused:
-        plan.notes.append(
-            f"{len(unused)} cases are in no part of {config.split} and are not used, such as {unused[0]!r}."
-        )
-    if note is not None:
-        plan.notes.append(note)
-    check_trackers(config.trackers)
-    digests = InputDigests(
-        annotations=_digest(annotations),
-        chunks=hashlib.sha256("\n".join(sorted(chunk.name for chunk in plan.chunks)).encode()).hexdigest(),
-    )
-    return ResolvedFinetune(
-        config=config,
-        manifest=manifest,
-        plan=plan,
-        job=FinetuneJob(
-            name=output.name,
-            output=str(output),
-            store=str(store),
-            chunks=plan.chunks,
-            label_set=label_set,
-            sampling=sampling,
-            split=TrainedSplit(parts=split.parts, videos=_video_digests(plan.chunks)),
-            decoder=config.decode.backend,
-            start=start,
-            execution=config.model,
-            adapter=config.adapter,
-            head=config.head,
-            training=config.training,
-            inputs=digests,
-            trackers=config.trackers,
-        ),
-    )
+    return replace(plan, notes=[*plan.notes, *inputs.notes, *([] if note is None else [note])])
 
 
 def _sampling(config: FinetuneConfig, start: ResolvedCheckpoint | TimesformerSection) -> Sampling:
@@ -168,6 +147,10 @@ def _video_digests(chunks: Sequence[Chunk]) -> dict[str, tuple[str, ...]]:
     }
 
 
+def _names_digest(chunks: Sequence[Chunk]) -> str:
+    return hashlib.sha256("\n".join(sorted(chunk.name for chunk in chunks)).encode()).hexdigest()
+
+
 def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> FinetuneJob:
     """The same examples and checkpoint, trained as the sections of `config` say, into another output."""
     return replace(
@@ -181,32 +164,11 @@ def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> Finet
     )
 
 
-def _check_known(split_of_case: Mapping[str, str], known: Collection[str], *, uri: str) -> None:
-    if unknown := sorted(split_of_case.keys() - set(known)):
-        raise DataError(
-            f"split {uri}: {len(unknown)} of its {len(split_of_case)} cases to train and validate on are of no video here, such "
-            f"as {unknown[0]!r}; known are {', '.join(repr(case) for case in sorted(known)[:3])}, ... Give the case sidecar that "
-            f"the split was made with (cases=FILE), or correct the file."
-        )
-
-
 def _shared_folder(uri: str, setting: str) -> Path:
     refuse_job_folder(uri, setting)
     if not is_local(uri):
         raise ConfigError(f"{setting}: found {uri}, expected a folder of a file system that all workers see")
     return Path(absolute_uri(uri))
-
-
-def _digest(annotations: Annotations) -> str:
-    """Of the columns that decide targets, under names that stay as they are, so that a training begun earlier goes on."""
-    total = hashlib.sha256()
-    for table in (annotations.segments, annotations.extents):
-        names = [name for name in ("path", "activity", "start_us", "end_us", "source") if name in table.column_names]
-        ordered = table.select(names).sort_by([(name, "ascending") for name in names])
-        sink = pa.BufferOutputStream()
-        pq.write_table(ordered.rename_columns(["video_path", *names[1:]]), sink, compression="none")
-        total.update(sink.getvalue())
-    return total.hexdigest()
 
 
 def store_bytes(resolved: ResolvedFinetune) -> int:

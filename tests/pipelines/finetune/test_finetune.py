@@ -12,12 +12,10 @@ from accelerate import Accelerator
 from nrray.console.reporter import Reporter
 from nrray.errors import ResourcesError
 from nrray.pipelines.finetune.job import WorkersConfig, resolved_finetune
-from nrray.pipelines.finetune.report import Finetuned, report_finetune
 from nrray.pipelines.finetune.run import run_finetune
 from nrray.pipelines.on_ray.pools import Capacity
 from nrray.pipelines.on_ray.training_workers import planned_workers
 from nrray.storage import Folder
-from nrray.train.output import TrainingMetrics
 from nrray.train.run import finetune
 from tests.pipelines.support import descendants, nrray, one_ray, started, wait_until, words
 from tests.pipelines.training_support import config_of, losses, settings, starts
@@ -133,23 +131,6 @@ def test_a_case_that_is_in_no_part_is_said(archive, tmp_path):
     assert f"1 cases are in no part of {tmp_path / 'fewer.json'} and are not used, such as" in " ".join(
         found.stdout.split()
     )
-
-
-@pytest.mark.parametrize(("best_step", "steps"), [(0, 50), (40, 57)])
-def test_a_training_that_gained_nothing_or_ended_early_says_so(best_step, steps, archive, tmp_path, capsys):
-    metrics = TrainingMetrics(
-        num_train_windows=304,
-        num_validation_windows=76,
-        steps=steps,
-        num_steps=57,
-        best_step=best_step,
-        best_validation_macro_f1=0.85,
-    )
-    result = Finetuned(output=str(tmp_path), trained_model=tmp_path, metrics=metrics, dropped={})
-    report_finetune(result, config_of(settings(archive, tmp_path)), Reporter())
-    printed = " ".join(capsys.readouterr().out.split())
-    assert ("No step was better than none" in printed) is (best_step == 0)
-    assert ("Ended before its 57 steps" in printed) is (steps < 57)
 
 
 def test_a_dry_run_says_what_the_frames_take_and_writes_nothing(archive, tmp_path):

@@ -1,0 +1,76 @@
+"""AdamW over the trained parts of a module, each with a learning rate of its own that all follow one schedule."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from nrray.train.trainee.module import TunedModule
+from nrray.train.training_config import TrainingConfig
+
+MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW: two tensors for each parameter
+_MAIN_PARTS = ("adapter", "whole")  # whose learning rate stands for all: those of other parts go with it
+
+
+class Optimizer:
+    """Steps of a training, at the learning rates of the step."""
+
+    def __init__(self, module: TunedModule, config: TrainingConfig, *, num_steps: int) -> None:
+        self._config = config
+        self._num_steps = num_steps
+        self._adamw = torch.optim.AdamW(_parameter_groups(module, config))
+
+    @property
+    def main_rate(self) -> float:
+        """The learning rate of the last step, of the adapter or of the model that is trained whole."""
+        return float(next(group["lr"] for group in self._adamw.param_groups if group["part"] in _MAIN_PARTS))
+
+    def step(self, step: int) -> None:
+        """Move the parameters by their gradients, which are gone then. A part whose share of the training has not come yet
+        stays."""
+        share = self._config.rate_share(step, self._num_steps)
+        for group in self._adamw.param_groups:
+            group["lr"] = share * group["peak"] if step >= group["start"] * self._num_steps else 0.0
+        self._adamw.step()
+        self.forget_gradients()
+
+    def forget_gradients(self) -> None:
+        """Free all gradients."""
+        self._adamw.zero_grad(set_to_none=True)
+
+    def moments(self, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+        """The moments of a parameter, none before its first step."""
+        state = self._adamw.state.get(parameter, {})
+        return {key: state[key] for key in MOMENTS if key in state}
+
+    def restore(self, parameter: torch.nn.Parameter, moments: Mapping[str, torch.Tensor | None], *, step: int) -> None:
+        """Go on with a parameter as it was after so many steps; moments: as they were given, None before the first step."""
+        known = {key: tensor.to(parameter.device) for key, tensor in moments.items() if tensor is not None}
+        if known:
+            self._adamw.state[parameter] = {"step": torch.tensor(float(step)), **known}
+
+
+def _parameter_groups(module: TunedModule, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Of each: parameters, peak of the learning rate, weight decay, and the share of the training when it begins to learn."""
+    rates = {
+        "adapter": config.learning_rate,
+        "whole": config.full_learning_rate,
+        "head": config.head_learning_rate,
+        "tower": config.tower_learning_rate,
+        "projector": config.projector_learning_rate,
+    }
+    groups: dict[tuple[str, float, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in module.trained().items():
+        key = (module.part_of(name), module.start_of(name), parameter.ndim > 1)
+        groups.setdefault(key, []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "part": part,
+            "lr": rates[part],
+            "peak": rates[part],
+            "start": start,
+            "weight_decay": config.weight_decay if is_matrix else 0.0,
+        }
+        for (part, start, is_matrix), parameters in groups.items()
+    ]

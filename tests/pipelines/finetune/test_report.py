@@ -1,0 +1,133 @@
+"""Sentences, curves and the next command of a fine-tuning."""
+
+import json
+
+import pytest
+
+from nrray.console.reporter import Reporter
+from nrray.pipelines.finetune.job import FinetuneConfig
+from nrray.pipelines.finetune.progress import HistoryReport
+from nrray.pipelines.finetune.report import Finetuned, learning_curves, relabel_command, report_finetune
+from nrray.storage import Folder
+from nrray.train.history import StepMeasured, TrainingStarted, Validated, write_history
+from nrray.train.output import TrainingMetrics
+
+METRICS = TrainingMetrics(
+    num_train_windows=304,
+    num_validation_windows=76,
+    steps=57,
+    num_steps=57,
+    best_step=40,
+    best_validation_macro_f1=0.85,
+)
+
+
+def config(**settings):
+    return FinetuneConfig.model_validate(
+        {"manifest": "m.parquet", "annotations": "a", "split": "s.json", "output": "out", **settings}
+    )
+
+
+def started(step, *, unix_seconds=0.0, **more):
+    return TrainingStarted(step=step, num_steps=20, unix_seconds=unix_seconds, num_workers=1, **more)
+
+
+def measured(step, *, unix_seconds=0.0, windows_per_second=4.0):
+    return StepMeasured(
+        step=step,
+        num_steps=20,
+        unix_seconds=unix_seconds,
+        loss=0.5,
+        learning_rate=2e-4,
+        gradient_norm=1.0,
+        windows_per_second=windows_per_second,
+        seconds_left=30.0,
+    )
+
+
+def validated(step, macro, loss=0.25, *, unix_seconds=0.0):
+    return Validated(
+        step=step,
+        num_steps=20,
+        unix_seconds=unix_seconds,
+        validation_loss=loss,
+        validation_macro_f1=macro,
+        validation_f1={"suction": macro, "ventilation": None},
+    )
+
+
+def lines(capsys):
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(("best_step", "steps"), [(0, 50), (40, 57)])
+def test_a_training_that_gained_nothing_or_ended_early_says_so(best_step, steps, tmp_path, capsys):
+    metrics = METRICS.model_copy(update={"best_step": best_step, "steps": steps})
+    result = Finetuned(output=str(tmp_path), trained_model=tmp_path / "adapter", metrics=metrics, dropped={})
+    report_finetune(result, config(), Reporter())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("No step was better than none" in printed) is (best_step == 0)
+    assert ("Ended before its 57 steps" in printed) is (steps < 57)
+
+
+def test_the_document_of_a_call_holds_the_metrics(tmp_path, capsys):
+    result = Finetuned(output="out", trained_model=tmp_path / "model", metrics=METRICS, dropped={"a": "empty"})
+    report_finetune(result, config(), Reporter(is_json=True))
+    assert json.loads(capsys.readouterr().out) == {
+        "output": "out",
+        "trained_model": str(tmp_path / "model"),
+        "metrics": METRICS.model_dump(),
+        "dropped": {"a": "empty"},
+    }
+
+
+def test_the_next_command_names_the_checkpoint_only_beside_an_adapter_of_another_one(tmp_path):
+    adapter, model = tmp_path / "adapter", tmp_path / "model"
+    own = config(model={"path": "/models/vlm"}, label_set="set.yaml")
+    assert relabel_command(config(), adapter, labels="l") == (
+        f"nrray relabel --set manifest=m.parquet --set output=l --set model.adapter={adapter}"
+    )
+    assert f"--set label_set=set.yaml --set model.path=/models/vlm --set model.adapter={adapter}" in relabel_command(
+        own, adapter, labels="l"
+    )
+    assert relabel_command(own, model, labels="l").endswith(f"--set label_set=set.yaml --set model.path={model}")
+
+
+def test_curves_hold_steps_and_validations_and_mark_the_kept_step():
+    history = [started(0), validated(0, 0.5), measured(10), validated(10, 0.8), started(10), validated(20, 0.7)]
+    curves = learning_curves(history)
+    assert curves.training_loss == [(10, 0.5)]
+    assert curves.validation_loss == [(0, 0.25), (10, 0.25), (20, 0.25)]
+    assert curves.macro_f1 == curves.f1["suction"] == [(0, 0.5), (10, 0.8), (20, 0.7)]
+    assert curves.f1["ventilation"] == [(0, None), (10, None), (20, None)]
+    assert curves.kept_step == 10
+
+
+def test_before_any_validation_there_are_no_curves():
+    curves = learning_curves([started(0)])
+    assert (curves.training_loss, curves.validation_loss, curves.f1, curves.kept_step) == ([], [], {}, None)
+
+
+def test_events_of_an_earlier_call_and_events_made_again_are_not_reported(tmp_path, capsys):
+    output = Folder(str(tmp_path))
+    before = [started(0), validated(0, 0.5)]
+    write_history(output, before)
+    report = HistoryReport(output, Reporter())
+    report.report()
+    assert lines(capsys) == []
+    unreadable = ("step-00000012.safetensors (cut)",)
+    write_history(output, [*before, started(10, unreadable_checkpoints=unreadable), validated(10, 0.8), measured(10)])
+    report.report()
+    assert lines(capsys) == [
+        "checkpoint step-00000012.safetensors (cut) cannot be read; the one before it is taken",
+        "training goes on at step 10 of 20",
+        "step 10 of 20: validation macro F1 0.800 (suction 0.800, ventilation -), loss 0.2500",
+        "step 10 of 20: loss 0.5000, learning rate 0.0002, 4.0 windows/s, 30 s left",
+    ]
+    again = [validated(10, 0.8, unix_seconds=9.0), measured(10, unix_seconds=9.0, windows_per_second=2.0)]
+    write_history(output, [*before, started(10, unreadable_checkpoints=unreadable), *again])
+    report.report()
+    assert lines(capsys) == []
+    write_history(output, [*before, *again, started(0, unix_seconds=10.0), measured(20)])
+    report.report()
+    assert lines(capsys) == ["training starts at step 0 of 20"]  # of steps there was a line just now
