@@ -20,7 +20,7 @@ def training_notes(
         if learned or chosen:
             notes.append(
                 f"{labelling.name} was trained on {learned} of these {len(set(case_of.values()))} cases and chosen on {chosen}: "
-                f"figures on other cases will be lower. Give the split=... of the model, and part=test."
+                f"expect lower figures on other cases. Give the split=... of the model, and part=test."
             )
     return notes
 
