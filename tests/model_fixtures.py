@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from nrray.labels import LabelSet, read_label_set
-from nrray.models import Labeler, ModelConfig, load_labeler, resolve_checkpoint
+from nrray.models import Labeler, ModelConfig, Strategy, resolve_checkpoint, resolve_strategy
 from nrray.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from nrray.models.metadata import CheckpointMetadata, Pooling, trained_labels, write_metadata
 from nrray.sampling import Sampling
@@ -18,11 +18,18 @@ from tests.checkpoints import CHECKPOINTS, ENCODERS, HIDDEN_SIZE
 
 
 def labeler_of(
-    path: str | Path, label_set: LabelSet, *, adapter: str | Path | None = None, **execution: Any
+    path: str | Path,
+    label_set: LabelSet,
+    *,
+    adapter: str | Path | None = None,
+    strategy: Strategy | None = None,
+    **execution: Any,
 ) -> Labeler:
     """A labeler for a checkpoint, with settings of its execution."""
     config = ModelConfig(path=str(path), adapter=None if adapter is None else str(adapter), **execution)
-    return load_labeler(resolve_checkpoint(config), label_set=label_set, execution=config)
+    checkpoint = resolve_checkpoint(config)
+    chosen = resolve_strategy(strategy, checkpoint, label_set)
+    return chosen.labeler(checkpoint, label_set=label_set, execution=config)
 
 
 def loaded(path: str | Path = "embedded", **execution: Any) -> LoadedCheckpoint:

@@ -1,6 +1,6 @@
 """Local vision-language models: a unit's frames and windows in, labels per window and activity out.
 
-Cheap to import: torch and transformers come in with the first `load_labeler` or `measure_labeler`.
+Cheap to import: torch and transformers come in with the first labeler.
 """
 
 import os
@@ -12,15 +12,14 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from nrray.errors import LabelMemoryError
 from nrray.models.config import CheckpointChoice, Device, Dtype, Execution, ModelConfig
-from nrray.models.labeler import (
-    Labeler,
-    ModelInfo,
-    ModelKind,
-    check_sampling,
-)
-from nrray.models.loading import is_device_lost, load_labeler, measure_labeler
+from nrray.models.device_loss import is_device_lost
+from nrray.models.labeler import Labeler, ModelInfo, check_sampling
+from nrray.models.measure import LabelerFigures, measure_labeler
 from nrray.models.metadata import CheckpointMetadata, Pooling, read_metadata
 from nrray.models.resolved import CheckpointKind, ResolvedCheckpoint, resolve_checkpoint
+from nrray.models.strategies import Strategy, resolve_strategy, strategy_of_release_before
+from nrray.models.strategies.head import HeadStrategy
+from nrray.models.strategies.yes_no import YesNoStrategy
 
 __all__ = [
     "CheckpointChoice",
@@ -29,17 +28,21 @@ __all__ = [
     "Device",
     "Dtype",
     "Execution",
+    "HeadStrategy",
     "LabelMemoryError",
     "Labeler",
+    "LabelerFigures",
     "ModelConfig",
     "ModelInfo",
-    "ModelKind",
     "Pooling",
     "ResolvedCheckpoint",
+    "Strategy",
+    "YesNoStrategy",
     "check_sampling",
     "is_device_lost",
-    "load_labeler",
     "measure_labeler",
     "read_metadata",
     "resolve_checkpoint",
+    "resolve_strategy",
+    "strategy_of_release_before",
 ]

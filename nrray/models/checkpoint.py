@@ -14,7 +14,7 @@ from nrray.models.config import Device, Dtype, Execution, resolved_dtype
 from nrray.models.families import loaded_family
 from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.families.four_bit import is_loaded_in_four_bit
-from nrray.models.labeler import ModelInfo, ModelKind
+from nrray.models.labeler import ModelInfo
 from nrray.models.resolved import ResolvedCheckpoint, check_same_here
 
 _LOADING_ERRORS = (
@@ -78,9 +78,7 @@ def load_checkpoint(resolved: ResolvedCheckpoint, *, execution: Execution) -> Lo
     )
 
 
-def model_info(
-    checkpoint: LoadedCheckpoint, resolved: ResolvedCheckpoint, *, activities: tuple[str, ...], kind: ModelKind
-) -> ModelInfo:
+def model_info(checkpoint: LoadedCheckpoint, resolved: ResolvedCheckpoint) -> ModelInfo:
     """Facts of a loaded model, for people and for the identity of an output."""
     tensors = [*checkpoint.model.parameters(), *checkpoint.model.buffers()]
     return ModelInfo(
@@ -88,9 +86,7 @@ def model_info(
         path=str(resolved.folder),
         digest=resolved.digest,
         parameter_count=checkpoint.model.num_parameters(),  # of 4 bits, two are one element
-        activities=activities,
         sampling=resolved.metadata.sampling if resolved.metadata is not None else None,
-        kind=kind,
         device=str(checkpoint.device),
         dtype=Dtype.NF4.value
         if is_loaded_in_four_bit(checkpoint.model)

@@ -14,7 +14,7 @@ from nrray.models.config import CheckpointChoice, Device, Dtype, Execution
 from nrray.models.measure import synthetic_frames
 from nrray.models.metadata import HEAD_FILE, write_metadata
 from nrray.models.resolved import ResolvedCheckpoint, resolve_checkpoint
-from nrray.models.strategies.head import HeadLabeler
+from nrray.models.strategies.head import HeadStrategy
 from nrray.storage import make_private
 
 COMPARED_WINDOWS = 4
@@ -53,7 +53,8 @@ def export_model(checkpoint: ResolvedCheckpoint, output: Path, label_set: LabelS
     frames = synthetic_frames(metadata.sampling, num_windows=COMPARED_WINDOWS)
     merged = resolve_checkpoint(CheckpointChoice(path=str(output)))
     ours, theirs = (
-        HeadLabeler(item, label_set=label_set, execution=exact).label(frames).scores for item in (checkpoint, merged)
+        HeadStrategy().labeler(item, label_set=label_set, execution=exact).label(frames).scores
+        for item in (checkpoint, merged)
     )
     difference = float(np.abs(ours - theirs).max())
     if difference > MAX_DIFFERENCE:

@@ -1,19 +1,11 @@
 """What a labeler is, whatever its model: the seam between models and everything that runs them. Knows no torch."""
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from nrray.errors import ModelError
 from nrray.sampling import Sampling
 from nrray.types import Frames, WindowLabels
-
-
-class ModelKind(str, Enum):
-    """How a model answers: with a trained head, or with words."""
-
-    HEAD = "head"
-    PROMPTED = "prompted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +16,7 @@ class ModelInfo:
     path: str
     digest: str
     parameter_count: int
-    activities: tuple[str, ...]
     sampling: Sampling | None
-    kind: ModelKind
     device: str
     dtype: str
     memory_bytes: int  # weights and buffers on the device

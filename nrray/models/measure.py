@@ -1,30 +1,45 @@
-"""How heavy and how fast a model is on this machine, on synthetic frames."""
+"""How heavy and how fast a model is on this machine, on synthetic frames. torch comes in with the first model."""
 
 import time
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from torch.utils.flop_counter import FlopCounterMode
 
 from nrray.labels import LabelSet
 from nrray.models.config import Execution
 from nrray.models.labeler import Labeler
-from nrray.models.loading import load_labeler
 from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.strategies import resolve_strategy
 from nrray.sampling import Sampling, unit_samples_us, unit_window_samples
 from nrray.types import Frames
 
 MEASURED_WINDOWS = 8
 
 
-def measured_labeler(checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> dict[str, Any]:
-    """Loads the model and labels synthetic frames. Raises ModelError, LabelMemoryError.
+@dataclass(frozen=True, kw_only=True)
+class LabelerFigures:
+    """A labeler's size and speed. `windows_per_second` is that of a warm run over a unit of 8 consecutive windows, so that
+    frames are shared as in a real run; `flops_per_window` counts one window alone, `flops_per_shared_window` one of the 8."""
 
-    `windows_per_second` is that of a warm run over a unit of 8 consecutive windows, so that frames are shared as in a
-    real run; `flops_per_window` counts one window alone, `flops_per_shared_window` one of the 8.
-    """
+    name: str
+    strategy: str
+    path: str
+    digest: str
+    device: str
+    dtype: str
+    load_seconds: float
+    parameter_count: int
+    memory_bytes: int
+    windows_per_second: float
+    flops_per_window: int
+    flops_per_shared_window: int
+
+
+def measure_labeler(checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> LabelerFigures:
+    """Loads the model, as it labels by default, and labels synthetic frames. Raises ModelError, LabelMemoryError."""
+    strategy = resolve_strategy(None, checkpoint, label_set)
     started = time.perf_counter()
-    labeler = load_labeler(checkpoint, label_set=label_set, execution=execution)
+    labeler = strategy.labeler(checkpoint, label_set=label_set, execution=execution)
     load_seconds = time.perf_counter() - started
     sampling = labeler.info.sampling or Sampling.model_validate({})
     single = synthetic_frames(sampling, num_windows=1)
@@ -32,20 +47,20 @@ def measured_labeler(checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, exe
     info = labeler.info
     flops_per_window = _label_flops(labeler, single)
     flops_per_shared_window = _label_flops(labeler, unit) // MEASURED_WINDOWS  # and warms up for the timing
-    return {
-        "name": info.name,
-        "kind": info.kind.value,
-        "path": info.path,
-        "digest": info.digest,
-        "device": info.device,
-        "dtype": info.dtype,
-        "load_seconds": load_seconds,
-        "parameter_count": info.parameter_count,
-        "memory_bytes": info.memory_bytes,
-        "windows_per_second": MEASURED_WINDOWS / _label_seconds(labeler, unit),
-        "flops_per_window": flops_per_window,
-        "flops_per_shared_window": flops_per_shared_window,
-    }
+    return LabelerFigures(
+        name=info.name,
+        strategy=strategy.kind,
+        path=info.path,
+        digest=info.digest,
+        device=info.device,
+        dtype=info.dtype,
+        load_seconds=load_seconds,
+        parameter_count=info.parameter_count,
+        memory_bytes=info.memory_bytes,
+        windows_per_second=MEASURED_WINDOWS / _label_seconds(labeler, unit),
+        flops_per_window=flops_per_window,
+        flops_per_shared_window=flops_per_shared_window,
+    )
 
 
 def synthetic_frames(sampling: Sampling, *, num_windows: int, seed: int = 0) -> Frames:
@@ -65,6 +80,8 @@ def synthetic_frames(sampling: Sampling, *, num_windows: int, seed: int = 0) -> 
 
 
 def _label_flops(labeler: Labeler, frames: Frames) -> int:
+    from torch.utils.flop_counter import FlopCounterMode  # torch takes seconds to import
+
     with FlopCounterMode(display=False) as counter:
         labeler.label(frames)
     return int(counter.get_total_flops())

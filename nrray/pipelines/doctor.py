@@ -22,7 +22,7 @@ from nrray.console.reporter import Reporter
 from nrray.decode import DecodeBackend
 from nrray.errors import ModelError
 from nrray.labels import read_label_set
-from nrray.models import CheckpointChoice, Execution, measure_labeler, resolve_checkpoint
+from nrray.models import CheckpointChoice, Execution, LabelerFigures, measure_labeler, resolve_checkpoint
 
 GIB = 2**30
 LOW_DISK_BYTES, NO_DISK_BYTES = 10 * GIB, GIB
@@ -90,7 +90,7 @@ def run_doctor(*, model: str | None, label_set: str | None, reporter: Reporter) 
     checkpoint = resolve_checkpoint(CheckpointChoice(path=model)) if model is not None else None
     examination = Examination(findings=tuple(examined_machine()))
     report_examination(examination, reporter)
-    figures: dict[str, Any] | None = None
+    figures: LabelerFigures | None = None
     if checkpoint is not None:
         figures = measure_labeler(checkpoint, label_set=read_label_set(label_set), execution=Execution())
         reporter.table(f"Model {model}", ["figure", "value"], _figure_rows(figures))
@@ -100,7 +100,7 @@ def run_doctor(*, model: str | None, label_set: str | None, reporter: Reporter) 
             "can_run": examination.can_run,
             "sentence": examination.sentence,
             "findings": [asdict(finding) for finding in examination.findings],
-            "model": figures,
+            "model": asdict(figures) if figures is not None else None,
         }
     )
     return examination.can_run
@@ -289,8 +289,10 @@ def _memory_bytes() -> int:
     return min(limits)
 
 
-def _figure_rows(figures: Mapping[str, Any]) -> list[list[object]]:
-    return [[name.removesuffix("_bytes").replace("_", " "), _figure(name, value)] for name, value in figures.items()]
+def _figure_rows(figures: LabelerFigures) -> list[list[object]]:
+    return [
+        [name.removesuffix("_bytes").replace("_", " "), _figure(name, value)] for name, value in asdict(figures).items()
+    ]
 
 
 def _figure(name: str, value: Any) -> object:

@@ -7,7 +7,6 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from nrray.documents import Document, document_from
 from nrray.errors import IdentityError
-from nrray.labels import LabelSet
 from nrray.plan import Packing
 from nrray.sampling import Sampling
 from nrray.storage import Folder
@@ -78,19 +77,6 @@ def identity_document(data: object) -> object:
     if not isinstance(data, dict) or "schema_version" in data:
         return data
     return {"dtype": None, **data, "schema_version": 1, "strategy": None}
-
-
-def strategy_of_release_before(label_set: LabelSet, *, has_head: bool) -> StrategyEntry:
-    """The strategy of an output whose identity.json records none: the checkpoint's head where it has one, else a yes/no
-    question per activity."""
-    if has_head:
-        return {"kind": "head", "rules": label_set.rules.model_dump(mode="json")}
-    return {
-        "kind": "yes_no",
-        "prompts": {activity.name: activity.question for activity in label_set.activities},
-        "instruction": "Answer with one word, yes or no.",
-        "parser": "plain_yes_or_no",
-    }
 
 
 def _with_strategy(identity: OutputIdentity, strategy: StrategyEntry) -> OutputIdentity:

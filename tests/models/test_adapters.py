@@ -26,12 +26,12 @@ LINEARS_OF_A_LAYER, LAYERS = 7, 2
 SCORES = """
 import json, sys
 from nrray.labels import read_label_set
-from nrray.models import ModelConfig, load_labeler, resolve_checkpoint
+from nrray.models import HeadStrategy, ModelConfig, resolve_checkpoint
 from nrray.models.measure import synthetic_frames
 found = []
 for base, adapter in zip(sys.argv[1::2], sys.argv[2::2]):
     config = ModelConfig(path=base, adapter=adapter)
-    labeler = load_labeler(resolve_checkpoint(config), label_set=read_label_set(), execution=config)
+    labeler = HeadStrategy().labeler(resolve_checkpoint(config), label_set=read_label_set(), execution=config)
     found.append(labeler.label(synthetic_frames(labeler.info.sampling, num_windows=3)).scores.tolist())
 print(json.dumps(found))
 """

@@ -48,7 +48,7 @@ def test_the_same_frames_give_the_same_scores(labeler, label_set):
 
 def test_doctor_gets_its_figures(label_set):
     measured = measure_labeler(resolve_checkpoint(CheckpointChoice()), label_set=label_set, execution=Execution())
-    assert measured["parameter_count"] < 10e6
-    assert measured["windows_per_second"] > 0
-    assert measured["flops_per_window"] < 10e9
-    assert measured["load_seconds"] > 0
+    assert measured.parameter_count < 10e6
+    assert measured.windows_per_second > 0
+    assert measured.flops_per_window < 10e9
+    assert measured.load_seconds > 0

@@ -3,22 +3,19 @@ import json
 import pytest
 
 from nrray.errors import DataError, IdentityError
-from nrray.labels import read_label_set
 from nrray.results.identity import (
     OutputIdentity,
     bind_identity,
     bound_identity,
     check_identity,
-    strategy_of_release_before,
 )
 from nrray.sampling import Sampling
 from nrray.storage import Folder
 from tests.made_versions import IDENTITY
 from tests.results.release_before import identity_json
 
-LABELS = read_label_set()
-HEAD = strategy_of_release_before(LABELS, has_head=True)
-YES_NO = strategy_of_release_before(LABELS, has_head=False)
+HEAD = {"kind": "head", "applies_rules": True}
+YES_NO = {"kind": "yes_no", "instruction": "Answer with one word, yes or no.", "parser": "plain"}
 
 
 def changed(**fields):

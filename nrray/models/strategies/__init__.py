@@ -1,1 +1,54 @@
-"""How a model is made to label: a class for each way, behind `Labeler`."""
+"""How a model is made to label: the strategies that a config chooses among by `kind`, and their registry. No torch.
+
+A new one is a file beside this one, whose class has the methods of the others, and a line in `Strategy`.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, JsonValue, Tag
+
+from nrray.config import Section
+from nrray.errors import ModelError
+from nrray.labels import LabelSet
+from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.strategies.head import HeadStrategy
+from nrray.models.strategies.yes_no import YesNoStrategy
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, Section):
+        return str(getattr(value, "kind", None))
+    return value.get("kind") if isinstance(value, dict) else None
+
+
+Strategy = Annotated[
+    Annotated[HeadStrategy, Tag("head")] | Annotated[YesNoStrategy, Tag("yes_no")],
+    Discriminator(_kind, custom_error_type="strategy_kind", custom_error_message="expected a kind of head or yes_no"),
+]
+
+
+def resolve_strategy(section: Strategy | None, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> Strategy:
+    """The strategy that labels with the checkpoint: the config's or, where it names none, the checkpoint's head where it has
+    one, else yes/no questions. Raises ModelError where checkpoint or label set do not fit it."""
+    strategy = section if section is not None else _default_strategy(checkpoint)
+    strategy.check(checkpoint, label_set)
+    return strategy
+
+
+def strategy_of_release_before(checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
+    """The identity of the strategy that an output has which records none: a release had no other."""
+    if checkpoint.metadata is not None:
+        return HeadStrategy().identity(checkpoint, label_set)
+    asked = YesNoStrategy(instruction="Answer with one word, yes or no.", answer_tokens=8)
+    return {**asked.identity(checkpoint, label_set), "engine": "transformers", "parser": "plain_yes_or_no/1"}
+
+
+def _default_strategy(checkpoint: ResolvedCheckpoint) -> Strategy:
+    if checkpoint.metadata is not None:
+        return HeadStrategy()
+    if not checkpoint.family.knows_words:
+        raise ModelError(
+            f"model {checkpoint.folder}: found a checkpoint that knows no words and has no head of nrray, expected one "
+            f"of the two. Train it with `nrray finetune`."
+        )
+    return YesNoStrategy()

@@ -4,6 +4,7 @@ import re
 
 from nrray.types import LabelState
 
+PARSER = "plain_yes_or_no/1"  # name and version, of which the identity of outputs is made
 _PLAIN = re.compile(r"(?P<word>yes|no)\b(?![-'\u2019])(?P<rest>.*)", flags=re.IGNORECASE | re.DOTALL)
 _WORDS = re.compile(r"\b(yes|no)\b", flags=re.IGNORECASE)
 

@@ -1,68 +1,100 @@
-"""The product: a vision-language model with a trained linear head, one score per activity and window."""
+"""The strategy of a trained head: one score per activity and window, present from a threshold on, as the rules allow."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from pydantic import Field, JsonValue
 
+from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.batches import micro_batched
-from nrray.models.checkpoint import load_checkpoint, model_info
 from nrray.models.config import Execution
-from nrray.models.frame_stacking import stacked
-from nrray.models.head import add_query, load_head
-from nrray.models.labeler import ModelInfo, ModelKind
+from nrray.models.labeler import ModelInfo
 from nrray.models.metadata import CheckpointMetadata, check_labels
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.rules import states_from_scores
 from nrray.types import Frames, WindowLabels
 
+if TYPE_CHECKING:
+    pass
+
+
+class HeadStrategy(Section):
+    """A trained head scores every activity at once; states follow its thresholds and the label set's rules."""
+
+    kind: Literal["head"] = Field("head", description="the checkpoint's trained head")
+
+    def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
+        """Raise ModelError where the checkpoint has no head, or one for another label set or another kind of model."""
+        metadata = head_metadata(checkpoint)
+        check_labels(metadata, label_set, folder=checkpoint.head_folder)
+        if metadata.pooling not in checkpoint.family.poolings:
+            expected = ", ".join(pooling.value for pooling in checkpoint.family.poolings)
+            raise ModelError(
+                f"model {checkpoint.head_folder}: found a head of pooling {metadata.pooling.value} on a "
+                f"'{checkpoint.model_type}' checkpoint, expected one of {expected}. Restore nrray.json, or train again."
+            )
+
+    def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
+        """Everything that decides a label beside the digests of checkpoint and label set."""
+        prompt = head_metadata(checkpoint).prompt if checkpoint.family.knows_words else None
+        return {"kind": self.kind, "prompt": prompt, "thresholds": "checkpoint", "applies_rules": True}
+
+    def thresholds(self, checkpoint: ResolvedCheckpoint) -> dict[str, float]:
+        """The score from which each activity is present, as the training chose it."""
+        return head_metadata(checkpoint).thresholds
+
+    def rethresholded(
+        self,
+        scores: NDArray[np.float32],
+        states: NDArray[np.uint8],
+        *,
+        thresholds: Mapping[str, float],
+        label_set: LabelSet,
+    ) -> NDArray[np.uint8]:
+        """(W, A) states of (W, A) scores under other thresholds, one for each activity, with the rules."""
+        in_order = np.array([thresholds[name] for name in label_set.names], np.float32)
+        return states_from_scores(scores, thresholds=in_order, label_set=label_set)
+
+    def labeler(self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> "HeadLabeler":
+        """The checkpoint, loaded. Raises ModelError."""
+        self.check(checkpoint, label_set)
+        return HeadLabeler(checkpoint, label_set=label_set, execution=execution)
+
 
 class HeadLabeler:
-    """Scores are the sigmoid of a head's logits in float32, divided by its description's temperatures where it has some; states
-    follow its thresholds and the rules."""
+    """Scores of the head; states are PRESENT or ABSENT."""
 
     def __init__(self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> None:
-        folder = checkpoint.head_folder
-        self._metadata = _required_metadata(checkpoint)
-        check_labels(self._metadata, label_set, folder=folder)
+        from nrray.models.head_scores import HeadScores  # torch takes seconds to import
+
+        self._metadata = head_metadata(checkpoint)
         self._label_set = label_set
-        self._micro_batch_windows = execution.micro_batch_windows
-        self._checkpoint = load_checkpoint(checkpoint, execution=execution)
-        hidden_size = self._checkpoint.family.hidden_size(self._checkpoint.model)
-        self._head = load_head(folder, metadata=self._metadata, hidden_size=hidden_size).to(self._checkpoint.device)
-        add_query(self._checkpoint.model, self._head)
-        temperatures = [self._metadata.temperatures.get(name, 1.0) for name in label_set.names]
-        self._temperatures = torch.tensor(temperatures, device=self._checkpoint.device)
         self._thresholds = np.array([self._metadata.thresholds[name] for name in label_set.names], dtype=np.float32)
-        self._info = model_info(self._checkpoint, checkpoint, activities=label_set.names, kind=ModelKind.HEAD)
-        self._runner = self._checkpoint.family.runner(self._checkpoint)  # last: it may lay weights out anew
+        self._scores: HeadScores = HeadScores(checkpoint, self._metadata, execution=execution)
 
     @property
     def info(self) -> ModelInfo:
-        return self._info
+        return self._scores.info
 
     def label(self, frames: Frames) -> WindowLabels:
-        """Scores and PRESENT or ABSENT of all windows. Raises ModelError, LabelMemoryError."""
+        """As `Labeler` says."""
         check_frames(self._metadata, frames)
-        scores = self._scores(stacked(frames, self._metadata.frame_stacking))
+        scores = self._scores.of(frames)
         states = states_from_scores(scores, thresholds=self._thresholds, label_set=self._label_set)
         return WindowLabels(scores=scores, states=states, answers=None)
 
-    def _scores(self, frames: Frames) -> NDArray[np.float32]:
-        if len(frames.window_frames) == 0:
-            return np.zeros((0, len(self._label_set.names)), dtype=np.float32)
-        with torch.inference_mode():
-            forward = self._runner.unit_forward(
-                frames, question=self._metadata.prompt, micro_batch_windows=self._micro_batch_windows
-            )
-            batches = micro_batched(
-                lambda rows: torch.sigmoid(self._head(forward(rows)) / self._temperatures).cpu(),
-                num_rows=len(frames.window_frames),
-                rows_per_batch=self._micro_batch_windows,
-            )
-        scores: NDArray[np.float32] = torch.cat(batches).numpy()
-        return scores
+
+def head_metadata(checkpoint: ResolvedCheckpoint) -> CheckpointMetadata:
+    """The description of the checkpoint's head. Raises ModelError where it has none."""
+    if checkpoint.metadata is None:
+        raise ModelError(
+            f"strategy.kind: found head, but model {checkpoint.folder} has no nrray.json that describes one. Train a head with "
+            f"`nrray finetune`, or set strategy.kind=yes_no."
+        )
+    return checkpoint.metadata
 
 
 def check_frames(metadata: CheckpointMetadata, frames: Frames) -> None:
@@ -76,9 +108,3 @@ def check_frames(metadata: CheckpointMetadata, frames: Frames) -> None:
             f"{expected[0]} of {expected[2]}x{expected[1]} px as in its training. Set the sampling section to the "
             f"model's."
         )
-
-
-def _required_metadata(checkpoint: ResolvedCheckpoint) -> CheckpointMetadata:
-    if checkpoint.metadata is None:
-        raise ModelError(f"model {checkpoint.folder}: found no nrray.json, expected the description of a trained head.")
-    return checkpoint.metadata

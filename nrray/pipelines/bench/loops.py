@@ -19,7 +19,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from nrray.decode import DecodeConfig, FrameRequest, sample_frames
 from nrray.errors import DataError
 from nrray.labels import read_label_set
-from nrray.models import CheckpointChoice, Device, Execution, load_labeler, resolve_checkpoint
+from nrray.models import CheckpointChoice, Device, Execution, HeadStrategy, resolve_checkpoint
 from nrray.models.frame_stacking import stacked
 from nrray.models.metadata import HEAD_FILE
 from nrray.pipelines.on_ray.session import ray_session
@@ -66,7 +66,9 @@ def plain_loop(manifest: pa.Table, *, num_threads: int, decodes_ahead: bool) -> 
     next one meanwhile."""
     sampling = Sampling()
     execution = Execution(device=Device.CPU, num_threads=num_threads)
-    labeler = load_labeler(resolve_checkpoint(CheckpointChoice()), label_set=read_label_set(), execution=execution)
+    labeler = HeadStrategy().labeler(
+        resolve_checkpoint(CheckpointChoice()), label_set=read_label_set(), execution=execution
+    )
     units = units_of(manifest)
     labeler.label(decoded(units[0], sampling))  # warm
     started = time.perf_counter()
@@ -95,7 +97,7 @@ class LabelVideo:
 
     def __init__(self) -> None:
         checkpoint, execution = resolve_checkpoint(CheckpointChoice()), Execution(device=Device.CPU)
-        self._labeler = load_labeler(checkpoint, label_set=read_label_set(), execution=execution)
+        self._labeler = HeadStrategy().labeler(checkpoint, label_set=read_label_set(), execution=execution)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         frames = frames_of_rows(batch)

@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
@@ -14,14 +13,20 @@ from nrray.config import Section
 from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError
 from nrray.labels import LabelSet, read_label_set
-from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, resolve_checkpoint
+from nrray.models import (
+    ModelConfig,
+    ResolvedCheckpoint,
+    Strategy,
+    check_sampling,
+    resolve_checkpoint,
+    resolve_strategy,
+    strategy_of_release_before,
+)
 from nrray.models.config import Dtype
-from nrray.models.metadata import check_labels
-from nrray.models.rules import rethresholded_answers, states_from_scores
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing, Plan, plan_units
-from nrray.results.identity import OutputIdentity, StrategyEntry, strategy_of_release_before
+from nrray.results.identity import OutputIdentity, StrategyEntry
 from nrray.results.journal import EntryLimits
 from nrray.results.segments import SegmentRule
 from nrray.results.version_tables import Rethreshold
@@ -43,6 +48,9 @@ class RelabelConfig(Section):
     output: str = Field(description="folder or URI of ledger and label versions")
     label_set: str | None = Field(None, description="label set file; the newborn-resuscitation set where none is given")
     model: ModelConfig = ModelConfig()
+    strategy: Strategy | None = Field(
+        None, description="how the model labels; None: its head where it has one, else yes_no"
+    )
     sampling: Sampling | None = Field(None, description="the model's own where none is given")
     packing: Packing = Packing()
     decode: DecodeConfig = DecodeConfig()
@@ -65,6 +73,7 @@ class RelabelJob:
     identity: OutputIdentity
     unrecorded_strategy: StrategyEntry  # that of outputs which a release began that recorded none
     checkpoint: ResolvedCheckpoint
+    strategy: Strategy
     run_id: str
 
 
@@ -86,12 +95,12 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
         )
     if metadata is not None:
         check_sampling(sampling, trained=metadata.sampling, name=metadata.name)
-        check_labels(metadata, label_set, folder=checkpoint.head_folder)  # on workers it would be a traceback
+    strategy = resolve_strategy(config.strategy, checkpoint, label_set)
     model = config.model.model_copy(update={"path": checkpoint.path, "adapter": checkpoint.adapter})
     identity = OutputIdentity(
         model=checkpoint.digest,
         dtype=None if model.dtype is Dtype.AUTO else model.dtype.value,
-        strategy=strategy_of_release_before(label_set, has_head=metadata is not None),
+        strategy=strategy.identity(checkpoint, label_set),
         label_set=label_set.digest,
         sampling=sampling,
         packing=config.packing,
@@ -105,27 +114,20 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
         plan=plan_units(manifest, sampling, config.packing),
         output=Folder(config.output),
         identity=identity,
-        unrecorded_strategy=strategy_of_release_before(label_set, has_head=metadata is not None),
+        unrecorded_strategy=strategy_of_release_before(checkpoint, label_set),
         checkpoint=checkpoint,
+        strategy=strategy,
         run_id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}",
     )
 
 
 def thresholds_in_use(job: RelabelJob) -> dict[str, float]:
-    """The score from which each activity is present, the config's before the model's own; a prompted model has none of its
-    own."""
-    own = job.checkpoint.metadata.thresholds if job.checkpoint.metadata is not None else {}
-    return {**own, **job.config.segments.thresholds}
+    """The score from which each activity is present, the config's before the strategy's own."""
+    return {**job.strategy.thresholds(job.checkpoint), **job.config.segments.thresholds}
 
 
 def rethresholding(job: RelabelJob) -> Rethreshold | None:
-    """How states follow from scores where the config has thresholds of its own: a head's with the label set's rules,
-    as the model itself decides; of a prompted model only plain answers, as it knows no rules."""
+    """How states follow from scores where the config has thresholds of its own."""
     if not job.config.segments.thresholds:
         return None
-    in_use = thresholds_in_use(job)
-    thresholds = np.array([in_use.get(name, np.nan) for name in job.label_set.names], np.float32)
-
-    if job.checkpoint.metadata is None:
-        return partial(rethresholded_answers, thresholds=thresholds)
-    return lambda scores, states: states_from_scores(scores, thresholds=thresholds, label_set=job.label_set)
+    return partial(job.strategy.rethresholded, thresholds=thresholds_in_use(job), label_set=job.label_set)

@@ -192,7 +192,13 @@ def _results(job: RelabelJob, work: pa.Table, pools: tuple[Pool, ...], *, on_gpu
         "limits": config.entries,
     }
     execution = config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU})
-    labelling = {**common, "checkpoint": job.checkpoint, "execution": execution, "label_set": job.label_set}
+    labelling = {
+        **common,
+        "checkpoint": job.checkpoint,
+        "strategy": job.strategy,
+        "execution": execution,
+        "label_set": job.label_set,
+    }
     decoders, labelers = pools
     for table in streamed_rows(
         _blocks(work, decoders.count),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder, SampledFrames
 from nrray.errors import ConfigError, DecodeError, ErrorKind
 from nrray.labels import LabelSet
-from nrray.models import Execution, Labeler, ResolvedCheckpoint, is_device_lost, load_labeler
+from nrray.models import Execution, Labeler, ResolvedCheckpoint, Strategy, is_device_lost
 from nrray.pipelines.on_ray.allocator import keep_freed_memory
 from nrray.pipelines.on_ray.stage import UnitFailure, UnitStage
 from nrray.results.journal import EntryLimits
@@ -102,6 +102,7 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         output: str,
         run_id: str,
         checkpoint: ResolvedCheckpoint,
+        strategy: Strategy,
         execution: Execution,
         label_set: LabelSet,
         sampling: Sampling,
@@ -113,7 +114,7 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         self._run_id = run_id
         self._sampling = sampling
         self._num_activities = len(label_set.activities)
-        self._labeler: Labeler = load_labeler(checkpoint, label_set=label_set, execution=execution)
+        self._labeler: Labeler = strategy.labeler(checkpoint, label_set=label_set, execution=execution)
 
     def earlier_attempts(self, row: DecodedUnit) -> int:
         return row.earlier_attempts

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nrray.errors import ModelError
-from nrray.models import ModelKind, Pooling, check_sampling
+from nrray.models import Pooling, check_sampling
 from nrray.models.families.family import WindowRunner
 from nrray.models.head import Head, add_query
 from nrray.models.measure import synthetic_frames
@@ -24,7 +24,6 @@ def head_folder(request, tmp_path, label_set, small_sampling, add_head):
 def test_any_family_of_checkpoint_labels_through_the_same_code(head_folder, label_set, small_sampling):
     labeler = labeler_of(head_folder, label_set)
     labels = labeler.label(synthetic_frames(small_sampling, num_windows=5))
-    assert labeler.info.kind is ModelKind.HEAD
     assert labeler.info.sampling == small_sampling
     assert labels.scores.shape == labels.states.shape == (5, 4)
     assert labels.scores.dtype == np.float32

@@ -1,0 +1,37 @@
+"""What answers questions about windows in words: the seam between a prompted strategy and the library that runs the model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrray.models.labeler import ModelInfo
+from nrray.types import Frames
+
+Choice = tuple[str, ...]
+"""Spellings of one way to begin an answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Of W windows to one question: the texts, and (W, C) float32 probabilities that an answer's first token is a spelling of
+    each choice; NaN for a choice of which no spelling is a token."""
+
+    texts: list[str]
+    probabilities: NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A loaded model that answers in words. Not thread-safe; one per process."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def answers(self, frames: Frames, *, question: str, choices: Sequence[Choice], max_tokens: int) -> Answers:
+        """Greedy answers about all windows of a unit, of at most `max_tokens` each.
+
+        Raises LabelMemoryError where not even one window fits the device.
+        """
+        ...

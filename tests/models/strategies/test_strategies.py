@@ -1,0 +1,135 @@
+"""Which strategy labels, what of it is recorded, and where it is refused."""
+
+import json
+import shutil
+
+import pytest
+
+from nrray.config import Section, validate_mapping
+from nrray.errors import ConfigError, ModelError
+from nrray.models import (
+    CheckpointChoice,
+    HeadStrategy,
+    Strategy,
+    YesNoStrategy,
+    resolve_checkpoint,
+    resolve_strategy,
+    strategy_of_release_before,
+)
+from nrray.models.strategies.yes_no import INSTRUCTION
+
+
+def resolved(folder):
+    return resolve_checkpoint(CheckpointChoice(path=str(folder)))
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    return resolve_checkpoint(CheckpointChoice())
+
+
+@pytest.fixture(scope="module")
+def plain(image_folder):
+    return resolved(image_folder)
+
+
+class Chosen(Section):
+    strategy: Strategy | None = None
+
+
+def test_a_config_chooses_by_kind():
+    def chosen(**section):
+        return validate_mapping(Chosen, {"strategy": section}, where="here").strategy
+
+    assert chosen(kind="head") == HeadStrategy()
+    assert chosen(kind="yes_no", instruction="Yes or no?") == YesNoStrategy(instruction="Yes or no?")
+    with pytest.raises(ConfigError, match="expected a kind of head or yes_no"):
+        chosen(kind="guess")
+    with pytest.raises(ConfigError, match=r"instructoin.*did you mean 'strategy.*instruction'"):
+        chosen(kind="yes_no", instructoin="Yes or no?")
+
+
+def test_without_a_choice_a_head_labels_where_there_is_one(embedded, plain, label_set):
+    assert resolve_strategy(None, embedded, label_set) == HeadStrategy()
+    assert resolve_strategy(None, plain, label_set) == YesNoStrategy()
+
+
+def test_a_choice_is_kept(embedded, label_set):
+    asked = YesNoStrategy(instruction="Yes or no?")
+    assert resolve_strategy(asked, embedded, label_set) is asked
+
+
+def test_a_head_that_is_not_there_is_refused(plain, label_set):
+    with pytest.raises(ModelError, match=r"found head, but model .* has no nrray.json.*strategy.kind=yes_no"):
+        resolve_strategy(HeadStrategy(), plain, label_set)
+
+
+def test_a_head_of_another_label_set_is_refused_and_questions_are_not(embedded, label_set):
+    fewer = label_set.model_copy(update={"activities": label_set.activities[:3]})
+    with pytest.raises(ModelError, match="its head was trained for"):
+        resolve_strategy(HeadStrategy(), embedded, fewer)
+    assert resolve_strategy(YesNoStrategy(), embedded, fewer) == YesNoStrategy()
+
+
+def test_an_encoder_is_not_asked_in_words(checkpoint_of, label_set):
+    encoder = resolved(checkpoint_of("vjepa2"))
+    with pytest.raises(ModelError, match=r"found yes_no, but .* a 'vjepa2' checkpoint, which knows no words"):
+        resolve_strategy(YesNoStrategy(), encoder, label_set)
+    with pytest.raises(ModelError, match="knows no words and has no head"):
+        resolve_strategy(None, encoder, label_set)
+
+
+def test_a_head_that_would_read_a_prompt_is_refused_on_an_encoder(
+    checkpoint_of, tmp_path, label_set, small_sampling, add_head
+):
+    folder = shutil.copytree(checkpoint_of("vjepa2"), tmp_path / "model")
+    add_head(folder, label_set=label_set, sampling=small_sampling)  # of the last token
+    with pytest.raises(ModelError, match="found a head of pooling last on a 'vjepa2' checkpoint, expected one of mean"):
+        resolve_strategy(None, resolved(folder), label_set)
+
+
+def test_the_identity_of_a_head_is_its_prompt_thresholds_and_rules(embedded, label_set):
+    assert HeadStrategy().identity(embedded, label_set) == {
+        "kind": "head",
+        "prompt": "Which activities are going on?",
+        "thresholds": "checkpoint",
+        "applies_rules": True,
+    }
+
+
+def test_the_identity_of_questions_has_them_word_for_word(plain, label_set):
+    identity = YesNoStrategy(instruction="Yes or no?", answer_tokens=4).identity(plain, label_set)
+    assert identity["prompts"]["suction"] == f"{label_set.activities[3].question} Yes or no?"
+    assert list(identity["prompts"]) == list(label_set.names)
+    assert (identity["kind"], identity["engine"], identity["answer_tokens"]) == ("yes_no", "transformers", 4)
+    assert identity["parser"] == "plain_yes_or_no/1"
+    assert (identity["thresholds"], identity["applies_rules"]) == ("words", False)
+
+
+def test_another_instruction_or_length_is_another_identity(plain, label_set):
+    identities = [
+        json.dumps(strategy.identity(plain, label_set))
+        for strategy in (YesNoStrategy(), YesNoStrategy(instruction="Yes or no?"), YesNoStrategy(answer_tokens=4))
+    ]
+    assert len(set(identities)) == 3
+
+
+def test_outputs_that_record_no_strategy_were_made_with_the_defaults_of_today(embedded, plain, label_set):
+    assert strategy_of_release_before(embedded, label_set) == HeadStrategy().identity(embedded, label_set)
+    assert strategy_of_release_before(plain, label_set) == YesNoStrategy().identity(plain, label_set)
+    assert YesNoStrategy().instruction == INSTRUCTION == "Answer with one word, yes or no."
+
+
+def test_thresholds_of_a_head_are_the_training_s_and_others_go_through_the_rules(embedded, label_set):
+    import numpy as np
+
+    assert HeadStrategy().thresholds(embedded) == embedded.metadata.thresholds
+    scores = np.array([[0.4, 0.9, 0.9, 0.2]], np.float32)  # nothing is present while the baby is not visible
+    states = np.zeros((1, 4), np.uint8)
+
+    def rethresholded(visible):
+        thresholds = {"baby_visible": visible, "ventilation": 0.5, "stimulation": 0.5, "suction": 0.5}
+        return HeadStrategy().rethresholded(scores, states, thresholds=thresholds, label_set=label_set)[0].tolist()
+
+    assert rethresholded(0.5) == [1, 1, 1, 1]
+    assert rethresholded(0.3) == [0, 0, 0, 1]
