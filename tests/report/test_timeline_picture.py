@@ -95,7 +95,7 @@ def test_segments_and_reference_have_their_own_colors():
     assert 0.001 < share_of_color(png, (0xE6, 0x9F, 0x00)) < 0.05
 
 
-def test_time_that_nobody_looked_at_is_grey_and_costs_a_legend_entry():
+def test_time_that_nobody_examined_is_grey_and_costs_a_legend_entry():
     plain = picture_of(60)
     hatched = picture_of(60, unexamined={CoverageStatus.FAILED: spans((40_000_000, 60_000_000))})
     assert share_of_color(hatched, (0xE4, 0xE4, 0xE4)) > share_of_color(plain, (0xE4, 0xE4, 0xE4)) + 0.02
@@ -150,7 +150,7 @@ def test_more_lanes_than_can_be_told_apart_are_refused():
         )
 
 
-def test_time_under_an_ok_window_was_looked_at():
+def test_time_under_an_ok_window_was_examined():
     found = unexamined_intervals(np.array([0, 2, 4]), np.array([3, 5, 7]), ["ok", "failed", "not_run"])
     assert {kind: rows.tolist() for kind, rows in found.items()} == {
         CoverageStatus.FAILED: [[3, 5]],

@@ -12,12 +12,12 @@ from nrray.simulate.pose import mouth_of, pose_at
 from nrray.simulate.scenario import Airway, Body, Episode, Scenario, activity_spans, drawn_scenario, episode_at
 
 CONFIG = SimulateConfig(seed=7)
-LOOK = simulated_case(CONFIG, 0).appearance
+APPEARANCE = simulated_case(CONFIG, 0).appearance
 SCENARIOS = [drawn_scenario(np.random.default_rng(seed), 90.0) for seed in range(300)]
 
 
 def seconds_of(kind) -> float:
-    """Of all courses together."""
+    """Of all scenarios together."""
     episodes = [episode for scenario in SCENARIOS for episode in (*scenario.airway, *scenario.body)]
     return sum(episode.end_s - episode.start_s for episode in episodes if episode.kind is kind)
 
@@ -68,7 +68,7 @@ def poses(airway=Airway.NOTHING, body=Body.NOTHING, *, variant=0.4):
         airway=(episode(airway, variant=variant),),
         body=(episode(body, variant=variant),),
     )
-    return [pose_at(scenario, LOOK, float(t)) for t in np.arange(5.0, 9.0, 0.05)]
+    return [pose_at(scenario, APPEARANCE, float(t)) for t in np.arange(5.0, 9.0, 0.05)]
 
 
 def test_the_chest_rises_with_the_bag_while_the_mask_is_on_the_face_and_never_else():
@@ -81,7 +81,7 @@ def test_the_chest_rises_with_the_bag_while_the_mask_is_on_the_face_and_never_el
 
 @pytest.mark.parametrize("variant", [0.0, 0.4, 0.99])
 def test_the_mask_is_on_the_face_where_it_is_said_to_be(variant):
-    mouth = np.array(mouth_of(LOOK))
+    mouth = np.array(mouth_of(APPEARANCE))
     for kind in (Airway.VENTILATION, Airway.MASK_STILL, Airway.MASK_BESIDE, Airway.BAG_TESTED):
         is_on = kind in (Airway.VENTILATION, Airway.MASK_STILL)
         for pose in poses(kind, variant=variant):
@@ -92,7 +92,7 @@ def test_the_mask_is_on_the_face_where_it_is_said_to_be(variant):
 @pytest.mark.parametrize("variant", [0.0, 0.4, 0.99])
 def test_a_suction_tube_is_in_the_mouth_and_a_still_one_at_the_lips(variant):
     depth = {
-        kind: [pose.tube.tip[1] - mouth_of(LOOK)[1] for pose in poses(kind, variant=variant)]
+        kind: [pose.tube.tip[1] - mouth_of(APPEARANCE)[1] for pose in poses(kind, variant=variant)]
         for kind in (Airway.SUCTION, Airway.TUBE_STILL)
     }
     assert max(depth[Airway.SUCTION]) <= 0
@@ -106,8 +106,8 @@ def test_only_stimulation_and_a_resting_hand_are_on_the_trunk(variant):
             if pose.helper is None:
                 assert kind is Body.NOTHING
                 continue
-            along = (pose.helper.at[0] - LOOK.head_x) / LOOK.size
-            across = abs(pose.helper.at[1] - LOOK.head_y) / LOOK.size
+            along = (pose.helper.at[0] - APPEARANCE.head_x) / APPEARANCE.size
+            across = abs(pose.helper.at[1] - APPEARANCE.head_y) / APPEARANCE.size
             is_on_trunk = 35 < along < 80 and across < 25
             assert is_on_trunk == (kind in (Body.STIMULATION, Body.HAND_RESTING))
 
@@ -116,10 +116,10 @@ def test_the_newborn_is_there_from_arrival_to_departure_and_is_brought_by_a_hand
     scenario = Scenario(
         arrival_s=2.0, departure_s=20.0, airway=(episode(Airway.NOTHING),), body=(episode(Body.NOTHING),)
     )
-    seen = {t: pose_at(scenario, LOOK, t) for t in (1.99, 2.0, 3.0, 10.0, 19.99, 20.0)}
+    seen = {t: pose_at(scenario, APPEARANCE, t) for t in (1.99, 2.0, 3.0, 10.0, 19.99, 20.0)}
     assert [pose.newborn is not None for pose in seen.values()] == [False, True, True, True, True, False]
     assert [pose.helper is not None for pose in seen.values()] == [False, True, True, False, False, False]
-    assert seen[2.0].newborn.y > seen[3.0].newborn.y > seen[10.0].newborn.y == LOOK.head_y
+    assert seen[2.0].newborn.y > seen[3.0].newborn.y > seen[10.0].newborn.y == APPEARANCE.head_y
 
 
 def test_properties_of_a_case_are_drawn_apart():

@@ -159,9 +159,9 @@ def test_jitter_moves_windows_and_their_truth_together(stored):
 
 def starts_about(stored, start, *, steps, **settings):
     """Where the windows of some steps start, each of which shows the window at `start`, moved."""
-    folder, stretches, _ = stored
+    folder, chunks, _ = stored
     whole = np.isin(np.arange(STARTS), range(start - 3, start + 4))  # the next ones on the stride are not
-    windows = training_windows((folder, stretches[:1], [whole]), augment=NOTHING, **settings)
+    windows = training_windows((folder, chunks[:1], [whole]), augment=NOTHING, **settings)
     return [
         int(pixels[0, 0, 0, 0]) for step in range(steps) for batch in windows[step] for pixels in batch.inputs["pixels"]
     ]
