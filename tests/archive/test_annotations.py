@@ -69,7 +69,7 @@ def test_a_window_of_which_exactly_the_stated_share_is_covered_is_negative():
     activity = ACTIVITIES[NAMES.index("suction")].model_copy(update={"positive_coverage": 0.5})
     starts = np.array([0, 0], np.int64)
     table = table_from_rows([segment("suction", 0, 1500)], Segment)
-    assert window_targets(table, [activity], starts, starts + [3000, 2999]).tolist() == [[False], [True]]
+    assert window_targets(table, [activity], starts, starts + np.array([3000, 2999])).tolist() == [[False], [True]]
 
 
 def test_a_folder_without_annotations_is_refused(tmp_path):

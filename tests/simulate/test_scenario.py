@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from nrray.simulate.course import Airway, Body, Episode, activity_spans, episode_at
 
 from nrray.simulate import SimulateConfig, camera_spans, simulated_case
 from nrray.simulate.appearance import Draw, drawn_appearance
