@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import psutil
@@ -28,6 +29,26 @@ def wait_until(holds, seconds: float = 30.0) -> None:
 
 def is_gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@contextmanager
+def signalled_while_hanging(hanging, pid: int, number: signal.Signals):
+    """Sends `pid` a signal once somebody waits for what the named pipe will bring, which is nothing."""
+    writers: list[int] = []
+
+    def has_reader() -> bool:
+        with suppress(OSError):
+            writers.append(os.open(hanging.uri, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writers)
+
+    sender = threading.Thread(target=lambda: (wait_until(has_reader), os.kill(pid, number)))
+    sender.start()
+    try:
+        yield
+    finally:
+        sender.join()
+        for writer in writers:
+            os.close(writer)
 
 
 @pytest.fixture(scope="module")
@@ -108,30 +129,22 @@ def test_a_stopped_child_is_a_timeout_and_the_next_request_works(video):
 def test_a_child_killed_in_flight_is_a_crash_that_names_the_signal(video, hanging):
     with GuardedDecoder(CONFIG) as guarded:
         assert_works(guarded, video)
-        pid = guarded.pid
-        killer = threading.Thread(target=lambda: (wait_until(lambda: reads_from(pid, hanging.uri)), os.kill(pid, 9)))
-        killer.start()
-        error = error_of(guarded.sample, hanging)
-        killer.join()
+        with signalled_while_hanging(hanging, guarded.pid, signal.SIGKILL):
+            error = error_of(guarded.sample, hanging)
         assert error.kind is ErrorKind.DECODER_CRASHED
         assert "SIGKILL" in str(error)
         assert_works(guarded, video)
 
 
-def test_a_child_that_crashes_leaves_its_last_words(video, hanging, monkeypatch):
+def test_the_end_of_what_a_child_says_before_it_crashes_is_in_the_message(video, hanging, monkeypatch):
     monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
     with GuardedDecoder(CONFIG) as guarded:
         assert_works(guarded, video)
-        pid = guarded.pid
-        killer = threading.Thread(
-            target=lambda: (wait_until(lambda: reads_from(pid, hanging.uri)), os.kill(pid, signal.SIGSEGV))
-        )
-        killer.start()
-        error = error_of(guarded.sample, hanging)
-        killer.join()
+        with signalled_while_hanging(hanging, guarded.pid, signal.SIGSEGV):
+            error = error_of(guarded.sample, hanging)
         assert error.kind is ErrorKind.DECODER_CRASHED
         assert "SIGSEGV" in str(error)
-        assert "; its last words: " in str(error)
+        assert "(total: " in str(error), "the end of what Python says of it: its extension modules"
 
 
 def test_an_unexpected_error_is_that_of_one_request(video):
@@ -156,17 +169,8 @@ def ctrl_c():
 def test_an_interrupted_request_does_not_answer_the_next_one(video, hanging):
     with GuardedDecoder(DecodeConfig(timeout_seconds=20)) as guarded:
         assert_works(guarded, video)
-        pid = guarded.pid
-
-        def interrupt():
-            wait_until(lambda: reads_from(pid, hanging.uri))
-            os.kill(os.getpid(), signal.SIGINT)
-
-        interrupting = threading.Thread(target=interrupt)
-        interrupting.start()
-        with pytest.raises(KeyboardInterrupt):
+        with signalled_while_hanging(hanging, os.getpid(), signal.SIGINT), pytest.raises(KeyboardInterrupt):
             guarded.sample(hanging)
-        interrupting.join()
         assert_works(guarded, video)
 
 
@@ -215,15 +219,6 @@ def test_a_process_that_was_forked_starts_children_of_its_own(video):
         "sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
-
-
-def reads_from(pid: int, path: str) -> bool:
-    """Whether `pid` waits for a writer of the named pipe: opening it to write without waiting then succeeds."""
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-    except OSError:
-        return False
-    return True
 
 
 def test_a_child_killed_between_requests_is_replaced(video):
