@@ -94,9 +94,9 @@ def test_a_run_in_which_nothing_moves_ends_after_its_timeout():
     assert time.monotonic() - started < 60
 
 
-def test_workers_that_the_cluster_has_no_room_for_end_the_run_after_its_timeout():
-    with pytest.raises(ResourcesError, match="nothing moved for 5 s"):
-        streamed(stage(Append, workers=5, name="first"), stall_timeout_seconds=5)
+def test_pools_that_the_cluster_has_no_room_for_end_the_run_after_its_timeout():
+    with pytest.raises(ResourcesError, match="nothing moved for 8 s"):
+        streamed(stage(Append, workers=4, name="first"), stage(Append, name="second"), stall_timeout_seconds=8)
 
 
 def test_a_run_bounds_its_stalls_its_crashes_and_what_waits_between_its_stages():
