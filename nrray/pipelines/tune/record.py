@@ -5,7 +5,8 @@ from pydantic import JsonValue
 from nrray.config import Section
 from nrray.documents import section_from
 from nrray.errors import DataError
-from nrray.pipelines.tune.job import Range, Space, TuneConfig
+from nrray.pipelines.search_sections import Range, Space
+from nrray.pipelines.tune.job import TuneConfig
 from nrray.storage import Folder
 from nrray.train.job import FinetuneJob
 

@@ -9,8 +9,9 @@ import yaml
 
 from nrray.errors import TrainingError
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune
+from nrray.pipelines.search_sections import Range, Scale, Space
 from nrray.pipelines.tune.comparison import not_significantly_worse
-from nrray.pipelines.tune.job import Range, Scale, Space, TuneConfig
+from nrray.pipelines.tune.job import TuneConfig
 from nrray.pipelines.tune.score import HeldOutScore, measured_test_score
 from nrray.pipelines.tune.trials import TRIALS, Trial, best_trial, read_trials, trial_table
 from nrray.report.search_picture import TrialPoints, search_picture

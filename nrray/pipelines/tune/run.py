@@ -15,7 +15,8 @@ from nrray.pipelines.finetune.job import ResolvedFinetune, resolved_finetune
 from nrray.pipelines.finetune.report import training_sentence
 from nrray.pipelines.finetune.run import extracted_job
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
-from nrray.pipelines.tune.job import SearcherKind, Space, TuneConfig, resolved_space, space_text
+from nrray.pipelines.search_sections import SearcherKind, Space
+from nrray.pipelines.tune.job import TuneConfig, resolved_space, space_text
 from nrray.pipelines.tune.record import SearchRecord, bound_search
 from nrray.pipelines.tune.results import Tuned, search_result, write_trials
 from nrray.pipelines.tune.search import allotted, search_trials

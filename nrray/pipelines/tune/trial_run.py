@@ -3,25 +3,22 @@
 from pathlib import Path
 
 from pydantic import JsonValue
-from ray import tune
 
 from nrray.pipelines.finetune.job import job_with
 from nrray.pipelines.on_ray.training_workers import train_on_workers
+from nrray.pipelines.on_ray.trial_search import current_trial_name, report_score
 from nrray.pipelines.tune.job import TuneConfig
-from nrray.pipelines.tune.pruning import trial_name
 from nrray.pipelines.tune.trials import TRIALS, begin_trial, is_over
 from nrray.storage import Folder
 from nrray.train.history import Validated, read_history, validations
 from nrray.train.job import FinetuneJob
-
-METRIC, PERCENT = "best_macro_f1", "percent"  # of a result: Tune compares trials by the one at levels of the other
 
 
 def run_trial(
     values: dict[str, JsonValue], *, config: TuneConfig, job: FinetuneJob, num_workers: int, on_gpu: bool
 ) -> None:
     """Train with the values of one trial, or go on with it."""
-    folder = Path(job.output) / TRIALS / trial_name(tune.get_context().get_trial_id())
+    folder = Path(job.output) / TRIALS / current_trial_name()
     mine = job_with(job, config.finetune_config(values), output=folder)
     output = Folder(str(folder))
     if not is_over(folder):  # else it was before the driver could know
@@ -29,7 +26,7 @@ def run_trial(
         progress = ValidationReport(output)
         train_on_workers(config.workers, mine, num_workers=num_workers, on_gpu=on_gpu, progress=progress)
     scores = [event.validation_macro_f1 or 0.0 for event in validations(read_history(output))]
-    tune.report({METRIC: max(scores), PERCENT: 100})
+    report_score(max(scores), percent=100)
 
 
 class ValidationReport:
@@ -50,7 +47,7 @@ class ValidationReport:
                 self._best = score
             percent = 100 * event.step // max(1, event.num_steps)
             if number >= self._num_reported and self._best is not None and percent < 100:
-                tune.report({METRIC: self._best, PERCENT: percent})
+                report_score(self._best, percent=percent)
         self._num_reported = max(self._num_reported, len(found))
 
     def _validations(self) -> list[Validated]:

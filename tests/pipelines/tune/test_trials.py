@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from nrray.errors import DataError
-from nrray.pipelines.tune.job import Range, Scale, space_text
+from nrray.pipelines.search_sections import Range, Scale
+from nrray.pipelines.tune.job import space_text
 from nrray.pipelines.tune.trials import (
     TrialStatus,
     best_trial,

@@ -12,7 +12,8 @@ from ray.util.state import list_actors, list_placement_groups
 from nrray.archive.annotations import read_annotations, write_annotations
 from nrray.console.reporter import Reporter
 from nrray.errors import ConfigError
-from nrray.pipelines.tune.job import Range, TuneConfig, resolved_space
+from nrray.pipelines.search_sections import Range
+from nrray.pipelines.tune.job import TuneConfig, resolved_space
 from nrray.pipelines.tune.report import report_tune
 from nrray.pipelines.tune.run import run_tune
 from nrray.pipelines.tune.trials import TrialStatus, read_trials
