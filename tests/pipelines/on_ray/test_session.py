@@ -1,0 +1,63 @@
+"""Calls that are watched from the main thread, signals that end a run, and clusters that do not answer."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from nrray.errors import ResourcesError
+from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt, watched_call
+
+
+def test_a_watched_call_runs_beside_the_ticks_of_the_calling_thread():
+    threads = []
+    is_over = threading.Event()
+
+    def tick() -> None:
+        threads.append(threading.current_thread())
+        if len(threads) == 3:
+            is_over.set()
+
+    watched_call(lambda: is_over.wait(timeout=60), tick=tick, every_seconds=0.01)
+    assert len(threads) >= 3
+    assert set(threads) == {threading.current_thread()}
+
+
+def test_the_exception_of_a_watched_call_is_raised_in_the_calling_thread():
+    def fail() -> None:
+        raise KeyError("lost")
+
+    with pytest.raises(KeyError, match="lost"):
+        watched_call(fail, tick=lambda: None, every_seconds=0.01)
+
+
+def test_sigterm_ends_a_run_as_ctrl_c_does_and_only_within_the_block():
+    def terminate_this() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)  # the handler is called at once
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), terminated_as_interrupt():
+        terminate_this()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_in_another_thread_signals_are_left_alone():
+    handlers = []
+
+    def run() -> None:
+        with terminated_as_interrupt():
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert handlers == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_an_address_that_is_none_is_said_with_the_way_out(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "nowhere:port")
+    with pytest.raises(ResourcesError, match=r"RAY_ADDRESS=nowhere:port .*Unset RAY_ADDRESS"), ray_session():
+        pass
