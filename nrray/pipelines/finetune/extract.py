@@ -53,7 +53,7 @@ class ChunkResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Extracted:
-    """chunks whose frames are on disk; dropped: what is not trained on and why, by name."""
+    """chunks whose frames are on disk; dropped: chunks that could not be decoded, name to reason."""
 
     chunks: list[Chunk]
     dropped: dict[str, str]
