@@ -1,4 +1,4 @@
-"""Random changes of a window's pixels that change nothing of what is done in it: mirror, turn, zoom, shift, colour, light,
+"""Random changes of a window's pixels that leave its activities as they are: mirror, turn, zoom, shift, colour, light,
 sharpness, noise. All frames of a window are changed alike, so that only the newborn's and the people's motion remains.
 """
 
@@ -26,7 +26,8 @@ def augmented(
     noise: torch.Generator | None = None,
 ) -> torch.Tensor:
     """(B, F, 3, H, W) float32 frames in [0, 1] to (B, F, K, H, W), changed by amounts that `rng` draws for each window;
-    channels: (K, 3) what is kept of red, green and blue once colours have changed; noise: torch's own where it is None."""
+    channels: (K, 3) weights of red, green and blue in each kept channel, once colours have changed; noise: torch's own where
+    it is None."""
     batch, num_frames, _, height, width = pixels.shape
     device, num_channels = pixels.device, len(channels)
 

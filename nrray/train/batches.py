@@ -21,7 +21,7 @@ ModelInputs = Callable[[NDArray[np.uint8]], dict[str, torch.Tensor]]
 @dataclass(frozen=True, kw_only=True)
 class MicroBatch:
     """Windows that go through the model at once. targets: (B, A) float32; indices: (B,) into the windows of the step, or of
-    the part of the split."""
+    all examples."""
 
     inputs: dict[str, torch.Tensor]
     targets: torch.Tensor
@@ -38,10 +38,10 @@ class Order:
 
     def rows(self, step: int) -> NDArray[np.int64]:
         """(batch_windows,) the windows of a step."""
-        shown = np.arange(step * self.batch_windows, (step + 1) * self.batch_windows)  # since the training began
-        passes = shown // self.num_windows
+        numbers = np.arange(step * self.batch_windows, (step + 1) * self.batch_windows)  # since the training began
+        passes = numbers // self.num_windows
         orders = {n: self._shuffled(n) for n in np.unique(passes).tolist()}
-        return np.array([orders[n][number % self.num_windows] for n, number in zip(passes, shown, strict=True)])
+        return np.array([orders[n][number % self.num_windows] for n, number in zip(passes, numbers, strict=True)])
 
     def _shuffled(self, number: int) -> NDArray[np.int64]:
         return np.random.default_rng([self.seed, 0, number]).permutation(self.num_windows)
@@ -120,7 +120,7 @@ class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
 
 
 class PlainWindows(torch.utils.data.Dataset):  # type: ignore[misc]
-    """Item `number` is a micro-batch of this process's share of a part, as it is."""
+    """Item `number` is a micro-batch of this process's share of some examples, neither moved nor augmented."""
 
     def __init__(
         self,

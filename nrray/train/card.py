@@ -58,8 +58,8 @@ def tuned_card(
             "",
             "A threshold is the nearest to the one before training whose F1 is within a standard error, over validation",
             "cases, of the best one's; a temperature likewise, by cross-entropy. Checkpoint, thresholds and temperatures were",
-            "chosen on the validation windows, and F1 is at the best thresholds of these, so the figures are better than what to",
-            "expect. Nothing here was chosen by the test part of the split: `nrray evaluate` measures on it (split, part).",
+            "chosen on the validation windows, and F1 is at the best thresholds of these: figures on other cases will be lower.",
+            "Nothing here was chosen by the test part of the split: `nrray evaluate` measures on it (split, part).",
             "",
         ]
     )

@@ -1,4 +1,4 @@
-"""Layers as torch.compile makes them: what stands between two products of matrices becomes one pass over memory. Of a 2B
+"""Layers as torch.compile makes them: all work between two products of matrices becomes one pass over memory. Of a 2B
 model's step on an H200, by its bytes, those passes are half of the time (tests/benchmarks/training_roofline.py)."""
 
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ def compiled_layers(module: torch.nn.Module) -> Iterator[None]:
         if isinstance(layer, GradientCheckpointingLayer):
             layer.compile()
     try:
-        # torch counts together what transformers wraps in one function: layers of tower and language model, to learn and to
-        # judge, of whole and of partial batches. Beyond 8 it would go on uncompiled.
+        # torch counts together all modules that transformers wraps in one function: layers of tower and language model, in
+        # training and in validation, of whole and of partial batches. Beyond 8 it would go on uncompiled.
         with config.patch(recompile_limit=64):
             yield
     except TorchDynamoException as error:

@@ -96,6 +96,6 @@ def event_from_json(document: JsonValue) -> Event:
 
 
 def _with_kind(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """A line of the release before, which names no event: one of its keys tells which it is."""
+    """A line of the release before, which names no event: one of its keys stands for one."""
     kinds = {"num_workers": "started", "validation_loss": "validated", "loss": "steps"}
     return {"event": next((kind for key, kind in kinds.items() if key in document), None), **document}

@@ -9,7 +9,10 @@ from nrray.storage import Folder
 ADAPTER_FOLDER, MODEL_FOLDER = "adapter", "model"
 METRICS_FILE, CARD_FILE = "metrics.json", "model_card.md"
 VALIDATION_FILE = "validation.npz"  # logits, targets and cases of the validation windows, for those who compare
-STOP_FILE, STOPPED_FILE = "stop", "stopped.json"  # a training is asked to stop; it has stopped because it was asked to
+STOP_FILE, STOPPED_FILE = (
+    "stop",
+    "stopped.json",
+)  # the request to stop a training, and the note that it has stopped on request
 
 
 class TrainingMetrics(Section):

@@ -144,8 +144,10 @@ def _validation(job: FinetuneJob, data: TrainingData, tuning: Tuning, accelerato
 
 def _trackers(job: FinetuneJob) -> list[Tracker]:
     settings = job.settings()
-    shown = {name: settings[name] for name in ("training", "adapter", "timesformer")}
-    return opened_trackers(job.trackers, Path(job.output), name=job.name, settings=shown)
+    names = ("training", "adapter", "timesformer")
+    return opened_trackers(
+        job.trackers, Path(job.output), name=job.name, settings={name: settings[name] for name in names}
+    )
 
 
 def _write_logits(output: Folder, logits: NDArray[np.float32], validation: Examples) -> None:

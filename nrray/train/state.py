@@ -88,7 +88,7 @@ class Records:
             try:
                 identity = json.loads(_read_facts(self._states, name)["identity"])
             except (ValueError, KeyError, TypeError):
-                continue  # whoever reads all of it says so
+                continue  # read_state reports it
             self._check({**identity, undecided: None}, {**self._identity, undecided: None})
             return
 

@@ -19,7 +19,7 @@ def steady_thresholds(
     """(A,) thresholds, of each activity the nearest to `near` whose F1 is within one standard error of the best one's: the error
     of their difference, over resamples of the (W,) windows' cases (the rule of Breiman et al. 1984, for thresholds).
 
-    Few cases say little about where to cut: the best cut of six cases lost 0.13 of macro F1 on others, at the same average
+    Few cases fix a threshold badly: the best one of six cases lost 0.13 of macro F1 on others, at the same average
     precision. Without positives, or of a single case, `near` stays.
     """
     names, index = np.unique(cases, return_inverse=True)
@@ -38,8 +38,8 @@ def steady_thresholds(
         drawn = 2 * (weights @ both) / np.maximum(weights @ ours + weights @ theirs, 1)  # (B, G)
         best = int(f1.argmax())
         error = (drawn[:, [best]] - drawn).std(axis=0)
-        is_as_good = f1[best] - f1 <= error
-        distance = np.where(is_as_good, np.abs(grid - start), np.inf)
+        is_within_error = f1[best] - f1 <= error
+        distance = np.where(is_within_error, np.abs(grid - start), np.inf)
         found.append(grid[int(distance.argmin())] if truth.any() else start)
     return np.array(found, dtype=np.float32)
 

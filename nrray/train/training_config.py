@@ -1,4 +1,4 @@
-"""Config sections of a training: how a model is trained, whichever it is, and what is new in it. No torch."""
+"""Config sections of a training: how a model is trained, whichever it is, and its new parts. No torch."""
 
 import math
 from typing import Annotated, Literal
@@ -27,7 +27,7 @@ class AugmentConfig(Section):
 class TrainingConfig(Section):
     """How it is trained. Learning rates: Schulman et al. 2025 for adapters; heads and towers as their ratios are in use."""
 
-    seed: int = Field(default=0, ge=0, description="of weights, order, moves and looks")
+    seed: int = Field(default=0, ge=0, description="of weights, order, shifts in time and augmentation")
     num_epochs: float = Field(default=3.0, gt=0, description="passes over the windows")
     batch_windows: int = Field(default=16, ge=1, description="windows of an optimizer step, over all workers")
     micro_batch_windows: int = Field(default=8, ge=1, description="of a worker at once; halved when memory runs out")
@@ -57,7 +57,7 @@ class TrainingConfig(Section):
     )
     validate_every_steps: int = Field(default=100, ge=1, description="and at the end")
     patience: int = Field(default=5, ge=1, description="validations without a better macro F1, then it stops")
-    checkpoint_every_steps: int = Field(default=50, ge=1, description="what a crash costs at most")
+    checkpoint_every_steps: int = Field(default=50, ge=1, description="at most so many steps are lost by a crash")
     loader_processes: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = Field(
         default="auto", description="of each worker, that prepare batches; 0: itself; auto: up to 8 where it has a GPU"
     )
@@ -75,7 +75,7 @@ class TrainingConfig(Section):
 
 
 class HeadSection(Section):
-    """The classification head: what it reads and how."""
+    """The classification head: the hidden states that it reads, and its layers."""
 
     pooling: Pooling = Field(default=Pooling.MEAN_FRAMES, description="which hidden states are read")
     hidden_units: int | None = Field(default=None, ge=1, description="of a hidden layer; None: one linear layer")

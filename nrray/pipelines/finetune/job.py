@@ -152,7 +152,7 @@ def _names_digest(chunks: Sequence[Chunk]) -> str:
 
 
 def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> FinetuneJob:
-    """The same examples and checkpoint, trained as the sections of `config` say, into another output."""
+    """The same examples and checkpoint, trained by the sections of `config` into another output."""
     return replace(
         job,
         name=output.name,

@@ -28,7 +28,7 @@ class TuneConfig(FinetuneConfig):
     search: SearchSection = SearchSection()
 
     def finetune_config(self, values: Mapping[str, JsonValue] | None = None) -> FinetuneConfig:
-        """The fine-tuning, with values of the space in their places. Raises ConfigError."""
+        """The fine-tuning, with values for settings of the space. Raises ConfigError."""
         document = self.model_dump(mode="json", exclude={"space", "search"})
         for path, value in (values or {}).items():
             section, name = path.split(".", 1)
