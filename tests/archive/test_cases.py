@@ -46,7 +46,7 @@ def test_parquet_gives_the_same_rows_back(tmp_path):
     assert read_cases(str(path)) == Cases(rows=CASES)
 
 
-def test_a_parquet_sidecar_is_told_by_its_suffix_and_its_times_are_whole_microseconds(tmp_path):
+def test_a_parquet_sidecar_is_known_by_its_suffix_and_its_times_are_whole_microseconds(tmp_path):
     path = tmp_path / "CASES.PARQUET"
     columns = {"case_id": ["c1", "c2"], "video_path": ["a", "b"]}
     pq.write_table(pa.table({**columns, "birth_us": [1.0, None]}), path)
@@ -72,12 +72,12 @@ def test_only_case_and_video_are_required(tmp_path):
         ("case_id,video_path\n\n\nc1,\n", "line 4: no video_path"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line(tmp_path, text, message):
+def test_an_error_is_named_with_its_line(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         read_cases(written(tmp_path, text))
 
 
-def test_no_file_and_no_table_are_said(tmp_path):
+def test_a_missing_or_unreadable_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="not found"):
         read_cases(str(tmp_path / "none.csv"))
     with pytest.raises(DataError, match="cannot be read"):

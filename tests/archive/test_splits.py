@@ -22,9 +22,9 @@ def test_every_case_is_in_one_part_and_rare_labels_are_spread():
     labels = np.random.default_rng(0).random((100, 3)) < (0.9, 0.3, 0.1)
     split = stratified_split(CASES, labels, fractions=FRACTIONS, seed=1)
     assert sorted(case for cases in split.parts.values() for case in cases) == CASES
-    place = {case: index for index, case in enumerate(CASES)}
+    index_of = {case: index for index, case in enumerate(CASES)}
     for part, share in FRACTIONS.items():
-        rows = labels[[place[case] for case in split.parts[part]]]
+        rows = labels[[index_of[case] for case in split.parts[part]]]
         assert abs(len(rows) - 100 * share) <= 3
         for label in range(3):
             assert abs(rows[:, label].sum() - share * labels[:, label].sum()) <= 2, (part, label)
@@ -57,7 +57,7 @@ def test_a_split_file_is_read_as_written_or_by_hand(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[]", '{"parts": {"test": "a"}}', '{"parts": {"test": [1]}}'])
-def test_what_is_no_split_is_refused(tmp_path, text):
+def test_a_file_that_is_no_split_is_refused(tmp_path, text):
     file = tmp_path / "split.json"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match="expected"):

@@ -37,7 +37,7 @@ def test_undecided_windows_do_not_count_and_unparsed_ones_count_as_no(tmp_path):
     assert recall == pytest.approx((8 * 20 - 2) / (8 * 20 - 1))
 
 
-def test_sources_of_different_archives_are_refused(tmp_path):
+def test_labellings_of_different_archives_are_refused(tmp_path):
     reference = write_annotations(tmp_path / "truth", {"other.mp4": TRUTH}, {"other.mp4": [(0, 60)]})
     labels = write_labels(tmp_path / "labels", {PATHS[0]: scores_of(TRUTH, 60)})
     with pytest.raises(DataError, match="no time that both looked at"):
@@ -50,7 +50,7 @@ def test_disjoint_extents_are_refused(tmp_path):
         evaluated(tmp_path, labels, reference)
 
 
-def test_a_case_that_nobody_looked_at_is_no_case(tmp_path):
+def test_a_case_that_was_not_examined_is_no_case(tmp_path):
     reference = write_annotations(tmp_path / "truth", dict.fromkeys(PATHS, TRUTH), {path: [(0, 60)] for path in PATHS})
     failed = [(path, window) for path in PATHS[3:] for window in range(60)]
     scores = {path: scores_of(TRUTH, 60, right=0.9, random=np.random.default_rng(3)) for path in PATHS}

@@ -17,7 +17,7 @@ from tests.evaluate.archives import (
 )
 
 
-def test_a_better_source_may_be_claimed_and_an_equal_one_may_not(tmp_path):
+def test_a_better_labelling_may_be_claimed_and_an_equal_one_may_not(tmp_path):
     good, reference = archive(tmp_path, right=0.97, name="good", seed=1)
     bad, _ = archive(tmp_path, right=0.7, name="bad", seed=2)
     twin, _ = archive(tmp_path, right=0.7, name="twin", seed=3)
@@ -27,10 +27,10 @@ def test_a_better_source_may_be_claimed_and_an_equal_one_may_not(tmp_path):
     found = compare(config)
     assert found.num_cases == 8
     assert [difference.num_adjusted_for for difference in found.differences[:3]] == [3, 3, 3]
-    said = "\n".join(found.sentences)
+    claims = "\n".join(found.sentences)
     over = "time f1 (macro over ventilation, stimulation, suction)"
-    assert f"good has a higher {over} than bad" in said
-    assert f"No difference in {over} between bad and twin may be claimed" in said
+    assert f"good has a higher {over} than bad" in claims
+    assert f"No difference in {over} between bad and twin may be claimed" in claims
     assert any("8 cases: below about 20" in note for note in found.notes)
     assert any("Without a case sidecar" in note for note in found.notes)
 
@@ -38,7 +38,7 @@ def test_a_better_source_may_be_claimed_and_an_equal_one_may_not(tmp_path):
 def test_labels_are_called_by_their_folder_where_that_tells_them_apart(tmp_path):
     _, reference = archive(tmp_path, name="model:123", seed=1)
     archive(tmp_path, name="model:456", seed=2)
-    plain, twin = (shutil.copytree(tmp_path / "model:123", tmp_path / place / "plain") for place in ("", "twin"))
+    plain, twin = (shutil.copytree(tmp_path / "model:123", tmp_path / parent / "plain") for parent in ("", "twin"))
     tuned = shutil.copytree(tmp_path / "model:456", tmp_path / "tuned" / "versions" / "v0007")
     also_plain = shutil.copytree(tmp_path / "model:456", tmp_path / "other" / "plain")
     for candidates, expected in (
@@ -55,7 +55,7 @@ def test_labels_are_called_by_their_folder_where_that_tells_them_apart(tmp_path)
         compare(both)
 
 
-def test_a_macro_average_is_over_the_same_activities_for_every_source(tmp_path):
+def test_a_macro_average_is_over_the_same_activities_for_every_labelling(tmp_path):
     """What the reference never shows counts for nobody: a source that is better at all the rest stays the better one."""
     truth = {name: spans for name, spans in TRUTH.items() if name != "stimulation"}
     late = {**truth, "ventilation": [(13, 20), (33, 40)], "suction": [(24, 28)]}
@@ -102,7 +102,7 @@ def test_an_unknown_metric_is_refused_with_the_known_ones(tmp_path):
 
 
 def test_a_difference_is_paired(tmp_path):
-    """Two sources that err in the same windows differ by nothing, however wide each interval is."""
+    """Two labellings that err in the same windows differ by nothing, however wide each interval is."""
     first, reference = archive(tmp_path, right=0.8, name="first", seed=1)
     second, _ = archive(tmp_path, right=0.8, name="second", seed=1)
     config = CompareConfig(candidates=(first, second), reference=reference, output=str(tmp_path / "out"))
@@ -112,11 +112,11 @@ def test_a_difference_is_paired(tmp_path):
 
 def test_of_one_case_nothing_may_be_claimed(tmp_path):
     reference = write_annotations(tmp_path / "truth", {PATHS[0]: TRUTH}, {PATHS[0]: [(0, 60)]})
-    sources = tuple(
+    candidates = tuple(
         write_labels(tmp_path / name, {PATHS[0]: scores_of(TRUTH, 60, right=right)}, source=name)
         for name, right in (("good", 1.0), ("bad", 0.6))
     )
-    found = compare(CompareConfig(candidates=sources, reference=reference, output=str(tmp_path / "out")))
+    found = compare(CompareConfig(candidates=candidates, reference=reference, output=str(tmp_path / "out")))
     assert found.differences[0].value.estimate > 0
     assert found.differences[0].value.low is None
     assert "Nothing may be claimed of good and bad" in found.sentences[0]

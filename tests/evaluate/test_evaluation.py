@@ -35,7 +35,7 @@ def test_intervals_hold_their_estimate_and_shrink_with_cases(tmp_path):
     assert value.low < value.estimate < value.high
 
 
-def test_one_case_is_measured_and_said_to_be_one(tmp_path):
+def test_one_case_is_measured_and_noted(tmp_path):
     reference = write_annotations(tmp_path / "truth", {PATHS[0]: TRUTH}, {PATHS[0]: [(0, 60)]})
     labels = write_labels(tmp_path / "labels", {PATHS[0]: scores_of(TRUTH, 60)})
     document = evaluated(tmp_path, labels, reference)

@@ -14,7 +14,7 @@ from tests.evaluate.archives import (
 )
 
 
-def test_a_sidecar_that_lacks_videos_is_said_and_one_of_another_archive_refused(tmp_path):
+def test_a_sidecar_that_lacks_videos_is_noted_and_one_of_another_archive_refused(tmp_path):
     labels, reference = archive(tmp_path)
     half = evaluated(tmp_path, labels, reference, cases=sidecar_of(tmp_path, PATHS[:4]))
     assert half.num_cases == 5  # one of four videos, and four of one

@@ -31,7 +31,7 @@ def test_annotators_share_an_archive_but_not_a_video(tmp_path):
         evaluated(tmp_path, labels, joined("rivals", *halves))
 
 
-def test_annotations_that_cannot_be_are_refused_and_doubtful_ones_said(tmp_path):
+def test_annotations_that_cannot_be_are_refused_and_doubtful_ones_noted(tmp_path):
     labels, _ = archive(tmp_path)
     extents = {path: [(0, 60)] for path in PATHS}
     reversed_ = write_annotations(tmp_path / "reversed", {PATHS[0]: {"suction": [(9, 4)]}}, extents)

@@ -45,7 +45,7 @@ def test_resamples_draw_as_many_cases_as_there_are_and_are_seeded():
     assert not np.array_equal(weights, resamples_of(7, num_resamples=50, seed=2).weights)
 
 
-def test_an_interval_is_the_percentiles_of_what_is_defined():
+def test_an_interval_is_the_percentiles_of_the_defined_resamples():
     spread = np.append(np.arange(1001.0), np.nan)
     value = value_of(500.0, spread)
     assert (value.low, value.high) == (pytest.approx(25), pytest.approx(975))

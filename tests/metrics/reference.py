@@ -63,19 +63,19 @@ def covers(segments: list[Segment], time: int) -> bool:
 def time_counts(reference: list[Segment], candidate: list[Segment], spans: list[Span]) -> tuple[int, int, int, int]:
     """Microseconds of the spans as (tp, fp, fn, tn)."""
     truth = prepared(reference, spans)
-    guess = prepared(candidate, spans)
+    claim = prepared(candidate, spans)
     tp = fp = fn = tn = 0
     for span_start, span_end in spans:
         edges = {int(span_start), int(span_end)}
-        for start, end, _ in truth + guess:
+        for start, end, _ in truth + claim:
             edges |= {edge for edge in (start, end) if span_start <= edge <= span_end}
         cuts = sorted(edges)
         for left, right in pairwise(cuts):
             in_truth = covers(truth, left)
-            in_guess = covers(guess, left)
-            if in_truth and in_guess:
+            in_claim = covers(claim, left)
+            if in_truth and in_claim:
                 tp += right - left
-            elif in_guess:
+            elif in_claim:
                 fp += right - left
             elif in_truth:
                 fn += right - left
@@ -221,10 +221,10 @@ def segmental_counts(videos: list[Video], k: Fraction) -> tuple[int, int, int]:
     tp = num_candidate = num_reference = 0
     for reference, candidate, spans in videos:
         truth = prepared(reference, spans)
-        guess = prepared(candidate, spans)
-        pairs = {(i, j) for i, c in enumerate(guess) for j, r in enumerate(truth) if iou(c, r) >= k}
-        tp += matching_size(pairs, len(guess), len(truth))
-        num_candidate += len(guess)
+        claim = prepared(candidate, spans)
+        pairs = {(i, j) for i, c in enumerate(claim) for j, r in enumerate(truth) if iou(c, r) >= k}
+        tp += matching_size(pairs, len(claim), len(truth))
+        num_candidate += len(claim)
         num_reference += len(truth)
     return tp, num_candidate, num_reference
 
@@ -244,28 +244,28 @@ def event_counts(videos: list[Video], tau_us: int, with_offset: bool) -> tuple[i
     tp = num_candidate = num_reference = 0
     for reference, candidate, spans in videos:
         truth = prepared(reference, spans)
-        guess = prepared(candidate, spans)
+        claim = prepared(candidate, spans)
         pairs = {
-            (i, j) for i, c in enumerate(guess) for j, r in enumerate(truth) if event_matches(c, r, tau_us, with_offset)
+            (i, j) for i, c in enumerate(claim) for j, r in enumerate(truth) if event_matches(c, r, tau_us, with_offset)
         }
-        tp += matching_size(pairs, len(guess), len(truth))
-        num_candidate += len(guess)
+        tp += matching_size(pairs, len(claim), len(truth))
+        num_candidate += len(claim)
         num_reference += len(truth)
     return tp, num_candidate, num_reference
 
 
-def least_cost_errors(guess: list[Segment], truth: list[Segment], tau_us: int) -> list[int]:
+def least_cost_errors(claim: list[Segment], truth: list[Segment], tau_us: int) -> list[int]:
     """Onset errors of a matching that has maximum size and then the least sum of absolute errors, by trying all."""
     known: dict[tuple[int, frozenset[int]], list[int]] = {}
 
     def best(i: int, used: frozenset[int]) -> list[int]:
         """The best errors of the candidates from number i on, with these references taken."""
-        if i == len(guess):
+        if i == len(claim):
             return []
         if (i, used) not in known:
             choices = [best(i + 1, used)]
             for j, reference in enumerate(truth):
-                error = guess[i][0] - reference[0]
+                error = claim[i][0] - reference[0]
                 if j not in used and abs(error) <= tau_us:
                     choices.append([error, *best(i + 1, used | {j})])
             known[i, used] = min(choices, key=lambda errors: (-len(errors), sum(abs(error) for error in errors)))
@@ -316,9 +316,9 @@ def edit_sums(videos: list[Video]) -> tuple[int, int]:
     distance = length = 0
     for reference, candidate, spans in videos:
         truth = prepared(reference, spans)
-        guess = prepared(candidate, spans)
+        claim = prepared(candidate, spans)
         for span in spans:
-            a, b = runs(truth, span), runs(guess, span)
+            a, b = runs(truth, span), runs(claim, span)
             distance += levenshtein(a, b)
             length += max(len(a), len(b))
     return distance, length

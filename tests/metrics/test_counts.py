@@ -41,7 +41,7 @@ def test_a_ratio_without_a_denominator_is_none():
     assert agreement(0, 3, 0, 0).f1 == 0.0
 
 
-def test_macro_f1_leaves_out_what_has_none():
+def test_macro_f1_leaves_out_activities_without_f1():
     assert macro_f1([agreement(1, 0, 0, 0), agreement(0, 1, 0, 0), agreement(0, 0, 0, 5)]) == 0.5
     assert macro_f1([agreement(0, 0, 0, 5)]) is None
     assert macro_f1([]) is None
