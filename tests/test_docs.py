@@ -1,4 +1,4 @@
-"""Files and commits that the documents name exist: a document does not outlive the code that it describes."""
+"""Files that the documents name exist: a document does not outlive the code that it describes."""
 
 import re
 from pathlib import Path
