@@ -56,6 +56,14 @@ def test_a_label_set_that_cannot_be_used_is_refused(tmp_path, body, message):
         read_label_set(tmp_path / "labels.yaml")
 
 
+def test_a_macro_average_is_without_the_activity_that_says_that_there_is_somebody():
+    activities = (activity("b"), activity("seen"), activity("a"))
+    assert LabelSet(name="s", activities=activities).macro_activities == ("b", "seen", "a")
+    label_set = LabelSet(name="s", activities=activities, rules=Rules(requires_visible="seen"))
+    assert label_set.macro_activities == ("b", "a")
+    assert label_set.excluded_from_macro == ("seen",)
+
+
 def test_repeated_names_are_refused():
     with pytest.raises(ValueError, match="repeat"):
         LabelSet(name="s", activities=(activity("a"), activity("a")))
