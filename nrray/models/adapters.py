@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 
 from nrray.errors import ModelError
 from nrray.models.config import LoraSection, LoraTargets
+from nrray.models.metadata import MATRICES_FILE
 
-ADAPTER_FILE = "adapter_model.safetensors"
 _QUERY_VALUE = ("q_proj", "v_proj")
 _PROJECTORS = ("multi_modal_projector", "connector", "merger")
 """What families call the layers between tower and language model; inside a Qwen tower there are several mergers."""
@@ -98,7 +98,7 @@ def linears_of(model: Any, part: Any) -> list[str]:
 def with_adapter(model: Any, folder: Path) -> Any:
     """The checkpoint's own class with the adapter in `folder`: merged into its weights where they are float32, beside them
     in fewer bits, where a sum would round it away. Raises ModelError where a tensor is missing or has no place."""
-    saved = _saved_shapes(folder / ADAPTER_FILE)
+    saved = _saved_shapes(folder / MATRICES_FILE)
     try:
         # In the base's number format, in which autocast has trained it too: mixed ones would be cast in every layer.
         with _quiet():
@@ -106,7 +106,7 @@ def with_adapter(model: Any, folder: Path) -> Any:
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"adapter {folder} cannot be loaded: {type(error).__name__}: {error}. Expected adapter_config.json and "
-            f"{ADAPTER_FILE} of this base; copy them again, or train again."
+            f"{MATRICES_FILE} of this base; copy them again, or train again."
         ) from error
     placed = {name: tuple(tensor.shape) for name, tensor in get_peft_model_state_dict(adapted).items()}
     if wrong := sorted({name for name, _ in saved.items() ^ placed.items()}):

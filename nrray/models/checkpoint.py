@@ -64,7 +64,7 @@ def load_checkpoint(resolved: ResolvedCheckpoint, *, execution: Execution) -> Lo
     _check_loaded(folder, loading=loading)
     family.check_processor(processor, folder=folder)
     family.prepare(model, processor)
-    if resolved.adapter is not None:
+    if resolved.metadata is not None and resolved.metadata.has_matrices:
         from nrray.models.adapters import with_adapter  # peft takes a second to import
 
         model = with_adapter(model, resolved.head_folder)

@@ -18,6 +18,7 @@ from nrray.sampling import Sampling
 
 METADATA_FILE = "nrray.json"
 HEAD_FILE = "head.safetensors"
+MATRICES_FILE = "adapter_model.safetensors"  # as peft saves them
 METADATA_SCHEMA_VERSION = 1
 
 
@@ -68,6 +69,12 @@ class CheckpointMetadata(Section):
     files: dict[str, str] = Field(
         default_factory=dict, description="sha256 of the files beside this one, where they are vouched for"
     )
+
+    @property
+    def has_matrices(self) -> bool:
+        """Whether an adapter adds matrices to its base; one without is a head on a frozen base. A description that vouches for
+        no file is of the former."""
+        return self.base is not None and (not self.files or MATRICES_FILE in self.files)
 
 
 def read_metadata(folder: str | Path) -> CheckpointMetadata | None:

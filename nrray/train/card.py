@@ -3,11 +3,13 @@
 from nrray.models.metadata import CheckpointMetadata
 from nrray.train.examples import Examples
 from nrray.train.history import Validated
+from nrray.train.trainee.trainee import Trainee
 from nrray.train.training_config import TrainingConfig
 
 
 def tuned_card(
     metadata: CheckpointMetadata,
+    trainee: Trainee,
     *,
     config: TrainingConfig,
     train: Examples,
@@ -24,18 +26,12 @@ def tuned_card(
         f"| {metadata.thresholds[name]:.3f} | {metadata.temperatures[name]:.2f} |"
         for i, name in enumerate(activities)
     ]
-    kind = (
-        f"An adapter (LoRA) and a classification head for the checkpoint `{metadata.base.path}`"
-        if metadata.base is not None
-        else "A TimeSformer with a classification head"
-    )
-    rate = config.learning_rate if metadata.base is not None else config.full_learning_rate
-    trained = "the adapter" if metadata.base is not None else "the model"
+    title = trainee.title(metadata.base.path if metadata.base is not None else None)
     return "\n".join(
         [
             f"# {metadata.name}",
             "",
-            f"{kind}, made by `nrray finetune`. It reads",
+            f"{title}, made by `nrray finetune`. It reads",
             f"{', '.join(activities)} in windows of {metadata.sampling.window_seconds:g} s at "
             f"{metadata.sampling.frames_per_second:g} frames/s and",
             f"{metadata.sampling.frame_width_px}x{metadata.sampling.frame_height_px} px. It is no medical device.",
@@ -48,8 +44,7 @@ def tuned_card(
             f"kept, the best of",
             "  all validations by macro F1, of equal ones by cross-entropy."
             + (" Step 0 is the model as it was: nothing was gained." if best_step == 0 else ""),
-            f"* {config.batch_windows} windows a step, learning rate {rate:g} of {trained} and "
-            f"{config.head_learning_rate:g} of the head, objective",
+            f"* {config.batch_windows} windows a step, learning rate {trainee.rates_text(config)}, objective",
             f"  {config.objective.kind}, seed {config.seed}.",
             "",
             "| activity | positive windows to train | to validate | F1, validation | threshold | temperature |",

@@ -18,8 +18,7 @@ from nrray.train.objective import positive_weights
 from nrray.train.optimizer import MOMENTS, Optimizer
 from nrray.train.progress import Progress
 from nrray.train.state import Records, TrainingState
-from nrray.train.trainee.lora import check_gradients
-from nrray.train.trainee.module import TunedModule
+from nrray.train.trainee.trainee import Trainee, check_gradients
 from nrray.train.training_config import TrainingConfig
 from nrray.train.validation import Validation, autocast
 
@@ -41,7 +40,7 @@ class Training:
 
     def __init__(
         self,
-        module: TunedModule,
+        module: Trainee,
         config: TrainingConfig,
         *,
         examples: Examples,

@@ -5,25 +5,25 @@ from typing import Any
 
 import torch
 
-from nrray.train.trainee.module import TunedModule
+from nrray.train.trainee.trainee import Trainee
 from nrray.train.training_config import TrainingConfig
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW: two tensors for each parameter
-_MAIN_PARTS = ("adapter", "whole")  # whose learning rate stands for all: those of other parts go with it
 
 
 class Optimizer:
     """Steps of a training, at the learning rates of the step."""
 
-    def __init__(self, module: TunedModule, config: TrainingConfig, *, num_steps: int) -> None:
+    def __init__(self, module: Trainee, config: TrainingConfig, *, num_steps: int) -> None:
         self._config = config
         self._num_steps = num_steps
+        self._main_part = module.main_part
         self._adamw = torch.optim.AdamW(_parameter_groups(module, config))
 
     @property
     def main_rate(self) -> float:
-        """The learning rate of the last step, of the adapter or of the model that is trained whole."""
-        return float(next(group["lr"] for group in self._adamw.param_groups if group["part"] in _MAIN_PARTS))
+        """The learning rate of the last step, of the trainee's main part: those of other parts go with it."""
+        return float(next(group["lr"] for group in self._adamw.param_groups if group["part"] == self._main_part))
 
     def step(self, step: int) -> None:
         """Move the parameters by their gradients, which are gone then. A part whose share of the training has not come yet
@@ -50,7 +50,7 @@ class Optimizer:
             self._adamw.state[parameter] = {"step": torch.tensor(float(step)), **known}
 
 
-def _parameter_groups(module: TunedModule, config: TrainingConfig) -> list[dict[str, Any]]:
+def _parameter_groups(module: Trainee, config: TrainingConfig) -> list[dict[str, Any]]:
     """Of each: parameters, peak of the learning rate, weight decay, and the share of the training when it begins to learn."""
     rates = {
         "adapter": config.learning_rate,

@@ -7,7 +7,7 @@ import torch
 
 from nrray.train.batches import on_device
 from nrray.train.job import FinetuneJob
-from nrray.train.trainee.lora import tuned_model
+from nrray.train.trainee.prepared import prepared_trainee
 from nrray.train.validation import autocast
 
 
@@ -15,7 +15,7 @@ def training_rate(job: FinetuneJob) -> float:
     """Windows per second that one process here learns from, by one micro-batch; reading and augmenting frames is not counted.
     Raises ConfigError, ModelError."""
     sampling, num_windows = job.sampling, job.training.micro_batch_windows
-    tuning = tuned_model(
+    trainee = prepared_trainee(
         job.start,
         execution=job.execution,
         adapter=job.adapter,
@@ -26,14 +26,14 @@ def training_rate(job: FinetuneJob) -> float:
         config=job.training,
     )
     size = (num_windows, sampling.frames_per_window, sampling.frame_height_px, sampling.frame_width_px, 3)
-    device = next(tuning.module.parameters()).device
-    inputs = on_device(tuning.inputs(np.zeros(size, np.uint8)), device)
-    tuning.module.train()
+    device = next(trainee.module.parameters()).device
+    inputs = on_device(trainee.inputs(np.zeros(size, np.uint8)), device)
+    trainee.module.train()
     seconds = 0.0
     for _ in range(2):  # the first one warms up
         started = time.perf_counter()
-        with autocast(device, tuning.dtype):
-            cost = tuning.module(inputs).float().sum()
+        with autocast(device, trainee.dtype):
+            cost = trainee.module(inputs).float().sum()
         cost.backward()
         float(cost.detach())  # a device may still be at it
         seconds = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""A fine-tuning in one process of several: examples and a checkpoint in, a trained model out. Knows no Ray.
+"""A fine-trainee in one process of several: examples and a checkpoint in, a trained model out. Knows no Ray.
 
 Every process calls it; the first one writes.
 """
@@ -25,7 +25,7 @@ from nrray.train.output import STOPPED_FILE, VALIDATION_FILE
 from nrray.train.state import Records
 from nrray.train.trackers import Tracker, opened_trackers
 from nrray.train.trained_model import write_trained_model
-from nrray.train.trainee.lora import Tuning, tuned_model
+from nrray.train.trainee.prepared import PreparedTrainee, prepared_trainee
 from nrray.train.validation import Validation
 
 
@@ -47,7 +47,7 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
     """
     data = training_data(job)
     device = Device.CUDA if accelerator.device.type == "cuda" else Device.CPU
-    tuning = tuned_model(
+    trainee = prepared_trainee(
         job.start,
         execution=job.execution.model_copy(update={"device": device}),
         adapter=job.adapter,
@@ -57,20 +57,20 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
         log_odds=prior_log_odds(data.train.targets),
         config=job.training,
     )
-    validation = _validation(job, data, tuning, accelerator)
+    validation = _validation(job, data, trainee, accelerator)
     trackers = _trackers(job) if accelerator.is_main_process else []
     training = Training(
-        tuning.module,
+        trainee.module,
         job.training,
         examples=data.train,
-        windows=training_windows(job, data, tuning, accelerator),
+        windows=training_windows(job, data, trainee, accelerator),
         validation=validation,
         accelerator=accelerator,
         records=Records(Folder(job.output), job.identity(), trackers),
-        dtype=tuning.dtype,
+        dtype=trainee.dtype,
     )
     try:
-        with compiled_layers(tuning.module) if job.training.compile_layers else nullcontext():
+        with compiled_layers(trainee.module) if job.training.compile_layers else nullcontext():
             is_done = training.run()
     finally:
         for tracker in trackers:
@@ -79,12 +79,12 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
         if accelerator.is_main_process:
             Folder(job.output).write_json(STOPPED_FILE, {"step": training.progress.step})
         return
-    logits = validation.logits(tuning.module)
+    logits = validation.logits(trainee.module)
     if accelerator.is_main_process:
         _write_logits(Folder(job.output), logits, data.validation)
         write_trained_model(
             job,
-            tuning,
+            trainee,
             progress=training.progress,
             logits=logits,
             train=data.train,
@@ -109,7 +109,9 @@ def training_data(job: FinetuneJob) -> TrainingData:
     )
 
 
-def training_windows(job: FinetuneJob, data: TrainingData, tuning: Tuning, accelerator: Accelerator) -> TrainingWindows:
+def training_windows(
+    job: FinetuneJob, data: TrainingData, trainee: PreparedTrainee, accelerator: Accelerator
+) -> TrainingWindows:
     """This process's windows of each step."""
     config = job.training
     return TrainingWindows(
@@ -117,7 +119,7 @@ def training_windows(job: FinetuneJob, data: TrainingData, tuning: Tuning, accel
         chunks=job.chunks,
         whole=data.whole,
         store=data.store,
-        inputs=tuning.inputs,
+        inputs=trainee.inputs,
         order=Order(num_windows=len(data.train), batch_windows=config.batch_windows, seed=config.seed),
         augment=config.augment,
         sampling=job.sampling,
@@ -128,17 +130,17 @@ def training_windows(job: FinetuneJob, data: TrainingData, tuning: Tuning, accel
     )
 
 
-def _validation(job: FinetuneJob, data: TrainingData, tuning: Tuning, accelerator: Accelerator) -> Validation:
+def _validation(job: FinetuneJob, data: TrainingData, trainee: PreparedTrainee, accelerator: Accelerator) -> Validation:
     windows = PlainWindows(
         data.validation,
         store=data.store,
-        inputs=tuning.inputs,
+        inputs=trainee.inputs,
         micro_batch_windows=job.training.micro_batch_windows,
         process=accelerator.process_index,
         num_processes=accelerator.num_processes,
     )
     return Validation(
-        windows, data.validation.targets, label_set=job.label_set, accelerator=accelerator, dtype=tuning.dtype
+        windows, data.validation.targets, label_set=job.label_set, accelerator=accelerator, dtype=trainee.dtype
     )
 
 

@@ -16,12 +16,12 @@ from nrray.train.job import FinetuneJob
 from nrray.train.output import ADAPTER_FOLDER, CARD_FILE, METRICS_FILE, MODEL_FOLDER, TrainingMetrics
 from nrray.train.progress import Progress
 from nrray.train.thresholds import steady_temperatures, steady_thresholds
-from nrray.train.trainee.lora import Tuning
+from nrray.train.trainee.prepared import PreparedTrainee
 
 
 def write_trained_model(
     job: FinetuneJob,
-    tuning: Tuning,
+    trainee: PreparedTrainee,
     *,
     progress: Progress,
     logits: NDArray[np.float32],
@@ -29,22 +29,23 @@ def write_trained_model(
     validation: Examples,
 ) -> None:
     """Write the adapter, or the model where it was trained whole, into the output. logits: of the validation windows."""
-    target = Path(job.output) / (ADAPTER_FOLDER if tuning.base is not None else MODEL_FOLDER)
+    target = Path(job.output) / (ADAPTER_FOLDER if trainee.base is not None else MODEL_FOLDER)
     with tempfile.TemporaryDirectory(dir=job.output, prefix=".tmp-") as temporary:
         folder = Path(temporary) / target.name
         folder.mkdir()
-        tuning.module.save(folder)
+        trainee.module.save(folder)
         metrics = _metrics(job, progress, train=train, validation=validation)
         Folder(str(folder)).write_json(METRICS_FILE, metrics.model_dump(mode="json"))
         Folder(str(folder)).write_json(SPLIT_FILE, job.split.model_dump(mode="json"))
-        metadata = _metadata(job, tuning, folder, logits=logits, validation=validation)
+        metadata = _metadata(job, trainee, folder, logits=logits, validation=validation)
         write_metadata(metadata, folder)
         card = tuned_card(
             metadata,
+            trainee.module,
             config=job.training,
             train=train,
             validation=validation,
-            num_trained=sum(parameter.numel() for parameter in tuning.module.trained().values()),
+            num_trained=sum(parameter.numel() for parameter in trainee.module.trained().values()),
             best=progress.best,
         )
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
@@ -66,20 +67,20 @@ def _metrics(job: FinetuneJob, progress: Progress, *, train: Examples, validatio
 
 
 def _metadata(
-    job: FinetuneJob, tuning: Tuning, folder: Path, *, logits: NDArray[np.float32], validation: Examples
+    job: FinetuneJob, trainee: PreparedTrainee, folder: Path, *, logits: NDArray[np.float32], validation: Examples
 ) -> CheckpointMetadata:
-    names, base = job.label_set.names, tuning.base
-    start = tuning.temperatures.astype(np.float32)
+    names, base = job.label_set.names, trainee.base
+    start = trainee.temperatures.astype(np.float32)
     temperatures = steady_temperatures(logits, validation.targets, validation.cases, near=start)
-    scores, near = ((1 / (1 + np.exp(-cuts / temperatures))).astype(np.float32) for cuts in (logits, tuning.cuts))
+    scores, near = ((1 / (1 + np.exp(-cuts / temperatures))).astype(np.float32) for cuts in (logits, trainee.cuts))
     thresholds = steady_thresholds(scores, validation.targets, validation.cases, near=near)
     return CheckpointMetadata(
         name=job.name,
         base=Base(path=base.path, digest=base.base_digest) if base is not None else None,
         labels=trained_labels(job.label_set),
         sampling=job.sampling,
-        prompt=tuning.inputs.question,
-        frame_stacking=tuning.inputs.frame_stacking,
+        prompt=trainee.inputs.question,
+        frame_stacking=trainee.inputs.frame_stacking,
         pooling=job.head.pooling,
         hidden_units=job.head.hidden_units,
         # Not rounded: a score may be as near to 1 as its number format can tell, and so may a threshold.

@@ -12,7 +12,7 @@ from nrray.metrics import macro_f1, window_agreement
 from nrray.models.rules import apply_rules
 from nrray.train.batches import PlainWindows, on_device
 from nrray.train.thresholds import best_thresholds
-from nrray.train.trainee.module import TunedModule
+from nrray.train.trainee.trainee import Trainee
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Validation:
         self._accelerator = accelerator
         self._dtype = dtype
 
-    def logits(self, module: TunedModule) -> NDArray[np.float32]:
+    def logits(self, module: Trainee) -> NDArray[np.float32]:
         """(W, A) logits with the module's present weights, the same in every process."""
         device = self._accelerator.device
         logits = torch.zeros(self._targets.shape, device=device)
@@ -58,7 +58,7 @@ class Validation:
         found: NDArray[np.float32] = summed.cpu().numpy()
         return found
 
-    def scores(self, module: TunedModule) -> ValidationScores:
+    def scores(self, module: Trainee) -> ValidationScores:
         """Scores with the module's present weights, the same in every process."""
         logits = self.logits(module)
         scores = torch.sigmoid(torch.from_numpy(logits)).numpy()

@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 
 from nrray.errors import ModelError
 from nrray.models import Pooling
-from nrray.models.adapters import ADAPTER_FILE, adapted_names, add_adapter, projector_names
+from nrray.models.adapters import adapted_names, add_adapter, projector_names
 from nrray.models.config import LoraSection, LoraTargets
 from nrray.models.digests import folder_digest
 from nrray.models.head import Head, add_query, save_head
 from nrray.models.measure import synthetic_frames
-from nrray.models.metadata import Base, CheckpointMetadata, trained_labels, write_metadata
+from nrray.models.metadata import MATRICES_FILE, Base, CheckpointMetadata, trained_labels, write_metadata
 from tests.checkpoints import CHECKPOINTS, HIDDEN_SIZE
 from tests.model_fixtures import labeler_of, loaded
 
@@ -128,27 +128,27 @@ def tuned(checkpoint_of, tmp_path, label_set, small_sampling):
 def test_plain_peft_loads_it_with_no_key_left_over(tuned):
     base, folder = tuned
     adapted = PeftModel.from_pretrained(loaded(base).model, folder)
-    saved = set(load_file(folder / ADAPTER_FILE))
+    saved = set(load_file(folder / MATRICES_FILE))
     placed = {name.replace(".default", "") for name, _ in adapted.named_parameters() if "lora_" in name}
     assert saved == placed
 
 
 def damaged(folder, change):
-    tensors = load_file(folder / ADAPTER_FILE)
+    tensors = load_file(folder / MATRICES_FILE)
     change(tensors)
-    save_file(tensors, folder / ADAPTER_FILE, metadata={"format": "pt"})
+    save_file(tensors, folder / MATRICES_FILE, metadata={"format": "pt"})
 
 
 def test_a_missing_renamed_or_truncated_tensor_is_refused(tuned, label_set):
     base, folder = tuned
-    whole = (folder / ADAPTER_FILE).read_bytes()
+    whole = (folder / MATRICES_FILE).read_bytes()
     damaged(folder, lambda tensors: tensors.pop(next(iter(tensors))))
     with pytest.raises(ModelError, match="1 tensors are missing"):
         labeler_of(base, label_set, adapter=folder)
     damaged(folder, lambda tensors: tensors.update({"base_model.model.other.lora_A.weight": torch.zeros(4, 4)}))
     with pytest.raises(ModelError, match="have no place"):
         labeler_of(base, label_set, adapter=folder)
-    (folder / ADAPTER_FILE).write_bytes(whole[:-100])
+    (folder / MATRICES_FILE).write_bytes(whole[:-100])
     with pytest.raises(ModelError, match="cannot be read"):
         labeler_of(base, label_set, adapter=folder)
 

@@ -8,14 +8,18 @@ import numpy as np
 from nrray.archive.splits import TrainedSplit
 from nrray.decode.request import DecodeBackend, SampledFrames
 from nrray.labels import LabelSet
-from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
+from nrray.models import CheckpointChoice, Execution, Labeler, ResolvedCheckpoint, resolve_checkpoint
 from nrray.models.config import LoraSection
 from nrray.models.metadata import Pooling
 from nrray.sampling import Sampling
+from nrray.storage import Folder
 from nrray.train.examples import Chunk
-from nrray.train.frame_store import store_file, write_frames
+from nrray.train.frame_store import FrameStore, store_file, write_frames
+from nrray.train.history import Event, Validated, read_history, validations
 from nrray.train.job import FinetuneJob, InputDigests
 from nrray.train.training_config import HeadSection, TrainingConfig
+from nrray.types import Frames
+from tests.model_fixtures import labeler_of
 
 NUM_STARTS = 40
 
@@ -81,3 +85,35 @@ def bright_job(
         training=config,
         inputs=InputDigests(annotations="", chunks=""),
     )
+
+
+def history_of(job: FinetuneJob) -> list[Event]:
+    return read_history(Folder(job.output))
+
+
+def validations_of(job: FinetuneJob) -> list[Validated]:
+    return validations(history_of(job))
+
+
+def unit_of(job: FinetuneJob, case: str, num_windows: int = 6) -> Frames:
+    """The first windows of a case as a labeler gets them."""
+    sampling, index = job.sampling, [chunk.case for chunk in job.chunks].index(case)
+    store = FrameStore(
+        Path(job.store), [chunk.name for chunk in job.chunks], frames_per_window=sampling.frames_per_window
+    )
+    pixels = np.stack([store.window(index, start) for start in range(num_windows)])
+    times = np.arange(num_windows, dtype=np.int64)
+    return Frames(
+        pixels=pixels.reshape(-1, *pixels.shape[2:]),
+        pts_us=np.arange(num_windows * sampling.frames_per_window, dtype=np.int64),
+        window_frames=np.arange(num_windows * sampling.frames_per_window, dtype=np.int32).reshape(num_windows, -1),
+        window_start_us=times,
+        window_end_us=times + 1,
+        frames_per_second=sampling.frames_per_second,
+    )
+
+
+def trained_labeler(job: FinetuneJob) -> Labeler:
+    """The adapter that the training left, on its base."""
+    assert isinstance(job.start, ResolvedCheckpoint)
+    return labeler_of(job.start.path, job.label_set, adapter=f"{job.output}/adapter", dtype=job.execution.dtype)

@@ -8,48 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
-from peft import PeftModel
-from transformers import (
-    AutoModelForImageTextToText,
-    TimesformerConfig,
-    TimesformerForVideoClassification,
-    TimesformerVideoProcessor,
-)
 
 from nrray.errors import ConfigError, DataError, ModelError, TrainingError
-from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
-from nrray.models.config import Dtype, LoraSection
-from nrray.models.head import Head
-from nrray.models.metadata import Pooling, read_metadata
+from nrray.models.config import Dtype
+from nrray.models.metadata import read_metadata
 from nrray.storage import Folder
 from nrray.train import loop
-from nrray.train.frame_store import FrameStore
-from nrray.train.history import StepMeasured, TrainingStarted, Validated, read_history, validations
+from nrray.train.history import StepMeasured, TrainingStarted, Validated
 from nrray.train.loop import Training
 from nrray.train.output import STOP_FILE, STOPPED_FILE, VALIDATION_FILE, read_metrics
 from nrray.train.run import finetune
 from nrray.train.state import Records
-from nrray.train.trainee.lora import tuned_model
-from nrray.train.trainee.timesformer import TunedClassifier
-from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
-from nrray.types import Frames
-from tests.checkpoints import CHECKPOINTS
-from tests.model_fixtures import labeler_of, loaded
-from tests.train.support import NUM_STARTS, bright_job
-
-
-@pytest.fixture(scope="module")
-def accelerator():
-    return Accelerator(cpu=True)
-
-
-def history_of(job):
-    return read_history(Folder(job.output))
-
-
-def validations_of(job):
-    return validations(history_of(job))
+from nrray.train.training_config import TimesformerSection
+from tests.model_fixtures import labeler_of
+from tests.train.support import NUM_STARTS, bright_job, history_of, trained_labeler, unit_of, validations_of
 
 
 def of_type(kind, job):
@@ -69,28 +41,6 @@ def states_of(job):
 def states_step(step):
     """The first step at or after `step` at which a state is written."""
     return step + step % 2
-
-
-def unit_of(job, case, num_windows=6):
-    """The first windows of a case as a labeler gets them."""
-    sampling, index = job.sampling, [chunk.case for chunk in job.chunks].index(case)
-    store = FrameStore(
-        Path(job.store), [chunk.name for chunk in job.chunks], frames_per_window=sampling.frames_per_window
-    )
-    pixels = np.stack([store.window(index, start) for start in range(num_windows)])
-    times = np.arange(num_windows, dtype=np.int64)
-    return Frames(
-        pixels=pixels.reshape(-1, *pixels.shape[2:]),
-        pts_us=np.arange(num_windows * sampling.frames_per_window, dtype=np.int64),
-        window_frames=np.arange(num_windows * sampling.frames_per_window, dtype=np.int32).reshape(num_windows, -1),
-        window_start_us=times,
-        window_end_us=times + 1,
-        frames_per_second=sampling.frames_per_second,
-    )
-
-
-def trained_labeler(job):
-    return labeler_of(job.start.path, job.label_set, adapter=f"{job.output}/adapter", dtype=job.execution.dtype)
 
 
 @pytest.fixture(scope="module")
@@ -326,45 +276,6 @@ def test_it_stops_where_validation_gets_no_better(tmp_path, checkpoint_of, label
     assert max(event.step for event in history_of(job)) <= 3
 
 
-@pytest.mark.parametrize("name", list(CHECKPOINTS))
-def test_every_family_is_trained_and_labels_the_same_afterwards(
-    name, tmp_path, checkpoint_of, label_set, small_sampling, accelerator
-):
-    job = bright_job(tmp_path, checkpoint_of(name), label_set, small_sampling, num_epochs=0.4, validate_every_steps=1)
-    job = replace(job, head=HeadSection(pooling=Pooling.ATTENTION, hidden_units=8))
-    finetune(job, accelerator)
-    scores = trained_labeler(job).label(unit_of(job, "c")).scores
-    blank = unit_of(job, "c")
-    blank = Frames(**{**vars(blank), "pixels": np.zeros_like(blank.pixels)})
-    assert np.abs(trained_labeler(job).label(blank).scores - scores).max() > 1e-3
-    plain = AutoModelForImageTextToText.from_pretrained(checkpoint_of(name), dtype=torch.float32)
-    loaded = PeftModel.from_pretrained(plain, f"{job.output}/adapter")
-    assert loaded.peft_config["default"].r == 4
-
-
-@pytest.mark.parametrize(
-    ("section", "parts"),
-    [
-        (LoraSection(rank=2, adapt_tower=True), {"adapter", "head", "tower"}),
-        (LoraSection(rank=2, train_projector=True), {"adapter", "head", "projector"}),
-    ],
-)
-def test_tower_and_projector_have_learning_rates_of_their_own(
-    tmp_path, checkpoint_of, label_set, small_sampling, section, parts
-):
-    tuning = tuned_model(
-        resolve_checkpoint(CheckpointChoice(path=str(checkpoint_of("qwen3_vl")))),
-        execution=Execution(),
-        adapter=section,
-        head=HeadSection(),
-        label_set=label_set,
-        sampling=small_sampling,
-        log_odds=torch.zeros(4),
-        config=TrainingConfig(),
-    )
-    assert {tuning.module.part_of(name) for name in tuning.module.trained()} == parts
-
-
 def losses_of(job, accelerator):
     """Losses of validations and of steps of a training, in order."""
     finetune(job, accelerator)
@@ -405,60 +316,3 @@ def test_layers_that_cannot_be_compiled_are_an_error(tmp_path, label_set, small_
     job = replace(job, start=section)
     with pytest.raises(TrainingError, match=r"cannot be compiled here: .*no-such-compiler.*compile_layers=false"):
         finetune(job, accelerator)
-
-
-@pytest.fixture
-def timesformer_folder(tmp_path, small_sampling):
-    """A checkpoint as transformers saves it."""
-    config = TimesformerConfig(
-        image_size=64,
-        patch_size=16,
-        num_frames=small_sampling.frames_per_window,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-    )
-    folder = tmp_path / "timesformer"
-    TimesformerForVideoClassification(config).save_pretrained(folder)
-    TimesformerVideoProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}).save_pretrained(folder)
-    return folder
-
-
-def test_a_timesformer_from_scratch_learns_and_labels(tmp_path, label_set, small_sampling, accelerator):
-    job = bright_job(tmp_path, Path("embedded"), label_set, small_sampling, full_learning_rate=5e-3, num_epochs=4.0)
-    section = TimesformerSection(hidden_size=16, num_layers=2, num_heads=2, patch_px=16)
-    job = replace(job, start=section)
-    finetune(job, accelerator)
-    found = validations_of(job)
-    assert min(event.validation_loss for event in found[1:]) < found[0].validation_loss
-    labeler = labeler_of(f"{job.output}/model", label_set)
-    assert labeler.label(unit_of(job, "c")).scores.shape == (6, 4)
-
-
-def test_a_timesformer_checkpoint_is_trained_from_its_last_layer_down(
-    tmp_path, timesformer_folder, label_set, small_sampling, accelerator
-):
-    job = bright_job(tmp_path, timesformer_folder, label_set, small_sampling, num_epochs=1.0)
-    finetune(job, accelerator)
-    labeler = labeler_of(f"{job.output}/model", label_set)
-    assert labeler.info.parameter_count > 0
-    checkpoint = loaded(timesformer_folder)
-    head = Head(hidden_size=16, num_activities=4, pooling=Pooling.MEAN_FRAMES)
-    module = TunedClassifier(checkpoint, head, unfreezing=0.5)
-    starts = {name: module.start_of(name) for name in module.trained()}
-    assert starts["model.encoder.layer.1.attention.attention.qkv.weight"] == 0.0
-    assert starts["model.encoder.layer.0.attention.attention.qkv.weight"] == 0.25
-    assert starts["model.embeddings.cls_token"] == 0.5
-    assert starts["model.layernorm.weight"] == starts["head.out.weight"] == 0.0
-
-
-def test_a_timesformer_without_a_head_is_not_asked_in_words(timesformer_folder, label_set):
-    with pytest.raises(ModelError, match="knows no words and has no head"):
-        labeler_of(timesformer_folder, label_set)
-
-
-def test_a_timesformer_has_no_prompt_to_read(tmp_path, timesformer_folder, label_set, small_sampling, accelerator):
-    job = bright_job(tmp_path, timesformer_folder, label_set, small_sampling)
-    with pytest.raises(ConfigError, match=r"head.pooling: found query, expected one of mean_frames, attention"):
-        finetune(replace(job, head=HeadSection(pooling=Pooling.QUERY)), accelerator)

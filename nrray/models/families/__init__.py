@@ -24,10 +24,11 @@ class TuningMethod(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyEntry:
-    """A line of the registry. model_types: of the checkpoints' config.json; implementation: module and class;
-    poolings: those that a head on such a checkpoint may have."""
+    """A line of the registry. title: in messages, behind "a"; model_types: of the checkpoints' config.json; implementation:
+    module and class; poolings: those that a head on such a checkpoint may have."""
 
     name: str
+    title: str
     model_types: frozenset[str]
     implementation: str
     knows_words: bool
@@ -38,6 +39,7 @@ class FamilyEntry:
 def _language_model(name: str, *model_types: str, implementation: str) -> FamilyEntry:
     return FamilyEntry(
         name=name,
+        title="vision-language model",
         model_types=frozenset(model_types),
         implementation=implementation,
         knows_words=True,
@@ -46,9 +48,12 @@ def _language_model(name: str, *model_types: str, implementation: str) -> Family
     )
 
 
-def _video_encoder(name: str, *, implementation: str, tuning: TuningMethod = TuningMethod.HEAD) -> FamilyEntry:
+def _video_encoder(
+    name: str, *, title: str, implementation: str, tuning: TuningMethod = TuningMethod.HEAD
+) -> FamilyEntry:
     return FamilyEntry(
         name=name,
+        title=title,
         model_types=frozenset({name}),
         implementation=implementation,
         knows_words=False,
@@ -59,9 +64,11 @@ def _video_encoder(name: str, *, implementation: str, tuning: TuningMethod = Tun
 
 FAMILIES: tuple[FamilyEntry, ...] = (
     _language_model("frame_wise_vlm", "fast_vlm", "llava", implementation="frame_wise_vlm:FrameWiseVlm"),
-    _video_encoder("timesformer", implementation="timesformer:Timesformer", tuning=TuningMethod.WHOLE),
-    _video_encoder("videomae", implementation="videomae:VideoMae"),
-    _video_encoder("vjepa2", implementation="vjepa2:VJepa2"),
+    _video_encoder(
+        "timesformer", title="TimeSformer", implementation="timesformer:Timesformer", tuning=TuningMethod.WHOLE
+    ),
+    _video_encoder("videomae", title="VideoMAE encoder", implementation="videomae:VideoMae"),
+    _video_encoder("vjepa2", title="V-JEPA 2 encoder", implementation="vjepa2:VJepa2"),
 )
 _OTHERS = _language_model("vlm", implementation="vlm:VisionLanguageModel")
 

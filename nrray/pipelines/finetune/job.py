@@ -23,6 +23,7 @@ from nrray.sampling import Sampling
 from nrray.storage import absolute_uri, is_local
 from nrray.train.examples import Chunk, ExamplePlan, check_positives, planned_examples, validation_note
 from nrray.train.job import TRAINED_PARTS, FinetuneJob, InputDigests
+from nrray.train.start import check_pooling
 from nrray.train.trackers import TrackerKind, check_trackers
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
 
@@ -82,6 +83,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
             "model.adapter: an adapter is trained on a checkpoint, not on an adapter. Leave it out, or merge it."
         )
     start = config.timesformer or resolve_checkpoint(config.model)
+    check_pooling(config.head, start)  # before frames are extracted
     sampling = _sampling(config, start)
     inputs = read_inputs(
         manifest=config.manifest, annotations=config.annotations, cases=config.cases, split=config.split

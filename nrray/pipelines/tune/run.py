@@ -22,7 +22,7 @@ from nrray.pipelines.tune.results import Tuned, search_result, write_trials
 from nrray.pipelines.tune.search import allotted, search_trials
 from nrray.storage import Folder
 from nrray.train.examples import examples_of
-from nrray.train.training_config import TimesformerSection
+from nrray.train.start import family_of
 from nrray.writer_lock import WriterLock
 
 
@@ -32,8 +32,7 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
     Raises ConfigError, DataError, ModelError, OutputBusyError, ResourcesError, StorageError, TrainingError.
     """
     resolved = resolved_finetune(config.finetune_config())
-    start = resolved.job.start
-    space = resolved_space(config, is_classifier=isinstance(start, TimesformerSection) or not start.family.knows_words)
+    space = resolved_space(config, family_of(resolved.job.start))
     _check_searcher(config)
     output = Folder(resolved.job.output)
     for note in resolved.plan.notes:

@@ -1,6 +1,4 @@
-"""A TimeSformer that is trained whole: the baseline of the study, from a checkpoint or small and from scratch."""
-
-from pathlib import Path
+"""A TimeSformer from scratch, small and for frames as they are sampled: the baseline of the study."""
 
 import torch
 from transformers import TimesformerConfig, TimesformerModel, TimesformerVideoProcessor
@@ -10,42 +8,8 @@ from nrray.models.checkpoint import torch_device
 from nrray.models.config import Execution
 from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.families.timesformer import Timesformer
-from nrray.models.head import Head, save_head
-from nrray.models.metadata import Pooling
 from nrray.sampling import Sampling
-from nrray.train.trainee.module import TunedModule
 from nrray.train.training_config import TimesformerSection
-
-READABLE = (Pooling.MEAN_FRAMES, Pooling.ATTENTION)  # it has no prompt whose last token could be read
-
-
-class TunedClassifier(TunedModule):
-    """A TimeSformer that is trained whole. `unfreezing` is the share of the training over which its layers begin to
-    learn, the last ones first (Howard and Ruder 2018); 0: all at once."""
-
-    def __init__(self, checkpoint: LoadedCheckpoint, head: Head, *, unfreezing: float) -> None:
-        super().__init__(checkpoint, head)
-        self.model = checkpoint.model.requires_grad_(True)
-        layers = [checkpoint.family.stem(self.model), *checkpoint.family.layers(self.model)]
-        self._starts = {
-            id(parameter): unfreezing * (len(layers) - 1 - number) / (len(layers) - 1)
-            for number, layer in enumerate(layers)
-            for parameter in layer.parameters()
-        }
-
-    def part_of(self, name: str) -> str:
-        """Head, or the rest: each has a learning rate of its own."""
-        return "head" if name.startswith("head.") else "whole"
-
-    def start_of(self, name: str) -> float:
-        """Share of the training after which a tensor begins to learn."""
-        return self._starts.get(id(self.get_parameter(name)), 0.0)  # head and norm stand behind the last layer
-
-    def save(self, folder: Path) -> None:
-        """Write model, processor and head as they are loaded for labelling."""
-        self.model.save_pretrained(folder)
-        self._checkpoint.processor.save_pretrained(folder)
-        save_head(self.head, folder)
 
 
 def fresh_timesformer(

@@ -12,6 +12,7 @@ from ray.util.state import list_actors, list_placement_groups
 from nrray.archive.annotations import read_annotations, write_annotations
 from nrray.console.reporter import Reporter
 from nrray.errors import ConfigError
+from nrray.models.families import family_entry
 from nrray.pipelines.search_sections import Range
 from nrray.pipelines.tune.job import TuneConfig, resolved_space
 from nrray.pipelines.tune.report import report_tune
@@ -199,13 +200,13 @@ PLACES = {"manifest": "m", "annotations": "a", "split": "s", "output": "o"}
 
 def test_without_a_space_rank_and_learning_rate_are_searched():
     config = TuneConfig.model_validate(PLACES)
-    assert set(resolved_space(config, is_classifier=False)) == {"adapter.rank", "training.learning_rate"}
-    assert set(resolved_space(config, is_classifier=True)) == {
+    assert set(resolved_space(config, family_entry("qwen3_vl"))) == {"adapter.rank", "training.learning_rate"}
+    assert set(resolved_space(config, family_entry("timesformer"))) == {
         "training.full_learning_rate",
         "training.unfreezing_fraction",
     }
     fresh = TuneConfig.model_validate({**PLACES, "timesformer": {}})
-    assert set(resolved_space(fresh, is_classifier=True)) == {"training.full_learning_rate"}
+    assert set(resolved_space(fresh, family_entry("timesformer"))) == {"training.full_learning_rate"}
 
 
 @pytest.mark.parametrize(
@@ -218,13 +219,30 @@ def test_without_a_space_rank_and_learning_rate_are_searched():
 def test_what_changes_nothing_in_a_timesformer_is_not_searched(space, message):
     config = TuneConfig.model_validate({**PLACES, "timesformer": {}, "space": space})
     with pytest.raises(ConfigError, match=message):
-        resolved_space(config, is_classifier=True)
+        resolved_space(config, family_entry("timesformer"))
+
+
+def test_of_a_frozen_encoder_the_head_is_searched():
+    encoder = family_entry("vjepa2")
+    found = resolved_space(TuneConfig.model_validate(PLACES), encoder)
+    assert set(found) == {"training.head_learning_rate", "head.pooling"}
+    rates = {"learning_rate": [1e-3]}
+    assert set(resolved_space(TuneConfig.model_validate({**PLACES, "space": rates}), encoder)) == {
+        "training.head_learning_rate"
+    }
+
+
+@pytest.mark.parametrize("space", [{"rank": [8]}, {"unfreezing": [0.5]}])
+def test_settings_without_effect_on_a_frozen_encoder_are_not_searched(space):
+    config = TuneConfig.model_validate({**PLACES, "space": space})
+    with pytest.raises(ConfigError, match="a V-JEPA 2 encoder is frozen: its head alone is trained"):
+        resolved_space(config, family_entry("vjepa2"))
 
 
 def test_a_space_may_name_any_setting_of_the_training():
     space = {"rank": [8], "learning_rate": {"low": 1e-5, "high": 1e-3}, "training.objective.kind": ["focal"]}
     config = TuneConfig.model_validate({**PLACES, "space": space})
-    resolved = resolved_space(config, is_classifier=False)
+    resolved = resolved_space(config, family_entry("qwen3_vl"))
     assert resolved["adapter.rank"] == (8,)
     assert resolved["training.learning_rate"] == Range(low=1e-5, high=1e-3)
     chosen = config.finetune_config({"adapter.rank": 8, "training.learning_rate": 3e-4})
@@ -244,7 +262,7 @@ def test_a_space_may_name_any_setting_of_the_training():
 def test_a_space_that_cannot_be_searched_is_refused(space, message):
     config = TuneConfig.model_validate({**PLACES, "space": space})
     with pytest.raises(ConfigError, match=message):
-        resolved_space(config, is_classifier=False)
+        resolved_space(config, family_entry("qwen3_vl"))
 
 
 def test_a_range_must_rise():

@@ -1,0 +1,39 @@
+"""A TimeSformer from scratch."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nrray.errors import ConfigError
+from nrray.train.run import finetune
+from nrray.train.training_config import TimesformerSection
+from tests.model_fixtures import labeler_of
+from tests.train.support import bright_job, unit_of, validations_of
+
+
+def test_a_timesformer_from_scratch_learns_and_labels(tmp_path, label_set, small_sampling, accelerator):
+    job = bright_job(tmp_path, Path("embedded"), label_set, small_sampling, full_learning_rate=5e-3, num_epochs=4.0)
+    section = TimesformerSection(hidden_size=16, num_layers=2, num_heads=2, patch_px=16)
+    job = replace(job, start=section)
+    finetune(job, accelerator)
+    found = validations_of(job)
+    assert min(event.validation_loss for event in found[1:]) < found[0].validation_loss
+    labeler = labeler_of(f"{job.output}/model", label_set)
+    assert labeler.label(unit_of(job, "c")).scores.shape == (6, 4)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (
+            TimesformerSection(patch_px=24),
+            r"found frames of 64x64 px, expected square ones whose side is a multiple of patch",
+        ),
+        (TimesformerSection(hidden_size=16, num_heads=3), r"hidden_size=16 is no multiple of num_heads=3"),
+    ],
+)
+def test_a_size_that_does_not_fit_is_refused(tmp_path, label_set, small_sampling, accelerator, section, message):
+    job = replace(bright_job(tmp_path, Path("embedded"), label_set, small_sampling), start=section)
+    with pytest.raises(ConfigError, match=message):
+        finetune(job, accelerator)

@@ -1,0 +1,44 @@
+"""Encoders that are trained whole."""
+
+from dataclasses import replace
+
+import pytest
+
+from nrray.errors import ConfigError, ModelError
+from nrray.models import Pooling
+from nrray.models.head import Head
+from nrray.train.run import finetune
+from nrray.train.trainee.whole import WholeEncoder
+from nrray.train.training_config import HeadSection
+from tests.checkpoints import HIDDEN_SIZE
+from tests.model_fixtures import labeler_of, loaded
+from tests.train.support import bright_job
+
+
+def test_a_timesformer_checkpoint_is_trained_from_its_last_layer_down(
+    tmp_path, checkpoint_of, label_set, small_sampling, accelerator
+):
+    job = bright_job(tmp_path, checkpoint_of("timesformer"), label_set, small_sampling, num_epochs=1.0)
+    finetune(job, accelerator)
+    labeler = labeler_of(f"{job.output}/model", label_set)
+    assert labeler.info.parameter_count > 0
+    checkpoint = loaded(checkpoint_of("timesformer"))
+    head = Head(hidden_size=HIDDEN_SIZE, num_activities=4, pooling=Pooling.MEAN_FRAMES)
+    module = WholeEncoder(checkpoint, head, unfreezing=0.5)
+    starts = {name: module.start_of(name) for name in module.trained()}
+    assert starts["model.encoder.layer.1.attention.attention.qkv.weight"] == 0.0
+    assert starts["model.encoder.layer.0.attention.attention.qkv.weight"] == 0.25
+    assert starts["model.embeddings.cls_token"] == 0.5
+    assert starts["model.layernorm.weight"] == starts["head.out.weight"] == 0.0
+
+
+def test_a_timesformer_has_no_prompt_to_read(tmp_path, checkpoint_of, label_set, small_sampling, accelerator):
+    job = bright_job(tmp_path, checkpoint_of("timesformer"), label_set, small_sampling)
+    with pytest.raises(ConfigError, match=r"head.pooling: found query, expected one of mean_frames, attention"):
+        finetune(replace(job, head=HeadSection(pooling=Pooling.QUERY)), accelerator)
+
+
+def test_a_language_model_is_not_trained_whole(image_folder):
+    head = Head(hidden_size=HIDDEN_SIZE, num_activities=4, pooling=Pooling.MEAN_FRAMES)
+    with pytest.raises(ModelError, match="found no video encoder"):
+        WholeEncoder(loaded(image_folder), head, unfreezing=0.5)
