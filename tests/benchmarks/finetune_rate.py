@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from noise import noise_job
+from nrray.train.trainee.module import TunedModule
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from nrray.models import Device, ModelConfig
@@ -29,7 +30,6 @@ from nrray.train.job import FinetuneJob
 from nrray.train.objective import positive_weights, prior_log_odds
 from nrray.train.run import finetune, training_data, training_windows
 from nrray.train.trainee.lora import tuned_model
-from nrray.train.trainee.module import TunedModule
 from nrray.train.training_config import TrainingConfig
 from nrray.workshop.train_embedded import machine_name
 
