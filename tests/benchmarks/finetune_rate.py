@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from noise import noise_job
-from nrray.train.trainee.module import TunedModule
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from nrray.models import Device, ModelConfig
@@ -29,7 +28,8 @@ from nrray.train.history import StepMeasured, read_history
 from nrray.train.job import FinetuneJob
 from nrray.train.objective import positive_weights, prior_log_odds
 from nrray.train.run import finetune, training_data, training_windows
-from nrray.train.trainee.lora import tuned_model
+from nrray.train.trainee.prepared import prepared_trainee
+from nrray.train.trainee.trainee import Trainee
 from nrray.train.training_config import TrainingConfig
 from nrray.workshop.train_embedded import machine_name
 
@@ -52,7 +52,7 @@ def main() -> None:
             job = noise_job(folder, steps=arguments.steps, model=ModelConfig(num_threads=arguments.threads))
             theirs.append(trainer_rate(job, arguments.steps, arguments.device))
             ours.append(loop_rate(job, arguments.device))
-            with unittest.mock.patch("nrray.train.trainee.lora.quicken_tower"):
+            with unittest.mock.patch("nrray.models.families.frame_wise_vlm.FrameWiseVlm.optimize_tower"):
                 plain.append(trainer_rate(job, arguments.steps, arguments.device))
             print(
                 f"{number}: loop {ours[-1]:.2f}, Trainer {theirs[-1]:.2f}, plain {plain[-1]:.2f} windows/s", flush=True
@@ -100,7 +100,7 @@ class MicroBatches(torch.utils.data.Dataset):  # type: ignore[misc]
 class WithLoss(torch.nn.Module):  # type: ignore[misc]
     """The module as the Trainer wants it."""
 
-    def __init__(self, module: TunedModule, config: TrainingConfig, positive_weight: torch.Tensor) -> None:
+    def __init__(self, module: Trainee, config: TrainingConfig, positive_weight: torch.Tensor) -> None:
         super().__init__()
         self.module = module
         self._objective = config.objective
@@ -125,7 +125,7 @@ class Clock(TrainerCallback):  # type: ignore[misc]
 def trainer_rate(job: FinetuneJob, steps: int, device: Device) -> float:
     config, label_set = job.training, job.label_set
     data = training_data(job)
-    tuning = tuned_model(
+    trainee = prepared_trainee(
         job.start,
         execution=job.execution.model_copy(update={"device": device}),
         adapter=job.adapter,
@@ -135,12 +135,12 @@ def trainer_rate(job: FinetuneJob, steps: int, device: Device) -> float:
         log_odds=prior_log_odds(data.train.targets),
         config=config,
     )
-    windows = training_windows(job, data, tuning, Accelerator(cpu=device is Device.CPU))
+    windows = training_windows(job, data, trainee, Accelerator(cpu=device is Device.CPU))
     weights = positive_weights(data.train.targets, bound=config.objective.max_positive_weight)
-    weight = torch.from_numpy(weights).to(next(tuning.module.parameters()).device)
+    weight = torch.from_numpy(weights).to(next(trainee.module.parameters()).device)
     clock = Clock()
     trainer = Trainer(
-        model=WithLoss(tuning.module, config, weight),
+        model=WithLoss(trainee.module, config, weight),
         args=TrainingArguments(
             output_dir=job.output,
             per_device_train_batch_size=1,

@@ -25,8 +25,8 @@ from accelerate import Accelerator
 from nrray.archive.splits import TrainedSplit
 from nrray.decode.request import DecodeBackend, SampledFrames
 from nrray.labels import read_label_set
-from nrray.models import ModelConfig, measure_labeler
-from nrray.models.config import Execution, LoraSection
+from nrray.models import Execution, ModelConfig, measure_labeler, resolve_checkpoint
+from nrray.models.config import LoraSection
 from nrray.sampling import Sampling
 from nrray.train.examples import Chunk
 from nrray.train.frame_store import store_file, write_frames
@@ -236,12 +236,13 @@ def measured(out: Path, name: str, model: dict[str, Any]) -> dict[str, Any]:
             "split": str(out / "parts.json"),
         },
     )
-    cost = measure_labeler(ModelConfig.model_validate(model), read_label_set())
+    config = ModelConfig.model_validate(model)
+    cost = measure_labeler(resolve_checkpoint(config), label_set=read_label_set(), execution=config)
     trained = out / f"{name}.json"
     return {
         "f1": {row["name"]: row["values"].get("windows f1") for row in document["rows"]},
-        "parameters": cost["parameter_count"],
-        "flops_per_window": cost["flops_per_window"],
+        "parameters": cost.parameter_count,
+        "flops_per_window": cost.flops_per_window,
         "finetuning": json.loads(trained.read_text(encoding="utf-8"))["metrics"] if trained.is_file() else None,
     }
 

@@ -19,9 +19,9 @@ import torch
 from safetensors.torch import save_file
 
 from nrray.labels import LabelSet, read_label_set
-from nrray.models import ModelConfig, load_labeler
+from nrray.models import CheckpointChoice, Execution, resolve_checkpoint, resolve_strategy
 from nrray.models.measure import synthetic_frames
-from nrray.models.metadata import HEAD_FILE, Artefact, Pooling, trained_labels, write_artefact
+from nrray.models.metadata import HEAD_FILE, CheckpointMetadata, Pooling, trained_labels, write_metadata
 from nrray.sampling import Sampling
 from tests.checkpoints import qwen3_vl
 
@@ -87,8 +87,7 @@ def main() -> None:
 def add_head(folder: Path, label_set: LabelSet, sampling: Sampling, *, tiny: bool) -> None:
     num_outputs, width = len(label_set.names), (TINY_TEXT if tiny else TEXT)["hidden_size"]
     save_file({"out.weight": torch.randn(num_outputs, width), "out.bias": torch.zeros(num_outputs)}, folder / HEAD_FILE)
-    artefact = Artefact(
-        schema_version=1,
+    metadata = CheckpointMetadata(
         name="random",
         labels=trained_labels(label_set),
         sampling=sampling,
@@ -96,12 +95,15 @@ def add_head(folder: Path, label_set: LabelSet, sampling: Sampling, *, tiny: boo
         pooling=Pooling.MEAN_FRAMES,
         thresholds=dict.fromkeys(label_set.names, 0.5),
     )
-    write_artefact(artefact, folder)
+    write_metadata(metadata, folder)
 
 
 def report(folder: Path, label_set: LabelSet, sampling: Sampling, micro_batch_windows: int) -> None:
     started = time.perf_counter()
-    labeler = load_labeler(ModelConfig(path=str(folder), micro_batch_windows=micro_batch_windows), label_set)
+    checkpoint = resolve_checkpoint(CheckpointChoice(path=str(folder)))
+    strategy = resolve_strategy(None, checkpoint, label_set)
+    execution = Execution(micro_batch_windows=micro_batch_windows)
+    labeler = strategy.labeler(checkpoint, label_set=label_set, execution=execution)
     load_seconds = time.perf_counter() - started
     unit = synthetic_frames(sampling, num_windows=WINDOWS_A_UNIT)
     labeler.label(unit)  # warms up
@@ -116,7 +118,7 @@ def report(folder: Path, label_set: LabelSet, sampling: Sampling, micro_batch_wi
     info = labeler.info
     found: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if on_gpu else "cpu",
-        "kind": info.kind.value,
+        "strategy": strategy.kind,
         "parameters": info.parameter_count,
         "dtype": info.dtype,
         "frames a window": f"{sampling.frames_per_window} of {SIDE_PX}x{SIDE_PX} px",

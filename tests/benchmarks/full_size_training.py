@@ -1,4 +1,4 @@
-"""Fine-tuning at full size on this machine's GPU: Qwen3-VL-2B's shape with random weights, 8 frames of 224 px, the loop of
+"""Fine-trainee at full size on this machine's GPU: Qwen3-VL-2B's shape with random weights, 8 frames of 224 px, the loop of
 `nrray finetune` in one process, with and without compiled layers and gradient checkpointing.
 
     python -m tests.benchmarks.full_size_training --folder DIR [--tiny] [--profile]
@@ -33,7 +33,7 @@ from nrray.train.compiled import compiled_layers
 from nrray.train.history import StepMeasured, read_history
 from nrray.train.job import FinetuneJob
 from nrray.train.run import finetune
-from nrray.train.trainee.lora import tuned_model
+from nrray.train.trainee.prepared import prepared_trainee
 from nrray.train.training_config import TrainingConfig
 from nrray.train.validation import autocast
 from tests.benchmarks.full_size import TEXT, TINY_TEXT, TINY_VISION, VISION
@@ -167,9 +167,9 @@ def step_rate(job: FinetuneJob, *, is_profiled: bool, num_steps: int = 5) -> tup
     """Windows per second of forward, backward and optimizer from inputs on the device; operations of forward and backward per
     window."""
     config = job.training
-    tuning = tuned_model(
-        job.model,
-        timesformer=None,
+    trainee = prepared_trainee(
+        job.start,
+        execution=job.execution,
         adapter=LoraSection(),
         head=job.head,
         label_set=job.label_set,
@@ -177,18 +177,18 @@ def step_rate(job: FinetuneJob, *, is_profiled: bool, num_steps: int = 5) -> tup
         log_odds=torch.zeros(len(job.label_set.names)),
         config=config,
     )
-    module, windows = tuning.module, config.micro_batch_windows
+    module, windows = trainee.module, config.micro_batch_windows
     device = next(module.parameters()).device
     sampling = job.sampling
     size = (windows, sampling.frames_per_window, sampling.frame_height_px, sampling.frame_width_px, 3)
     noise = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
-    inputs = on_device(tuning.inputs(noise), device)
+    inputs = on_device(trainee.inputs(noise), device)
     trained = list(module.trained().values())
     optimizer = torch.optim.AdamW(trained, lr=1e-5)
     module.train()
 
     def passed() -> None:
-        with autocast(device, tuning.dtype):
+        with autocast(device, trainee.dtype):
             cost = module(inputs).float().square().mean()
         cost.backward()
 

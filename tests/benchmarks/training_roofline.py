@@ -21,11 +21,11 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from nrray.labels import read_label_set
-from nrray.models import ModelConfig
+from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
 from nrray.models.config import Device, Dtype, LoraSection
 from nrray.sampling import Sampling
 from nrray.train.batches import on_device
-from nrray.train.trainee.lora import tuned_model
+from nrray.train.trainee.prepared import prepared_trainee
 from nrray.train.training_config import HeadSection, TrainingConfig
 from nrray.train.validation import autocast
 from tests.benchmarks.full_size import TEXT, TINY_TEXT, TINY_VISION, VISION
@@ -94,9 +94,9 @@ def main() -> None:
             arguments.folder, label_set, text=text, vision=vision, side_px=SIDE_PX, dtype=torch.bfloat16, device="cpu"
         )
     sampling = Sampling(frames_per_second=4.0, window_seconds=2.0, frame_width_px=SIDE_PX, frame_height_px=SIDE_PX)
-    tuning = tuned_model(
-        ModelConfig(path=str(arguments.folder), dtype=Dtype.BFLOAT16, device=Device.CPU),
-        timesformer=None,
+    trainee = prepared_trainee(
+        resolve_checkpoint(CheckpointChoice(path=str(arguments.folder))),
+        execution=Execution(dtype=Dtype.BFLOAT16, device=Device.CPU),
         adapter=LoraSection(),
         head=HeadSection(),
         label_set=label_set,
@@ -104,13 +104,13 @@ def main() -> None:
         log_odds=torch.zeros(len(label_set.names)),
         config=TrainingConfig(),
     )
-    module, device = tuning.module.train(), torch.device("cpu")
+    module, device = trainee.module.train(), torch.device("cpu")
     noise = np.random.default_rng(0).integers(
         0, 256, (1, sampling.frames_per_window, SIDE_PX, SIDE_PX, 3), dtype=np.uint8
     )
-    inputs = on_device(tuning.inputs(noise), device)
+    inputs = on_device(trainee.inputs(noise), device)
     with Costs(module, num_windows=arguments.windows) as costs:
-        with autocast(device, tuning.dtype):
+        with autocast(device, trainee.dtype):
             cost = module(inputs).float().square().mean()
         cost.backward()
     seconds = sum(costs.seconds.values())
