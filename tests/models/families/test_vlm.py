@@ -1,12 +1,16 @@
 """Vision-language models of many classes through the same code: what goes in is what a plain forward sees."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
+from nrray.errors import ModelError
+from nrray.models.families.frame_wise_vlm import FrameWiseVlm
+from nrray.models.families.vlm import VisionLanguageModel
 from nrray.models.measure import synthetic_frames
 from nrray.types import Frames
 from tests.checkpoints import CHECKPOINTS
@@ -63,3 +67,32 @@ def test_video_models_are_told_the_rate_and_the_kind_of_each_token(video_folder,
     assert "mm_token_type_ids" in inputs
     assert inputs["second_per_grid_ts"].tolist() == [1.0, 1.0]  # two frames of 2 Hz a step
     assert inputs["video_grid_thw"][:, 0].tolist() == [3, 3]  # all 6 frames, none sampled away
+
+
+class Processor:
+    """A processor with the parts that are named."""
+
+    def __init__(self, *parts, template="{{ messages }}"):
+        for part in ("image_processor", "video_processor"):
+            setattr(self, part, object() if part in parts else None)
+        if "tokenizer" in parts:
+            self.tokenizer = SimpleNamespace(chat_template=template)
+
+
+@pytest.mark.parametrize(
+    ("family", "processor", "message"),
+    [
+        (VisionLanguageModel(), Processor("image_processor"), "expected a processor with tokenizer"),
+        (VisionLanguageModel(), Processor("tokenizer", "image_processor", template=None), "has no chat template"),
+        (VisionLanguageModel(), Processor("tokenizer"), "without image or video processor"),
+        (FrameWiseVlm(), Processor("tokenizer", "video_processor"), "without image processor, expected one"),
+    ],
+)
+def test_a_processor_that_lacks_a_part_is_refused(family, processor, message, tmp_path):
+    with pytest.raises(ModelError, match=message):
+        family.check_processor(processor, folder=tmp_path)
+
+
+def test_padding_stands_on_the_left(checkpoint_of):
+    for name in CHECKPOINTS:
+        assert loaded(checkpoint_of(name)).processor.tokenizer.padding_side == "left"

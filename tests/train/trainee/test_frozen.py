@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from transformers import VideoMAEConfig, VideoMAEModel, VideoMAEVideoProcessor, VJEPA2Model
 
 from nrray.errors import ConfigError, DataError, ModelError
-from nrray.models import CheckpointChoice, CheckpointKind, Pooling, resolve_checkpoint
+from nrray.models import CheckpointChoice, CheckpointKind, Execution, Pooling, resolve_checkpoint
+from nrray.models.config import Dtype
 from nrray.models.digests import folder_digest
 from nrray.models.export import export_model
 from nrray.models.head import Head
@@ -210,3 +211,19 @@ def test_an_encoder_has_no_prompt_to_read(name, tmp_path, checkpoint_of, label_s
     job = bright_job(tmp_path, checkpoint_of(name), label_set, small_sampling)
     with pytest.raises(ConfigError, match=r"head.pooling: found last, expected one of mean_frames, attention for a"):
         finetune(replace(job, head=HeadSection(pooling=Pooling.LAST)), accelerator)
+
+
+def test_a_frozen_encoder_computes_in_sixteen_bits_where_it_is_asked_to(
+    tmp_path, checkpoint_of, label_set, accelerator, small_sampling
+):
+    job = bright_job(tmp_path, checkpoint_of("vjepa2"), label_set, small_sampling, num_epochs=1.0)
+    job = replace(job, head=HEADS["vjepa2"], execution=Execution(dtype=Dtype.BFLOAT16))
+    finetune(job, accelerator)
+    labeler = trained_labeler(job)
+    assert labeler.info.dtype == "bfloat16"
+    assert load_file(adapter_of(job) / "head.safetensors")["out.weight"].dtype == torch.float32
+    with np.load(Path(job.output) / VALIDATION_FILE) as measured:
+        logits = measured["logits"]
+    temperatures = np.array([resolved(job).metadata.temperatures[name] for name in label_set.names])
+    scores = labeler.label(unit_of(job, "c", NUM_STARTS)).scores[:: job.sampling.frames_per_stride]
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits / temperatures)), atol=0.03)

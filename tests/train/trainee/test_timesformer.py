@@ -4,10 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from nrray.errors import ConfigError
+from nrray.models import Execution
+from nrray.models.config import LoraSection
 from nrray.train.run import finetune
-from nrray.train.training_config import TimesformerSection
+from nrray.train.trainee.prepared import prepared_trainee
+from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
 from tests.model_fixtures import labeler_of
 from tests.train.support import bright_job, unit_of, validations_of
 
@@ -37,3 +41,25 @@ def test_a_size_that_does_not_fit_is_refused(tmp_path, label_set, small_sampling
     job = replace(bright_job(tmp_path, Path("embedded"), label_set, small_sampling), start=section)
     with pytest.raises(ConfigError, match=message):
         finetune(job, accelerator)
+
+
+def test_one_seed_gives_the_same_weights_and_all_layers_learn_at_once(label_set, small_sampling):
+    section = TimesformerSection(hidden_size=16, num_layers=2, num_heads=2, patch_px=16)
+
+    def module_of(seed):
+        return prepared_trainee(
+            section,
+            execution=Execution(),
+            adapter=LoraSection(),
+            head=HeadSection(),
+            label_set=label_set,
+            sampling=small_sampling,
+            log_odds=torch.zeros(4),
+            config=TrainingConfig(seed=seed, unfreezing_fraction=0.5),
+        ).module
+
+    first, again, other = module_of(3), module_of(3), module_of(4)
+    assert {first.start_of(name) for name in first.trained()} == {0.0}
+    for name, tensor in first.state_dict().items():
+        torch.testing.assert_close(tensor, again.state_dict()[name])
+    assert not torch.equal(first.head.out.weight, other.head.out.weight)

@@ -3,13 +3,16 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from nrray.errors import ConfigError, ModelError
-from nrray.models import Pooling
+from nrray.models import CheckpointChoice, Execution, Pooling, resolve_checkpoint
+from nrray.models.config import Dtype, LoraSection
 from nrray.models.head import Head
 from nrray.train.run import finetune
+from nrray.train.trainee.prepared import prepared_trainee
 from nrray.train.trainee.whole import WholeEncoder
-from nrray.train.training_config import HeadSection
+from nrray.train.training_config import HeadSection, TrainingConfig
 from tests.checkpoints import HIDDEN_SIZE
 from tests.model_fixtures import labeler_of, loaded
 from tests.train.support import bright_job
@@ -42,3 +45,18 @@ def test_a_language_model_is_not_trained_whole(image_folder):
     head = Head(hidden_size=HIDDEN_SIZE, num_activities=4, pooling=Pooling.MEAN_FRAMES)
     with pytest.raises(ModelError, match="found no video encoder"):
         WholeEncoder(loaded(image_folder), head, unfreezing=0.5)
+
+
+def test_what_is_trained_whole_keeps_32_bit_weights(checkpoint_of, label_set, small_sampling):
+    trainee = prepared_trainee(
+        resolve_checkpoint(CheckpointChoice(path=str(checkpoint_of("timesformer")))),
+        execution=Execution(dtype=Dtype.BFLOAT16),
+        adapter=LoraSection(),
+        head=HeadSection(),
+        label_set=label_set,
+        sampling=small_sampling,
+        log_odds=torch.zeros(4),
+        config=TrainingConfig(),
+    )
+    assert {parameter.dtype for parameter in trainee.module.parameters()} == {torch.float32}
+    assert (trainee.dtype, trainee.base) == (torch.bfloat16, None)
