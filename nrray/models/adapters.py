@@ -19,11 +19,11 @@ from nrray.models.metadata import MATRICES_FILE
 
 _QUERY_VALUE = ("q_proj", "v_proj")
 _PROJECTORS = ("multi_modal_projector", "connector", "merger")
-"""What families call the layers between tower and language model; inside a Qwen tower there are several mergers."""
+"""Names that families give to the layers between tower and language model; inside a Qwen tower there are several mergers."""
 
 
 def add_adapter(model: Any, section: LoraSection) -> PeftModel:
-    """`model` with fresh matrices beside its linears, in float32, everything else frozen: what it computes is still the
+    """`model` with fresh matrices beside its linears, in float32, everything else frozen: its outputs are still the
     same. Raises ModelError where nothing fits."""
     targets = adapted_names(model, section)
     saved = projector_names(model) if section.train_projector else []

@@ -27,7 +27,7 @@ class Dtype(str, Enum):
 
 
 def resolved_dtype(dtype: Dtype, *, on_gpu: bool) -> Dtype:
-    """What `auto` means on the devices at hand."""
+    """The number format that `auto` means on the devices at hand."""
     if dtype is not Dtype.AUTO:
         return dtype
     return Dtype.BFLOAT16 if on_gpu else Dtype.FLOAT32

@@ -47,7 +47,7 @@ def export_model(checkpoint: ResolvedCheckpoint, output: Path, label_set: LabelS
     loaded.processor.save_pretrained(output)
     shutil.copyfile(source / HEAD_FILE, output / HEAD_FILE)
     write_metadata(metadata.model_copy(update={"base": None, "files": {}}), output)
-    if (source / SPLIT_FILE).exists():  # what it was trained on is to be known of it too
+    if (source / SPLIT_FILE).exists():  # its training cases are to be known of the merged model too
         shutil.copyfile(source / SPLIT_FILE, output / SPLIT_FILE)
     make_private(output)
     frames = synthetic_frames(metadata.sampling, num_windows=COMPARED_WINDOWS)

@@ -1,6 +1,6 @@
 """How the frames of a window become the images that a model is shown: each as it is, or three at a time as the colours of one.
 
-In an image of three frames what is still is grey and what moves has coloured edges, so that a tower that encodes every image
+In an image of three frames things at rest are grey and moving ones have coloured edges, so that a tower that encodes every image
 alone sees motion (stacked grayscale 3-channel images: Kim and Won 2020).
 """
 

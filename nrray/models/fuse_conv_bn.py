@@ -1,6 +1,6 @@
 """Fuses batch normalization into the convolution before it, for inference: the same function with one pass less over memory.
 
-Knows no network by name: it watches which layer reads what another has just returned.
+Knows no network by name: it watches which layer reads the tensor that another has just returned.
 """
 
 import copy
@@ -35,7 +35,7 @@ def fuse_conv_bn(module: Module, forward: Callable[[Module], torch.Tensor]) -> M
 def _pairs(
     module: Module, forward: Callable[[Module], torch.Tensor]
 ) -> list[tuple[torch.nn.Conv2d, torch.nn.BatchNorm2d]]:
-    """Convolutions, each with the normalization that reads what it returns."""
+    """Convolutions, each with the normalization that reads its output."""
     written: dict[int, tuple[torch.nn.Conv2d, torch.Tensor]] = {}  # the tensor too: alive, its id is given to no other
     pairs: list[tuple[torch.nn.Conv2d, torch.nn.BatchNorm2d]] = []
 
@@ -73,7 +73,7 @@ def _fuse(convolution: torch.nn.Conv2d, normalization: torch.nn.BatchNorm2d) -> 
 
 
 def _rest(normalization: torch.nn.BatchNorm2d) -> torch.nn.Module:
-    """What a subclass with layers of its own (timm's BatchNormAct2d: dropout, activation) does after normalizing."""
+    """The layers of its own that a subclass (timm's BatchNormAct2d: dropout, activation) computes after normalizing."""
     return torch.nn.Sequential(*normalization.children())
 
 

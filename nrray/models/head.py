@@ -13,9 +13,9 @@ from nrray.models.metadata import HEAD_FILE, CheckpointMetadata, Pooling
 
 
 class Head(torch.nn.Module):  # type: ignore[misc]
-    """Pools what `pooling` names and reads it with one linear layer, behind a hidden one of `hidden_units` where that is
-    not None. `query` (D,) is learned by two poolings: what `ATTENTION` looks for, and what `QUERY` adds to the
-    embedding of the prompt's last token (see `add_query`)."""
+    """Pools the states that `pooling` names and reads the pool with one linear layer, behind a hidden one of `hidden_units`
+    where that is not None. `query` (D,) is learned by two poolings: `ATTENTION` compares every state with it, `QUERY` adds it
+    to the embedding of the prompt's last token (see `add_query`)."""
 
     def __init__(
         self, *, hidden_size: int, num_activities: int, pooling: Pooling, hidden_units: int | None = None
@@ -37,15 +37,15 @@ class Head(torch.nn.Module):  # type: ignore[misc]
         return logits
 
     def pooled(self, states: HiddenStates) -> torch.Tensor:
-        """(B, D) float32: what is read of each window."""
+        """(B, D) float32: the pool of each window."""
         hidden = states.hidden.float()
         if self.pooling in (Pooling.LAST, Pooling.QUERY):
             positions = torch.arange(hidden.shape[1], device=hidden.device)
             last = (states.attended * positions).argmax(dim=1)
             return hidden[torch.arange(hidden.shape[0], device=hidden.device), last]
         if self.query is not None:
-            looks = hidden @ self.query / hidden.shape[-1] ** 0.5
-            weights = torch.softmax(looks.masked_fill(~states.frame_tokens, float("-inf")), dim=1)
+            similarity = hidden @ self.query / hidden.shape[-1] ** 0.5
+            weights = torch.softmax(similarity.masked_fill(~states.frame_tokens, float("-inf")), dim=1)
         else:
             weights = states.frame_tokens / states.frame_tokens.sum(dim=1, keepdim=True).clamp_min(1)
         return (hidden * weights.unsqueeze(-1)).sum(dim=1)

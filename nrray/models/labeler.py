@@ -1,4 +1,4 @@
-"""What a labeler is, whatever its model: the seam between models and everything that runs them. Knows no torch."""
+"""The labeler, whatever its model: the seam between models and everything that runs them. Knows no torch."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +10,7 @@ from nrray.types import Frames, WindowLabels
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """What was loaded. `digest` hashes all files of the folder; `sampling` is what a head was trained with."""
+    """A loaded model. `digest` is of everything that decides a score; `sampling` is that of a head's training."""
 
     name: str
     path: str

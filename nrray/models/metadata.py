@@ -119,7 +119,7 @@ def vouched_files(folder: Path) -> dict[str, str]:
 
 
 def trained_labels(label_set: LabelSet) -> TrainedLabels:
-    """What a description notes of the label set that its head is trained for."""
+    """The entry of a description for the label set of a training."""
     return TrainedLabels(name=label_set.name, activities=label_set.names, digest=label_set.digest)
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint resolved: what a config's paths come to, found and hashed once by the driver and handed on. Knows no torch."""
+"""A checkpoint resolved: the folders behind a config's paths, found and hashed once by the driver and handed on. No torch."""
 
 import hashlib
 import json
@@ -16,11 +16,11 @@ from nrray.models.metadata import METADATA_FILE, Base, CheckpointMetadata, read_
 
 
 class CheckpointKind(str, Enum):
-    """What a checkpoint consists of."""
+    """The parts of a checkpoint."""
 
     PLAIN = "plain"  # all weights of a published model, no head
     TRAINED = "trained"  # all weights and a head in one folder
-    ADAPTED = "adapted"  # all weights of a base, and a folder with what was trained beside them
+    ADAPTED = "adapted"  # all weights of a base, and a folder with a head and perhaps matrices
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,8 @@ def states_from_scores(
 def rethresholded_answers(
     scores: NDArray[np.float32], states: NDArray[np.uint8], *, thresholds: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """(W, A) states with plain answers decided anew; thresholds: (A,), NaN where an activity keeps its answers. What
-    was unsure or could not be parsed stays so."""
+    """(W, A) states with plain answers decided anew; thresholds: (A,), NaN where an activity keeps its answers. Answers
+    that were unsure or could not be parsed stay so."""
     plain = [STATE_INDEX[LabelState.PRESENT], STATE_INDEX[LabelState.ABSENT]]
     is_free = np.isin(states, plain) & np.isfinite(scores) & np.isfinite(thresholds)
     decided: NDArray[np.uint8] = np.where(is_free, np.where(scores >= thresholds, *plain), states).astype(np.uint8)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class TuningMethod(str, Enum):
-    """What of a checkpoint is trained, beside a head."""
+    """The weights of a checkpoint that are trained, beside a head."""
 
     LORA = "lora"  # small matrices beside its linears
     WHOLE = "whole"  # all of its weights
-    HEAD = "head"  # nothing: its encoder is frozen
+    HEAD = "head"  # none: its encoder is frozen
 
 
 @dataclass(frozen=True, kw_only=True)

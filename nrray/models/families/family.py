@@ -100,12 +100,12 @@ class Family(ABC):
         """The last layer's states of the processor's tensors."""
 
     def runner(self, checkpoint: LoadedCheckpoint) -> "WindowRunner":
-        """What runs windows through the model for labelling; its weights may be laid out anew, so that it can be trained no
+        """A runner of windows through the model, for labelling. The weights may be laid out anew, so that they can be trained no
         more."""
         return WindowRunner(checkpoint)
 
     def optimize_tower(self, checkpoint: LoadedCheckpoint) -> None:  # noqa: B027
-        """Lay out a tower that is trained no more for speed, in place; what it returns stays."""
+        """Lay out a tower that is trained no more for speed, in place; its outputs stay the same."""
 
 
 class WindowRunner:
@@ -129,7 +129,7 @@ class WindowRunner:
         return {name: tensor.to(device) for name, tensor in inputs.items()}
 
     def unit_forward(self, frames: Frames, *, question: str, micro_batch_windows: int) -> UnitForward:
-        """A function from rows to hidden states; what windows share is computed once, here."""
+        """A function from rows to hidden states; parts that windows share are computed once, here."""
 
         def forward(rows: slice) -> HiddenStates:
             inputs = self.window_inputs(frames, rows, question=question)
@@ -142,7 +142,7 @@ def processing_device(
     processor: WindowProcessor, shape: tuple[int, ...], *, device: torch.device, frames_per_second: float
 ) -> torch.device:
     """Where windows of (F, H, W, 3) frames are scaled and normalized: on the model's device, which takes no time, where that
-    makes of noise what a CPU makes of it, as in training. Frames that are resized come out otherwise on a GPU."""
+    makes the same of noise as a CPU, as in training. Frames that are resized come out otherwise on a GPU."""
     if device.type == "cpu":
         return CPU
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -150,7 +150,7 @@ def processing_device(
         processor.tensors([noise], question="", frames_per_second=frames_per_second, device=place)
         for place in (device, CPU)
     )
-    # A grey level is 1 / 128 of what pixels are scaled to; bfloat16 keeps three digits.
+    # A grey level is 1 / 128 of the scaled range; bfloat16 keeps three digits.
     is_same = all(
         torch.allclose(there[name].to(CPU).float(), here[name].float(), rtol=8e-3, atol=2e-3) for name in here
     )

@@ -16,8 +16,8 @@ def check_four_bit() -> None:
 
 
 def four_bit_arguments(config: Any, device: torch.device) -> dict[str, Any]:
-    """What `from_pretrained` takes to load a vision-language model so. Tower, projector and vocabulary stay as they are: they
-    are small beside the rest, and what the tower sees is what all else reads."""
+    """Arguments of `from_pretrained` that load a vision-language model so. Tower, projector and vocabulary stay as they are:
+    they are small beside the rest, and all layers read the tower's outputs."""
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(config)
     inside = {id(module) for module in model.get_decoder().modules()}

@@ -15,8 +15,8 @@ _NAME = "nrray_packed_flash"
 
 
 def pack_attention(model: Any) -> None:
-    """Let the tower of a vision-language model attend to all frames at once, where its attention takes packed sequences; what
-    it returns stays."""
+    """Let the tower of a vision-language model attend to all frames at once, where its attention takes packed sequences; its
+    outputs stay the same."""
     vision = getattr(model.config, "vision_config", None)
     if vision is None or not any(
         "cu_seqlens" in inspect.signature(part.forward).parameters for part in model.modules()

@@ -86,7 +86,8 @@ class VisionLanguageModel(Family):
 
 @dataclass(frozen=True, kw_only=True)
 class PromptProcessor:
-    """A vision-language model's processor, and what its model wants of it. Padding stands on the left."""
+    """A vision-language model's processor. Padding stands on the left. wants_token_types: whether the model is to be given the
+    kind of each token."""
 
     processor: Any  # transformers.ProcessorMixin
     dtype: torch.dtype
@@ -152,7 +153,7 @@ def takes_video(processor: Any) -> bool:
 
 
 def wants_token_types(model: Any) -> bool:
-    """Whether a model is to be told the kind of each token: models with 3-D positions need that; some drop it silently, others
+    """Whether a model is to be given the kind of each token: models with 3-D positions need that; some drop it silently, others
     raise, the rest do not know it."""
     return "mm_token_type_ids" in inspect.signature(model.forward).parameters
 

@@ -1,4 +1,4 @@
-"""Answers in words, parsed strictly: what is neither a plain yes nor a plain no is unparsed, and never "no"."""
+"""Answers in words, parsed strictly: a text that is neither a plain yes nor a plain no is unparsed, and never "no"."""
 
 import re
 

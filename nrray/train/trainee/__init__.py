@@ -1,1 +1,1 @@
-"""What is trained: a module for each kind of model."""
+"""Trainees: a module for each tuning method."""

@@ -81,7 +81,7 @@ def prepared_trainee(
         resolved, checkpoint = None, fresh_timesformer(start, sampling, execution, seed=config.seed)
         config = config.model_copy(update={"unfreezing_fraction": 0.0})  # random layers have nothing to keep
     else:
-        # What is trained whole keeps 32-bit weights: steps smaller than a 16-bit weight's last digit would be lost.
+        # A model that is trained whole keeps 32-bit weights: steps below a 16-bit weight's last digit would be lost.
         weights = Dtype.FLOAT32 if method is TuningMethod.WHOLE else execution.dtype
         resolved, checkpoint = start, load_checkpoint(start, execution=execution.model_copy(update={"dtype": weights}))
     own = resolved.metadata if resolved is not None else None

@@ -1,4 +1,4 @@
-"""The module that the loop trains: a model with a head, which says what of it learns, how fast and from when."""
+"""The module that the loop trains: a model with a head, which knows the parts of it that learn, how fast and from when."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
