@@ -1,4 +1,4 @@
-"""The engine, which answers questions about windows in words: the seam between a prompted strategy and the library that runs the model."""
+"""The engine, which answers questions about windows in words: the seam between a prompted strategy and the runner of a model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
