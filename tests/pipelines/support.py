@@ -70,10 +70,16 @@ def started(*arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def one_ray(*, dashboard: bool = False) -> Iterator[None]:
-    """Ray with two CPUs in this process; every command line within the block connects to it, as on a cluster. To start
-    it takes longer than most runs of a test."""
-    ray.init(num_cpus=2, include_dashboard=dashboard, log_to_driver=False, object_store_memory=200 * 2**20)
+def one_ray(*, dashboard: bool = False, num_gpus: int = 0) -> Iterator[None]:
+    """Ray with two CPUs in this process, and GPUs that are only counted; every command line within the block connects to it,
+    as on a cluster. To start it takes longer than most runs of a test."""
+    ray.init(
+        num_cpus=2,
+        num_gpus=num_gpus,
+        include_dashboard=dashboard,
+        log_to_driver=False,
+        object_store_memory=200 * 2**20,
+    )
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)

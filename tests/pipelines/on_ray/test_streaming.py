@@ -9,7 +9,7 @@ import pytest
 from ray.data import DataContext
 
 from nrray.errors import ConfigError, NrrayError, ResourcesError
-from nrray.pipelines.on_ray.pools import Pool
+from nrray.pipelines.on_ray.pools import Pool, PoolRequest, cluster_capacity, planned_pools
 from nrray.pipelines.on_ray.streaming import PooledStage, data_context, streamed_rows
 from nrray.pipelines.on_ray.tasks import completed_calls
 from tests.pipelines.support import one_ray
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("running_ray")
 
 @pytest.fixture(scope="module")
 def running_ray() -> Iterator[None]:
-    with one_ray():
+    with one_ray(num_gpus=1):
         yield
 
 
@@ -67,12 +67,22 @@ def streamed(*stages: PooledStage, num_rows: int = 1, stall_timeout_seconds: int
     return list(streamed_rows(blocks, stages, stall_timeout_seconds=stall_timeout_seconds))
 
 
-def test_every_row_passes_every_stage_once_and_no_two_stages_share_a_process():
-    rows = streamed(stage(Append, workers=2, name="first"), stage(Append, name="second"), num_rows=6)
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_every_row_passes_all_planned_pools_once_and_no_two_of_them_share_a_process(on_gpu):
+    requests = [
+        PoolRequest(name="decoders", count="auto"),
+        PoolRequest(name="labelers", count=1, needs_gpu=on_gpu),
+        PoolRequest(name="judges", count=1, needs_gpu=on_gpu),
+    ]
+    pools = planned_pools(requests, cluster_capacity(), num_units=6)
+    rows = streamed(
+        *(PooledStage(actor=Append, arguments={"name": pool.name}, pool=pool) for pool in pools), num_rows=6
+    )
     table = pa.concat_tables(rows)
     assert all(row.num_rows == 1 for row in rows)
     assert sorted(table["number"].to_pylist()) == list(range(6))
-    assert set(table["first"].to_pylist()).isdisjoint(table["second"].to_pylist())
+    processes = [set(table[pool.name].to_pylist()) for pool in pools]
+    assert len(set.union(*processes)) == sum(map(len, processes))
 
 
 def test_an_error_of_nrray_ends_the_run_with_its_own_message():
