@@ -40,7 +40,7 @@ def steady_thresholds(
         error = (drawn[:, [best]] - drawn).std(axis=0)
         is_within_error = f1[best] - f1 <= error
         distance = np.where(is_within_error, np.abs(grid - start), np.inf)
-        found.append(grid[int(distance.argmin())] if truth.any() else start)
+        found.append(grid[int(distance.argmin())])  # `near` itself where all have the same F1, as without positives
     return np.array(found, dtype=np.float32)
 
 

@@ -68,12 +68,20 @@ def test_steps_and_seconds_are_those_of_all_starts(tmp_path):
     make_trial(tmp_path / "trial-b", started(0, 0.0), validated(20, 0.7, unix_seconds=60.0), is_finished=True)
     trials = read_trials(tmp_path)
     assert [(t.steps, t.num_steps, t.seconds, t.best.step) for t in trials] == [(12, 20, 40.5, 12), (20, 20, 60.0, 20)]
-    assert saved_share(trials) == 8 / 40
     table = trial_table(trials)
     assert table["status"].to_pylist() == ["stopped_early", "finished"]
     assert table["adapter.rank"].to_pylist() == [8, 8]
     assert table["validation_macro_f1"].to_pylist() == [0.8, 0.7]
     assert table.schema.field("error").type == pa.string()
+
+
+def test_only_trials_that_were_stopped_early_save_steps(tmp_path):
+    assert saved_share([]) == 0.0
+    make_trial(tmp_path / "trial-a", validated(12, 0.8)).write_json(STOPPED_FILE, {"step": 12})
+    make_trial(tmp_path / "trial-b", validated(20, 0.7), is_finished=True)
+    make_trial(tmp_path / "trial-c", validated(5, 0.6))  # it may go on
+    make_trial(tmp_path / "trial-d", validated(8, 0.9), is_finished=True)  # no better validations: its own end
+    assert saved_share(read_trials(tmp_path)) == 8 / 80
 
 
 def test_a_trial_of_the_release_before_is_read(tmp_path):
