@@ -105,8 +105,8 @@ def test_parts_are_sorted():
     assert all(list(cases) == sorted(cases) for cases in split.parts.values())
 
 
-def test_of_equal_needs_the_part_with_most_room_takes_a_case():
-    fractions, labels = {"small": 0.5, "large": 0.5}, np.array([[n == 0, n in (1, 2, 3)] for n in range(4)])
+def test_of_equal_needs_the_part_with_most_room_takes_a_case_so_that_sizes_stay_as_asked():
+    fractions, labels = {"train": 0.5, "test": 0.5}, np.array([[n == 0, n in (1, 2, 3)] for n in range(4)])
     for seed in range(10):
         split = stratified_split(CASES[:4], labels, fractions=fractions, seed=seed)
         assert [len(cases) for cases in split.parts.values()] == [2, 2]
