@@ -5,8 +5,11 @@ import pytest
 
 from nrray.archive.splits import (
     Split,
+    check_cases,
     check_contents,
+    is_by_hand,
     noted_read,
+    num_reads,
     part_cases,
     read_split,
     split_document,
@@ -95,3 +98,42 @@ def test_reads_of_the_same_cases_under_another_name_count_on(tmp_path):
     assert noted_read(copy, "test", ["b", "a"], purpose="x") == 2
     assert noted_read(copy, "test", ["a"], purpose="x") == 2  # edited: this file's part has been read before
     assert noted_read(str(tmp_path / "other.json"), "test", ["c"], purpose="x") == 1
+
+
+def test_parts_are_sorted():
+    split = stratified_split(CASES[::-1], np.zeros((100, 1), bool), fractions=FRACTIONS, seed=1)
+    assert all(list(cases) == sorted(cases) for cases in split.parts.values())
+
+
+def test_of_equal_needs_the_part_with_most_room_takes_a_case_so_that_sizes_stay_as_asked():
+    fractions, labels = {"train": 0.5, "test": 0.5}, np.array([[n == 0, n in (1, 2, 3)] for n in range(4)])
+    for seed in range(10):
+        split = stratified_split(CASES[:4], labels, fractions=fractions, seed=seed)
+        assert [len(cases) for cases in split.parts.values()] == [2, 2]
+
+
+def test_a_split_that_somebody_changed_is_told_from_one_as_it_was_written(tmp_path):
+    file = tmp_path / "split.json"
+    assert not is_by_hand(str(file))
+    text = split_document(Split(parts={"train": ("a", "b"), "test": ("c",)}), seed=1)
+    file.write_text(text, encoding="utf-8")
+    assert not is_by_hand(str(file))
+    for changed in (text.replace('"c"', '"d"'), json.dumps({"parts": {"train": ["a"]}}), "[]"):
+        file.write_text(changed, encoding="utf-8")
+        assert is_by_hand(str(file))
+
+
+def test_cases_that_are_of_no_video_here_are_refused():
+    split = Split(parts={"train": ("a", "b"), "test": ("c",)})
+    check_cases(split, "train", {"a", "b"}, uri="split.json")
+    with pytest.raises(DataError, match=r"1 of 2 cases of part 'train' are of no video here, such as 'b'"):
+        check_cases(split, "train", {"a", "c"}, uri="split.json")
+
+
+def test_a_note_of_a_read_names_no_case(tmp_path):
+    file = str(tmp_path / "split.json")
+    assert num_reads(file) == 0
+    for part in ("test", "train"):
+        noted_read(file, part, ["case-of-a-person"], purpose="x")
+    assert num_reads(file) == 2
+    assert not [path for path in tmp_path.iterdir() if b"case-of-a-person" in path.read_bytes()]

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sklearn_metrics
 
 from nrray.metrics import Agreement, macro_f1, window_agreement
-from nrray.metrics.counts import counts_of, ratios_of
+from nrray.metrics.counts import counts_of, mean_defined, ratios_of
 from tests.metrics.made_spans import close
 
 claims = arrays(bool, st.tuples(st.integers(0, 30), st.just(3)))
@@ -61,3 +61,8 @@ def test_ratios_are_scikit_learn_s(rows):
         close(ratios.balanced_accuracy, sklearn_metrics.balanced_accuracy_score(theirs, ours))
     if len(np.unique([ours, theirs])) == 2:
         close(ratios.kappa, sklearn_metrics.cohen_kappa_score(theirs, ours))
+
+
+def test_a_mean_is_over_what_is_defined():
+    found = mean_defined(np.array([[0.5, np.nan, 1.0], [np.nan, np.nan, np.nan]]))
+    np.testing.assert_array_equal(found, [0.75, np.nan])

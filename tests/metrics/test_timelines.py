@@ -108,6 +108,17 @@ def test_an_onset_that_is_late_is_above_zero():
     assert sorted(onset_errors(timelines, 5 * US).error_us.tolist()) == [-1 * US, 2 * US]
 
 
+def test_onset_errors_are_told_with_their_video():
+    events = [(seconds((10, 20)), [(11 * US, 20 * US, math.nan)], seconds((0, 100)))]
+    found = onset_errors(timelines_between([*events, ([], [], seconds((0, 100))), *events]), 5 * US)
+    assert (found.error_us.tolist(), found.video.tolist()) == ([US, US], [0, 2])
+
+
+def test_of_two_onsets_near_one_the_nearer_is_its_match():
+    assert onset_errors(one_video([(10, 11)], [(8, 9), (11, 12)]), 5 * US).error_us.tolist() == [US]
+    assert onset_errors(one_video([(8, 9), (11, 12)], [(10, 11)]), 5 * US).error_us.tolist() == [-US]
+
+
 def test_onsets_are_matched_as_many_as_can_be_before_as_near_as_can_be():
     # The nearest pair alone, 10 with 10, would leave 14 and 6 without a partner.
     timelines = one_video([(10, 11), (14, 15)], [(6, 7), (10, 11)])
