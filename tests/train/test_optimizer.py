@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from nrray.train.trainee.module import TunedModule
 
 from nrray.train.optimizer import Optimizer
-from nrray.train.trainee.module import TunedModule
 from nrray.train.training_config import TrainingConfig
 
 CONFIG = TrainingConfig(learning_rate=1e-2, head_learning_rate=4e-2, warmup_fraction=0.0, weight_decay=0.5)
