@@ -44,4 +44,4 @@ def test_average_precision_of_detections(made):
 
 def test_the_precision_at_a_recall_is_the_highest_at_that_recall_or_above():
     hits, claims = np.array([[0.0, 1.0, 2.0]]), np.array([[1.0, 2.0, 3.0]])  # a false alarm first
-    close(interpolated_precision(hits, claims, np.array([2.0])), [2 / 3])
+    close(interpolated_average_precisions(hits, claims, np.array([2.0])), [2 / 3])

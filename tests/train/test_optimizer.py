@@ -2,17 +2,19 @@
 
 import pytest
 import torch
-from nrray.train.trainee.module import TunedModule
 
 from nrray.train.optimizer import Optimizer
+from nrray.train.trainee.trainee import Trainee
 from nrray.train.training_config import TrainingConfig
 
 CONFIG = TrainingConfig(learning_rate=1e-2, head_learning_rate=4e-2, warmup_fraction=0.0, weight_decay=0.5)
 NUM_STEPS = 8
 
 
-class TwoParts(TunedModule):
+class TwoParts(Trainee):
     """An adapter and a head; the head's bias begins to learn after half of the training."""
+
+    main_part, needs_base = "adapter", True
 
     def __init__(self):
         torch.nn.Module.__init__(self)
