@@ -86,6 +86,14 @@ def test_the_child_answers_as_decoding_here_does(video):
     assert guarded.pid is None
 
 
+def test_an_answer_says_why_samples_have_no_frame(video):
+    asked = request(video, [0, 5_000_000], end_us=60_000_000)
+    with GuardedDecoder(CONFIG) as guarded:
+        frames = guarded.sample(asked)
+    assert numbers(frames) == [0, None]
+    assert frames.shortfall == sample_frames(asked, CONFIG).shortfall == "decoding stopped at 1.96 s of 60.00 s"
+
+
 def test_a_large_answer_arrives_whole(video):
     asked = request(video, np.arange(0, 2_000_000, 40_000), end_us=2_000_000, size=(512, 384))
     with GuardedDecoder(CONFIG) as guarded:
