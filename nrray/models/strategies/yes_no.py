@@ -30,6 +30,7 @@ class YesNoStrategy(Section):
     kind: Literal["yes_no"] = Field("yes_no", description="a question per activity, answered in words")
     instruction: str = Field(default=INSTRUCTION, min_length=1, description="behind every question")
     answer_tokens: int = Field(default=8, ge=1, le=256, description="of an answer at most")
+    engine: EngineKind = Field(default=EngineKind.TRANSFORMERS, description="library that runs the model")
 
     def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
         """Raise ModelError where the checkpoint knows no words."""
@@ -47,7 +48,7 @@ class YesNoStrategy(Section):
         """Everything that decides a label beside the digests of checkpoint and label set."""
         return {
             "kind": self.kind,
-            "engine": EngineKind.TRANSFORMERS.value,
+            "engine": self.engine.value,
             "prompts": {**self.prompts(label_set)},
             "answer_tokens": self.answer_tokens,
             "parser": PARSER,
@@ -75,7 +76,7 @@ class YesNoStrategy(Section):
     def labeler(self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> "YesNoLabeler":
         """The checkpoint, loaded. Raises ModelError."""
         self.check(checkpoint, label_set)
-        engine = load_engine(EngineKind.TRANSFORMERS, checkpoint, execution=execution)
+        engine = load_engine(self.engine, checkpoint, execution=execution)
         return YesNoLabeler(engine, self, label_set=label_set)
 
 

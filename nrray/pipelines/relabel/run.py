@@ -5,7 +5,7 @@ cluster, a lost worker can leave no half-written or late file, and no write task
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,16 +14,14 @@ import pyarrow.compute as pc
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
 from nrray.errors import NrrayError
-from nrray.models import Device
 from nrray.models.config import resolved_dtype
 from nrray.pipelines.on_ray.pools import MIB, Pool, cluster_capacity, planned_pools, pools_sentence
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
 from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
+from nrray.pipelines.relabel.graph import StageRequest, runs_on_gpu, stages_of
 from nrray.pipelines.relabel.job import RelabelConfig, RelabelJob, resolved_job
-from nrray.pipelines.relabel.pools import pool_requests, runs_on_gpu
 from nrray.pipelines.relabel.publishing import publish_if_due
 from nrray.pipelines.relabel.report import Relabelled
-from nrray.pipelines.relabel.stages import DecodeStage, LabelStage
 from nrray.plan import Plan, plan_sentence
 from nrray.results.figures import PROGRESS_FILE, LastRun, RunFigures, write_progress
 from nrray.results.identity import bind_identity, check_identity
@@ -130,7 +128,8 @@ def _run(
         dtype = resolved_dtype(job.config.model.dtype, on_gpu=on_gpu).value
         decided = job.identity.model_copy(update={"dtype": dtype})
         bind_identity(job.output, decided, unrecorded_strategy=job.unrecorded_strategy)
-        pools = planned_pools(pool_requests(job.config.pools, on_gpu=on_gpu), capacity, num_units=work.num_rows)
+        stages = stages_of(job, on_gpu=on_gpu)
+        pools = planned_pools([stage.pool for stage in stages], capacity, num_units=work.num_rows)
         reporter.say(f"running on {capacity}: {pools_sentence(pools)}")
         started = time.monotonic()
         with (
@@ -144,7 +143,7 @@ def _run(
             ) as progress,
         ):
             settled: set[str] = set()
-            for result in _results(job, work, pools, on_gpu=on_gpu):
+            for result in _results(job, work, stages, pools):
                 if result.unit_id not in pending:
                     raise NrrayError(f"internal error: a result for {result.unit_id}, which is not pending, came back")
                 pending.remove(result.unit_id)
@@ -182,33 +181,19 @@ def unit_requests(todo: pa.Table, manifest: pa.Table) -> pa.Table:
     return pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks()
 
 
-def _results(job: RelabelJob, work: pa.Table, pools: tuple[Pool, ...], *, on_gpu: bool) -> Iterator[UnitResult]:
+def _results(
+    job: RelabelJob, work: pa.Table, stages: Sequence[StageRequest], pools: Sequence[Pool]
+) -> Iterator[UnitResult]:
     """Results in order of completion."""
-    config = job.config
-    common = {
-        "output": job.output.uri,
-        "run_id": job.run_id,
-        "sampling": job.sampling,
-        "limits": config.entries,
-    }
-    execution = config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU})
-    labelling = {
-        **common,
-        "checkpoint": job.checkpoint,
-        "strategy": job.strategy,
-        "execution": execution,
-        "label_set": job.label_set,
-    }
-    decoders, labelers = pools
     for table in streamed_rows(
-        _blocks(work, decoders.count),
+        _blocks(work, pools[0].count),
         [
-            PooledStage(actor=DecodeStage, arguments={**common, "decode": config.decode}, pool=decoders),
-            PooledStage(actor=LabelStage, arguments=labelling, pool=labelers),
+            PooledStage(actor=stage.actor, arguments=stage.arguments, pool=pool)
+            for stage, pool in zip(stages, pools, strict=True)
         ],
-        stall_timeout_seconds=config.pools.stall_timeout_seconds,
+        stall_timeout_seconds=job.config.pools.stall_timeout_seconds,
         # Two units wait for each worker: decoders that run further ahead fill memory and gain nothing.
-        store_bytes=2 * sum(pool.count for pool in pools) * config.packing.max_unit_mib * MIB,
+        store_bytes=2 * sum(pool.count for pool in pools) * job.config.packing.max_unit_mib * MIB,
     ):
         yield from rows_from_table(table, UnitResult)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nrray.errors import ResourcesError
 from nrray.models import Device
 from nrray.pipelines.on_ray.pools import Capacity, Pool, PoolRequest, planned_pools, pools_sentence
-from nrray.pipelines.relabel.pools import pool_requests, runs_on_gpu
+from nrray.pipelines.relabel.graph import decoder_request, labeler_request, runs_on_gpu
 from nrray.pipelines.workers import Pools
 
 GIB, MIB = 2**30, 2**20
@@ -31,7 +31,8 @@ def cluster(*nodes: Capacity) -> Capacity:
 
 def relabel_pools(capacity: Capacity, *, num_units: int = 1000, **asked: object) -> tuple[Pool, ...]:
     """The pools of a relabelling run that asks for `asked`."""
-    requests = pool_requests(Pools.model_validate(asked), on_gpu=runs_on_gpu(Device.AUTO, capacity))
+    pools = Pools.model_validate(asked)
+    requests = (decoder_request(pools), labeler_request(pools, on_gpu=runs_on_gpu(Device.AUTO, capacity)))
     return planned_pools(requests, capacity, num_units=num_units)
 
 

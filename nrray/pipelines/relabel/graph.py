@@ -1,0 +1,80 @@
+"""The graph of relabel: its stages in their order, each with its arguments and the pool that it asks for.
+
+A new stage is a `UnitStage` in a file of its own and an entry in `stages_of`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nrray.errors import ResourcesError
+from nrray.models import Device
+from nrray.pipelines.on_ray.pools import MIB, Capacity, PoolRequest
+from nrray.pipelines.on_ray.streaming import RowActor
+from nrray.pipelines.relabel.job import RelabelJob
+from nrray.pipelines.relabel.stages import DecodeStage, LabelStage
+from nrray.pipelines.workers import Pools
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRequest:
+    """A stage before its pool is planned."""
+
+    actor: type[RowActor]
+    arguments: Mapping[str, Any]  # of the actor, which is made in its worker
+    pool: PoolRequest
+
+
+def stages_of(job: RelabelJob, *, on_gpu: bool) -> tuple[StageRequest, ...]:
+    """Decode, then label."""
+    config = job.config
+    guard = {"output": job.output.uri, "run_id": job.run_id, "limits": config.entries}
+    return (
+        StageRequest(
+            actor=DecodeStage,
+            arguments={**guard, "decode": config.decode, "sampling": job.sampling},
+            pool=decoder_request(config.pools),
+        ),
+        StageRequest(
+            actor=LabelStage,
+            arguments={
+                **guard,
+                "sampling": job.sampling,
+                "checkpoint": job.checkpoint,
+                "strategy": job.strategy,
+                "execution": config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU}),
+                "label_set": job.label_set,
+            },
+            pool=labeler_request(config.pools, on_gpu=on_gpu),
+        ),
+    )
+
+
+def runs_on_gpu(device: Device, capacity: Capacity) -> bool:
+    """Whether labelers get GPUs. Raises ResourcesError where the config wants some and the cluster has none."""
+    if device is Device.CUDA and capacity.num_gpus < 1:
+        raise ResourcesError(f"model.device=cuda, but the cluster has {capacity}: set model.device=auto or cpu")
+    return device is Device.CUDA or (device is Device.AUTO and capacity.num_gpus >= 1)
+
+
+def decoder_request(pools: Pools) -> PoolRequest:
+    """Decoders run on CPUs."""
+    return PoolRequest(
+        name="decoders",
+        count=pools.decoders,
+        memory_bytes=pools.decoder_memory_mib * MIB,
+        count_setting="pools.decoders",
+        memory_setting="pools.decoder_memory_mib",
+    )
+
+
+def labeler_request(pools: Pools, *, on_gpu: bool) -> PoolRequest:
+    """Labelers run on GPUs or on CPUs."""
+    return PoolRequest(
+        name="labelers",
+        count=pools.labelers,
+        needs_gpu=on_gpu,
+        memory_bytes=pools.labeler_memory_mib * MIB,
+        count_setting="pools.labelers",
+        memory_setting="pools.labeler_memory_mib",
+    )
