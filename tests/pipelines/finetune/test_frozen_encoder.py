@@ -40,13 +40,13 @@ def test_its_head_is_trained_and_labels_as_an_adapter(annotated_archive, tmp_pat
     )
     reporter = Reporter(is_json=True)
     finetuned = run_finetune(config_of(trained), reporter)
-    assert finetuned.trained_model == str(tmp_path / "finetuned/adapter")
+    assert finetuned.trained_model == tmp_path / "finetuned/adapter"
     labelled = relabel(
         RelabelConfig(
             manifest=str(trained["manifest"]),
             output=str(tmp_path / "labels"),
             label_set=str(trained["label_set"]),
-            model=ModelConfig(path=str(encoder), adapter=finetuned.trained_model),
+            model=ModelConfig(path=str(encoder), adapter=str(finetuned.trained_model)),
         ),
         RelabelOptions(),
         reporter,
