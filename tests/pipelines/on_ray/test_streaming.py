@@ -57,8 +57,8 @@ class Stuck:
         yield batch
 
 
-def stage(actor: type, *, workers: int = 1, **arguments: object) -> PooledStage:
-    pool = Pool(name="workers", count=workers, cpus=0.5, gpus=0.0, memory_bytes=0)
+def stage(actor: type, *, cpus: float = 0.5, **arguments: object) -> PooledStage:
+    pool = Pool(name="workers", count=1, cpus=cpus, gpus=0.0, memory_bytes=0)
     return PooledStage(actor=actor, arguments=arguments, pool=pool)
 
 
@@ -104,9 +104,9 @@ def test_a_run_in_which_nothing_moves_ends_after_its_timeout():
     assert time.monotonic() - started < 60
 
 
-def test_pools_that_the_cluster_has_no_room_for_end_the_run_after_its_timeout():
-    with pytest.raises(ResourcesError, match="nothing moved for 8 s"):
-        streamed(stage(Append, workers=4, name="first"), stage(Append, name="second"), stall_timeout_seconds=8)
+def test_a_worker_that_no_node_has_room_for_ends_the_run_after_its_timeout():
+    with pytest.raises(ResourcesError, match="nothing moved for 5 s"):
+        streamed(stage(Append, cpus=3.0, name="first"), stall_timeout_seconds=5)
 
 
 def test_a_run_bounds_its_stalls_its_crashes_and_what_waits_between_its_stages():
