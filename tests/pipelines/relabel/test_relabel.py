@@ -15,9 +15,9 @@ import nrray
 from nrray.config import load_config
 from nrray.console.reporter import Reporter
 from nrray.errors import DataError, IdentityError, ModelError, ResourcesError
-from nrray.models import ModelConfig
+from nrray.models import ModelConfig, YesNoStrategy
 from nrray.pipelines.on_ray.session import ray_session
-from nrray.pipelines.relabel.job import RelabelConfig
+from nrray.pipelines.relabel.job import RelabelConfig, resolved_job
 from nrray.pipelines.relabel.report import Relabelled, report_relabel
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.relabel.status import output_status
@@ -25,6 +25,7 @@ from nrray.pipelines.scan.report import Scanned
 from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing
+from nrray.results.identity import bind_identity
 from nrray.results.publish import VersionTables, write_version
 from nrray.results.segments import SegmentRule
 from nrray.results.version import read_version_record, version_names
@@ -370,13 +371,19 @@ def test_an_output_of_the_release_before_goes_on_to_the_same_tables(scanned, out
     assert result.published.record.identity.strategy["kind"] == "head"
 
 
-def test_another_strategy_on_the_same_output_is_refused(scanned, output, tmp_path):
-    labels = copied(output, tmp_path / "labels")
-    identity = json.loads((labels / "identity.json").read_text())
-    identity["strategy"]["kind"] = "yes_no"
-    (labels / "identity.json").write_text(json.dumps(identity))
-    with pytest.raises(IdentityError, match=r"strategy\.kind: this output 'yes_no', this run 'head'"):
-        run(scanned, labels)
+def test_another_strategy_on_the_same_output_is_refused(scanned, output):
+    with pytest.raises(IdentityError, match=r"strategy\.kind: this output 'head', this run 'yes_no'"):
+        run(scanned, output, strategy=YesNoStrategy())
+
+
+def test_a_reworded_instruction_on_the_same_output_is_refused(scanned, tmp_path):
+    job = resolved_job(settings(scanned, tmp_path, strategy=YesNoStrategy()))
+    bind_identity(job.output, job.identity, unrecorded_strategy=job.unrecorded_strategy)
+    said = (
+        r"strategy\.prompts\.suction: this output '.*\? Answer with one word, yes or no\.', this run '.*\? Yes or no\?'"
+    )
+    with pytest.raises(IdentityError, match=said):
+        run(scanned, tmp_path, strategy=YesNoStrategy(instruction="Yes or no?"))
 
 
 def test_thresholds_of_one_s_own_keep_the_rules(scanned, output, tmp_path):
