@@ -166,16 +166,22 @@ class Unit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnitRequest(Unit):
-    """A unit that is to be labelled, with the facts of its video. `earlier_attempts` counts the tries that the ledger knows."""
+class VideoFacts:
+    """The facts of a video that a decoder needs: where it is, how to see that it has changed, and its time."""
 
-    earlier_attempts: Int32
     uri: str
     size_bytes: int
     modified_us: int
     start_us: int
     duration_us: int
     seekable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitRequest(VideoFacts, Unit):
+    """A unit that is to be labelled, with the facts of its video. `earlier_attempts` counts the tries that the ledger knows."""
+
+    earlier_attempts: Int32
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from nrray.errors import DataError
 from nrray.tables import VERSION_COLUMN, check_columns, rows_from_table, schema_of, table_from_rows
-from nrray.types import ProbeStatus, Video
+from nrray.types import ProbeStatus, Video, VideoFacts
 
 CHUNK_BYTES = 64 * 1024  # of start, middle and end, hashed into content_id
 
@@ -63,6 +63,14 @@ def check_manifest(table: pa.Table, *, name: str) -> None:
             f"{name}: {wrong.num_rows} rows cannot be planned, such as {row}. Expected status bad, or ok with a start and a "
             f"duration above 0. Scan again."
         )
+
+
+def facts_of_videos(manifest: pa.Table, video_ids: pa.Array) -> dict[str, pa.Array]:
+    """The columns of `VideoFacts` for some videos, in the order of `video_ids`. A file of which the scan could not tell counts
+    as seekable: whoever seeks in it sees."""
+    position = pc.index_in(video_ids, value_set=manifest["video_id"].combine_chunks())
+    columns = {name: manifest[name].combine_chunks().take(position) for name in schema_of(VideoFacts).names}
+    return {**columns, "seekable": pc.fill_null(columns["seekable"], True)}
 
 
 def duplicate_groups(videos: Sequence[Video]) -> list[list[Video]]:

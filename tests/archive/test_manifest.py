@@ -9,6 +9,7 @@ from nrray.archive.manifest import (
     check_manifest,
     content_id_of,
     duplicate_groups,
+    facts_of_videos,
     manifest_table,
     manifest_videos,
     problem_counts,
@@ -100,3 +101,11 @@ def test_copies_are_grouped_and_empty_files_are_not():
 def test_problems_are_counted_by_kind():
     other = dataclasses.replace(bad_video("c"), error_kind="unreadable")
     assert problem_counts([video("a"), bad_video("b"), bad_video("d"), other]) == {"empty": 2, "unreadable": 1}
+
+
+def test_facts_of_videos_come_in_the_order_asked_for_and_an_unknown_seek_counts_as_one():
+    table = manifest_table([video("a.mp4"), dataclasses.replace(video("b.mp4", start_us=7), seekable=None)])
+    facts = facts_of_videos(table, pa.array(["id-b.mp4", "id-a.mp4", "id-b.mp4"]))
+    assert facts["uri"].to_pylist() == ["/archive/b.mp4", "/archive/a.mp4", "/archive/b.mp4"]
+    assert facts["start_us"].to_pylist() == [7, 0, 7]
+    assert facts["seekable"].to_pylist() == [True, True, True]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from nrray.archive.manifest import facts_of_videos
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
 from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder
@@ -22,23 +22,18 @@ from nrray.storage import check_unchanged
 from nrray.tables import rows_from_table, schema_of, table_from_rows
 from nrray.train.examples import Chunk, window_name
 from nrray.train.frame_store import read_frame_of_sample, store_file, whole_windows, write_frames
+from nrray.types import VideoFacts
 
 _DECODER_MEMORY_BYTES = 768 * MIB
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChunkRequest:
+class ChunkRequest(VideoFacts):
     """A chunk whose frames are to be extracted, with the facts of its video."""
 
     name: str
     first_sample: int
     num_starts: int
-    uri: str
-    size_bytes: int
-    modified_us: int
-    start_us: int
-    duration_us: int
-    seekable: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,15 +154,11 @@ def _decoders(asked: WorkersConfig, capacity: Capacity) -> PoolRequest:
 
 def _requests(chunks: list[Chunk], manifest: pa.Table) -> pa.Table:
     """Rows of `ChunkRequest`."""
-    ids = pa.array([chunk.video_id for chunk in chunks], pa.string())
-    position = pc.index_in(ids, value_set=manifest["video_id"].combine_chunks())
-    videos = manifest.combine_chunks().take(position)
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {
+    columns = {
+        **facts_of_videos(manifest, pa.array([chunk.video_id for chunk in chunks], pa.string())),
         "name": pa.array([chunk.name for chunk in chunks], pa.string()),
         "first_sample": pa.array([chunk.first_sample for chunk in chunks], pa.int64()),
         "num_starts": pa.array([chunk.num_starts for chunk in chunks], pa.int64()),
-        **{name: videos[name] for name in ("uri", "size_bytes", "modified_us", "start_us", "duration_us")},
-        "seekable": pc.fill_null(videos["seekable"], True),
     }
     return pa.table(columns, schema=schema_of(ChunkRequest))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nrray.archive.manifest import facts_of_videos
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
 from nrray.errors import NrrayError
@@ -172,13 +173,12 @@ def _run(
 
 def unit_requests(todo: pa.Table, manifest: pa.Table) -> pa.Table:
     """Rows of `UnitRequest`: the units of `todo`, each with the facts of its video."""
-    position = pc.index_in(todo["video_id"], value_set=manifest["video_id"].combine_chunks()).combine_chunks()
-    columns = {name: todo[name] for name in schema_of(Unit).names} | {"earlier_attempts": todo["attempts"]}
-    for name in ("uri", "size_bytes", "modified_us", "start_us", "duration_us", "seekable"):
-        columns[name] = manifest[name].combine_chunks().take(position)
-    columns["seekable"] = pc.fill_null(columns["seekable"], True)
-    schema = schema_of(UnitRequest)
-    return pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks()
+    columns = {
+        **facts_of_videos(manifest, todo["video_id"].combine_chunks()),
+        **{name: todo[name] for name in schema_of(Unit).names},
+        "earlier_attempts": todo["attempts"],
+    }
+    return pa.table(columns, schema=schema_of(UnitRequest)).combine_chunks()
 
 
 def _results(

@@ -52,26 +52,12 @@ class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
         return decoded_unit(row, sampled, self._sampling, attempts=attempts, seconds=time.perf_counter() - started)
 
     def failed(self, row: UnitRequest, failure: UnitFailure) -> DecodedUnit:
-        starts, ends = _window_spans(row, self._sampling)
-        return DecodedUnit(
-            unit_id=row.unit_id,
-            video_id=row.video_id,
-            first_window=row.first_window,
-            num_windows=row.num_windows,
-            earlier_attempts=row.earlier_attempts,
+        return replace(
+            undecoded_unit(row, self._sampling),
             attempts=failure.attempts,
             status=failure.status,
             error_kind=failure.error_kind,
             error=failure.error,
-            shortfall=None,
-            window_start_us=starts,
-            window_end_us=ends,
-            window_decoded=np.zeros(row.num_windows, bool),
-            window_frames=np.zeros(0, np.int32),
-            pts_us=np.zeros(0, np.int64),
-            frame_height_px=self._sampling.frame_height_px,
-            frame_width_px=self._sampling.frame_width_px,
-            pixels=np.zeros(0, np.uint8),
             decode_seconds=failure.seconds,
         )
 
@@ -180,6 +166,38 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         )
 
 
+def undecoded_unit(row: UnitRequest, sampling: Sampling) -> DecodedUnit:
+    """The unit without a frame, before its first try."""
+    starts, ends = window_spans_us(
+        sampling,
+        start_us=row.start_us,
+        duration_us=row.duration_us,
+        first_window=row.first_window,
+        num_windows=row.num_windows,
+    )
+    return DecodedUnit(
+        unit_id=row.unit_id,
+        video_id=row.video_id,
+        first_window=row.first_window,
+        num_windows=row.num_windows,
+        earlier_attempts=row.earlier_attempts,
+        attempts=row.earlier_attempts,
+        status=UnitStatus.OK,
+        error_kind=None,
+        error=None,
+        shortfall=None,
+        window_start_us=starts,
+        window_end_us=ends,
+        window_decoded=np.zeros(row.num_windows, bool),
+        window_frames=np.zeros(0, np.int32),
+        pts_us=np.zeros(0, np.int64),
+        frame_height_px=sampling.frame_height_px,
+        frame_width_px=sampling.frame_width_px,
+        pixels=np.zeros(0, np.uint8),
+        decode_seconds=0.0,
+    )
+
+
 def decoded_unit(
     row: UnitRequest, sampled: SampledFrames, sampling: Sampling, *, attempts: int, seconds: float
 ) -> DecodedUnit:
@@ -191,25 +209,13 @@ def decoded_unit(
     decoded = np.asarray((frame_of_window >= 0).all(axis=1))
     if not decoded.any():
         raise DecodeError(ErrorKind.NO_FRAMES, sampled.shortfall or "no frame at any of the sampled times")
-    starts, ends = _window_spans(row, sampling)
-    return DecodedUnit(
-        unit_id=row.unit_id,
-        video_id=row.video_id,
-        first_window=row.first_window,
-        num_windows=row.num_windows,
-        earlier_attempts=row.earlier_attempts,
+    return replace(
+        undecoded_unit(row, sampling),
         attempts=attempts,
-        status=UnitStatus.OK,
-        error_kind=None,
-        error=None,
         shortfall=sampled.shortfall or None,
-        window_start_us=starts,
-        window_end_us=ends,
         window_decoded=decoded,
         window_frames=frame_of_window[decoded].reshape(-1),
         pts_us=sampled.pts_us,
-        frame_height_px=sampling.frame_height_px,
-        frame_width_px=sampling.frame_width_px,
         pixels=np.ascontiguousarray(sampled.pixels).reshape(-1),
         decode_seconds=seconds,
     )
@@ -232,13 +238,3 @@ def _spread(answers: Sequence[Sequence[str]], labelled: NDArray[np.bool_], num_a
     given = iter(answers)
     for is_labelled in labelled:
         yield from next(given) if is_labelled else [None] * num_activities
-
-
-def _window_spans(row: UnitRequest, sampling: Sampling) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return window_spans_us(
-        sampling,
-        start_us=row.start_us,
-        duration_us=row.duration_us,
-        first_window=row.first_window,
-        num_windows=row.num_windows,
-    )
