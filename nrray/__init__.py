@@ -9,7 +9,7 @@ import os
 
 __version__ = "0.1.0"
 
-# What every process of nrray runs with, Ray's workers too: what they are sent has them import this first. A runtime_env
+# The environment of every process of nrray, Ray's workers too: unpickling their task imports this package first. A runtime_env
 # that said the same would have Ray start workers of its own beside those that it has ready.
 LOCAL_ONLY_ENVIRONMENT: dict[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -1,1 +1,1 @@
-"""What an archive holds: videos, the births that they show, annotations, splits."""
+"""The contents of an archive: videos, the births that they show, annotations, splits."""

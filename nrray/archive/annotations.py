@@ -20,7 +20,7 @@ SIMULATION = "simulation"  # source of simulated segments
 
 _SMALL_SHARE = 0.02  # of a video's length: annotations that all end there were read in the wrong unit
 _SHORT_US = 10_000_000  # of a video this short, no segment is early
-_GLANCE_US = 200_000  # nobody annotates what is shorter
+_GLANCE_US = 200_000  # nobody annotates a shorter activity
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ SECONDS_PER_HOUR = 3600
 
 @dataclass
 class Progress:
-    """Counts of one run. `total_units` and `total_us` are what this run has to do, not what the plan has."""
+    """Counts of one run. `total_units` and `total_us` count the work of this run, not of the plan."""
 
     console: Console
     verb: str

@@ -125,7 +125,7 @@ class ImportConfig(ReadOptions):
     source: str | None = Field(
         None, description="annotator, where the files name none; {folder} and {stem} are the file's"
     )
-    annotator: str | None = Field(None, description="only what this source annotated, as an import names it")
+    annotator: str | None = Field(None, description="only the annotations of this annotator, as an import names it")
     video: str | None = Field(None, description="the one video that all files are of, whatever they say")
     videos: dict[str, str] = Field(
         default_factory=dict, description="their names of videos to paths of the manifest, where they differ"

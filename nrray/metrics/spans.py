@@ -88,7 +88,7 @@ def union_by_video(spans: Spans) -> Spans:
 
 @dataclass(frozen=True, kw_only=True)
 class Overlaps:
-    """Pairs of spans of two sets that share time: left, right (P,) rows; start_us, end_us (P,) of what they share."""
+    """Pairs of spans of two sets that share time: left, right (P,) rows; start_us, end_us (P,) of their shared time."""
 
     left: IntArray
     right: IntArray

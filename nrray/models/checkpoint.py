@@ -59,7 +59,7 @@ def load_checkpoint(resolved: ResolvedCheckpoint, *, execution: Execution) -> Lo
     except _LOADING_ERRORS as error:
         raise ModelError(
             f"model {folder} cannot be loaded: {type(error).__name__}: {error}. Expected a complete checkpoint of an "
-            f"image-text-to-text class, with its processor; copy it again or install what the message names."
+            f"image-text-to-text class, with its processor; copy it again or install the package that the message names."
         ) from error
     _check_loaded(folder, loading=loading)
     family.check_processor(processor, folder=folder)

@@ -149,7 +149,7 @@ def _described_base(folder: Path, metadata: CheckpointMetadata | None) -> Base:
     """The checkpoint that an adapter was trained on. Raises ModelError where the folder is no adapter."""
     if metadata is None and (folder / "adapter" / METADATA_FILE).is_file():
         raise ModelError(
-            f"adapter {folder}: found what `nrray finetune` left. Set model.adapter to {folder / 'adapter'}."
+            f"adapter {folder}: found an output of `nrray finetune`. Set model.adapter to {folder / 'adapter'}."
         )
     if metadata is None or metadata.base is None:
         raise ModelError(

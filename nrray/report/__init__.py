@@ -1,4 +1,4 @@
-"""What a clinician sees of a label version: timeline pictures."""
+"""Pictures of a label version, a training and a search."""
 
 from nrray.report.timeline_picture import Lane, WindowScores, draw_timeline, unexamined_intervals
 from nrray.report.version_timelines import draw_version_timelines

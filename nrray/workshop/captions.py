@@ -1,6 +1,6 @@
-"""What a window shows, in words of a closed grammar: facts to a caption, and a caption back to the facts it claims.
+"""The content of a window in words of a closed grammar: facts to a caption, and a caption back to the facts it claims.
 
-One sentence each for the newborn, what is at the face, what a hand does to the body, and who else is there.
+One sentence each for the newborn, the object at the face, the hand on the body, and other people.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Others(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class SceneFacts:
-    """What holds for most of a window."""
+    """Facts that hold for most of a window."""
 
     newborn: Newborn
     airway: Airway
@@ -73,7 +73,7 @@ KindT = TypeVar("KindT", Airway, Body)
 
 
 def window_facts(scenario: Scenario, start_s: float, end_s: float, *, passers_share: float) -> SceneFacts:
-    """What holds for most of [start_s, end_s) of case time. passers_share: how much of the picture passers cover, a mean
+    """Facts that hold for most of [start_s, end_s) of case time. passers_share: how much of the picture passers cover, a mean
     over the window, in [0, 1]: a camera with a narrow view does not see everybody who comes by."""
     seconds = end_s - start_s
     there = _overlap(scenario.arrival_s, scenario.departure_s, start_s, end_s)
@@ -95,7 +95,7 @@ def caption_of(facts: SceneFacts) -> str:
 
 
 def claims_of(caption: str) -> dict[str, Enum | None]:
-    """Slot to what the caption claims of it; None where it says nothing of the grammar's, or two things at once."""
+    """Slot to the caption's claim about it; None where it says nothing of the grammar's, or two things at once."""
     claims: dict[str, Enum | None] = {}
     for slot, sentences in _SENTENCES.items():
         said = [fact for fact, sentence in sentences.items() if sentence in caption]
@@ -104,7 +104,7 @@ def claims_of(caption: str) -> dict[str, Enum | None]:
 
 
 def all_sentences() -> list[str]:
-    """Every sentence of the grammar: what a tokenizer has to know."""
+    """Every sentence of the grammar, for the tokenizer's vocabulary."""
     return [sentence for sentences in _SENTENCES.values() for sentence in sentences.values()]
 
 
@@ -113,7 +113,7 @@ def _overlap(start: float, end: float, window_start: float, window_end: float) -
 
 
 def _longest(episodes: tuple[Episode, ...], start_s: float, end_s: float, *, otherwise: KindT) -> KindT:
-    shares = {otherwise: end_s - start_s}  # what no episode takes is nothing's
+    shares = {otherwise: end_s - start_s}  # time without an episode
     for episode in episodes:
         kind = type(otherwise)(episode.kind)
         overlap = _overlap(episode.start_s, episode.end_s, start_s, end_s)

@@ -1,4 +1,4 @@
-"""Writes `model_card.md`. Every figure is an argument: what was measured by the run that made the model."""
+"""Writes `model_card.md`. Every figure is an argument, measured by the run that made the model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ class CardFacts:
 
     command: str
     tower_source: str
-    data: str  # one paragraph: what the scenes are and how they became frames
+    data: str  # one paragraph: the scenes, and how they became frames
     train_cases: int
     validation_cases: int
     test_cases: int
@@ -170,7 +170,7 @@ def _results(metadata: CheckpointMetadata, facts: CardFacts) -> str:
 
 
 def _needs(facts: CardFacts) -> str:
-    """What the figures become when the frames, the words or the head change."""
+    """The figures with changed frames, words or heads."""
     names = [*facts.needs["activities"]["as filmed"]]
     rows = {
         **{f"frames {name}": found for name, found in facts.needs["activities"].items()},

@@ -1,4 +1,4 @@
-"""What the language model learns to say: a question about a window and its true answer, as tokens.
+"""The language model's lessons: a question about a window and its true answer, as tokens.
 
 Three in four questions ask for a caption, the others for one activity, in the words that a prompted run uses.
 """
@@ -28,7 +28,7 @@ class Spoken:
 
     @property
     def is_prompt(self) -> NDArray[np.bool_]:
-        """(B, L) what stands before the answer: what a head may read."""
+        """(B, L) the tokens before the answer, which a head may read."""
         before: NDArray[np.bool_] = np.cumsum(self.is_answer, axis=1) == 0
         return before
 

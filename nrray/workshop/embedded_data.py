@@ -45,7 +45,7 @@ def simulation_of(*, num_cases: int, case_seconds: float, seed: int) -> Simulate
         seed=seed,
         case_seconds=case_seconds,
         videos_per_case=1,
-        frames_per_second=4,  # as sampled: drawing is what costs
+        frames_per_second=4,  # as sampled: drawing takes most of the time
         appearance=FAMILIES,
     )
 

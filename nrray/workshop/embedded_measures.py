@@ -1,4 +1,4 @@
-"""What the embedded model needs to see, measured on held-out windows: F1 on changed frames, of one frame alone, of heads
+"""The embedded model's needs, measured on held-out windows: F1 on changed frames, of one frame alone, of heads
 of other seeds, of answers in words, and how often its captions are right."""
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ class Parts:
 def measured_windows(
     windows: WindowSet, scores: Scores, *, thresholds: NDArray[np.float32], label_set: LabelSet
 ) -> HeldOut:
-    """Agreement after thresholds and rules; the macro leaves out what is nearly always there."""
+    """Agreement after thresholds and rules; the macro leaves out the activity that is nearly always there."""
     claimed = apply_rules(scores >= thresholds, scores=scores, thresholds=thresholds, label_set=label_set)
     visible = label_set.rules.requires_visible
     return held_out(
@@ -117,7 +117,7 @@ def head_seeds_f1(
 
 
 def pooled_states(vlm: TrainableVlm, windows: WindowSet, *, prompt_ids: NDArray[np.int64]) -> torch.Tensor:
-    """(W, D) what the head reads of each window."""
+    """(W, D) the head's input for each window."""
     found = []
     with torch.inference_mode():
         for images, token_ids in _batches(vlm, windows, prompt_ids):

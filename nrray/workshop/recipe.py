@@ -44,7 +44,7 @@ class RecipeConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
-    """What a training run was: losses has one value per step."""
+    """The course of a training run: losses has one value per step."""
 
     losses: list[float]
     windows_seen: int
@@ -131,8 +131,8 @@ def window_scores(
 def window_states(
     vlm: TrainableVlm, images: torch.Tensor, *, token_ids: torch.Tensor, readable: torch.Tensor | None = None
 ) -> HiddenStates:
-    """What the whole model does: (B, P, 3, H, W) images in [0, 1] and (B, L) tokens to the last layer's states.
-    `readable` (B, L) is what a head may read, everything where it is None. Padding stands on the
+    """The forward pass of the whole model: (B, P, 3, H, W) images in [0, 1] and (B, L) tokens to the last layer's states.
+    `readable` (B, L) marks the tokens that a head may read, all of them where it is None. Padding stands on the
     right, where no token that counts can see it."""
     is_frame = token_ids == vlm.model.config.image_token_id
     hidden = vlm.model.model.language_model(inputs_embeds=window_embeds(vlm, images, token_ids), use_cache=False)
@@ -160,7 +160,7 @@ def window_embeds(vlm: TrainableVlm, images: torch.Tensor, token_ids: torch.Tens
 
 
 def window_images(vlm: TrainableVlm, windows: WindowSet, rows: NDArray[np.int64]) -> torch.Tensor:
-    """(B, P, 3, H, W) float32 images in [0, 1] of windows `rows`: what `nrray.models.frame_stacking` makes of stored pixels."""
+    """(B, P, 3, H, W) float32 images in [0, 1] of windows `rows`, as `nrray.models.frame_stacking` makes them of stored pixels."""
     stored = windows.batch(rows).to(vlm.device).permute(0, 1, 4, 2, 3)
     channels = torch.from_numpy(vlm.frame_stacking.channels).to(vlm.device)
     shown = (channels @ stored.flatten(3).float()).floor_()  # whole bytes, as there
@@ -177,7 +177,7 @@ def composed(frames: torch.Tensor, frame_stacking: FrameStacking) -> torch.Tenso
 def answer_loss(vlm: TrainableVlm, states: HiddenStates, spoken: Spoken) -> torch.Tensor:
     """Cross-entropy of a sentence of the answers: its tokens' sum, each told by the state before it.
 
-    A mean over tokens would weigh what one word decides, as whether somebody passes, by the length of its caption.
+    A mean over tokens would weigh a fact that one word decides, such as a passer-by, by the length of its caption.
     """
     device = states.hidden.device
     is_told = torch.from_numpy(spoken.is_answer[:, 1:]).to(device)

@@ -58,7 +58,7 @@ TOWER_SOURCE = (
 )
 MODEL_NAME = "nrray-embedded"
 HEAD_SEEDS = (0, 1, 2)
-NEEDS_EVERY, CAPTIONS_EVERY = 3, 2  # of the held-out windows, and of those: what is measured many times over
+NEEDS_EVERY, CAPTIONS_EVERY = 3, 2  # of the held-out windows, and of those: for measures that are repeated many times
 
 
 def main() -> None:
@@ -217,7 +217,7 @@ def parsed_arguments() -> argparse.Namespace:
 
 
 def command_line(arguments: argparse.Namespace) -> str:
-    """What makes the model again; where it was left says nothing."""
+    """The command that makes the model again, without the folder that it was left in."""
     given = {name: getattr(value, "value", value) for name, value in vars(arguments).items() if name != "out"}
     options = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
     return " ".join(["python -m nrray.workshop.train_embedded --out DIR", *options])

@@ -78,7 +78,7 @@ def write_windows(chunks: Iterable[LabelledFrames], folder: Path) -> WindowSet:
 
 
 def open_windows(folder: Path) -> WindowSet:
-    """What `write_windows` left in `folder`. Raises DataError where that is nothing."""
+    """The windows that `write_windows` left in `folder`. Raises DataError where there are none."""
     if not (folder / INDEX_FILE).is_file():
         raise DataError(f"{folder}: found no {INDEX_FILE}, expected a finished window store. Write the frames again.")
     with np.load(folder / INDEX_FILE) as index:

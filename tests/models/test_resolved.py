@@ -111,7 +111,7 @@ def test_a_folder_that_a_node_lacks_is_named(folder):
 
 def test_the_output_of_a_training_is_not_taken_for_its_adapter(tuned):
     base, adapter = tuned
-    with pytest.raises(ModelError, match=r"found what `nrray finetune` left. Set model.adapter to .*adapter\."):
+    with pytest.raises(ModelError, match=r"found an output of `nrray finetune`. Set model.adapter to .*adapter\."):
         resolved(base, adapter.parent)
 
 

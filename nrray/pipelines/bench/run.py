@@ -35,7 +35,7 @@ VIDEO_FORMAT = "720p H.264 at 25 frames/s"
 
 @dataclass(frozen=True, kw_only=True)
 class RelabelRates:
-    """figures: rates, start and memory of relabel and of each loop, by name; ratios: by what is divided by what."""
+    """figures: rates, start and memory of relabel and of each loop, by name; ratios: by the names of both sides."""
 
     num_cpus: int | None
     figures: dict[str, dict[str, float]]

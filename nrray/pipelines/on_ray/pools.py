@@ -1,4 +1,4 @@
-"""Pools of workers: how many there are of each kind and what each worker reserves, so that all of them fit the cluster.
+"""Pools of workers: the number of workers of each kind and the resources that each reserves, so that all of them fit the cluster.
 
 Planning is pure; `cluster_capacity` alone asks Ray.
 """

@@ -199,7 +199,7 @@ def _results(
 
 
 def _blocks(work: pa.Table, num_decoders: int) -> list[pa.Table]:
-    """One unit per block, more in a huge archive: a block is what the driver keeps track of and what a lost decoder
-    does again."""
+    """One unit per block, more in a huge archive: the driver keeps track of blocks, and a lost decoder's
+    block is done again."""
     rows = max(1, min(64, work.num_rows // (num_decoders * 64)))
     return [work.slice(start, rows) for start in range(0, work.num_rows, rows)]
