@@ -160,7 +160,7 @@ def window_embeds(vlm: TrainableVlm, images: torch.Tensor, token_ids: torch.Tens
 
 
 def window_images(vlm: TrainableVlm, windows: WindowSet, rows: NDArray[np.int64]) -> torch.Tensor:
-    """(B, P, 3, H, W) float32 images in [0, 1] of windows `rows`, as `nrray.models.frame_stacking` makes them of stored pixels."""
+    """(B, P, 3, H, W) float32 images in [0, 1] of windows `rows`, stacked of stored pixels as in `models.frame_stacking`."""
     stored = windows.batch(rows).to(vlm.device).permute(0, 1, 4, 2, 3)
     channels = torch.from_numpy(vlm.frame_stacking.channels).to(vlm.device)
     shown = (channels @ stored.flatten(3).float()).floor_()  # whole bytes, as there
