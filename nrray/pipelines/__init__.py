@@ -1,1 +1,1 @@
-"""The verbs: a folder each for those of several files. All that knows Ray is in `on_ray`, apart from Ray Tune in `tune`."""
+"""The verbs: a folder each for those of several files. All that knows Ray is in `on_ray`."""
