@@ -379,9 +379,7 @@ def test_another_strategy_on_the_same_output_is_refused(scanned, output):
 def test_a_reworded_instruction_on_the_same_output_is_refused(scanned, tmp_path):
     job = resolved_job(settings(scanned, tmp_path, strategy=YesNoStrategy()))
     bind_identity(job.output, job.identity, unrecorded_strategy=job.unrecorded_strategy)
-    said = (
-        r"strategy\.prompts\.suction: this output '.*\? Answer with one word, yes or no\.', this run '.*\? Yes or no\?'"
-    )
+    said = r"strategy\.prompts\.ventilation: this output '.*\? Answer with one word, yes or no\.', this run '.*\? Yes or no\?'"
     with pytest.raises(IdentityError, match=said):
         run(scanned, tmp_path, strategy=YesNoStrategy(instruction="Yes or no?"))
 
