@@ -239,7 +239,8 @@ def _suction(intervals: Mapping[str, list[Interval]], view: _View) -> list[Indic
         ]
     first_us = ventilation[0].start_us
     ventilated = Interval(start_us=first_us, end_us=ventilation[-1].end_us)
-    before_us = shared_us(suction, [_between(view.begin_us or first_us, first_us)])
+    begin_us = first_us if view.begin_us is None else view.begin_us
+    before_us = shared_us(suction, [_between(begin_us, first_us)])
     inside_us = shared_us(suction, gaps_within(ventilated, ventilation))
     found.append(
         _indicator(

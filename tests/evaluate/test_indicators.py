@@ -65,6 +65,12 @@ def test_pauses_of_ventilation():
     assert found["median ventilation sequence"] == 30
 
 
+@pytest.mark.parametrize("arrival", [0, 5])
+def test_suction_before_the_first_ventilation_counts_from_an_arrival_at_time_zero_too(arrival):
+    found, _ = values(case(ventilation=((60, 90),), suction=((10, 14), (70, 75)), arrival=arrival))
+    assert found["suction before first ventilation"] == 4
+
+
 def test_idle_time_is_visible_and_nothing_done():
     found, _ = values(case(ventilation=((20, 30),), stimulation=((25, 40),)))
     assert found["idle while visible"] == 290 - 20
