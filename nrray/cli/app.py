@@ -269,11 +269,16 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     work would then end the process by SIGSEGV or SIGABRT, whatever exit code the verb has.
     """
     code = main(arguments)
+    _flush()
     atexit._run_exitfuncs()
+    _flush()
+    os._exit(code)
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # its reader has ended
             stream.flush()
-    os._exit(code)
 
 
 def _printed(error: NrrayError, code: int) -> int:

@@ -23,7 +23,8 @@ _STARTING_WORKERS = 16
 @contextmanager
 def ray_session(*, dashboard: bool = False) -> Iterator[None]:
     """Ray for the time of the block: the cluster of RAY_ADDRESS where it is set (a Ray job has it), else a private
-    instance on this machine, on loopback, with a token of its own. Within a running session it is that session.
+    instance on this machine, on loopback, with a token of its own. Within a running session it is that session. A block that
+    raises leaves Ray running until the process ends.
 
     Raises ResourcesError where no Ray can be had.
     """
@@ -37,10 +38,10 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
         _start_private(dashboard=dashboard)
     else:
         _connect(address)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    # After an error Ray ends with the process: while a graph still runs, shutting down may end the process at once, before the
+    # error is printed.
+    yield
+    ray.shutdown()
 
 
 @contextmanager

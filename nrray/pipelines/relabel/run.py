@@ -5,7 +5,8 @@ cluster, a lost worker can leave no half-written or late file, and no write task
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -142,9 +143,11 @@ def _run(
                 total_us=sum(video_us.values()),
                 quiet=reporter.is_json,
             ) as progress,
+            # Closed before Ray is: a graph that still runs while Ray ends may take this process with it, without a word.
+            closing(_results(job, work, stages, pools)) as results,
         ):
             settled: set[str] = set()
-            for result in _results(job, work, stages, pools):
+            for result in results:
                 if result.unit_id not in pending:
                     raise NrrayError(f"internal error: a result for {result.unit_id}, which is not pending, came back")
                 pending.remove(result.unit_id)
@@ -183,7 +186,7 @@ def unit_requests(todo: pa.Table, manifest: pa.Table) -> pa.Table:
 
 def _results(
     job: RelabelJob, work: pa.Table, stages: Sequence[StageRequest], pools: Sequence[Pool]
-) -> Iterator[UnitResult]:
+) -> Generator[UnitResult, None, None]:
     """Results in order of completion."""
     for table in streamed_rows(
         _blocks(work, pools[0].count),
