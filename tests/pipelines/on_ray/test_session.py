@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -61,3 +63,20 @@ def test_an_address_that_is_none_is_said_with_the_way_out(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "nowhere:port")
     with pytest.raises(ResourcesError, match=r"RAY_ADDRESS=nowhere:port .*Unset RAY_ADDRESS"), ray_session():
         pass
+
+
+def test_a_block_that_raises_leaves_ray_to_the_end_of_the_process_and_another_one_ends_it():
+    script = """
+import ray
+from nrray.pipelines.on_ray.session import ray_session
+with ray_session():
+    pass
+print(ray.is_initialized())
+try:
+    with ray_session():
+        raise ValueError
+except ValueError:
+    print(ray.is_initialized())
+"""
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200, check=False)
+    assert finished.stdout == "False\nTrue\n", finished.stderr
