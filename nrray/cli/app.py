@@ -106,6 +106,9 @@ def simulate(
         list[str] | None,
         typer.Option(help="Family of appearance, case by case in turn; may be repeated. Families share nothing."),
     ] = None,
+    renderer: Annotated[
+        str | None, typer.Option(help="How scenes are drawn; the truth is the same. README lists the renderers.")
+    ] = None,
     set_: SetOption = None,
     as_json: JsonOption = False,
     dry_run: DryRunOption = False,
@@ -117,7 +120,8 @@ def simulate(
     from nrray.simulate import SimulateConfig
 
     families = [f"appearance=[{', '.join(appearance)}]"] if appearance else []
-    settings = load_config(SimulateConfig, config, [*(set_ or ()), *families])
+    drawn_by = [f"renderer={renderer}"] if renderer is not None else []
+    settings = load_config(SimulateConfig, config, [*(set_ or ()), *families, *drawn_by])
     reporter = Reporter(is_json=as_json)
     if dry_run:
         reporter.say(f"{settings.num_cases} cases would be rendered into {settings.output}")

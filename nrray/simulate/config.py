@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from nrray.config import Section
 from nrray.simulate.appearance import FAMILIES
+from nrray.simulate.renderers import Renderer
 
 Family = Literal["alder", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine"]
 assert Family.__args__ == FAMILIES  # type: ignore[attr-defined]
@@ -19,6 +20,9 @@ class SimulateConfig(Section):
     seed: int = Field(0, ge=0, description="case k of a seed is the same whatever num_cases is")
     appearance: tuple[Family, ...] = Field(
         ("oak", "pine"), description="families of appearance, case by case in turn; they share nothing"
+    )
+    renderer: Renderer = Field(
+        Renderer.FLAT, description="how scenes are drawn; the truth of a seed is the same for all"
     )
     case_seconds: float = Field(90.0, ge=10, le=7200, description="length of the first camera's video")
     videos_per_case: int = Field(2, ge=1, le=8, description="cameras; all but the first start a little later")

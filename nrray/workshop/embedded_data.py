@@ -7,6 +7,7 @@ family of appearance.
 
 import collections
 import concurrent.futures
+import contextlib
 import json
 import multiprocessing
 import os
@@ -22,9 +23,16 @@ from nrray.archive.annotations import window_targets
 from nrray.decode import DecodeConfig, FrameRequest, sample_frames
 from nrray.labels import LabelSet
 from nrray.sampling import Sampling, unit_samples_us
-from nrray.simulate import Camera, SimulateConfig, SimulatedCase, camera_spans, render_part, simulated_case
+from nrray.simulate import (
+    Camera,
+    FrameRenderer,
+    SimulateConfig,
+    SimulatedCase,
+    camera_spans,
+    render_part,
+    simulated_case,
+)
 from nrray.simulate.appearance import FAMILIES
-from nrray.simulate.render import passers_share
 from nrray.types import US_PER_SECOND, Frames
 from nrray.workshop.captions import caption_of, window_facts
 from nrray.workshop.window_store import LabelledFrames, WindowSet, open_windows, write_windows
@@ -152,7 +160,8 @@ def part_chunk(
     sampled = sample_frames(request, DecodeConfig())
     starts = offset_us + np.arange(num_windows, dtype=np.int64) * step_us
     window_frames = sampled.frame_of_sample[np.arange(num_windows)[:, None] + np.arange(sampling.frames_per_window)]
-    shares = [passers_share(case, 0, t) for t in ((offset_us + sampled.pts_us) / US_PER_SECOND).tolist()]
+    with contextlib.closing(FrameRenderer(case, 0)) as renderer:
+        shares = [renderer.passers_share(t) for t in ((offset_us + sampled.pts_us) / US_PER_SECOND).tolist()]
     window_shares = np.array(shares)[window_frames].mean(axis=1)
     activity, start_us, end_us = zip(*camera_spans(case, camera), strict=True)
     truth = pa.table({"activity": activity, "start_us": start_us, "end_us": end_us})

@@ -4,8 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nrray.simulate import SimulateConfig, frame_at, simulated_case
-from nrray.simulate.render import passers_share
+from nrray.simulate import FrameRenderer, SimulateConfig, frame_at, simulated_case
 from nrray.simulate.scenario import Airway, Body, Episode, Passing, Scenario
 from nrray.workshop.captions import (
     SEEN_SHARE,
@@ -72,7 +71,7 @@ def test_the_share_of_passers_is_of_the_pixels_that_they_change(size):
     for passing in case.scenario.passings:
         for t in np.linspace(passing.start_s, passing.end_s, 7)[1:-1].tolist():
             differs = np.abs(frame_at(case, 0, t).astype(int) - frame_at(alone, 0, t)).max(axis=2) > 12
-            assert passers_share(case, 0, t) == pytest.approx(differs.mean(), abs=0.01)
-            assert passers_share(alone, 0, t) == 0.0
+            assert FrameRenderer(case, 0).passers_share(t) == pytest.approx(differs.mean(), abs=0.01)
+            assert FrameRenderer(alone, 0).passers_share(t) == 0.0
             seen += differs.mean() > SEEN_SHARE
     assert seen
