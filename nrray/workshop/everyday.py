@@ -262,10 +262,10 @@ def _arm_angle(random: np.random.Generator, things: tuple[Thing, ...], number: i
         for other in others:
             along = max(0.0, (x - other.x) * ahead[0] + (y - other.y) * ahead[1])
             apart = math.hypot(x - along * ahead[0] - other.x, y - along * ahead[1] - other.y) - other.radius_px
-            total += min(max(apart - 8, -20.0), 5.0)
+            total += min(max(apart - 14, -35.0), 5.0)
         return total
 
-    return float(max(random.uniform(-math.pi, math.pi, 10), key=merit))
+    return float(max(random.uniform(-math.pi, math.pi, 16), key=merit))
 
 
 def _motion_of(still: Deed) -> Deed:

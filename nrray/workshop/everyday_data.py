@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import functools
+import itertools
 import json
 import multiprocessing
 import shutil
@@ -18,8 +19,16 @@ from nrray.sampling import Sampling
 from nrray.types import US_PER_SECOND, Frames
 from nrray.workshop.blank import blank_frames
 from nrray.workshop.dialogue import yes_or_no
-from nrray.workshop.everyday import everyday_scene
-from nrray.workshop.everyday_captions import BLANK_CAPTION, NOTHING, asked_of, caption_of, claims_of, facts_of
+from nrray.workshop.everyday import Scene, everyday_scene
+from nrray.workshop.everyday_captions import (
+    BLANK_CAPTION,
+    NOTHING,
+    asked_of,
+    caption_of,
+    claims_of,
+    facts_of,
+    grammar_sentences,
+)
 from nrray.workshop.everyday_drawing import SceneDrawer
 from nrray.workshop.vlm import CAPTION_PROMPT
 from nrray.workshop.window_store import LabelledFrames, WindowSet, open_windows, write_windows
@@ -58,6 +67,22 @@ class EverydayLessons:
             return CAPTION_PROMPT, caption
         asked = asked_of(claims_of(caption) or NOTHING, rng)
         return f"{asked.question} {INSTRUCTION}", yes_or_no(asked.is_true)
+
+
+def spoken_sentences() -> Iterator[str]:
+    """All that is said in lessons, for the tokenizer's vocabulary."""
+    for sentence in grammar_sentences():
+        yield f"{sentence} {INSTRUCTION}" if sentence.endswith("?") else sentence
+    for answer in ("yes", "no", "Yes", "No", "Yes.", "No."):
+        yield f"{INSTRUCTION} {answer}"
+        yield answer  # as a turn of its own it has no blank before it
+    yield CAPTION_PROMPT
+
+
+def example_scene() -> Scene:
+    """One with two hands, for people who read a card."""
+    scenes = (everyday_scene(0, _TEST, number) for number in itertools.count())
+    return next(scene for scene in scenes if len(scene.hands) == 2)
 
 
 def stored_scenes(folder: Path, scenes: EverydayScenes, *, sampling: Sampling, num_workers: int) -> WindowSet:
