@@ -20,6 +20,7 @@ class Renderer(str, Enum):
 
     FLAT = "flat"  # shapes of one colour, from above
     SOLID = "solid"  # shaded bodies in three dimensions
+    THERMAL = "thermal"  # bodies as a thermal camera sees them
 
 
 class Scene(Protocol):
@@ -45,6 +46,7 @@ class Scene(Protocol):
 RENDERERS: Mapping[Renderer, str] = {
     Renderer.FLAT: "flat.scene:FlatScene",
     Renderer.SOLID: "solid.scene:SolidScene",
+    Renderer.THERMAL: "thermal.scene:ThermalScene",
 }
 """Module and class of each, imported when it is first used."""
 

@@ -54,9 +54,10 @@ class Stage:
         self._box, self._cylinder = kinds.mjGEOM_BOX.value, kinds.mjGEOM_CYLINDER.value
         self._scene, self._materials = scene, materials
         self._geoms = list(scene.geoms)
-        for geom in self._geoms:  # MuJoCo leaves what mjv_initGeom does not set as the memory was
+        for geom in self._geoms:  # mjv_initGeom leaves these as the memory was
+            geom.category = mujoco.mjtCatBit.mjCAT_DYNAMIC.value
+            geom.objtype, geom.objid = mujoco.mjtObj.mjOBJ_UNKNOWN.value, -1
             geom.camdist = geom.modelrbound = 0.0
-            geom.transparent = 0
         self._kept = 0
         self._used = 0
         self.number = 0  # of the bodies that follow, in pictures of numbers
