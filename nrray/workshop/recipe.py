@@ -117,8 +117,8 @@ class HeadLoss:
     """The objective's cost of a head, which starts at the windows' log-odds."""
 
     def __init__(self, head: Head, windows: WindowSet, objective: Objective, *, device: torch.device) -> None:
-        head.start_at(prior_log_odds(windows.targets))
-        weights = positive_weights(windows.targets, bound=objective.max_positive_weight)
+        head.start_at(prior_log_odds(windows.targets.mean(axis=0)))
+        weights = positive_weights(windows.targets.mean(axis=0), bound=objective.max_positive_weight)
         self._positive_weight = torch.from_numpy(weights).to(device)
         self._head, self._targets, self._objective = head, windows.targets, objective
 
