@@ -19,6 +19,7 @@ class Renderer(str, Enum):
     """How scenes are drawn."""
 
     FLAT = "flat"  # shapes of one colour, from above
+    THERMAL = "thermal"  # bodies as a thermal camera sees them
     TEXTURED = "textured"  # lit bodies with textures in a room, by VTK
 
 
@@ -44,6 +45,7 @@ class Scene(Protocol):
 
 RENDERERS: Mapping[Renderer, str] = {
     Renderer.FLAT: "flat.scene:FlatScene",
+    Renderer.THERMAL: "thermal.scene:ThermalScene",
     Renderer.TEXTURED: "textured.scene:TexturedScene",
 }
 """Module and class of each, imported when it is first used."""

@@ -12,7 +12,6 @@ from nrray.simulate.renderers.textured.geometry import (
     box,
     flat,
     merged,
-    shift,
     smooth_path,
     surface,
     swept,

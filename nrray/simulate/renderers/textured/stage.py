@@ -17,10 +17,9 @@ os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa reads it when its driver is
 
 try:
     from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-    from vtkmodules.vtkCommonCore import vtkFloatArray, vtkIdTypeArray, vtkObject, vtkUnsignedCharArray
+    from vtkmodules.vtkCommonCore import vtkFloatArray, vtkIdTypeArray, vtkObject, vtkPoints, vtkUnsignedCharArray
     from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
     from vtkmodules.vtkCommonMath import vtkMatrix4x4
-    from vtkmodules.vtkCommonCore import vtkPoints
     from vtkmodules.vtkRenderingCore import (
         vtkActor,
         vtkLight,
