@@ -180,18 +180,18 @@ class NewbornBody:
         place = shift(*moment.shift) @ scale(look.size, look.size, look.size)
         self._head.place(place @ head_matrix(look) @ shift(0.0, 0.0, 0.0))
         mesh = self._trunk_mesh
-        rise = (1.5 * moment.lift + 0.16 * moment.breath) * self._swell
-        belly = (0.5 * moment.lift + 0.22 * moment.breath) * self._belly_swell
+        rise = (2.3 * moment.lift + 0.16 * moment.breath) * self._swell
+        belly = (0.9 * moment.lift + 0.22 * moment.breath) * self._belly_swell
         self._trunk.reshape(_swollen(mesh, rise + belly), mesh.normals)
         self._trunk.place(place)
         for index, (piece, stir) in enumerate(zip(self._limbs, moment.stir, strict=True)):
             mirror = scale(1, 1 if index % 2 == 0 else -1, 1)
             if index < 2:
-                joint = shift(*SHOULDER) @ turn((0, 0, 1), -0.5 + 0.9 * look.arms_up + 0.13 * stir)
+                joint = shift(*SHOULDER) @ turn((0, 0, 1), -0.5 + 0.9 * look.arms_up + 0.08 * stir)
             else:
                 rub = 0.14 * moment.leg_rub
-                joint = shift(*HIP) @ turn((0, 0, 1), _leg_angle(look) + 0.07 * stir + rub)
-                joint = joint @ turn((0, 1, 0), 0.1 * stir + rub)
+                joint = shift(*HIP) @ turn((0, 0, 1), _leg_angle(look) + 0.05 * stir + rub)
+                joint = joint @ turn((0, 1, 0), 0.07 * stir + rub)
             piece.place(place @ mirror @ joint @ mirror)
         if self._wrap:
             self._wrap.place(place)

@@ -131,21 +131,21 @@ class People:
         if self._t_piece:
             top = device[:3, 3] + T_TOP * device[:3, 0]
             open_ = 1 - mask.effort
-            at = top + (1.7, 2.2 * side, -4.4)
+            at = top + (1.7, 2.2 * side, -4.4) + open_ * np.array([1.7, 1.3 * side, 0.9])
             self._work.reach(
                 at, (-1.0, -0.15 * side, -0.1), (0.1, side, 0.35), (43, 21 * side, 19), shoulder,
-                curl=0.27, thumb=-0.12 + 0.85 * open_,
+                curl=0.27, thumb=-0.12 + 1.15 * open_,
             )  # fmt: skip
         else:
             along, upward = device[:3, 0], device[:3, 2]
             beside = np.cross(upward, along)
             beside = beside * np.sign(beside @ across + 1e-9)
-            radius = 5.0 - 1.9 * mask.effort
+            radius = 5.2 - 2.6 * mask.effort
             out = unit(0.6 * beside + 0.8 * upward)
             over = unit(np.cross(np.cross(out, -beside + 0.2 * along), out))
             at = device[:3, 3] + (BAG_MIDDLE + 0.4) * along + radius * out
             self._work.reach(
-                at, over, out, at + (24, 12 * side, 4), shoulder, curl=0.17 + 0.12 * mask.effort, thumb=-0.3
+                at, over, out, at + (24, 12 * side, 4), shoulder, curl=0.15 + 0.17 * mask.effort, thumb=-0.3
             )
         return [*_along(palm, elbow), *_along(at, at + (24, 12 * side, 4)), np.array([*at, 5.0])]
 
