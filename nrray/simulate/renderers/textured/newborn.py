@@ -1,6 +1,7 @@
 """The newborn: head, trunk and limbs blended out of ellipsoids and capsules, a hat and a wrap in some cases."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,15 +117,23 @@ def _leg(p: Points) -> Values:
     return blend(parts, 0.4)
 
 
+@cache
+def shapes() -> tuple[Mesh, Mesh, Mesh, Mesh]:
+    """Head, trunk, arm and leg."""
+    return (
+        solid(_head, (8, -6, 0), (23, 6, 12.6), 0.45),
+        solid(_trunk, (-13, -8, 0), (14, 8, 10.4), 0.8),
+        solid(_arm, (-5, -2.6, -3.2), (8, 9, 2.6), 0.5),
+        solid(_leg, (-15.6, -3.2, -4.2), (3.4, 7, 5.2), 0.62),
+    )
+
+
 class NewbornBody:
     """The newborn on a stage."""
 
     def __init__(self, stage: Stage, look: NewbornLook, noise: Noise) -> None:
         self._look = look
-        head = solid(_head, (8, -6, 0), (23, 6, 12.6), 0.45)
-        self._trunk_mesh = solid(_trunk, (-13, -8, 0), (14, 8, 10.4), 0.8)
-        arm = solid(_arm, (-5, -2.6, -3.2), (8, 9, 2.6), 0.5)
-        leg = solid(_leg, (-15.6, -3.2, -4.2), (3.4, 7, 5.2), 0.62)
+        head, self._trunk_mesh, arm, leg = shapes()
         self._head = stage.add(head.coloured(self._face(head.points, noise)), _LIVING)
         self._trunk = stage.add(self._trunk_mesh.coloured(self._belly(self._trunk_mesh.points, noise)), _LIVING)
         self._limbs = [
