@@ -19,6 +19,7 @@ class Renderer(str, Enum):
     """How scenes are drawn."""
 
     FLAT = "flat"  # shapes of one colour, from above
+    SOLID = "solid"  # shaded bodies in three dimensions
     THERMAL = "thermal"  # bodies as a thermal camera sees them
     TEXTURED = "textured"  # lit bodies with textures in a room, by VTK
 
@@ -45,6 +46,7 @@ class Scene(Protocol):
 
 RENDERERS: Mapping[Renderer, str] = {
     Renderer.FLAT: "flat.scene:FlatScene",
+    Renderer.SOLID: "solid.scene:SolidScene",
     Renderer.THERMAL: "thermal.scene:ThermalScene",
     Renderer.TEXTURED: "textured.scene:TexturedScene",
 }
