@@ -53,7 +53,7 @@ class Optimizer:
 def _parameter_groups(module: Trainee, config: TrainingConfig) -> list[dict[str, Any]]:
     """Of each: parameters, peak of the learning rate, weight decay, and the share of the training when it begins to learn."""
     rates = {
-        "adapter": config.learning_rate,
+        "language_model": config.learning_rate,
         "whole": config.full_learning_rate,
         "head": config.head_learning_rate,
         "tower": config.tower_learning_rate,

@@ -14,7 +14,7 @@ from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError
 from nrray.labels import LabelSet, read_label_set
 from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, read_metadata, resolve_checkpoint
-from nrray.models.config import LoraSection
+from nrray.models.config import LoraSection, PartsSection
 from nrray.models.resolved import checkpoint_folder
 from nrray.pipelines.finetune.inputs import FinetuneInputs, annotations_digest, read_inputs
 from nrray.pipelines.job_folder import refuse_job_folder
@@ -23,7 +23,7 @@ from nrray.sampling import Sampling
 from nrray.storage import absolute_uri, is_local
 from nrray.train.examples import Chunk, ExamplePlan, check_positives, planned_examples, validation_note
 from nrray.train.job import TRAINED_PARTS, FinetuneJob, InputDigests
-from nrray.train.start import check_pooling
+from nrray.train.start import check_pooling, resolved_parts
 from nrray.train.trackers import TrackerKind, check_trackers
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
 
@@ -52,6 +52,7 @@ class FinetuneConfig(Section):
         None, description="a TimeSformer from scratch for the checkpoint; as a baseline"
     )
     sampling: Sampling | None = Field(None, description="the checkpoint's own where it has one")
+    parts: PartsSection = PartsSection()
     adapter: LoraSection = LoraSection()
     head: HeadSection = HeadSection()
     training: TrainingConfig = TrainingConfig()
@@ -101,6 +102,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         decoder=config.decode.backend,
         start=start,
         execution=config.model,
+        parts=resolved_parts(config.parts, start),
         adapter=config.adapter,
         head=config.head,
         training=config.training,
@@ -155,11 +157,13 @@ def _names_digest(chunks: Sequence[Chunk]) -> str:
 
 def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> FinetuneJob:
     """The same examples and checkpoint, trained by the sections of `config` into another output."""
+    start = config.timesformer or job.start
     return replace(
         job,
         name=output.name,
         output=str(output),
-        start=config.timesformer or job.start,
+        start=start,
+        parts=resolved_parts(config.parts, start, defaults=job.parts),
         adapter=config.adapter,
         head=config.head,
         training=config.training,
