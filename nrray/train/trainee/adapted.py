@@ -9,7 +9,7 @@ from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.head import Head, add_query, save_head
 from nrray.models.parts import ModelParts, Part, parts_of
 from nrray.train.trainee.trainee import HEAD_PART, Trainee, TraineeSections
-from nrray.train.training_config import TrainingConfig
+from nrray.train.training_config import ResolvedTraining
 
 _MODEL = "adapted.base_model.model."
 """Where the model is in the trainee: peft keeps it so."""
@@ -62,7 +62,7 @@ class AdaptedModel(Trainee):
     def title(self, base_path: str | None) -> str:
         return f"An adapter ({self._learning.text()}) and a classification head for the checkpoint `{base_path}`"
 
-    def rates_text(self, config: TrainingConfig) -> str:
+    def rates_text(self, config: ResolvedTraining) -> str:
         rates = {
             Part.LANGUAGE_MODEL.value: config.learning_rate,
             Part.TOWER.value: config.tower_learning_rate,

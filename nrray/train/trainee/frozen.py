@@ -10,7 +10,7 @@ from nrray.models.families.family import HiddenStates, LoadedCheckpoint
 from nrray.models.head import Head, add_query, save_head
 from nrray.models.metadata import Pooling
 from nrray.train.trainee.trainee import HEAD_PART, Trainee, TraineeSections
-from nrray.train.training_config import TrainingConfig
+from nrray.train.training_config import ResolvedTraining
 
 
 class FrozenModel(Trainee):
@@ -54,5 +54,5 @@ class FrozenModel(Trainee):
     def title(self, base_path: str | None) -> str:
         return f"A classification head for the {self._title} `{base_path}`"
 
-    def rates_text(self, config: TrainingConfig) -> str:
+    def rates_text(self, config: ResolvedTraining) -> str:
         return f"{config.head_learning_rate:g} of the head"
