@@ -28,11 +28,17 @@ from nrray.labels import read_label_set
 from nrray.models import Execution, ModelConfig, measure_labeler, resolve_checkpoint
 from nrray.models.config import LoraSection
 from nrray.sampling import Sampling
-from nrray.train.examples import Chunk
+from nrray.train.examples import Chunk, all_examples
 from nrray.train.frame_store import store_file, write_frames
 from nrray.train.job import FinetuneJob, InputDigests
 from nrray.train.run import finetune
-from nrray.train.training_config import AugmentConfig, HeadSection, TimesformerSection, TrainingConfig
+from nrray.train.training_config import (
+    AugmentConfig,
+    HeadSection,
+    TimesformerSection,
+    TrainingConfig,
+    resolved_training,
+)
 from nrray.workshop.embedded_data import VALIDATION_CASES, simulation_of, split_cases, stored_windows
 from nrray.workshop.window_store import WindowSet, case_subset
 
@@ -156,11 +162,8 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         *stored_chunks(case_subset(windows, train), "train", store),
         *stored_chunks(case_subset(windows, validation[:VALIDATION_CASES]), "validation", store),
     ]
-    num_windows = sum(
-        int((np.arange(s.num_starts) % sampling.frames_per_stride == 0).sum()) for s in chunks if s.split == "train"
-    )
     config = TrainingConfig(
-        num_epochs=PRETRAINING_WINDOWS / num_windows,
+        num_steps=PRETRAINING_WINDOWS // PRETRAINING_BATCH,
         batch_windows=PRETRAINING_BATCH,
         micro_batch_windows=8,
         full_learning_rate=5e-4,
@@ -186,7 +189,12 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         execution=Execution(num_threads=threads),
         adapter=LoraSection(),
         head=HeadSection(),
-        training=config,
+        training=resolved_training(
+            config,
+            num_windows=len(all_examples(chunks, "train", sampling)),
+            has_own_head=False,
+            is_from_scratch=True,
+        ),
         inputs=InputDigests(annotations="", chunks=""),
     )
     started = time.perf_counter()

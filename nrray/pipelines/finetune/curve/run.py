@@ -18,6 +18,7 @@ from nrray.evaluate.comparison import Comparison, compare
 from nrray.evaluate.config import CompareConfig
 from nrray.evaluate.document import EvaluationDocument
 from nrray.evaluate.figure_text import interval
+from nrray.evaluate.resampling import Value
 from nrray.models import ModelConfig, ResolvedCheckpoint
 from nrray.models.metadata import trained_labels
 from nrray.pipelines.finetune.curve.claims import claims
@@ -40,7 +41,7 @@ from nrray.pipelines.finetune.run import drawn_training, extracted_job, train
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
 from nrray.report.case_curves import case_curves_picture
 from nrray.storage import Folder
-from nrray.train.examples import Examples, check_positives, examples_of, planned_examples
+from nrray.train.examples import Examples, all_examples, examples_of, planned_examples, training_notes
 from nrray.train.frame_store import read_frame_of_sample, store_file, whole_windows
 from nrray.train.job import FinetuneJob
 from nrray.train.output import read_metrics, trained_model_folder
@@ -132,7 +133,7 @@ def _shown(resolved: ResolvedFinetune) -> dict[str, frozenset[int]]:
 
 def _planned(job: FinetuneJob) -> Examples:
     """The windows to train on, where all of them can be decoded."""
-    return examples_of(job.chunks, [np.ones(chunk.num_starts, bool) for chunk in job.chunks], "train", job.sampling)
+    return all_examples(job.chunks, "train", job.sampling)
 
 
 def _with_frames(resolved: ResolvedFinetune, jobs: Sequence[FinetuneJob], reporter: Reporter) -> dict[str, FinetuneJob]:
@@ -164,7 +165,7 @@ def _decoded(job: FinetuneJob, whole: Mapping[str, NDArray[np.bool_]]) -> Finetu
             f"the train part of the split; dropped.json says why."
         )
     try:
-        check_positives([examples.targets], job.label_set)
+        training_notes(examples, job.label_set, min_positive_windows=job.training.min_positive_windows)
     except DataError as error:
         raise DataError(f"--curve: {job.name}: of the windows that could be decoded {error}") from None
     dropped = tuple(sorted({chunk.name for chunk in job.chunks} - whole.keys()))
@@ -230,6 +231,7 @@ def _document(
 
 def _point(measured: _MeasuredTraining) -> CurvePoint:
     scores, metrics = CurveScores.of(measured.evaluation), read_metrics(measured.trained_model)
+    validation = metrics.validation.macro_f1 if metrics.validation is not None else None
     return CurvePoint(
         macro_f1=scores.macro_f1,
         f1=scores.f1,
@@ -237,6 +239,9 @@ def _point(measured: _MeasuredTraining) -> CurvePoint:
         num_windows=metrics.num_train_windows,
         steps=metrics.steps,
         best_step=metrics.best_step,
+        validation_macro_f1=None
+        if validation is None
+        else Value(estimate=validation.estimate, low=validation.low, high=validation.high),
     )
 
 
