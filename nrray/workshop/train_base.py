@@ -86,7 +86,7 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder that becomes the model")
     parser.add_argument("--scenes", type=int, default=4000, help="drawn scenes to train on")
     parser.add_argument("--test-scenes", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=600, help="optimizer steps")
+    parser.add_argument("--steps", type=int, default=1000, help="optimizer steps")
     parser.add_argument("--batch-windows", type=int, default=24)
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--threads", type=int, default=2)
