@@ -15,16 +15,26 @@ def finetune(
     set_: SetOption = None,
     as_json: JsonOption = False,
     dry_run: DryRunOption = False,
+    curve: Annotated[
+        str | None,
+        typer.Option(metavar="CASES", help="Train on so many cases each, such as 1,2,4,8: would more of them help?"),
+    ] = None,
 ) -> None:
     """Adapt a checkpoint to annotated videos with LoRA; run it again to go on where it stopped."""
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
+    from nrray.pipelines.finetune.curve.report import report_curve
+    from nrray.pipelines.finetune.curve.run import run_curve
+    from nrray.pipelines.finetune.curve.subsets import sizes_of
     from nrray.pipelines.finetune.job import FinetuneConfig
     from nrray.pipelines.finetune.report import report_finetune
     from nrray.pipelines.finetune.run import run_finetune
 
     settings = load_config(FinetuneConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
+    if curve is not None:
+        report_curve(run_curve(settings, sizes_of(curve), reporter, dry_run=dry_run), settings, reporter)
+        return
     report_finetune(run_finetune(settings, reporter, dry_run=dry_run), settings, reporter)
 
 

@@ -29,6 +29,7 @@ class SimulatedCase:
     case_id: str
     config: SimulateConfig
     scenario: Scenario
+    family: str  # of appearance: renderers draw properties of their own within it
     appearance: Appearance
     cameras: tuple[Camera, ...]
     birth_us: int  # on the case's clock; before the newborn comes to the table
@@ -63,6 +64,7 @@ def simulated_case(config: SimulateConfig, index: int) -> SimulatedCase:
         case_id=case_id,
         config=config,
         scenario=scenario,
+        family=family,
         appearance=appearance,
         cameras=tuple(cameras),
         birth_us=round((scenario.arrival_s - before_arrival_s) * US_PER_SECOND),

@@ -1,7 +1,7 @@
 """The config of `nrray finetune`, and its job: manifest, annotations, split and checkpoint read and checked. Starts no Ray."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -163,6 +163,22 @@ def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> Finet
         adapter=config.adapter,
         head=config.head,
         training=config.training,
+    )
+
+
+def job_of_cases(job: FinetuneJob, cases: Collection[str], *, output: Path) -> FinetuneJob:
+    """The same training on some of its training cases alone, into another output. It is validated on the same windows."""
+    chunks = [chunk for chunk in job.chunks if chunk.split != "train" or chunk.case in cases]
+    return replace(
+        job,
+        name=output.name,
+        output=str(output),
+        chunks=chunks,
+        split=TrainedSplit(
+            parts={**job.split.parts, "train": tuple(sorted(cases))},
+            videos=_video_digests(chunks),
+        ),
+        inputs=replace(job.inputs, chunks=_names_digest(chunks)),
     )
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 from nrray.console.reporter import Reporter
 from nrray.pipelines.finetune.extract import Extracted, extracted
@@ -41,10 +42,9 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
     if trained_model_folder(job.output) is not None:  # it is written last
         reporter.say("this training is finished: nothing was trained")
     else:
-        _train(resolved, output, reporter)
-    output.write_bytes(CURVES_FILE, training_curves(learning_curves(read_history(output)), title=job.name))
-    trained_model = trained_model_folder(job.output)
-    assert trained_model is not None  # or training would have ended with an error
+        with WriterLock(output), ray_session(), terminated_as_interrupt():
+            train(config, extracted_job(resolved, reporter), reporter)
+    trained_model = drawn_training(job)
     if not config.store.keep:
         shutil.rmtree(job.store, ignore_errors=True)
     return Finetuned(
@@ -55,15 +55,22 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
     )
 
 
-def _train(resolved: ResolvedFinetune, output: Folder, reporter: Reporter) -> None:
-    config = resolved.config
-    with WriterLock(output), ray_session(), terminated_as_interrupt():
-        job = extracted_job(resolved, reporter)
-        workers, on_gpu = planned_workers(config.workers, cluster_capacity())
-        share = "a GPU" if on_gpu else f"{config.workers.cpus_per_worker:g} CPU"
-        reporter.say(f"workers: {workers}, each with {share}")
-        progress = HistoryReport(output, reporter)
-        train_on_workers(config.workers, job, num_workers=workers, on_gpu=on_gpu, progress=progress)
+def train(config: FinetuneConfig, job: FinetuneJob, reporter: Reporter) -> None:
+    """Train a job whose frames are on disk, on the workers that the config asks for. Raises as run_finetune."""
+    workers, on_gpu = planned_workers(config.workers, cluster_capacity())
+    share = "a GPU" if on_gpu else f"{config.workers.cpus_per_worker:g} CPU"
+    reporter.say(f"workers: {workers}, each with {share}")
+    progress = HistoryReport(Folder(job.output), reporter)
+    train_on_workers(config.workers, job, num_workers=workers, on_gpu=on_gpu, progress=progress)
+
+
+def drawn_training(job: FinetuneJob) -> Path:
+    """The folder of the model that a finished training left; its learning curves are drawn beside it."""
+    output = Folder(job.output)
+    output.write_bytes(CURVES_FILE, training_curves(learning_curves(read_history(output)), title=job.name))
+    trained_model = trained_model_folder(job.output)
+    assert trained_model is not None  # or training would have ended with an error
+    return trained_model
 
 
 def extracted_job(resolved: ResolvedFinetune, reporter: Reporter) -> FinetuneJob:

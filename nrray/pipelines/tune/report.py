@@ -1,12 +1,13 @@
 """The result of `nrray tune` in a table and sentences, with the next command."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from nrray.console.reporter import Reporter
+from nrray.evaluate.resampling import Value
 from nrray.pipelines.finetune.report import relabel_command
 from nrray.pipelines.tune.job import TuneConfig
 from nrray.pipelines.tune.results import BEST, BEST_CONFIG, PICTURE_FILE, TABLE_FILE, Tuned
-from nrray.pipelines.tune.score import HeldOutScore
 from nrray.pipelines.tune.trials import Trial, TrialStatus, saved_share, values_text
 from nrray.train.output import trained_model_folder
 
@@ -35,7 +36,7 @@ def report_tune(result: Tuned, config: TuneConfig, reporter: Reporter) -> None:
             "best": best.name if best is not None else None,
             "values": best.values if best is not None else None,
             "validation_macro_f1": best.macro_f1 if best is not None else None,
-            "test_macro_f1": result.test.model_dump(mode="json") if result.test is not None else None,
+            "test_macro_f1": asdict(result.test) if result.test is not None else None,
             "num_not_significantly_worse": result.num_not_significantly_worse,
             "saved_share": saved_share(result.trials),
             "trials": {status.value: sum(t.status is status for t in result.trials) for status in TrialStatus},
@@ -63,7 +64,7 @@ def _report_trials(trials: list[Trial], reporter: Reporter) -> None:
             reporter.say(f"{trial.name} failed: {trial.failure}")
 
 
-def _test_sentence(test: HeldOutScore) -> str:
+def _test_sentence(test: Value) -> str:
     is_interval = test.low is not None and test.high is not None
     interval = (
         f" ({test.low:.3f} to {test.high:.3f} over cases)" if is_interval else ", of too few cases for an interval"

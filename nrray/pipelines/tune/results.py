@@ -8,11 +8,12 @@ from pathlib import Path
 import yaml
 
 from nrray.errors import TrainingError
+from nrray.evaluate.resampling import Value
+from nrray.pipelines.finetune.held_out import TEST, measured_on_test, trained_model_config
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune
 from nrray.pipelines.search_sections import Range, Scale, Space
 from nrray.pipelines.tune.comparison import not_significantly_worse
 from nrray.pipelines.tune.job import TuneConfig
-from nrray.pipelines.tune.score import HeldOutScore, measured_test_score
 from nrray.pipelines.tune.trials import TRIALS, Trial, best_trial, read_trials, trial_table
 from nrray.report.search_picture import TrialPoints, search_picture
 from nrray.storage import Folder
@@ -25,13 +26,13 @@ TABLE_FILE, PICTURE_FILE, BEST_CONFIG = "trials.parquet", "search.png", "best.ya
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """The result of one call. best, test: None after a dry run; test also where the split has no test part;
-    num_not_significantly_worse: finished trials that the validation cases cannot tell from the best."""
+    """The result of one call. best: None after a dry run; test: macro F1 over windows of the test part, None also where the split
+    has none; num_not_significantly_worse: finished trials that the validation cases cannot tell from the best."""
 
     output: str
     trials: list[Trial]
     best: Trial | None
-    test: HeldOutScore | None
+    test: Value | None
     num_not_significantly_worse: int
 
 
@@ -68,9 +69,15 @@ def search_result(config: TuneConfig, resolved: ResolvedFinetune, output: Folder
         output=str(root),
         trials=trials,
         best=best,
-        test=measured_test_score(config, resolved, trained_model),
+        test=_test_macro_f1(resolved, trained_model, output),
         num_not_significantly_worse=len(others),
     )
+
+
+def _test_macro_f1(resolved: ResolvedFinetune, trained_model: Path, output: Folder) -> Value | None:
+    model = trained_model_config(resolved.config, trained_model)
+    evaluation = measured_on_test(resolved, model, output=output / TEST)
+    return None if evaluation is None else evaluation.macro_row.values["windows f1"]
 
 
 def _points(trial: Trial) -> TrialPoints:

@@ -19,6 +19,7 @@ class Renderer(str, Enum):
     """How scenes are drawn."""
 
     FLAT = "flat"  # shapes of one colour, from above
+    THERMAL = "thermal"  # bodies as a thermal camera sees them
 
 
 class Scene(Protocol):
@@ -43,6 +44,7 @@ class Scene(Protocol):
 
 RENDERERS: Mapping[Renderer, str] = {
     Renderer.FLAT: "flat.scene:FlatScene",
+    Renderer.THERMAL: "thermal.scene:ThermalScene",
 }
 """Module and class of each, imported when it is first used."""
 

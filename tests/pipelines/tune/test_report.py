@@ -3,10 +3,10 @@
 import json
 
 from nrray.console.reporter import Reporter
+from nrray.evaluate.resampling import Value
 from nrray.pipelines.tune.job import TuneConfig
 from nrray.pipelines.tune.report import report_tune
 from nrray.pipelines.tune.results import Tuned
-from nrray.pipelines.tune.score import HeldOutScore
 from nrray.pipelines.tune.trials import (
     read_trials,
 )
@@ -24,7 +24,7 @@ def test_the_report_names_the_best_what_pruning_saved_and_the_score_on_the_test_
         output=str(tmp_path),
         trials=trials,
         best=trials[0],
-        test=HeldOutScore(estimate=0.8, low=0.7, high=0.9),
+        test=Value(estimate=0.8, low=0.7, high=0.9),
         num_not_significantly_worse=1,
     )
     report_tune(result, config, Reporter())
