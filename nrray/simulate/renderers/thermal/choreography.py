@@ -54,9 +54,10 @@ def moment_at(scenario: Scenario, t: float) -> Moment:
 
 def _turns(episode: Episode, t: float, *, moves: bool) -> float:
     """How many cycles of its motion an episode has gone through, of a hand that keeps no perfect beat."""
+    before = int(100 * episode.variant) + episode.phase / (2 * pi)  # whole cycles shift what does not repeat with them
     if not moves:
-        return episode.phase / (2 * pi)
-    return episode.rate_hz * (t - episode.start_s) + episode.phase / (2 * pi) + 0.05 * sin(0.35 * t + episode.phase)
+        return before
+    return before + episode.rate_hz * (t - episode.start_s) + 0.05 * sin(0.35 * t + episode.phase)
 
 
 def _airway(episode: Episode | None, t: float) -> Act:

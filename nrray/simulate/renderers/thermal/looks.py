@@ -109,7 +109,7 @@ def drawn_looks(family: str, seed: int) -> Looks:
         ),
         palette=list(Palette)[int(4 * draw.share("thermal palette"))],
         coldest=room - draw.between("thermal coldest", 0.5, 4.5),
-        hottest=skin + draw.between("thermal hottest", -1.0, 2.0),
+        hottest=skin + draw.between("thermal hottest", -0.4, 2.4),
         gamma=draw.between("thermal gamma", 0.75, 1.35),
         seed=seed,
     )

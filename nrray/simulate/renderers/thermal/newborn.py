@@ -42,7 +42,7 @@ class Lie:
 def lie_of(looks: Looks, *, carried: float) -> Lie:
     """The newborn's place: carried in from its helper's side, above the table."""
     far = carried * carried
-    offset = np.array([6.0 * far, looks.side * 44.0 * far, 13.0 * min(2 * carried, 1.0)])
+    offset = np.array([6.0 * far, looks.side * 38.0 * far, 13.0 * min(2 * carried, 1.0)])
     return Lie(size=looks.size, head_turn=looks.head_turn, offset=offset)
 
 

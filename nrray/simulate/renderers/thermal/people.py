@@ -61,7 +61,7 @@ def _passer(bodies: Bodies, looks: Looks, sensor: Sensor, passing: Passing, t: f
     eye = sensor.eye
     done = (t - passing.start_s) / (passing.end_s - passing.start_s)
     along = 2.1 * (done if passing.forward else 1 - done) - 1.05
-    edge = 1.18 - 0.52 * passing.reach * sin(pi * done)  # beyond the edge, in, and back
+    edge = 1.18 - 0.46 * passing.reach * sin(pi * done)  # beyond the edge, in, and back
     across = -1 if passing.side in (0, 2) else 1
     right, down = (along, across * edge) if passing.side < 2 else (across * edge, along)
     depth = 0.86 * sensor.distance_cm
@@ -78,7 +78,7 @@ def _passer(bodies: Bodies, looks: Looks, sensor: Sensor, passing: Passing, t: f
     )
     if passing.reach > LEANING_REACH:
         shoulder = head + 9.0 * outward + 15.0 * walking + 5.0 * eye.axes[2]
-        _arm(bodies, looks, eye, shoulder, 0.45 * right, 0.45 * down)
+        _arm(bodies, looks, eye, shoulder, 0.6 * right, 0.6 * down)
 
 
 def _arm(bodies: Bodies, looks: Looks, eye: Eye, shoulder: Vector, right: float, down: float) -> None:
