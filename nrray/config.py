@@ -25,7 +25,9 @@ class Section(BaseModel):
     def _truth_values_are_not_converted(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, bool) and info.field_name is not None:
             annotation = cls.model_fields[info.field_name].annotation
-            allowed = {annotation, *get_args(annotation)}
+            allowed = {
+                getattr(each, "__origin__", each) for each in (annotation, *get_args(annotation))
+            }  # of Annotated
             if bool not in allowed and allowed & {int, float, str}:
                 raise ValueError("YAML reads yes, no, on and off as truth values; give a number, or text in quotes")
         return value

@@ -1,5 +1,5 @@
-"""The windows of an optimizer step as tensors of a model: their order, their shifts in time, their augmentation. The same for
-any number of processes, each of which makes its share."""
+"""The windows of an optimizer step as tensors of a model: their shifts in time, their augmentation. The same for any number of
+processes, each of which makes its share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from nrray.sampling import Sampling
 from nrray.train.augment import augmented
 from nrray.train.examples import Chunk, Examples, window_name
 from nrray.train.frame_store import FrameStore
+from nrray.train.order import Order
 from nrray.train.training_config import AugmentConfig
 
 ModelInputs = Callable[[NDArray[np.uint8]], dict[str, torch.Tensor]]
@@ -26,25 +27,6 @@ class MicroBatch:
     inputs: dict[str, torch.Tensor]
     targets: torch.Tensor
     indices: NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """Which windows each step shows: passes over all of them, each shuffled, cut into steps of `batch_windows`."""
-
-    num_windows: int
-    batch_windows: int
-    seed: int
-
-    def rows(self, step: int) -> NDArray[np.int64]:
-        """(batch_windows,) the windows of a step."""
-        numbers = np.arange(step * self.batch_windows, (step + 1) * self.batch_windows)  # since the training began
-        passes = numbers // self.num_windows
-        orders = {n: self._shuffled(n) for n in np.unique(passes).tolist()}
-        return np.array([orders[n][number % self.num_windows] for n, number in zip(passes, numbers, strict=True)])
-
-    def _shuffled(self, number: int) -> NDArray[np.int64]:
-        return np.random.default_rng([self.seed, 0, number]).permutation(self.num_windows)
 
 
 class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
@@ -92,8 +74,9 @@ class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
             for first in range(0, len(indices), micro_batch_windows)
         ]
 
-    def names(self, rows: NDArray[np.int64]) -> str:
-        """The windows in words: which videos, where."""
+    def names(self, step: int, indices: list[int]) -> str:
+        """Windows of a step in words: which videos, where; all of them where no index is given."""
+        rows = self._order.rows(step)[indices or slice(None)]
         found = [
             window_name(self._chunks[self._examples.chunk[row]], int(self._examples.start[row]), self._sampling)
             for row in rows.tolist()

@@ -2,27 +2,27 @@
 
 from nrray.models.metadata import CheckpointMetadata
 from nrray.train.examples import Examples
-from nrray.train.history import Validated
+from nrray.train.output import TrainingMetrics
 from nrray.train.trainee.trainee import Trainee
-from nrray.train.training_config import TrainingConfig
+from nrray.train.training_config import ResolvedTraining
 
 
 def tuned_card(
     metadata: CheckpointMetadata,
     trainee: Trainee,
     *,
-    config: TrainingConfig,
+    config: ResolvedTraining,
     train: Examples,
     validation: Examples,
     num_trained: int,
-    best: Validated | None,
+    metrics: TrainingMetrics,
 ) -> str:
-    """Markdown. best: the validation whose weights are kept."""
+    """Markdown."""
     activities = metadata.labels.activities
-    f1 = best.validation_f1 if best is not None else {}
-    best_step = best.step if best is not None else 0
+    honest, best_step = metrics.validation, metrics.best_step
+    f1 = honest.f1 if honest is not None else {}
     rows = [
-        f"| {name} | {int(train.targets[:, i].sum()):,} | {int(validation.targets[:, i].sum()):,} | {_figure(f1.get(name))} "
+        f"| {name} | {int(train.targets[:, i].sum()):,} | {int(validation.targets[:, i].sum()):,} | {f1.get(name, '-')} "
         f"| {metadata.thresholds[name]:.3f} | {metadata.temperatures[name]:.2f} |"
         for i, name in enumerate(activities)
     ]
@@ -44,16 +44,17 @@ def tuned_card(
             f"kept, the best of",
             "  all validations by macro F1, of equal ones by cross-entropy."
             + (" Step 0 is the model as it was: nothing was gained." if best_step == 0 else ""),
-            f"* {config.batch_windows} windows a step, learning rate {trainee.rates_text(config)}, objective",
+            f"* {metrics.steps:,} steps of {config.batch_windows} windows, learning rate {trainee.rates_text(config)}, objective",
             f"  {config.objective.kind}, seed {config.seed}.",
             "",
-            "| activity | positive windows to train | to validate | F1, validation | threshold | temperature |",
+            "| activity | positive windows to train | to validate | F1, cross-fitted | threshold | temperature |",
             "|---|---|---|---|---|---|",
             *rows,
             "",
             "A threshold is the nearest to the one before training whose F1 is within a standard error, over validation",
-            "cases, of the best one's; a temperature likewise, by cross-entropy. Checkpoint, thresholds and temperatures were",
-            "chosen on the validation windows, and F1 is at the best thresholds of these: figures on other cases will be lower.",
+            "cases, of the best one's; a temperature likewise, by cross-entropy.",
+            "",
+            *_validation_lines(metrics),
             "Nothing here was chosen by the test part of the split: `nrray evaluate` measures on it (split, part).",
             "",
         ]
@@ -64,5 +65,12 @@ def _num_cases(examples: Examples) -> int:
     return len(set(examples.cases.tolist()))
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _validation_lines(metrics: TrainingMetrics) -> list[str]:
+    honest, chosen = metrics.validation, metrics.chosen_macro_f1
+    return [
+        f"Macro F1 {honest.macro_f1 if honest is not None else '-'} on the validation windows, cross-fitted by case: for each of "
+        f"the {honest.num_cases if honest is not None else 0} cases",
+        "the step, the thresholds and the temperatures were chosen by others. As chosen on the same windows it would be "
+        f"{'-' if chosen is None else f'{chosen:.2f}'},",
+        "which is too high for other cases.",
+    ]

@@ -157,34 +157,64 @@ def examples_of(
     )
 
 
-def absent_activities(targets: Sequence[NDArray[np.bool_]], label_set: LabelSet) -> list[str]:
-    """Activities that none of the windows shows; targets: (..., A) each."""
-    there = np.logical_or.reduce([each.any(axis=0) for each in targets])
-    return [name for name, is_there in zip(label_set.names, there.tolist(), strict=True) if not is_there]
-
-
-def check_positives(targets: Sequence[NDArray[np.bool_]], label_set: LabelSet) -> None:
-    """Raise DataError where an activity is in no window that is trained on: nothing could be learned of it. targets: (W, A)
-    each."""
-    if absent := absent_activities(targets, label_set):
+def training_notes(train: Examples, label_set: LabelSet, *, min_positive_windows: int) -> list[str]:
+    """Sentences on activities that a single case shows. Raises DataError where one is in fewer than `min_positive_windows` of
+    the windows that are trained on: next to nothing could be learned of it, and what is learned would be these moments."""
+    positives = train.targets.sum(axis=0).tolist()
+    few = {name: count for name, count in zip(label_set.names, positives, strict=True) if count < min_positive_windows}
+    if few:
         raise DataError(
-            f"no window to train on shows {', '.join(absent)}. Annotate cases that do, or "
-            f"take the activity out of the label set."
+            f"the train split shows too little of {_counts(few)}; expected at least {min_positive_windows} of each. Annotate "
+            f"more cases that show it, or take it out of the label set; to try all the same, lower "
+            f"training.min_positive_windows."
         )
+    return [
+        f"Of the cases to train on one alone shows {', '.join(names)}: what is learned may be that case's looks."
+        for names in [_of_one_case(train, label_set)]
+        if names and len(set(train.cases.tolist())) > 1
+    ]
 
 
-def validation_note(targets: Sequence[NDArray[np.bool_]], label_set: LabelSet) -> str | None:
-    """A sentence where the validation split lacks some activities. Raises DataError where it lacks all that count: no
-    checkpoint could be chosen on it."""
-    absent = absent_activities(targets, label_set)
+def validation_notes(validation: Examples, label_set: LabelSet, *, min_positive_windows: int) -> list[str]:
+    """Sentences on activities of which the validation split shows nothing or little. Raises DataError where it has fewer than
+    two cases or lacks all activities that count: no checkpoint could be chosen on it."""
+    num_cases = len(set(validation.cases.tolist()))
+    if num_cases < 2:
+        raise DataError(
+            f"the validation split has windows of {num_cases} case, too few cases for any validation; expected at least 2: "
+            f"steps and thresholds are chosen on it, and one case cannot tell how another will come out. Move a case "
+            f"from train to validation, or annotate one more."
+        )
+    positives = dict(zip(label_set.names, validation.targets.sum(axis=0).tolist(), strict=True))
+    absent = [name for name, count in positives.items() if not count]
     if set(label_set.macro_activities) <= set(absent):
         raise DataError(
             f"no window of the validation split shows any of {', '.join(label_set.macro_activities)}, so that no checkpoint "
             f"could be chosen on it. Split again with more cases in it, or with annotations=... so that activities are spread."
         )
-    if not absent:
-        return None
-    return f"No window of the validation split shows {', '.join(absent)}: no checkpoint is chosen by it."
+    few = {name: count for name, count in positives.items() if 0 < count < min_positive_windows}
+    notes = []
+    if absent:
+        notes.append(f"No window of the validation split shows {', '.join(absent)}: no checkpoint is chosen by it.")
+    if few:
+        notes.append(f"The validation split shows little of {_counts(few)}: their figures and thresholds mean little.")
+    return notes
+
+
+def _counts(few: Mapping[str, int]) -> str:
+    return ", ".join(
+        f"{name} ({count} positive {'window' if count == 1 else 'windows'})" for name, count in few.items()
+    )
+
+
+def _of_one_case(examples: Examples, label_set: LabelSet) -> list[str]:
+    columns = zip(label_set.names, examples.targets.T, strict=True)
+    return [name for name, truth in columns if len(set(examples.cases[truth].tolist())) == 1]
+
+
+def all_examples(chunks: Sequence[Chunk], split: str, sampling: Sampling) -> Examples:
+    """As `examples_of`, before anything is decoded: as if all frames could be."""
+    return examples_of(chunks, [np.ones(chunk.num_starts, bool) for chunk in chunks], split, sampling)
 
 
 def window_name(chunk: Chunk, start: int, sampling: Sampling) -> str:

@@ -45,7 +45,10 @@ class StepMeasured(_Moment):
 
 @dataclass(frozen=True, kw_only=True)
 class Validated(_Moment):
-    """A validation: cross-entropy, F1 of each activity, and their mean over those that count; None without a positive window."""
+    """A validation: cross-entropy, F1 of each activity, and their mean over those that count; None without a positive window.
+
+    F1 is at the thresholds that are best on these very windows: good to compare steps, too high for other cases.
+    """
 
     event: Literal["validated"] = "validated"
     validation_loss: float

@@ -12,7 +12,7 @@ from nrray.models.resolved import ResolvedCheckpoint
 from nrray.sampling import Sampling
 from nrray.train.examples import Chunk
 from nrray.train.trackers import TrackerKind
-from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
+from nrray.train.training_config import HeadSection, ResolvedTraining, TimesformerSection
 
 TRAINED_PARTS = ("train", "validation")  # the test part is for `nrray evaluate`, once
 _FREE = frozenset(
@@ -47,7 +47,7 @@ class FinetuneJob:
     execution: Execution
     adapter: LoraSection
     head: HeadSection
-    training: TrainingConfig
+    training: ResolvedTraining
     inputs: InputDigests
     trackers: tuple[TrackerKind, ...] = ()
 

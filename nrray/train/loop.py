@@ -5,21 +5,24 @@ import os
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from nrray.errors import TrainingError
 from nrray.train.averaging import Averages
-from nrray.train.batches import MicroBatch, Order, TrainingWindows, on_device
-from nrray.train.examples import Examples
+from nrray.train.batches import MicroBatch, TrainingWindows, on_device
 from nrray.train.history import Event, StepMeasured, TrainingStarted, Validated
 from nrray.train.objective import positive_weights
 from nrray.train.optimizer import MOMENTS, Optimizer
+from nrray.train.order import Order
 from nrray.train.progress import Progress
+from nrray.train.schedule import Schedule, schedule_of
 from nrray.train.state import Records, TrainingState
 from nrray.train.trainee.trainee import Trainee, check_gradients
-from nrray.train.training_config import TrainingConfig
+from nrray.train.training_config import ResolvedTraining
 from nrray.train.validation import Validation, autocast
 
 LOG_EVERY_STEPS = 10
@@ -41,9 +44,9 @@ class Training:
     def __init__(
         self,
         module: Trainee,
-        config: TrainingConfig,
+        config: ResolvedTraining,
         *,
-        examples: Examples,
+        order: Order,
         windows: TrainingWindows,
         validation: Validation,
         accelerator: Accelerator,
@@ -57,20 +60,25 @@ class Training:
         self._accelerator = accelerator
         self._records = records
         self._dtype = dtype
-        self._order = Order(num_windows=len(examples), batch_windows=config.batch_windows, seed=config.seed)
-        self._num_steps = config.num_steps(len(examples))
         self._trained = module.trained()
         self._averages = Averages(self._trained, decay=config.average_decay)
-        self._optimizer = Optimizer(module, config, num_steps=self._num_steps)
-        weights = positive_weights(examples.targets, bound=config.objective.max_positive_weight)
+        self._optimizer = Optimizer(module, config)
+        weights = positive_weights(order.positive_shares, bound=config.objective.max_positive_weight)
         self._positive_weight = torch.from_numpy(weights).to(accelerator.device)
         self._micro_batch_windows = config.micro_batch_windows
         self._has_checked_gradients = False
         self.progress = Progress()
+        self.logits: dict[int, NDArray[np.float16]] = {}
+        """(W, A) of every validation, by its step."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """The course of the rates and the end, as far as they are known now."""
+        return schedule_of(self._config, stuck_at=self.progress.stuck_at(self._config.patience))
 
     def run(self) -> bool:
-        """Train to the end, or until validation gets no better; the module then holds the best weights. False where a stop was
-        asked for before: the state is saved.
+        """Train to the end, which comes sooner where validation gets no better; the module then holds the best weights. False
+        where a stop was asked for before: the state is saved.
 
         Raises TrainingError, DataError, StorageError.
         """
@@ -84,7 +92,7 @@ class Training:
         for batches in self._batches() if not self._is_over() else ():
             done = self._step(batches)
             self.progress = self.progress.after_step(done.loss)
-            step, is_last = self.progress.step, self.progress.step == self._num_steps
+            step, is_last = self.progress.step, self._is_over()
             if step % LOG_EVERY_STEPS == 0 or is_last:
                 rate = (step - first) * self._config.batch_windows / (time.perf_counter() - started)
                 self._log_step(done.gradient_norm, windows_per_second=rate)
@@ -106,7 +114,7 @@ class Training:
         return DataLoader(
             self._windows,
             batch_size=None,
-            sampler=range(self.progress.step, self._num_steps),
+            sampler=range(self.progress.step, self._config.num_steps),
             num_workers=count,
             multiprocessing_context="spawn" if count else None,
             collate_fn=_as_is,
@@ -128,7 +136,7 @@ class Training:
         norm = float(torch.nn.utils.clip_grad_norm_(self._trained.values(), self._config.gradient_norm))
         if not math.isfinite(norm) or not bool(torch.isfinite(costs).all()):
             raise TrainingError(self._nan_sentence(costs))
-        self._optimizer.step(self.progress.step)
+        self._optimizer.step(self.progress.step, self.schedule)
         self._averages.follow(self.progress.step)
         return Step(loss=float(costs.mean()), gradient_norm=norm, is_asked_to_stop=bool(stop))
 
@@ -166,10 +174,12 @@ class Training:
 
     def _validate(self) -> None:
         with self._averages.in_model():
-            scores = self._validation.scores(self._module)
+            logits = self._validation.logits(self._module)
+        scores = self._validation.scores(logits)
+        self.logits[self.progress.step] = logits.astype(np.float16)
         event = Validated(
             step=self.progress.step,
-            num_steps=self._num_steps,
+            num_steps=self.schedule.num_steps,
             unix_seconds=time.time(),
             validation_loss=scores.loss,
             validation_macro_f1=scores.macro_f1,
@@ -180,13 +190,13 @@ class Training:
             self._averages.keep_as_best()
 
     def _is_over(self) -> bool:
-        is_stuck = self.progress.validations_without_better >= self._config.patience
-        return is_stuck or self.progress.step >= self._num_steps
+        return self.progress.step >= self.schedule.num_steps
 
     def _save(self) -> None:
         if not self._accelerator.is_main_process:
             return
-        tensors: dict[str, torch.Tensor] = {"rng/torch": torch.get_rng_state()}
+        tensors = {f"logits/{step}": torch.from_numpy(logits) for step, logits in self.logits.items()}
+        tensors["rng/torch"] = torch.get_rng_state()
         for name, parameter in self._trained.items():
             averages = {"average": self._averages.average[name], "best": self._averages.best[name]}
             parts = {"weights": parameter, **averages, **self._optimizer.moments(parameter)}
@@ -198,6 +208,8 @@ class Training:
         state, unreadable = self._records.read_state()
         if state is not None:
             self.progress = state.progress
+            found = {name.split("/")[1]: part for name, part in state.tensors.items() if name.startswith("logits/")}
+            self.logits = {int(step): found[step].numpy() for step in sorted(found, key=int)}
             with torch.no_grad():
                 for name, parameter in self._trained.items():
                     parameter.copy_(state.tensors[f"weights/{name}"])
@@ -209,7 +221,7 @@ class Training:
         self._record(
             TrainingStarted(
                 step=self.progress.step,
-                num_steps=self._num_steps,
+                num_steps=self.schedule.num_steps,
                 unix_seconds=time.time(),
                 num_workers=self._accelerator.num_processes,
                 unreadable_checkpoints=tuple(unreadable),
@@ -219,11 +231,11 @@ class Training:
 
     def _log_step(self, norm: float, *, windows_per_second: float) -> None:
         losses = self.progress.recent_losses
-        left = (self._num_steps - self.progress.step) * self._config.batch_windows
+        left = (self.schedule.num_steps - self.progress.step) * self._config.batch_windows
         self._record(
             StepMeasured(
                 step=self.progress.step,
-                num_steps=self._num_steps,
+                num_steps=self.schedule.num_steps,
                 unix_seconds=time.time(),
                 loss=sum(losses) / len(losses),
                 learning_rate=self._optimizer.main_rate,
@@ -255,11 +267,10 @@ class Training:
 
     def _nan_sentence(self, costs: torch.Tensor) -> str:
         bad = torch.nonzero(~torch.isfinite(costs)).flatten().tolist()
-        rows = self._order.rows(self.progress.step)[bad or slice(None)]
         value = "the loss" if bad else "the gradient"
         return (
-            f"{value} of step {self.progress.step} is no number, with {self._windows.names(rows)}. Training stopped; the last "
-            f"checkpoint is kept. Lower training.learning_rate, or look at these windows."
+            f"{value} of step {self.progress.step} is no number, with {self._windows.names(self.progress.step, bad)}. "
+            f"Training stopped; the last checkpoint is kept. Lower training.learning_rate, or look at these windows."
         )
 
 

@@ -93,17 +93,15 @@ Objective = Annotated[
 ]
 
 
-def positive_weights(targets: NDArray[np.bool_], *, bound: float) -> NDArray[np.float32]:
-    """(A,) negatives / positives of (W, A) targets, within [1 / bound, bound]."""
-    positives = targets.sum(axis=0)
-    ratio = (len(targets) - positives) / np.maximum(positives, 1)
-    weights: NDArray[np.float32] = np.clip(ratio, 1 / bound, bound).astype(np.float32)
+def positive_weights(shares: NDArray[np.float64], *, bound: float) -> NDArray[np.float32]:
+    """(A,) negatives / positives, within [1 / bound, bound]; shares: (A,) of positives in the windows that are shown."""
+    weights: NDArray[np.float32] = np.clip((1 - shares) / np.maximum(shares, 1e-9), 1 / bound, bound).astype(np.float32)
     return weights
 
 
-def prior_log_odds(targets: NDArray[np.bool_]) -> torch.Tensor:
-    """(A,) log odds of (W, A) targets, of shares within 0.01 and 0.99: where a head starts."""
+def prior_log_odds(shares: NDArray[np.float64]) -> torch.Tensor:
+    """(A,) log odds of shares of positives, within 0.01 and 0.99: where a head starts."""
     import torch
 
-    prior = np.clip(targets.mean(axis=0), 0.01, 0.99)
+    prior = np.clip(shares, 0.01, 0.99)
     return torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))

@@ -1,12 +1,14 @@
-"""AdamW over the trained parts of a module, each with a learning rate of its own that all follow one schedule."""
+"""AdamW over the trained parts of a module, each with a learning rate and a start of its own, which follow one schedule."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from nrray.train.trainee.trainee import Trainee
-from nrray.train.training_config import TrainingConfig
+from nrray.train.schedule import Schedule
+from nrray.train.trainee.trainee import HEAD_PART, Trainee
+from nrray.train.training_config import ResolvedTraining
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW: two tensors for each parameter
 
@@ -14,9 +16,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW: two tensors for each parameter
 class Optimizer:
     """Steps of a training, at the learning rates of the step."""
 
-    def __init__(self, module: Trainee, config: TrainingConfig, *, num_steps: int) -> None:
-        self._config = config
-        self._num_steps = num_steps
+    def __init__(self, module: Trainee, config: ResolvedTraining) -> None:
         self._main_part = module.main_part
         self._adamw = torch.optim.AdamW(_parameter_groups(module, config))
 
@@ -25,12 +25,10 @@ class Optimizer:
         """The learning rate of the last step, of the trainee's main part: those of other parts go with it."""
         return float(next(group["lr"] for group in self._adamw.param_groups if group["part"] == self._main_part))
 
-    def step(self, step: int) -> None:
-        """Move the parameters by their gradients, which are gone then. A part whose share of the training has not come yet
-        stays."""
-        share = self._config.rate_share(step, self._num_steps)
+    def step(self, step: int, schedule: Schedule) -> None:
+        """Move the parameters by their gradients, which are gone then. What has not begun to learn yet stays."""
         for group in self._adamw.param_groups:
-            group["lr"] = share * group["peak"] if step >= group["start"] * self._num_steps else 0.0
+            group["lr"] = group["peak"] * schedule.share(step, start=group["start"])
         self._adamw.step()
         self.forget_gradients()
 
@@ -50,8 +48,8 @@ class Optimizer:
             self._adamw.state[parameter] = {"step": torch.tensor(float(step)), **known}
 
 
-def _parameter_groups(module: Trainee, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Of each: parameters, peak of the learning rate, weight decay, and the share of the training when it begins to learn."""
+def _parameter_groups(module: Trainee, config: ResolvedTraining) -> list[dict[str, Any]]:
+    """Of each: parameters, peak of the learning rate, weight decay, and the step at which it begins to learn."""
     rates = {
         "adapter": config.learning_rate,
         "whole": config.full_learning_rate,
@@ -59,10 +57,11 @@ def _parameter_groups(module: Trainee, config: TrainingConfig) -> list[dict[str,
         "tower": config.tower_learning_rate,
         "projector": config.projector_learning_rate,
     }
-    groups: dict[tuple[str, float, bool], list[torch.nn.Parameter]] = {}
+    groups: dict[tuple[str, int, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in module.trained().items():
-        key = (module.part_of(name), module.start_of(name), parameter.ndim > 1)
-        groups.setdefault(key, []).append(parameter)
+        part, start = module.part_of(name), math.ceil(module.start_of(name) * config.num_steps)
+        start = start if part == HEAD_PART else max(start, config.head_first_steps)
+        groups.setdefault((part, start, parameter.ndim > 1), []).append(parameter)
     return [
         {
             "params": parameters,

@@ -21,16 +21,18 @@ class Progress:
         """The validation whose weights are kept."""
         return best_validation(self.history)
 
-    @property
-    def validations_without_better(self) -> int:
-        """Validations since the last one whose macro F1 was higher than all before: a lower loss alone is no better one."""
+    def stuck_at(self, patience: int) -> int | None:
+        """The first step at which `patience` validations in turn had had no higher macro F1 than all before, None so far: a
+        lower loss alone is no better one."""
         highest, count = float("-inf"), 0
         for event in validations(self.history):
             macro = event.validation_macro_f1
             is_better = macro is not None and macro > highest
             highest = macro if macro is not None and is_better else highest
             count = 0 if is_better else count + 1
-        return count
+            if count >= patience:
+                return event.step
+        return None
 
     def after_step(self, loss: float) -> "Progress":
         """One optimizer step later."""

@@ -4,6 +4,7 @@ Every process calls it; the first one writes.
 """
 
 import io
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,15 @@ from numpy.typing import NDArray
 
 from nrray.models.config import Device
 from nrray.storage import Folder
-from nrray.train.batches import Order, PlainWindows, TrainingWindows
+from nrray.train.batches import PlainWindows, TrainingWindows
 from nrray.train.compiled import compiled_layers
-from nrray.train.examples import Examples, check_positives, examples_of, validation_note
+from nrray.train.cross_fitting import cross_fitted
+from nrray.train.examples import Examples, examples_of, training_notes, validation_notes
 from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows
 from nrray.train.job import FinetuneJob
 from nrray.train.loop import Training
 from nrray.train.objective import prior_log_odds
+from nrray.train.order import Order
 from nrray.train.output import STOPPED_FILE, VALIDATION_FILE
 from nrray.train.state import Records
 from nrray.train.trackers import Tracker, opened_trackers
@@ -31,9 +34,11 @@ from nrray.train.validation import Validation
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """Windows of the frame store: to train, to validate, and for every chunk the starts whose windows have all frames."""
+    """Windows of the frame store: to train and in which order, to validate, and for every chunk the starts whose windows have all
+    frames."""
 
     store: FrameStore
+    order: Order
     train: Examples
     validation: Examples
     whole: list[NDArray[np.bool_]]
@@ -54,7 +59,7 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
         head=job.head,
         label_set=job.label_set,
         sampling=job.sampling,
-        log_odds=prior_log_odds(data.train.targets),
+        log_odds=prior_log_odds(data.order.positive_shares),
         config=job.training,
     )
     validation = _validation(job, data, trainee, accelerator)
@@ -62,7 +67,7 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
     training = Training(
         trainee.module,
         job.training,
-        examples=data.train,
+        order=data.order,
         windows=training_windows(job, data, trainee, accelerator),
         validation=validation,
         accelerator=accelerator,
@@ -81,12 +86,20 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
         return
     logits = validation.logits(trainee.module)
     if accelerator.is_main_process:
-        _write_logits(Folder(job.output), logits, data.validation)
+        _write_logits(Folder(job.output), logits, training.logits, data.validation)
         write_trained_model(
             job,
             trainee,
             progress=training.progress,
             logits=logits,
+            cross_fitted=cross_fitted(
+                list(training.logits.values()),
+                data.validation.targets,
+                data.validation.cases,
+                label_set=job.label_set,
+                cuts=trainee.cuts,
+                temperatures=trainee.temperatures,
+            ),
             train=data.train,
             validation=data.validation,
         )
@@ -99,10 +112,18 @@ def training_data(job: FinetuneJob) -> TrainingData:
     frames_per_window = job.sampling.frames_per_window
     whole = [whole_windows(read_frame_of_sample(store_file(folder, name)), frames_per_window) for name in names]
     train, validation = (examples_of(job.chunks, whole, part, job.sampling) for part in ("train", "validation"))
-    check_positives([train.targets], job.label_set)
-    validation_note([validation.targets], job.label_set)
+    config = job.training
+    training_notes(train, job.label_set, min_positive_windows=config.min_positive_windows)
+    validation_notes(validation, job.label_set, min_positive_windows=config.min_positive_windows)
     return TrainingData(
         store=FrameStore(folder, names, frames_per_window=frames_per_window),
+        order=Order(
+            train.targets,
+            train.cases,
+            batch_windows=config.batch_windows,
+            seed=config.seed,
+            min_positive_share=config.min_positive_share,
+        ),
         train=train,
         validation=validation,
         whole=whole,
@@ -120,8 +141,8 @@ def training_windows(
         whole=data.whole,
         store=data.store,
         inputs=trainee.inputs,
-        order=Order(num_windows=len(data.train), batch_windows=config.batch_windows, seed=config.seed),
-        augment=config.augment,
+        order=data.order,
+        augment=config.augment.times(config.augment_strength),
         sampling=job.sampling,
         max_jitter_seconds=config.max_jitter_seconds,
         micro_batch_windows=config.micro_batch_windows,
@@ -152,7 +173,16 @@ def _trackers(job: FinetuneJob) -> list[Tracker]:
     )
 
 
-def _write_logits(output: Folder, logits: NDArray[np.float32], validation: Examples) -> None:
+def _write_logits(
+    output: Folder, logits: NDArray[np.float32], by_step: Mapping[int, NDArray[np.float16]], validation: Examples
+) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, logits=logits, targets=validation.targets, cases=validation.cases)
+    np.savez(
+        buffer,
+        logits=logits,
+        targets=validation.targets,
+        cases=validation.cases,
+        steps=np.array(list(by_step)),
+        step_logits=np.stack(list(by_step.values())),
+    )
     output.write_bytes(VALIDATION_FILE, buffer.getvalue())

@@ -28,7 +28,8 @@ Identity = Mapping[str, JsonValue]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """tensors: weights/, average/, best/, exp_avg/ and exp_avg_sq/ of every trained tensor, and rng/."""
+    """tensors: weights/, average/, best/, exp_avg/ and exp_avg_sq/ of every trained tensor, logits/ of every validation by its
+    step, and rng/."""
 
     progress: Progress
     tensors: dict[str, torch.Tensor]

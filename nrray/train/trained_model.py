@@ -13,9 +13,9 @@ from nrray.storage import Folder, make_private
 from nrray.train.card import tuned_card
 from nrray.train.examples import Examples
 from nrray.train.job import FinetuneJob
-from nrray.train.output import ADAPTER_FOLDER, CARD_FILE, METRICS_FILE, MODEL_FOLDER, TrainingMetrics
+from nrray.train.output import ADAPTER_FOLDER, CARD_FILE, METRICS_FILE, MODEL_FOLDER, CrossFitted, TrainingMetrics
 from nrray.train.progress import Progress
-from nrray.train.thresholds import steady_temperatures, steady_thresholds
+from nrray.train.thresholds import fitted_decision
 from nrray.train.trainee.prepared import PreparedTrainee
 
 
@@ -25,16 +25,18 @@ def write_trained_model(
     *,
     progress: Progress,
     logits: NDArray[np.float32],
+    cross_fitted: CrossFitted,
     train: Examples,
     validation: Examples,
 ) -> None:
-    """Write the adapter, or the model where it was trained whole, into the output. logits: of the validation windows."""
+    """Write the adapter, or the model where it was trained whole, into the output. logits: of the validation windows;
+    cross_fitted: its honest figure on them."""
     target = Path(job.output) / (ADAPTER_FOLDER if trainee.base is not None else MODEL_FOLDER)
     with tempfile.TemporaryDirectory(dir=job.output, prefix=".tmp-") as temporary:
         folder = Path(temporary) / target.name
         folder.mkdir()
         trainee.module.save(folder)
-        metrics = _metrics(job, progress, train=train, validation=validation)
+        metrics = _metrics(job, progress, cross_fitted, train=train, validation=validation)
         Folder(str(folder)).write_json(METRICS_FILE, metrics.model_dump(mode="json"))
         Folder(str(folder)).write_json(SPLIT_FILE, job.split.model_dump(mode="json"))
         metadata = _metadata(job, trainee, folder, logits=logits, validation=validation)
@@ -46,7 +48,7 @@ def write_trained_model(
             train=train,
             validation=validation,
             num_trained=sum(parameter.numel() for parameter in trainee.module.trained().values()),
-            best=progress.best,
+            metrics=metrics,
         )
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
         make_private(folder)
@@ -54,15 +56,18 @@ def write_trained_model(
         folder.rename(target)
 
 
-def _metrics(job: FinetuneJob, progress: Progress, *, train: Examples, validation: Examples) -> TrainingMetrics:
+def _metrics(
+    job: FinetuneJob, progress: Progress, cross_fitted: CrossFitted, *, train: Examples, validation: Examples
+) -> TrainingMetrics:
     best = progress.best
     return TrainingMetrics(
         num_train_windows=len(train),
         num_validation_windows=len(validation),
         steps=progress.step,
-        num_steps=job.training.num_steps(len(train)),
+        num_steps=job.training.num_steps,
         best_step=best.step if best is not None else 0,
-        best_validation_macro_f1=best.validation_macro_f1 if best is not None else None,
+        chosen_macro_f1=best.validation_macro_f1 if best is not None else None,
+        validation=cross_fitted,
     )
 
 
@@ -70,10 +75,9 @@ def _metadata(
     job: FinetuneJob, trainee: PreparedTrainee, folder: Path, *, logits: NDArray[np.float32], validation: Examples
 ) -> CheckpointMetadata:
     names, base = job.label_set.names, trainee.base
-    start = trainee.temperatures.astype(np.float32)
-    temperatures = steady_temperatures(logits, validation.targets, validation.cases, near=start)
-    scores, near = ((1 / (1 + np.exp(-cuts / temperatures))).astype(np.float32) for cuts in (logits, trainee.cuts))
-    thresholds = steady_thresholds(scores, validation.targets, validation.cases, near=near)
+    fitted = fitted_decision(
+        logits, validation.targets, validation.cases, cuts=trainee.cuts, temperatures=trainee.temperatures
+    )
     return CheckpointMetadata(
         name=job.name,
         base=Base(path=base.path, digest=base.base_digest) if base is not None else None,
@@ -84,7 +88,7 @@ def _metadata(
         pooling=job.head.pooling,
         hidden_units=job.head.hidden_units,
         # Not rounded: a score may be as near to 1 as its number format can tell, and so may a threshold.
-        thresholds={name: float(value) for name, value in zip(names, thresholds, strict=True)},
-        temperatures={name: float(value) for name, value in zip(names, temperatures, strict=True)},
+        thresholds={name: float(value) for name, value in zip(names, fitted.thresholds, strict=True)},
+        temperatures={name: float(value) for name, value in zip(names, fitted.temperatures, strict=True)},
         files=vouched_files(folder) if base is not None else {},
     )

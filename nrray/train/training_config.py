@@ -9,6 +9,10 @@ from nrray.config import Section
 from nrray.models.metadata import Pooling
 from nrray.train.objective import BinaryCrossEntropy, Objective
 
+Auto = Literal["auto"]
+Steps = Annotated[int, Field(ge=1)] | Auto
+Rate = Annotated[float, Field(gt=0)] | Auto
+
 
 class AugmentConfig(Section):
     """How far windows are changed; every amount is drawn evenly between its two ends."""
@@ -23,19 +27,37 @@ class AugmentConfig(Section):
     max_sharpness: float = Field(default=0.8, ge=0, description="from blurred (-) to sharpened (+)")
     max_noise: float = Field(default=0.03, ge=0, description="standard deviation of every pixel, as a share of white")
 
+    def times(self, strength: float) -> "AugmentConfig":
+        """All amounts times `strength`, as far as they have a meaning: no more than half of the windows need a mirror, no hue is
+        further than 180 degrees, and a gain of 1 would leave nothing."""
+        amounts = {name: strength * amount for name, amount in self.model_dump().items()}
+        return AugmentConfig(
+            **{
+                **amounts,
+                "flip_fraction": self.flip_fraction * min(1.0, strength),
+                "max_hue_degrees": min(180.0, amounts["max_hue_degrees"]),
+                "max_gain": min(max(0.9, self.max_gain), amounts["max_gain"]),
+            }
+        )
+
 
 class TrainingConfig(Section):
-    """How it is trained. Learning rates: Schulman et al. 2025 for adapters; heads and towers as their ratios are in use."""
+    """How it is trained. What is `auto` is decided by the examples and by where the training starts: `resolved_training`."""
 
     seed: int = Field(default=0, ge=0, description="of weights, order, shifts in time and augmentation")
-    num_epochs: float = Field(default=3.0, gt=0, description="passes over the windows")
+    num_steps: Steps = Field(
+        default="auto", description="optimizer steps at most; fewer where validation gets no better (patience)"
+    )
     batch_windows: int = Field(default=16, ge=1, description="windows of an optimizer step, over all workers")
     micro_batch_windows: int = Field(default=8, ge=1, description="of a worker at once; halved when memory runs out")
-    learning_rate: float = Field(default=2.0e-4, gt=0, description="of the adapter")
-    head_learning_rate: float = Field(default=1.0e-3, gt=0, description="of the head")
-    tower_learning_rate: float = Field(default=4.0e-5, gt=0, description="of the tower's adapter, where it has one")
-    projector_learning_rate: float = Field(default=2.0e-5, gt=0, description="of the projector, where it is trained")
-    full_learning_rate: float = Field(default=1.0e-4, gt=0, description="of a TimeSformer, which is trained whole")
+    learning_rate: Rate = Field(default="auto", description="of the language model's adapter")
+    head_learning_rate: Rate = Field(default="auto", description="of the head")
+    tower_learning_rate: Rate = Field(default="auto", description="of what learns in the tower")
+    projector_learning_rate: Rate = Field(default="auto", description="of the projector, where it learns")
+    full_learning_rate: Rate = Field(default="auto", description="of a model that is trained whole")
+    head_first_steps: Annotated[int, Field(ge=0)] | Auto = Field(
+        default="auto", description="in which the head alone learns; auto: a tenth of the steps where it is a fresh one"
+    )
     unfreezing_fraction: float = Field(
         default=0.5,
         ge=0,
@@ -43,35 +65,86 @@ class TrainingConfig(Section):
         description="of the training, over which its layers begin to learn, last first; not from scratch",
     )
     weight_decay: float = Field(default=0.01, ge=0, description="of matrices (AdamW)")
-    warmup_fraction: float = Field(default=0.05, ge=0, lt=1, description="share of the steps; then half a cosine to 0")
+    warmup_fraction: float = Field(
+        default=0.05, ge=0, lt=1, description="of the steps, in which a rate rises to its peak"
+    )
+    decay_fraction: float = Field(
+        default=0.2, ge=0, le=1, description="of the steps made, the last ones, in which rates fall to 0"
+    )
     gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
     objective: Objective = BinaryCrossEntropy()
-    average_decay: float = Field(default=0.99, ge=0, lt=1, description="of the moving average that is kept; 0: none")
+    average_decay: float = Field(default=0.98, ge=0, lt=1, description="of the moving average that is kept; 0: none")
     gradient_checkpointing: bool = Field(default=False, description="less memory, a third more work")
     compile_layers: bool = Field(
         default=False, description="torch.compile: minutes at the start, then faster; needs g++"
     )
+    min_positive_share: float = Field(
+        default=0.2, ge=0, lt=1, description="of an activity in the windows that are shown; 0: as rare as it is"
+    )
+    min_positive_windows: int = Field(
+        default=10, ge=1, description="of each activity in the train split, fewer are refused"
+    )
     max_jitter_seconds: float = Field(default=0.5, ge=0, description="windows are moved in time, either way")
+    augment_strength: float = Field(
+        default=1.0, ge=0, description="all amounts of augment are multiplied by it; 0: none"
+    )
     augment: AugmentConfig = AugmentConfig(
         max_turn_degrees=10.0, max_zoom=0.15, max_shift=0.08, max_hue_degrees=18.0, max_gain=0.2
     )
-    validate_every_steps: int = Field(default=100, ge=1, description="and at the end")
-    patience: int = Field(default=5, ge=1, description="validations without a better macro F1, then it stops")
+    validate_every_steps: Steps = Field(default="auto", description="and at the end; auto: a twelfth of the steps")
+    patience: int = Field(
+        default=5, ge=1, description="validations without a better macro F1, then rates fall to 0 and it ends"
+    )
     checkpoint_every_steps: int = Field(default=50, ge=1, description="at most so many steps are lost by a crash")
-    loader_processes: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = Field(
+    loader_processes: Annotated[int, Field(ge=0, le=64)] | Auto = Field(
         default="auto", description="of each worker, that prepare batches; 0: itself; auto: up to 8 where it has a GPU"
     )
 
-    def num_steps(self, num_windows: int) -> int:
-        """Optimizer steps, unless it stops early."""
-        return max(1, math.ceil(self.num_epochs * num_windows / self.batch_windows))
 
-    def rate_share(self, step: int, num_steps: int) -> float:
-        """Learning rate of a step as a share of its peak."""
-        warmup = round(self.warmup_fraction * num_steps)
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, num_steps - warmup)))
+class ResolvedTraining(TrainingConfig):
+    """A TrainingConfig of which nothing that decides the result is `auto`: what a training is given."""
+
+    num_steps: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    head_learning_rate: float = Field(gt=0)
+    tower_learning_rate: float = Field(gt=0)
+    projector_learning_rate: float = Field(gt=0)
+    full_learning_rate: float = Field(gt=0)
+    head_first_steps: int = Field(ge=0)
+    validate_every_steps: int = Field(ge=1)
+
+
+AUTO_EPOCHS, AUTO_STEPS = 30, (200, 600)
+
+
+def resolved_training(
+    config: TrainingConfig, *, num_windows: int, has_own_head: bool, is_from_scratch: bool
+) -> ResolvedTraining:
+    """The config with a number for each `auto`. num_windows: to train on; has_own_head: the head is the checkpoint's own, and
+    not a fresh one.
+
+    Steps: 30 passes over the windows, within 200 and 600; more are wasted on few windows, and patience ends it sooner.
+    Rates: a low-rank adapter learns best at ten times the rate of a whole model (Schulman et al. 2025); a tower's features
+    are worth keeping, so that it moves at a third of that. A fresh head learns alone at first, or its random gradients
+    would wreck the features that it is to read (Kumar et al. 2022); layers that are random themselves have nothing to keep.
+    """
+    least, most = AUTO_STEPS
+    wanted = min(most, max(least, math.ceil(AUTO_EPOCHS * num_windows / config.batch_windows)))
+    num_steps = wanted if config.num_steps == "auto" else config.num_steps
+    chosen = {
+        "num_steps": num_steps,
+        "learning_rate": 1e-3,
+        "head_learning_rate": 1e-3 if has_own_head else 3e-3,
+        "tower_learning_rate": 3e-4,
+        "projector_learning_rate": 1e-3,
+        "full_learning_rate": 5e-4 if is_from_scratch else 1e-4,
+        "head_first_steps": 0 if has_own_head or is_from_scratch else num_steps // 10,
+        "validate_every_steps": max(1, num_steps // 12),
+    }
+    given = config.model_dump()
+    return ResolvedTraining.model_validate(
+        {**given, **{name: value for name, value in chosen.items() if given[name] == "auto"}}
+    )
 
 
 class HeadSection(Section):

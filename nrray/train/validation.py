@@ -1,6 +1,4 @@
-"""Scores of a model on the validation part of the split, on which its weights are chosen."""
-
-from dataclasses import dataclass
+"""Logits of a model on the validation part of the split, on which its weights are chosen."""
 
 import numpy as np
 import torch
@@ -8,21 +6,9 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 
 from nrray.labels import LabelSet
-from nrray.metrics import macro_f1, window_agreement
-from nrray.models.rules import apply_rules
 from nrray.train.batches import PlainWindows, on_device
-from nrray.train.thresholds import best_thresholds
+from nrray.train.thresholds import ValidationScores, validation_scores
 from nrray.train.trainee.trainee import Trainee
-
-
-@dataclass(frozen=True, kw_only=True)
-class ValidationScores:
-    """Cross-entropy, F1 of each activity at its best threshold under the label set's rules, and the mean of those that count;
-    None where there is no positive window."""
-
-    loss: float
-    macro_f1: float | None
-    f1: dict[str, float | None]
 
 
 class Validation:
@@ -58,21 +44,9 @@ class Validation:
         found: NDArray[np.float32] = summed.cpu().numpy()
         return found
 
-    def scores(self, module: Trainee) -> ValidationScores:
-        """Scores with the module's present weights, the same in every process."""
-        logits = self.logits(module)
-        scores = torch.sigmoid(torch.from_numpy(logits)).numpy()
-        thresholds = best_thresholds(scores, self._targets)
-        claimed = apply_rules(scores >= thresholds, scores=scores, thresholds=thresholds, label_set=self._label_set)
-        agreements = window_agreement(self._label_set.names, claimed, self._targets)
-        wanted = torch.from_numpy(self._targets.astype(np.float32))
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(torch.from_numpy(logits), wanted)
-        counted = self._label_set.macro_activities
-        return ValidationScores(
-            loss=float(loss),
-            macro_f1=macro_f1([agreement for agreement in agreements if agreement.activity in counted]),
-            f1={agreement.activity: agreement.f1 for agreement in agreements},
-        )
+    def scores(self, logits: NDArray[np.float32]) -> ValidationScores:
+        """Of (W, A) logits."""
+        return validation_scores(logits, self._targets, self._label_set)
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:

@@ -98,7 +98,8 @@ def head_seeds_f1(
     prompt_ids = window_prompt_ids(vlm, sampling, num_frames=parts.train.window_frames.shape[1])
     states = [pooled_states(vlm, part, prompt_ids=prompt_ids) for part in (parts.train, parts.validation, parts.test)]
     targets = torch.from_numpy(parts.train.targets.astype(np.float32))
-    loss_of = torch.nn.BCEWithLogitsLoss(pos_weight=torch.from_numpy(positive_weights(parts.train.targets, bound=4.0)))
+    weights = positive_weights(parts.train.targets.mean(axis=0), bound=4.0)
+    loss_of = torch.nn.BCEWithLogitsLoss(pos_weight=torch.from_numpy(weights))
     results = []
     for seed in seeds:
         torch.manual_seed(seed)

@@ -67,8 +67,8 @@ def train_vlm(
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    vlm.head.start_at(prior_log_odds(windows.targets))
-    weights = positive_weights(windows.targets, bound=config.objective.max_positive_weight)
+    vlm.head.start_at(prior_log_odds(windows.targets.mean(axis=0)))
+    weights = positive_weights(windows.targets.mean(axis=0), bound=config.objective.max_positive_weight)
     positive_weight = torch.from_numpy(weights).to(vlm.device)
     vlm.model.train()
     vlm.model.model.vision_tower.eval()

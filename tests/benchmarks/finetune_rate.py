@@ -132,11 +132,11 @@ def trainer_rate(job: FinetuneJob, steps: int, device: Device) -> float:
         head=job.head,
         label_set=label_set,
         sampling=job.sampling,
-        log_odds=prior_log_odds(data.train.targets),
+        log_odds=prior_log_odds(data.order.positive_shares),
         config=config,
     )
     windows = training_windows(job, data, trainee, Accelerator(cpu=device is Device.CPU))
-    weights = positive_weights(data.train.targets, bound=config.objective.max_positive_weight)
+    weights = positive_weights(data.order.positive_shares, bound=config.objective.max_positive_weight)
     weight = torch.from_numpy(weights).to(next(trainee.module.parameters()).device)
     clock = Clock()
     trainer = Trainer(

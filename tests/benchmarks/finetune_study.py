@@ -31,11 +31,17 @@ from nrray.models.config import LoraSection
 from nrray.sampling import Sampling
 from nrray.simulate import SimulateConfig, simulated_case
 from nrray.simulate.appearance import FAMILIES
-from nrray.train.examples import Chunk
+from nrray.train.examples import Chunk, all_examples
 from nrray.train.frame_store import store_file, write_frames
 from nrray.train.job import FinetuneJob, InputDigests
 from nrray.train.run import finetune
-from nrray.train.training_config import AugmentConfig, HeadSection, TimesformerSection, TrainingConfig
+from nrray.train.training_config import (
+    AugmentConfig,
+    HeadSection,
+    TimesformerSection,
+    TrainingConfig,
+    resolved_training,
+)
 from nrray.workshop.embedded_data import Part, numbers_of, source_cases, stored_windows
 from nrray.workshop.train_embedded import CASES, STEPS
 from nrray.workshop.train_embedded import SEED as EMBEDDED_SEED
@@ -234,7 +240,12 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         execution=Execution(num_threads=threads),
         adapter=LoraSection(),
         head=HeadSection(),
-        training=config,
+        training=resolved_training(
+            config,
+            num_windows=len(all_examples(chunks, "train", sampling)),
+            has_own_head=False,
+            is_from_scratch=True,
+        ),
         inputs=InputDigests(annotations="", chunks=""),
     )
     started = time.perf_counter()

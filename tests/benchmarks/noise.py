@@ -13,7 +13,7 @@ from nrray.sampling import Sampling
 from nrray.train.examples import Chunk
 from nrray.train.frame_store import store_file, write_frames
 from nrray.train.job import FinetuneJob, InputDigests
-from nrray.train.training_config import HeadSection, TrainingConfig
+from nrray.train.training_config import HeadSection, TrainingConfig, resolved_training
 
 NUM_STARTS = 480
 
@@ -26,33 +26,37 @@ def noise_job(
     sampling: Sampling | None = None,
     config: TrainingConfig | None = None,
 ) -> FinetuneJob:
-    """A part to train and one to validate, of noise: what it shows costs nothing."""
+    """A case to train and two to validate, of noise: what it shows costs nothing."""
     sampling, config = sampling or Sampling.model_validate({}), config or TrainingConfig(validate_every_steps=10**6)
     label_set, random = read_label_set(), np.random.default_rng(0)
     chunks = []
-    for part, num_starts in (("train", NUM_STARTS), ("validation", 24)):
+    for case, part, num_starts in (("a", "train", NUM_STARTS), ("b", "validation", 12), ("c", "validation", 12)):
         rows = np.arange(num_starts + sampling.frames_per_window - 1, dtype=np.int32)
         size = (len(rows), sampling.frame_height_px, sampling.frame_width_px, 3)
         pixels = random.integers(0, 256, size, dtype=np.uint8)
         times = rows.astype(np.int64)
         write_frames(
-            store_file(folder, part),
+            store_file(folder, case),
             SampledFrames(pixels=pixels, pts_us=times, frame_of_sample=rows, shortfall=""),
         )
         chunks.append(
             Chunk(
-                name=part,
-                video_id=part,
-                path=part,
-                case=part,
+                name=case,
+                video_id=case,
+                path=case,
+                case=case,
                 split=part,
                 first_sample=0,
                 num_starts=num_starts,
                 targets=random.random((num_starts, len(label_set.names))) < 0.4,
             )
         )
-    num_windows = NUM_STARTS // sampling.frames_per_stride
-    config = config.model_copy(update={"num_epochs": steps * config.batch_windows / num_windows})
+    training = resolved_training(
+        config.model_copy(update={"num_steps": steps}),
+        num_windows=NUM_STARTS // sampling.frames_per_stride,
+        has_own_head=True,
+        is_from_scratch=False,
+    )
     return FinetuneJob(
         name="noise",
         output=str(folder),
@@ -60,12 +64,12 @@ def noise_job(
         chunks=chunks,
         label_set=label_set,
         sampling=sampling,
-        split=TrainedSplit(parts={"train": ("train",), "validation": ("validation",)}),
+        split=TrainedSplit(parts={"train": ("a",), "validation": ("b", "c")}),
         decoder=DecodeBackend.PYAV,
         start=resolve_checkpoint(model),
         execution=model,
         adapter=LoraSection(),
         head=HeadSection(),
-        training=config,
+        training=training,
         inputs=InputDigests(annotations="", chunks=""),
     )

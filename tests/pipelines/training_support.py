@@ -17,7 +17,8 @@ from tests.pipelines.support import nrray, words
 
 FAST = {
     "adapter__rank": 2,
-    "training__num_epochs": 6,
+    "training__num_steps": 24,
+    "training__min_positive_windows": 1,
     "training__patience": 100,
     "training__batch_windows": 4,
     "training__micro_batch_windows": 2,
@@ -27,10 +28,10 @@ FAST = {
 
 
 def make_annotated_archive(folder: Path) -> Path:
-    """Four simulated cases of ten seconds, scanned and split by hand."""
+    """Five simulated cases of ten seconds, scanned and split by hand."""
     made = nrray(
         "simulate",
-        *words(output=folder / "sim", num_cases=4, case_seconds=10, videos_per_case=1, seed=3, frames_per_second=8),
+        *words(output=folder / "sim", num_cases=5, case_seconds=10, videos_per_case=1, seed=3, frames_per_second=8),
     )
     assert made.returncode == 0, made.stderr
     scanned = nrray(
@@ -39,7 +40,7 @@ def make_annotated_archive(folder: Path) -> Path:
     )
     assert scanned.returncode == 0, scanned.stderr
     cases = sorted(set(pq.read_table(folder / "scan/cases.parquet")["case_id"].to_pylist()))
-    parts = {"train": cases[:2], "validation": cases[2:3], "test": cases[3:]}
+    parts = {"train": cases[:2], "validation": cases[2:4], "test": cases[4:]}
     (folder / "split.json").write_text(json.dumps({"parts": parts}))
     labels = (folder / "labels.yaml").resolve()
     labels.write_text(LABELS)

@@ -17,7 +17,7 @@ from nrray.train.examples import Chunk
 from nrray.train.frame_store import FrameStore, store_file, write_frames
 from nrray.train.history import Event, Validated, read_history, validations
 from nrray.train.job import FinetuneJob, InputDigests
-from nrray.train.training_config import HeadSection, TrainingConfig
+from nrray.train.training_config import HeadSection, TrainingConfig, resolved_training
 from nrray.types import Frames
 from tests.model_fixtures import labeler_of
 
@@ -27,12 +27,12 @@ NUM_STARTS = 40
 def bright_job(
     folder: Path, checkpoint: Path, label_set: LabelSet, sampling: Sampling, *, output: str = "out", **training: Any
 ) -> FinetuneJob:
-    """Two cases to train and one to validate. Frames are bright in two of four activities, the other two are noise."""
+    """Two cases to train and two to validate. Frames are bright in two of four activities, the other two are noise."""
     store = folder / "store"
     store.mkdir(exist_ok=True)
     random = np.random.default_rng(0)
     chunks = []
-    for case, part in (("a", "train"), ("b", "train"), ("c", "validation")):
+    for case, part in (("a", "train"), ("b", "train"), ("c", "validation"), ("d", "validation")):
         is_bright = random.random(NUM_STARTS + sampling.frames_per_window - 1) < 0.5
         is_bright = np.repeat(is_bright[::5], 5)[: len(is_bright)]
         size = (len(is_bright), sampling.frame_height_px, sampling.frame_width_px, 3)
@@ -59,7 +59,9 @@ def bright_job(
     (folder / output).mkdir()
     config = TrainingConfig.model_validate(
         {
-            "num_epochs": 2.0,
+            "num_steps": 10,  # 2 passes over 40 windows of the stride
+            "patience": 100,
+            "head_first_steps": 0,
             "batch_windows": 8,
             "micro_batch_windows": 4,
             "learning_rate": 5e-3,
@@ -76,13 +78,13 @@ def bright_job(
         chunks=chunks,
         label_set=label_set,
         sampling=sampling,
-        split=TrainedSplit(parts={"train": ("a", "b"), "validation": ("c",), "test": ("d",)}),
+        split=TrainedSplit(parts={"train": ("a", "b"), "validation": ("c", "d"), "test": ("e",)}),
         decoder=DecodeBackend.PYAV,
         start=resolve_checkpoint(CheckpointChoice(path=str(checkpoint))),
         execution=Execution(),
         adapter=LoraSection(rank=4),
         head=HeadSection(pooling=Pooling.MEAN_FRAMES),
-        training=config,
+        training=resolved_training(config, num_windows=NUM_STARTS, has_own_head=False, is_from_scratch=False),
         inputs=InputDigests(annotations="", chunks=""),
     )
 

@@ -77,3 +77,14 @@ def test_a_shift_moves_as_far_as_it_says():
     found = changed(picture, max_shift=0.1)
     centre = (found[0, 0, 0] * torch.arange(40)).sum() / found[0, 0, 0].sum()  # column
     assert 0.1 < abs(float(centre) - 20) <= 4
+
+
+def test_a_strength_multiplies_all_amounts_as_far_as_they_have_a_meaning():
+    config = AugmentConfig()
+    assert config.times(0) == NOTHING
+    assert config.times(1) == config
+    twice = config.times(2)
+    assert twice.max_turn_degrees == 2 * config.max_turn_degrees
+    assert twice.max_noise == 2 * config.max_noise
+    assert (twice.flip_fraction, twice.max_hue_degrees) == (0.5, 180)
+    assert config.times(100).max_gain == 0.9

@@ -10,7 +10,14 @@ from nrray.errors import DataError
 from nrray.labels import read_label_set
 from nrray.sampling import Sampling
 from nrray.storage import Folder
-from nrray.train.examples import check_positives, examples_of, planned_examples, window_name
+from nrray.train.examples import (
+    all_examples,
+    examples_of,
+    planned_examples,
+    training_notes,
+    validation_notes,
+    window_name,
+)
 from nrray.types import Extent, Origin, Segment
 from tests.made_tables import bad_video, cases_of, manifest, video
 
@@ -152,10 +159,50 @@ def test_a_part_without_a_window_is_refused():
         planned([video("a"), video("b")], [], [("a", 0.0, 10.0)], {"a": "train", "b": "validation"})
 
 
-def test_an_activity_without_positives_is_refused():
-    plan = planned([video("a")], [("a", "suction", 0.0, 10.0)], [("a", 0.0, 10.0)], {"a": "train"})
-    with pytest.raises(DataError, match="shows baby_visible, ventilation, stimulation"):
-        check_positives([windows(plan)[0].targets], LABELS)
+def every_activity(paths, seconds):
+    """All activities, each in the first seconds of videos of 40 s."""
+    return [(path, name, 0.0, seconds) for path in paths for name in LABELS.names]
+
+
+def examples(segments, parts):
+    plan = planned([video(path, seconds=40) for path in parts], segments, [(path, 0.0, 40.0) for path in parts], parts)
+    return [all_examples(plan.chunks, part, SAMPLING) for part in sorted(set(parts.values()))]
+
+
+def test_an_activity_of_few_positives_is_refused_with_its_number_and_what_to_do():
+    segments = [segment for segment in every_activity("ab", 20.0) if segment[1] != "suction"]
+    (train,) = examples([*segments, ("a", "suction", 10.0, 14.5)], dict.fromkeys("ab", "train"))
+    with pytest.raises(
+        DataError,
+        match=r"too little of suction \(3 positive windows\); expected at least 10 .* Annotate more .* label set",
+    ):
+        training_notes(train, LABELS, min_positive_windows=10)
+    assert training_notes(train, LABELS, min_positive_windows=3) == [
+        "Of the cases to train on one alone shows suction: what is learned may be that case's looks."
+    ]
+    (without,) = examples(segments, dict.fromkeys("ab", "train"))
+    with pytest.raises(DataError, match=r"suction \(0 positive windows\)"):
+        training_notes(without, LABELS, min_positive_windows=1)
+
+
+def test_a_single_case_to_validate_on_is_refused():
+    parts = {"a": "train", "b": "validation"}
+    _, validation = examples(every_activity("ab", 20.0), parts)
+    with pytest.raises(DataError, match=r"windows of 1 case, too few cases for any validation; expected at least 2"):
+        validation_notes(validation, LABELS, min_positive_windows=10)
+
+
+def test_what_validation_shows_little_of_is_noted():
+    parts = dict.fromkeys("bc", "validation")
+    segments = [segment for segment in every_activity("bc", 20.0) if segment[1] not in ("suction", "stimulation")]
+    (validation,) = examples([*segments, ("b", "suction", 10.0, 14.5)], parts)
+    assert validation_notes(validation, LABELS, min_positive_windows=10) == [
+        "No window of the validation split shows stimulation: no checkpoint is chosen by it.",
+        "The validation split shows little of suction (3 positive windows): their figures and thresholds mean little.",
+    ]
+    (nothing,) = examples([], parts)
+    with pytest.raises(DataError, match="no window of the validation split shows any of"):
+        validation_notes(nothing, LABELS, min_positive_windows=10)
 
 
 @pytest.mark.parametrize(

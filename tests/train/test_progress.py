@@ -26,12 +26,14 @@ def test_of_equally_good_validations_the_surest_is_kept():
 
 def test_a_lower_loss_alone_is_no_better_validation():
     found = progresses([(0.8, 0.5), (0.8, 0.4), (None, 0.4), (0.9, 0.9), (0.8, 0.1)])
-    assert [progress.validations_without_better for progress in found] == [0, 1, 2, 0, 1]
+    assert [progress.stuck_at(2) for progress in found] == [None, None, 2, 2, 2]
+    assert [progress.stuck_at(1) for progress in found] == [None, 1, 1, 1, 1]
+    assert found[-1].stuck_at(3) is None
 
 
 def test_before_a_validation_there_is_no_best():
     assert Progress().best is None
-    assert Progress().validations_without_better == 0
+    assert Progress().stuck_at(1) is None
 
 
 def test_a_step_adds_its_loss_until_an_event_has_averaged_it():

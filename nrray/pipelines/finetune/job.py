@@ -21,11 +21,24 @@ from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling
 from nrray.storage import absolute_uri, is_local
-from nrray.train.examples import Chunk, ExamplePlan, check_positives, planned_examples, validation_note
+from nrray.train.examples import (
+    Chunk,
+    ExamplePlan,
+    all_examples,
+    planned_examples,
+    training_notes,
+    validation_notes,
+)
 from nrray.train.job import TRAINED_PARTS, FinetuneJob, InputDigests
-from nrray.train.start import check_pooling
+from nrray.train.start import check_pooling, has_own_head
 from nrray.train.trackers import TrackerKind, check_trackers
-from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
+from nrray.train.training_config import (
+    HeadSection,
+    ResolvedTraining,
+    TimesformerSection,
+    TrainingConfig,
+    resolved_training,
+)
 
 
 class StoreConfig(Section):
@@ -103,7 +116,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         execution=config.model,
         adapter=config.adapter,
         head=config.head,
-        training=config.training,
+        training=_training(config, start, plan.chunks, label_set=label_set, sampling=sampling),
         inputs=InputDigests(annotations=annotations_digest(inputs.annotations), chunks=_names_digest(plan.chunks)),
         trackers=config.trackers,
     )
@@ -122,10 +135,29 @@ def _plan(config: FinetuneConfig, inputs: FinetuneInputs, *, label_set: LabelSet
         backend=config.decode.backend,
         max_chunk_mib=config.store.max_chunk_mib,
     )
-    targets = {part: [chunk.targets for chunk in plan.chunks if chunk.split == part] for part in TRAINED_PARTS}
-    check_positives(targets["train"], label_set)
-    note = validation_note(targets["validation"], label_set)
-    return replace(plan, notes=[*plan.notes, *inputs.notes, *([] if note is None else [note])])
+    train, validation = (all_examples(plan.chunks, part, sampling) for part in TRAINED_PARTS)
+    least = config.training.min_positive_windows
+    notes = [
+        *training_notes(train, label_set, min_positive_windows=least),
+        *validation_notes(validation, label_set, min_positive_windows=least),
+    ]
+    return replace(plan, notes=[*plan.notes, *inputs.notes, *notes])
+
+
+def _training(
+    config: FinetuneConfig,
+    start: ResolvedCheckpoint | TimesformerSection,
+    chunks: Sequence[Chunk],
+    *,
+    label_set: LabelSet,
+    sampling: Sampling,
+) -> ResolvedTraining:
+    return resolved_training(
+        config.training,
+        num_windows=len(all_examples(chunks, "train", sampling)),
+        has_own_head=has_own_head(start, config.head, label_set),
+        is_from_scratch=isinstance(start, TimesformerSection),
+    )
 
 
 def _sampling(config: FinetuneConfig, start: ResolvedCheckpoint | TimesformerSection) -> Sampling:
@@ -155,14 +187,15 @@ def _names_digest(chunks: Sequence[Chunk]) -> str:
 
 def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> FinetuneJob:
     """The same examples and checkpoint, trained by the sections of `config` into another output."""
+    start = config.timesformer or job.start
     return replace(
         job,
         name=output.name,
         output=str(output),
-        start=config.timesformer or job.start,
+        start=start,
         adapter=config.adapter,
         head=config.head,
-        training=config.training,
+        training=_training(config, start, job.chunks, label_set=job.label_set, sampling=job.sampling),
     )
 
 

@@ -56,9 +56,10 @@ def _step_line(event: StepMeasured) -> str:
 
 
 def _validation_line(event: Validated) -> str:
+    """F1 is at thresholds fitted on these windows: for comparing steps."""
     each = ", ".join(f"{name} {'-' if f1 is None else f'{f1:.3f}'}" for name, f1 in event.validation_f1.items())
     macro = event.validation_macro_f1
     return (
         f"step {event.step} of {event.num_steps}: validation macro F1 {'-' if macro is None else f'{macro:.3f}'} "
-        f"({each}), loss {event.validation_loss:.4f}"
+        f"as fitted on it ({each}), loss {event.validation_loss:.4f}"
     )

@@ -5,13 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from nrray.console.reporter import Reporter
 from nrray.models.config import EMBEDDED
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, store_bytes
 from nrray.report.training_curves import LearningCurves
-from nrray.train.examples import examples_of
+from nrray.train.examples import all_examples
 from nrray.train.history import HISTORY_FILE, Event, StepMeasured, best_validation, validations
 from nrray.train.job import TRAINED_PARTS
 from nrray.train.output import TrainingMetrics, is_adapter_folder
@@ -34,17 +32,15 @@ def training_sentence(resolved: ResolvedFinetune) -> str:
     """Cases, minutes and windows of each part, the number of steps, and the size of the frames on disk."""
     plan, sampling, training = resolved.plan, resolved.job.sampling, resolved.job.training
     parts: list[str] = []
-    num_windows: dict[str, int] = {}
     for part in TRAINED_PARTS:
         mine = [chunk for chunk in plan.chunks if chunk.split == part]
         seconds = sum(chunk.num_samples(sampling) for chunk in mine) / sampling.frames_per_second
-        num_windows[part] = len(examples_of(mine, [np.ones(s.num_starts, bool) for s in mine], part, sampling))
+        num_windows = len(all_examples(mine, part, sampling))
         num_cases = len({chunk.case for chunk in mine})
-        parts.append(f"{part} {num_cases} cases, {seconds / 60:.1f} min, {num_windows[part]:,} windows")
-    epochs = "1 epoch is" if training.num_epochs == 1 else f"{training.num_epochs:g} epochs are"
+        parts.append(f"{part} {num_cases} cases, {seconds / 60:.1f} min, {num_windows:,} windows")
     return (
-        f"{'; '.join(parts)}. {epochs} {training.num_steps(num_windows['train']):,} steps of "
-        f"{training.batch_windows} windows. Frames take {store_bytes(resolved) / 2**30:.2f} GiB in {resolved.job.store}"
+        f"{'; '.join(parts)}. At most {training.num_steps:,} steps of {training.batch_windows} windows, validated every "
+        f"{training.validate_every_steps}. Frames take {store_bytes(resolved) / 2**30:.2f} GiB in {resolved.job.store}"
         f"{'' if resolved.config.store.keep else ', deleted afterwards'}"
     )
 
@@ -69,20 +65,27 @@ def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporte
 
 
 def _report_metrics(metrics: TrainingMetrics, config: FinetuneConfig, reporter: Reporter) -> None:
-    macro = metrics.best_validation_macro_f1
+    chosen, honest = metrics.chosen_macro_f1, metrics.validation
     reporter.say(
-        f"{metrics.steps} steps over {metrics.num_train_windows:,} windows; best at step {metrics.best_step}: "
-        f"macro F1 {'-' if macro is None else f'{macro:.3f}'} on {metrics.num_validation_windows:,} windows of the "
-        f"validation part, on which it was chosen"
+        f"{metrics.steps} steps over {metrics.num_train_windows:,} windows; best at step {metrics.best_step} on "
+        f"{metrics.num_validation_windows:,} windows of the validation part"
     )
+    as_chosen = f"{'-' if chosen is None else f'{chosen:.2f}'} as chosen on it"
+    if honest is not None and honest.macro_f1 is not None:
+        reporter.say(f"macro F1 {honest.macro_f1} on validation, cross-fitted by case; {as_chosen}")
+        reporter.say(", ".join(f"{name} {value}" for name, value in honest.f1.items()))
+    else:
+        reporter.say(f"macro F1 {as_chosen}, which is too high for other cases")
     if metrics.steps < metrics.num_steps:
         reporter.say(
-            f"Ended before its {metrics.num_steps} steps: {config.training.patience} validations without a better one"
+            f"Ended before its {metrics.num_steps} steps: {config.training.patience} validations without a better one, and a "
+            f"decay of the rates"
         )
     if metrics.best_step == 0:
         reporter.say(
             "No step was better than none: the model is as it was before, with thresholds and temperatures fitted to the "
-            "validation part. More cases, more epochs or another learning rate may help."
+            "validation part. Let other parts of it learn, the tower first, which must see what is new in these videos; then "
+            "try other rates (nrray tune), or annotate more cases."
         )
 
 

@@ -6,8 +6,6 @@ Tune decides which values are tried next and which trials are pruned; results ar
 
 import importlib.util
 
-import numpy as np
-
 from nrray.console.progress import duration_text
 from nrray.console.reporter import Reporter
 from nrray.errors import ConfigError
@@ -21,7 +19,6 @@ from nrray.pipelines.tune.record import SearchRecord, bound_search
 from nrray.pipelines.tune.results import Tuned, search_result, write_trials
 from nrray.pipelines.tune.search import allotted, search_trials
 from nrray.storage import Folder
-from nrray.train.examples import examples_of
 from nrray.train.start import family_of
 from nrray.writer_lock import WriterLock
 
@@ -57,10 +54,7 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
 def _dry_run(config: TuneConfig, resolved: ResolvedFinetune, space: Space, reporter: Reporter) -> Tuned:
     with ray_session():
         allotment = allotted(config)
-    chunks = resolved.plan.chunks
-    whole = [np.ones(chunk.num_starts, bool) for chunk in chunks]
-    windows = len(examples_of(chunks, whole, "train", resolved.job.sampling))
-    steps = config.training.num_steps(windows)
+    steps = resolved.job.training.num_steps
     num_trials, num_workers = config.search.num_trials, allotment.num_workers
     reporter.say(f"space: {space_text(space)}")
     reporter.say(

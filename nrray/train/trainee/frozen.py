@@ -8,7 +8,7 @@ import torch
 from nrray.models.families.family import HiddenStates, LoadedCheckpoint
 from nrray.models.head import Head, save_head
 from nrray.train.trainee.trainee import HEAD_PART, Trainee, TraineeSections
-from nrray.train.training_config import TrainingConfig
+from nrray.train.training_config import ResolvedTraining
 
 
 class FrozenEncoder(Trainee):
@@ -46,5 +46,5 @@ class FrozenEncoder(Trainee):
     def title(self, base_path: str | None) -> str:
         return f"A classification head for the frozen encoder `{base_path}`"
 
-    def rates_text(self, config: TrainingConfig) -> str:
+    def rates_text(self, config: ResolvedTraining) -> str:
         return f"{config.head_learning_rate:g} of the head"

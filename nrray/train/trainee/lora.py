@@ -7,7 +7,7 @@ from nrray.models.adapters import add_adapter
 from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.head import Head, add_query, save_head
 from nrray.train.trainee.trainee import HEAD_PART, Trainee, TraineeSections
-from nrray.train.training_config import TrainingConfig
+from nrray.train.training_config import ResolvedTraining
 
 
 class LoraVlm(Trainee):
@@ -53,5 +53,5 @@ class LoraVlm(Trainee):
     def title(self, base_path: str | None) -> str:
         return f"An adapter (LoRA) and a classification head for the checkpoint `{base_path}`"
 
-    def rates_text(self, config: TrainingConfig) -> str:
+    def rates_text(self, config: ResolvedTraining) -> str:
         return f"{config.learning_rate:g} of the adapter and {config.head_learning_rate:g} of the head"

@@ -15,10 +15,10 @@ from nrray.models.families import TuningMethod
 from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.frame_stacking import FrameStacking
 from nrray.models.head import Head, load_head
-from nrray.models.metadata import CheckpointMetadata, trained_labels
+from nrray.models.metadata import CheckpointMetadata
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.sampling import Sampling
-from nrray.train.start import check_pooling, family_of
+from nrray.train.start import check_pooling, family_of, has_own_head
 from nrray.train.trainee.frozen import FrozenEncoder
 from nrray.train.trainee.lora import LoraVlm
 from nrray.train.trainee.timesformer import fresh_timesformer
@@ -89,7 +89,7 @@ def prepared_trainee(
     checkpoint.family.check_window(checkpoint, num_frames=len(stacking.rows(sampling.frames_per_window)))
     placed = _placed_head(checkpoint, resolved, head, label_set, log_odds)
     module = TRAINEES[method].prepared(checkpoint, placed, TraineeSections(adapter=adapter, training=config))
-    cuts, temperatures = _cuts(own, head, label_set)
+    cuts, temperatures = _cuts(own if has_own_head(start, head, label_set) else None, label_set)
     if config.gradient_checkpointing:
         checkpoint.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return PreparedTrainee(
@@ -115,11 +115,9 @@ def _check_dtype(execution: Execution) -> None:
         )
 
 
-def _cuts(
-    own: CheckpointMetadata | None, section: HeadSection, label_set: LabelSet
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _cuts(own: CheckpointMetadata | None, label_set: LabelSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cuts and temperatures of the checkpoint's own head; of a fresh one, whose loss weighs yes and no alike, 0 and 1."""
-    if own is None or not _reads_the_same(own, section, label_set):
+    if own is None:
         return np.zeros(len(label_set.names)), np.ones(len(label_set.names))
     thresholds = np.array([own.thresholds[name] for name in label_set.names])
     temperatures = np.array([own.temperatures.get(name, 1.0) for name in label_set.names])
@@ -136,7 +134,7 @@ def _placed_head(
 ) -> Head:
     hidden_size = checkpoint.family.hidden_size(checkpoint.model)
     own = start.metadata if start is not None else None
-    if start is not None and own is not None and _reads_the_same(own, section, label_set):
+    if start is not None and own is not None and has_own_head(start, section, label_set):
         head = load_head(start.head_folder, metadata=own, hidden_size=hidden_size).requires_grad_(True)
     else:
         head = Head(
@@ -148,8 +146,3 @@ def _placed_head(
         head.start_at(log_odds)
     placed: Head = head.to(checkpoint.device)
     return placed
-
-
-def _reads_the_same(own: CheckpointMetadata, head: HeadSection, label_set: LabelSet) -> bool:
-    is_same = own.pooling is head.pooling and own.hidden_units == head.hidden_units
-    return is_same and own.labels == trained_labels(label_set)

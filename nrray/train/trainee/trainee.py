@@ -12,7 +12,7 @@ from nrray.errors import ModelError
 from nrray.models.config import LoraSection
 from nrray.models.families.family import HiddenStates, LoadedCheckpoint
 from nrray.models.head import Head
-from nrray.train.training_config import TrainingConfig
+from nrray.train.training_config import ResolvedTraining, TrainingConfig
 
 HEAD_PART = "head"
 
@@ -67,7 +67,7 @@ class Trainee(torch.nn.Module):  # type: ignore[misc]
         """The trained model in words, for its card; base_path: of the checkpoint that an adapter needs."""
 
     @abstractmethod
-    def rates_text(self, config: TrainingConfig) -> str:
+    def rates_text(self, config: ResolvedTraining) -> str:
         """The learning rates in words, for its card."""
 
 

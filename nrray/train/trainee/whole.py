@@ -8,7 +8,7 @@ from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.families.video_encoder import VideoEncoder
 from nrray.models.head import Head, save_head
 from nrray.train.trainee.trainee import HEAD_PART, Trainee, TraineeSections
-from nrray.train.training_config import TrainingConfig
+from nrray.train.training_config import ResolvedTraining
 
 
 class WholeEncoder(Trainee):
@@ -53,5 +53,5 @@ class WholeEncoder(Trainee):
     def title(self, base_path: str | None) -> str:
         return f"A {self._title} with a classification head"
 
-    def rates_text(self, config: TrainingConfig) -> str:
+    def rates_text(self, config: ResolvedTraining) -> str:
         return f"{config.full_learning_rate:g} of the model and {config.head_learning_rate:g} of the head"

@@ -35,7 +35,7 @@ def test_its_head_is_trained_and_labels_as_an_adapter(annotated_archive, tmp_pat
         tmp_path / "finetuned",
         model__path=encoder,
         head__pooling="attention",
-        training__num_epochs=1,
+        training__num_steps=4,
         store__folder=tmp_path / "frames",
         **SAMPLING,
     )

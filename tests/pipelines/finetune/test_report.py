@@ -10,7 +10,7 @@ from nrray.pipelines.finetune.progress import HistoryReport
 from nrray.pipelines.finetune.report import Finetuned, learning_curves, relabel_command, report_finetune
 from nrray.storage import Folder
 from nrray.train.history import StepMeasured, TrainingStarted, Validated, write_history
-from nrray.train.output import TrainingMetrics
+from nrray.train.output import CrossFitted, Estimate, TrainingMetrics
 
 METRICS = TrainingMetrics(
     num_train_windows=304,
@@ -18,7 +18,12 @@ METRICS = TrainingMetrics(
     steps=57,
     num_steps=57,
     best_step=40,
-    best_validation_macro_f1=0.85,
+    chosen_macro_f1=0.6944,
+    validation=CrossFitted(
+        num_cases=6,
+        macro_f1=Estimate(estimate=0.5321, low=0.4402, high=0.6099),
+        f1={"suction": Estimate(estimate=0.4, low=None, high=None)},
+    ),
 )
 
 
@@ -68,6 +73,23 @@ def test_a_training_that_gained_nothing_or_ended_early_says_so(best_step, steps,
     printed = " ".join(capsys.readouterr().out.split())
     assert ("No step was better than none" in printed) is (best_step == 0)
     assert ("Ended before its 57 steps" in printed) is (steps < 57)
+
+
+def test_the_honest_figure_comes_first_and_the_chosen_one_beside_it(tmp_path, capsys):
+    result = Finetuned(output=str(tmp_path), trained_model=tmp_path / "adapter", metrics=METRICS, dropped={})
+    report_finetune(result, config(), Reporter())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert (
+        "macro F1 0.53 (0.44 to 0.61) on validation, cross-fitted by case; 0.69 as chosen on it suction 0.40" in printed
+    )
+    older = Finetuned(
+        output=str(tmp_path),
+        trained_model=tmp_path / "adapter",
+        metrics=METRICS.model_copy(update={"validation": None}),
+        dropped={},
+    )
+    report_finetune(older, config(), Reporter())
+    assert "macro F1 0.69 as chosen on it, which is too high" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_document_of_a_call_holds_the_metrics(tmp_path, capsys):
@@ -121,7 +143,7 @@ def test_events_of_an_earlier_call_and_events_made_again_are_not_reported(tmp_pa
     assert lines(capsys) == [
         "checkpoint step-00000012.safetensors (cut) cannot be read; the one before it is taken",
         "training goes on at step 10 of 20",
-        "step 10 of 20: validation macro F1 0.800 (suction 0.800, ventilation -), loss 0.2500",
+        "step 10 of 20: validation macro F1 0.800 as fitted on it (suction 0.800, ventilation -), loss 0.2500",
         "step 10 of 20: loss 0.5000, learning rate 0.0002, 4.0 windows/s, 30 s left",
     ]
     again = [validated(10, 0.8, unix_seconds=9.0), measured(10, unix_seconds=9.0, windows_per_second=2.0)]

@@ -30,7 +30,7 @@ SPACE = {
     "search__num_trials": 4,
     "search__seed": 2110,  # two rates that learn, then two that learn nothing: those are pruned
     "search__reduction_factor": 2,
-    "training__num_epochs": 3,
+    "training__num_steps": 12,
 }
 QUIET = Reporter(is_json=True)
 RAYS_OWN = {"_StatsActor", "_AutoscalingCoordinatorActor", "ActorLocationTracker"}  # of Ray Data; they take nothing

@@ -19,6 +19,7 @@ from nrray.models.export import export_model
 from nrray.models.head import Head
 from nrray.train.output import VALIDATION_FILE, read_metrics
 from nrray.train.run import finetune
+from nrray.train.schedule import schedule_of
 from nrray.train.state import Records
 from nrray.train.trainee.frozen import FrozenEncoder
 from nrray.train.training_config import HeadSection
@@ -40,7 +41,7 @@ def trained(tmp_path_factory, checkpoint_of, label_set, small_sampling, accelera
     jobs = {}
     for name in ENCODERS:
         folder = tmp_path_factory.mktemp(name)
-        job = bright_job(folder, checkpoint_of(name), label_set, small_sampling, num_epochs=4.0)
+        job = bright_job(folder, checkpoint_of(name), label_set, small_sampling, num_steps=20)
         jobs[name] = replace(job, head=HEADS[name])
         finetune(jobs[name], accelerator)
     return jobs
@@ -95,7 +96,7 @@ def test_the_learning_rate_that_is_reported_is_the_head_s(name, trained):
     job = trained[name]
     steps = [event for event in history_of(job) if hasattr(event, "learning_rate")]
     assert steps[0].learning_rate == pytest.approx(
-        job.training.head_learning_rate * job.training.rate_share(steps[0].step - 1, steps[0].num_steps)
+        job.training.head_learning_rate * schedule_of(job.training, stuck_at=None).share(steps[0].step - 1)
     )
 
 
@@ -115,7 +116,7 @@ def test_the_merged_checkpoint_gives_the_same_scores(name, trained, label_set, t
 def test_a_merged_head_learns_on(trained, label_set, tmp_path, accelerator):
     job = trained["vjepa2"]
     exported = export_model(resolved(job), tmp_path / "merged", label_set)
-    further = bright_job(tmp_path, Path(exported.folder), label_set, job.sampling, num_epochs=0.4)
+    further = bright_job(tmp_path, Path(exported.folder), label_set, job.sampling, num_steps=2)
     further = replace(further, head=job.head)
     finetune(further, accelerator)
     best_step = read_metrics(adapter_of(job)).best_step
@@ -216,7 +217,7 @@ def test_an_encoder_has_no_prompt_to_read(name, tmp_path, checkpoint_of, label_s
 def test_a_frozen_encoder_computes_in_sixteen_bits_where_it_is_asked_to(
     tmp_path, checkpoint_of, label_set, accelerator, small_sampling
 ):
-    job = bright_job(tmp_path, checkpoint_of("vjepa2"), label_set, small_sampling, num_epochs=1.0)
+    job = bright_job(tmp_path, checkpoint_of("vjepa2"), label_set, small_sampling, num_steps=5)
     job = replace(job, head=HEADS["vjepa2"], execution=Execution(dtype=Dtype.BFLOAT16))
     finetune(job, accelerator)
     labeler = trained_labeler(job)

@@ -22,7 +22,7 @@ from tests.train.support import bright_job, trained_labeler, unit_of
 def test_every_family_is_trained_and_labels_the_same_afterwards(
     name, tmp_path, checkpoint_of, label_set, small_sampling, accelerator
 ):
-    job = bright_job(tmp_path, checkpoint_of(name), label_set, small_sampling, num_epochs=0.4, validate_every_steps=1)
+    job = bright_job(tmp_path, checkpoint_of(name), label_set, small_sampling, num_steps=2, validate_every_steps=1)
     job = replace(job, head=HeadSection(pooling=Pooling.ATTENTION, hidden_units=8))
     finetune(job, accelerator)
     scores = trained_labeler(job).label(unit_of(job, "c")).scores

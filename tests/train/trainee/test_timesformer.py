@@ -17,7 +17,7 @@ from tests.train.support import bright_job, unit_of, validations_of
 
 
 def test_a_timesformer_from_scratch_learns_and_labels(tmp_path, label_set, small_sampling, accelerator):
-    job = bright_job(tmp_path, Path("embedded"), label_set, small_sampling, full_learning_rate=5e-3, num_epochs=4.0)
+    job = bright_job(tmp_path, Path("embedded"), label_set, small_sampling, full_learning_rate=5e-3, num_steps=20)
     section = TimesformerSection(hidden_size=16, num_layers=2, num_heads=2, patch_px=16)
     job = replace(job, start=section)
     finetune(job, accelerator)

@@ -21,7 +21,7 @@ from tests.train.support import bright_job
 def test_a_timesformer_checkpoint_is_trained_from_its_last_layer_down(
     tmp_path, checkpoint_of, label_set, small_sampling, accelerator
 ):
-    job = bright_job(tmp_path, checkpoint_of("timesformer"), label_set, small_sampling, num_epochs=1.0)
+    job = bright_job(tmp_path, checkpoint_of("timesformer"), label_set, small_sampling, num_steps=5)
     finetune(job, accelerator)
     labeler = labeler_of(f"{job.output}/model", label_set)
     assert labeler.info.parameter_count > 0
