@@ -1,9 +1,11 @@
 """Draws docs/clips.jpg: random windows of every activity and every look-alike, from random families of appearance.
 
 python tests/benchmarks/contact_sheet.py docs/clips.jpg
+python tests/benchmarks/contact_sheet.py docs/clips-solid.jpg solid
 """
 
 import sys
+from contextlib import closing
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from nrray.simulate import FrameRenderer, SimulateConfig, simulated_case
 from nrray.simulate.appearance import FAMILIES
+from nrray.simulate.renderers import Renderer
 from nrray.simulate.scenario import Airway, Body
 
 SHEET_SEED = 3
@@ -25,8 +28,10 @@ KINDS = (
 ACTIVITIES = {Airway.VENTILATION, Airway.SUCTION, Body.STIMULATION}
 
 
-def main(path: str) -> None:
-    config = SimulateConfig(num_cases=1, seed=SHEET_SEED, videos_per_case=1, appearance=FAMILIES)
+def main(path: str, renderer: str = "flat") -> None:
+    config = SimulateConfig(
+        num_cases=1, seed=SHEET_SEED, videos_per_case=1, appearance=FAMILIES, renderer=Renderer(renderer)
+    )
     random = np.random.default_rng(SHEET_SEED)
     rows = []
     for group in KINDS:
@@ -54,12 +59,12 @@ def row_of(kind: Airway | Body, config: SimulateConfig, random: np.random.Genera
             continue
         episode = episodes[int(random.integers(len(episodes)))]
         start = random.uniform(episode.start_s, episode.end_s - seconds)
-        renderer = FrameRenderer(case, 0)
-        frames = [renderer.frame(start + i * STEP_SECONDS) for i in range(FRAMES)]
+        with closing(FrameRenderer(case, 0)) as renderer:
+            frames = [renderer.frame(start + i * STEP_SECONDS) for i in range(FRAMES)]
         parts.append(np.concatenate([cv2.resize(frame, TILE, interpolation=cv2.INTER_AREA) for frame in frames], 1))
         parts.append(np.full((TILE[1], GAP, 3), 255, np.uint8))
     return np.concatenate(parts, axis=1)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -19,6 +19,7 @@ class Renderer(str, Enum):
     """How scenes are drawn."""
 
     FLAT = "flat"  # shapes of one colour, from above
+    SOLID = "solid"  # shaded bodies in three dimensions
     THERMAL = "thermal"  # bodies as a thermal camera sees them
 
 
@@ -44,6 +45,7 @@ class Scene(Protocol):
 
 RENDERERS: Mapping[Renderer, str] = {
     Renderer.FLAT: "flat.scene:FlatScene",
+    Renderer.SOLID: "solid.scene:SolidScene",
     Renderer.THERMAL: "thermal.scene:ThermalScene",
 }
 """Module and class of each, imported when it is first used."""

@@ -169,7 +169,7 @@ def _held_tube(bodies: Bodies, looks: Looks, lie: Lie, act: Act) -> None:
         bodies,
         looks,
         gripping_hand(
-            centre + 0.8 * toward, toward, away, half_width=half_width, half_height=half_height, is_right=is_right
+            centre + 2.6 * toward, toward, away, half_width=half_width, half_height=half_height, is_right=is_right
         ),
     )
 
@@ -189,5 +189,5 @@ def _bulb(bodies: Bodies, looks: Looks, tip: Vector, toward: Vector, squeeze: fl
     across = unit(np.cross(UP, toward))
     bodies.capsule(tip, tip + 5.0 * toward, 0.55, looks.device)
     up = np.cross(toward, across)
-    bodies.ellipsoid(centre, np.stack([3.8 * toward, half_width * across, half_height * up]), looks.device)
+    bodies.ellipsoid(centre, np.stack([4.4 * toward, half_width * across, half_height * up]), looks.device)
     return centre, half_width, half_height
