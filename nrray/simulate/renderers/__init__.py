@@ -21,6 +21,7 @@ class Renderer(str, Enum):
     FLAT = "flat"  # shapes of one colour, from above
     SOLID = "solid"  # shaded bodies in three dimensions
     THERMAL = "thermal"  # bodies as a thermal camera sees them
+    TEXTURED = "textured"  # lit bodies with textures in a room, by VTK
 
 
 class Scene(Protocol):
@@ -47,6 +48,7 @@ RENDERERS: Mapping[Renderer, str] = {
     Renderer.FLAT: "flat.scene:FlatScene",
     Renderer.SOLID: "solid.scene:SolidScene",
     Renderer.THERMAL: "thermal.scene:ThermalScene",
+    Renderer.TEXTURED: "textured.scene:TexturedScene",
 }
 """Module and class of each, imported when it is first used."""
 

@@ -1,0 +1,1 @@
+"""Smooth, textured, lit bodies in a room, drawn by VTK without a display."""

@@ -1,0 +1,206 @@
+"""The VTK window of one scene: pieces with finishes, lights, a camera, pictures. No other module opens a window.
+
+Mesa draws with as many threads as `LP_NUM_THREADS` says; one, where nothing is said, since scenes are drawn by many processes.
+"""
+
+import ctypes
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nrray.errors import ConfigError
+from nrray.simulate.renderers.textured.geometry import Image, Matrix, Mesh, Points
+
+os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa reads it when its driver is loaded
+
+try:
+    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.vtkCommonCore import vtkFloatArray, vtkIdTypeArray, vtkObject, vtkPoints, vtkUnsignedCharArray
+    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
+    from vtkmodules.vtkCommonMath import vtkMatrix4x4
+    from vtkmodules.vtkRenderingCore import (
+        vtkActor,
+        vtkLight,
+        vtkPolyDataMapper,
+        vtkRenderer,
+        vtkRenderWindow,
+        vtkTexture,
+    )
+    from vtkmodules.vtkRenderingOpenGL2 import vtkEGLRenderWindow, vtkOSOpenGLRenderWindow
+except ImportError as error:
+    raise ConfigError(
+        f"The renderer textured needs vtk ({error}): pip install 'nrray[textured]', or choose another renderer"
+    ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """How a surface takes light."""
+
+    ambient: float = 0.25
+    diffuse: float = 0.8
+    gloss: float = 0.05  # strength of the highlight
+    polish: float = 15.0  # its exponent
+    opacity: float = 1.0
+
+
+MATT = Finish()
+
+
+class Piece:
+    """One mesh on a stage."""
+
+    def __init__(self, mesh: Mesh, finish: Finish, texture: Image | None) -> None:
+        self._data = vtkPolyData()
+        self._points, self._normals = np.array(mesh.points, np.float32), np.array(mesh.normals, np.float32)
+        points = vtkPoints()
+        points.SetData(numpy_to_vtk(self._points))
+        self._data.SetPoints(points)
+        cells = vtkCellArray()
+        cells.SetData(3, numpy_to_vtk(np.ascontiguousarray(mesh.triangles.ravel()), deep=True, array_type=_ID_TYPE))
+        self._data.SetPolys(cells)
+        self._data.GetPointData().SetNormals(numpy_to_vtk(self._normals))
+        mapper = vtkPolyDataMapper()
+        self.actor = vtkActor()
+        if mesh.colours is not None:
+            self._data.GetPointData().SetScalars(numpy_to_vtk(mesh.colours, deep=True))
+        if mesh.places is not None and texture is not None:
+            self._data.GetPointData().SetTCoords(numpy_to_vtk(mesh.places, deep=True))
+            self._image = vtkImageData()
+            self._texture = vtkTexture()
+            self._texture.SetInputData(self._image)
+            self._texture.InterpolateOn()
+            self._texture.SetMipmap(texture.shape[2] == 3)
+            self._texture.RepeatOn()
+            self.paint(texture)
+            self.actor.SetTexture(self._texture)
+        mapper.SetInputData(self._data)
+        mapper.StaticOn()
+        self._mapper = mapper
+        self.actor.SetMapper(mapper)
+        look = self.actor.GetProperty()
+        look.SetAmbient(finish.ambient)
+        look.SetDiffuse(finish.diffuse)
+        look.SetSpecular(finish.gloss)
+        look.SetSpecularPower(finish.polish)
+        look.SetOpacity(finish.opacity)
+        look.SetLighting(finish.diffuse > 0)  # what only glows needs none
+        if texture is not None and texture.shape[2] == 4:
+            self.actor.ForceTranslucentOn()
+        self._matrix = vtkMatrix4x4()
+        self.actor.SetUserMatrix(self._matrix)
+
+    def place(self, matrix: Matrix) -> None:
+        """Stand it elsewhere."""
+        self._matrix.DeepCopy(matrix.ravel().tolist())
+
+    def reshape(self, points: Points, normals: Points) -> None:
+        """Give its points other positions."""
+        self._points[:], self._normals[:] = points, normals
+        self._data.GetPoints().Modified()
+        self._data.GetPointData().GetNormals().Modified()
+        self._data.Modified()
+        self._mapper.Update()
+
+    def paint(self, texture: NDArray[np.uint8]) -> None:
+        """Another texture, (H, W, 3) or, with opacity, (H, W, 4)."""
+        height, width, channels = texture.shape
+        self._image.SetDimensions(width, height, 1)
+        rows = np.ascontiguousarray(texture[::-1]).reshape(-1, channels)
+        self._image.GetPointData().SetScalars(numpy_to_vtk(rows, deep=True))
+        self._image.Modified()
+
+    def show(self, visible: bool) -> None:
+        """Whether it is there."""
+        self.actor.SetVisibility(visible)
+
+
+_ID_TYPE = vtkIdTypeArray().GetDataType()
+
+
+class Stage:
+    """Pieces, lights and a camera. Raises ConfigError where no OpenGL driver can draw without a display."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        vtkObject.GlobalWarningDisplayOff()
+        self._window = _window()
+        self._width, self._height = size
+        self._window.SetMultiSamples(0)
+        self._window.SetSize(*size)
+        self._renderer = vtkRenderer()
+        self._renderer.AutomaticLightCreationOff()
+        self._window.AddRenderer(self._renderer)
+        self._camera = self._renderer.GetActiveCamera()
+        self._pixels, self._depths = vtkUnsignedCharArray(), vtkFloatArray()
+
+    def add(self, mesh: Mesh, finish: Finish = MATT, texture: Image | None = None) -> Piece:
+        """A new piece, at the origin until it is placed."""
+        piece = Piece(mesh, finish, texture)
+        self._renderer.AddActor(piece.actor)
+        return piece
+
+    def background(self, colour: tuple[float, float, float]) -> None:
+        """What is seen past everything, RGB 0 to 1."""
+        self._renderer.SetBackground(*colour)
+
+    def lamp(self, position: ArrayLike, colour: tuple[float, float, float], strength: float) -> None:
+        """A far lamp that shines from `position` at the origin."""
+        light = vtkLight()
+        light.SetLightTypeToSceneLight()
+        light.SetPosition(*np.asarray(position, float).tolist())
+        light.SetFocalPoint(0, 0, 0)
+        light.SetColor(*colour)
+        light.SetIntensity(strength)
+        self._renderer.AddLight(light)
+
+    def look(self, eye: ArrayLike, target: ArrayLike, up: ArrayLike, *, angle: float) -> None:
+        """From where the picture is taken; `angle` is the height of the view in degrees."""
+        self._camera.SetPosition(*np.asarray(eye, float).tolist())
+        self._camera.SetFocalPoint(*np.asarray(target, float).tolist())
+        self._camera.SetViewUp(*np.asarray(up, float).tolist())
+        self._camera.SetViewAngle(angle)
+        self._camera.SetClippingRange(8.0, 700.0)
+
+    def picture(self) -> Image:
+        """(H, W, 3) uint8 RGB."""
+        self._window.Render()
+        right, top = self._width - 1, self._height - 1
+        self._window.GetPixelData(0, 0, right, top, 1, self._pixels, 0)
+        rows = vtk_to_numpy(self._pixels).reshape(self._height, self._width, 3)
+        return np.ascontiguousarray(rows[::-1])
+
+    def depth(self) -> NDArray[np.float32]:
+        """(H, W) depths in the unit of the depth buffer, of the opaque pieces."""
+        self._window.Render()
+        self._window.GetZbufferData(0, 0, self._width - 1, self._height - 1, self._depths)
+        return np.array(vtk_to_numpy(self._depths).reshape(self._height, self._width)[::-1], np.float32)
+
+    def close(self) -> None:
+        """Free the window and what the driver holds for it."""
+        self._renderer.RemoveAllViewProps()
+        self._window.RemoveRenderer(self._renderer)
+        self._window.Finalize()
+
+
+def _window() -> vtkRenderWindow:
+    """A window in memory: EGL, or OSMesa where that is missing."""
+    found = []
+    for library, make in (("libEGL.so.1", vtkEGLRenderWindow), ("libOSMesa.so.8", vtkOSOpenGLRenderWindow)):
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            found.append(f"{library} is not installed")
+            continue
+        window = make()
+        window.OffScreenRenderingOn()
+        window.SetSize(16, 16)
+        if window.SupportsOpenGL():
+            return window
+        window.Finalize()
+        found.append(f"{library} opens no OpenGL 3.2 context")
+    raise ConfigError(
+        f"The renderer textured found no OpenGL that draws without a display ({', '.join(found)}): "
+        "apt-get install libegl1 libgl1-mesa-dri, or choose another renderer"
+    )
