@@ -65,7 +65,7 @@ TOWER_SOURCE = (
     "converted there from Google's published checkpoint."
 )
 MODEL_NAME = "nrray-embedded"
-CASES, STEPS, SEED = 1400, 1500, 20
+CASES, STEPS, SEED = 1000, 1500, 20
 HEAD_SEEDS = (0, 1, 2)
 NEEDS_EVERY, CAPTIONS_EVERY = 3, 2  # of the held-out windows, and of those: for measures that are repeated many times
 
