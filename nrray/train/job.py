@@ -16,7 +16,7 @@ from nrray.train.training_config import HeadSection, ResolvedTraining, Timesform
 
 TRAINED_PARTS = ("train", "validation")  # the test part is for `nrray evaluate`, once
 _FREE = frozenset(
-    {"micro_batch_windows", "loader_processes", "checkpoint_every_steps"}
+    {"micro_batch_windows", "loader_processes", "checkpoint_every_steps", "min_positive_windows"}
 )  # settings that change no result
 
 

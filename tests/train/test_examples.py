@@ -171,7 +171,7 @@ def examples(segments, parts):
 
 def test_an_activity_of_few_positives_is_refused_with_its_number_and_what_to_do():
     segments = [segment for segment in every_activity("ab", 20.0) if segment[1] != "suction"]
-    (train,) = examples([*segments, ("a", "suction", 10.0, 14.5)], dict.fromkeys("ab", "train"))
+    (train,) = examples([*segments, ("a", "suction", 10.0, 13.5)], dict.fromkeys("ab", "train"))
     with pytest.raises(
         DataError,
         match=r"too little of suction \(3 positive windows\); expected at least 10 .* Annotate more .* label set",
@@ -195,7 +195,7 @@ def test_a_single_case_to_validate_on_is_refused():
 def test_what_validation_shows_little_of_is_noted():
     parts = dict.fromkeys("bc", "validation")
     segments = [segment for segment in every_activity("bc", 20.0) if segment[1] not in ("suction", "stimulation")]
-    (validation,) = examples([*segments, ("b", "suction", 10.0, 14.5)], parts)
+    (validation,) = examples([*segments, ("b", "suction", 10.0, 13.5)], parts)
     assert validation_notes(validation, LABELS, min_positive_windows=10) == [
         "No window of the validation split shows stimulation: no checkpoint is chosen by it.",
         "The validation split shows little of suction (3 positive windows): their figures and thresholds mean little.",

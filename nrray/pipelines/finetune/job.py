@@ -200,7 +200,8 @@ def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> Finet
 
 
 def job_of_cases(job: FinetuneJob, cases: Collection[str], *, output: Path) -> FinetuneJob:
-    """The same training on some of its training cases alone, into another output. It is validated on the same windows."""
+    """The same training on some of its training cases alone, into another output. It is validated on the same windows. An
+    activity may be in as few windows as it is: what few cases teach is the question."""
     chunks = [chunk for chunk in job.chunks if chunk.split != "train" or chunk.case in cases]
     return replace(
         job,
@@ -211,6 +212,7 @@ def job_of_cases(job: FinetuneJob, cases: Collection[str], *, output: Path) -> F
             parts={**job.split.parts, "train": tuple(sorted(cases))},
             videos=_video_digests(chunks),
         ),
+        training=job.training.model_copy(update={"min_positive_windows": 1}),
         inputs=replace(job.inputs, chunks=_names_digest(chunks)),
     )
 

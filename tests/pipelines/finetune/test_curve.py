@@ -154,7 +154,7 @@ def curve_settings(archive, folder, **changes):
     if not (folder / "split.json").exists():
         shutil.copy(archive / "split.json", folder)
     places = {"split": folder / "split.json", "store__folder": folder / "frames"}
-    return settings(archive, folder / "out", **{**places, "training__num_epochs": 2, **changes})
+    return settings(archive, folder / "out", **{**places, "training__num_steps": 8, **changes})
 
 
 @pytest.mark.usefixtures("_ray")

@@ -40,7 +40,7 @@ from nrray.pipelines.finetune.run import drawn_training, extracted_job, train
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
 from nrray.report.case_curves import case_curves_picture
 from nrray.storage import Folder
-from nrray.train.examples import Examples, check_positives, examples_of, planned_examples
+from nrray.train.examples import Examples, all_examples, examples_of, planned_examples, training_notes
 from nrray.train.frame_store import read_frame_of_sample, store_file, whole_windows
 from nrray.train.job import FinetuneJob
 from nrray.train.output import read_metrics, trained_model_folder
@@ -132,7 +132,7 @@ def _shown(resolved: ResolvedFinetune) -> dict[str, frozenset[int]]:
 
 def _planned(job: FinetuneJob) -> Examples:
     """The windows to train on, where all of them can be decoded."""
-    return examples_of(job.chunks, [np.ones(chunk.num_starts, bool) for chunk in job.chunks], "train", job.sampling)
+    return all_examples(job.chunks, "train", job.sampling)
 
 
 def _with_frames(resolved: ResolvedFinetune, jobs: Sequence[FinetuneJob], reporter: Reporter) -> dict[str, FinetuneJob]:
@@ -164,7 +164,7 @@ def _decoded(job: FinetuneJob, whole: Mapping[str, NDArray[np.bool_]]) -> Finetu
             f"the train part of the split; dropped.json says why."
         )
     try:
-        check_positives([examples.targets], job.label_set)
+        training_notes(examples, job.label_set, min_positive_windows=job.training.min_positive_windows)
     except DataError as error:
         raise DataError(f"--curve: {job.name}: of the windows that could be decoded {error}") from None
     dropped = tuple(sorted({chunk.name for chunk in job.chunks} - whole.keys()))
