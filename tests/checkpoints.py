@@ -46,7 +46,8 @@ from transformers import (
 )
 
 from nrray.labels import LabelSet
-from nrray.workshop.embedded import CHAT_TEMPLATE, trained_tokenizer
+from nrray.workshop.embedded import embedded_sentences
+from nrray.workshop.vlm import CHAT_TEMPLATE, trained_tokenizer
 
 HIDDEN_SIZE, SIDE_PX, VOCABULARY_SIZE = 32, 64, 1024
 NUM_FRAMES = 6  # of a window, where a checkpoint is made for so many
@@ -83,7 +84,7 @@ QWEN_TEMPLATE = chat_template("<|vision_start|><|video_pad|><|vision_end|>")
 def fast_vlm(folder: Path, label_set: LabelSet) -> Path:
     """Frames go in as images, each seen alone."""
     torch.manual_seed(0)
-    tokenizer = trained_tokenizer(label_set)
+    tokenizer = trained_tokenizer(embedded_sentences(label_set))
     config = FastVlmConfig(
         vision_config=TimmWrapperConfig(
             architecture="tf_efficientnet_lite0", do_pooling=False, hidden_size=1280, num_labels=0
@@ -334,7 +335,7 @@ ENCODERS: dict[str, Callable[[Path, LabelSet], Path]] = {
 def video_tokenizer(label_set: LabelSet, tokens: Mapping[str, str]) -> PreTrainedTokenizerFast:
     """The embedded model's, with a family's own special tokens."""
     return PreTrainedTokenizerFast(
-        tokenizer_object=trained_tokenizer(label_set).backend_tokenizer,
+        tokenizer_object=trained_tokenizer(embedded_sentences(label_set)).backend_tokenizer,
         bos_token="<s>",
         eos_token="</s>",
         pad_token="<pad>",

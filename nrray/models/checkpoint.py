@@ -86,7 +86,7 @@ def model_info(checkpoint: LoadedCheckpoint, resolved: ResolvedCheckpoint) -> Mo
         path=str(resolved.folder),
         digest=resolved.digest,
         parameter_count=checkpoint.model.num_parameters(),  # of 4 bits, two are one element
-        sampling=resolved.metadata.sampling if resolved.metadata is not None else None,
+        sampling=resolved.inputs.sampling if resolved.inputs is not None else None,
         device=str(checkpoint.device),
         dtype=Dtype.NF4.value
         if is_loaded_in_four_bit(checkpoint.model)

@@ -1,5 +1,6 @@
 """Config sections about checkpoints: which one, on which device, how much at once, and how one is adapted. No torch."""
 
+from collections.abc import Mapping
 from enum import Enum
 
 from pydantic import Field
@@ -7,6 +8,8 @@ from pydantic import Field
 from nrray.config import Section
 
 EMBEDDED = "embedded"
+EMBEDDED_BASE = "embedded-base"
+PACKAGED_FOLDERS: Mapping[str, str] = {EMBEDDED: "embedded", EMBEDDED_BASE: "embedded_base"}  # beside this file
 
 
 class Device(str, Enum):
@@ -36,7 +39,7 @@ def resolved_dtype(dtype: Dtype, *, on_gpu: bool) -> Dtype:
 class CheckpointChoice(Section):
     """Which checkpoint is used."""
 
-    path: str = Field(default=EMBEDDED, min_length=1, description="'embedded', or a checkpoint folder")
+    path: str = Field(default=EMBEDDED, min_length=1, description="'embedded', 'embedded-base', or a checkpoint folder")
     adapter: str | None = Field(
         default=None, min_length=1, description="folder of an adapter that was trained on the checkpoint in `path`"
     )

@@ -11,6 +11,7 @@ from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.checkpoint import load_checkpoint
 from nrray.models.config import CheckpointChoice, Device, Dtype, Execution
+from nrray.models.inputs import INPUTS_KEY
 from nrray.models.measure import synthetic_frames
 from nrray.models.metadata import HEAD_FILE, write_metadata
 from nrray.models.resolved import ResolvedCheckpoint, resolve_checkpoint
@@ -43,6 +44,7 @@ def export_model(checkpoint: ResolvedCheckpoint, output: Path, label_set: LabelS
     exact = Execution(device=Device.CPU, dtype=Dtype.FLOAT32)
     loaded = load_checkpoint(checkpoint, execution=exact)
     output.mkdir(parents=True)
+    setattr(loaded.model.config, INPUTS_KEY, metadata.inputs.model_dump(mode="json"))  # for words, which need no head
     loaded.model.save_pretrained(output)
     loaded.processor.save_pretrained(output)
     shutil.copyfile(source / HEAD_FILE, output / HEAD_FILE)

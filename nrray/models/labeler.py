@@ -10,7 +10,7 @@ from nrray.types import Frames, WindowLabels
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """A loaded model. `digest` is of everything that decides a score; `sampling` is that of a head's training."""
+    """A loaded model. `digest` is of everything that decides a score; `sampling` is that of its training, where it says it."""
 
     name: str
     path: str
@@ -35,6 +35,18 @@ class Labeler(Protocol):
         sampled as the model was trained.
         """
         ...
+
+
+def check_frames(frames: Frames, *, trained: Sampling, name: str) -> None:
+    """Raise ModelError where a unit was not sampled as the model `name` was trained."""
+    expected = (trained.frames_per_window, trained.frame_height_px, trained.frame_width_px)
+    found = (frames.window_frames.shape[1], *frames.pixels.shape[1:3])
+    if found != expected:
+        raise ModelError(
+            f"model {name}: found windows of {found[0]} frames of {found[2]}x{found[1]} px, expected "
+            f"{expected[0]} of {expected[2]}x{expected[1]} px as in its training. Set the sampling section to the "
+            f"model's."
+        )
 
 
 def check_sampling(sampling: Sampling, *, trained: Sampling, name: str) -> None:

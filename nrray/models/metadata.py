@@ -14,6 +14,7 @@ from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.digests import file_digests
 from nrray.models.frame_stacking import FrameStacking
+from nrray.models.inputs import CheckpointInputs, read_inputs
 from nrray.sampling import Sampling
 
 METADATA_FILE = "nrray.json"
@@ -71,6 +72,11 @@ class CheckpointMetadata(Section):
     )
 
     @property
+    def inputs(self) -> CheckpointInputs:
+        """The inputs of the head's training."""
+        return CheckpointInputs(sampling=self.sampling, prompt=self.prompt, frame_stacking=self.frame_stacking)
+
+    @property
     def has_matrices(self) -> bool:
         """Whether an adapter adds matrices to its base; one without is a head on a frozen base. A description that vouches for
         no file is of the former."""
@@ -103,6 +109,12 @@ def read_metadata(folder: str | Path) -> CheckpointMetadata | None:
     if wrong := {name: value for name, value in metadata.thresholds.items() if not 0 <= value <= 1}:
         raise ModelError(f"{file}: found thresholds {wrong}, expected scores between 0 and 1. Restore the file.")
     return metadata
+
+
+def described_inputs(folder: Path) -> CheckpointInputs | None:
+    """The inputs of the folder's head, else of its weights; None where neither says any. Raises ModelError."""
+    metadata = read_metadata(folder)
+    return metadata.inputs if metadata is not None else read_inputs(folder)
 
 
 def write_metadata(metadata: CheckpointMetadata, folder: Path) -> Path:

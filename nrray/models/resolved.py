@@ -9,9 +9,10 @@ from pathlib import Path
 
 import nrray
 from nrray.errors import ModelError
-from nrray.models.config import EMBEDDED, CheckpointChoice
+from nrray.models.config import PACKAGED_FOLDERS, CheckpointChoice
 from nrray.models.digests import FileStamp, file_digest, folder_digest, folder_stamps
 from nrray.models.families import FamilyEntry, family_entry
+from nrray.models.inputs import CheckpointInputs, read_inputs
 from nrray.models.metadata import METADATA_FILE, Base, CheckpointMetadata, read_metadata
 
 
@@ -25,12 +26,13 @@ class CheckpointKind(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedCheckpoint:
-    """A checkpoint as the driver found it. Can be sent to other nodes: `path` is "embedded", the model inside the package
-    of each node, or absolute."""
+    """A checkpoint as the driver found it. Can be sent to other nodes: `path` is the name of a model inside the
+    package of each node, or absolute."""
 
     path: str  # of all weights
     adapter: str | None  # folder beside them, absolute
     metadata: CheckpointMetadata | None  # of the head, where there is one
+    inputs: CheckpointInputs | None  # of the head's training, else of the weights'; None: neither says any
     base_digest: str  # of the folder of all weights
     digest: str  # of everything that decides a score
     model_type: str  # as its config.json says
@@ -82,9 +84,10 @@ def resolve_checkpoint(choice: CheckpointChoice) -> ResolvedCheckpoint:
         _check_base(described, base, path=choice.path, digest=base_digest)
         digest = hashlib.sha256((base_digest + folder_digest(described)).encode()).hexdigest()
     return ResolvedCheckpoint(
-        path=EMBEDDED if choice.path == EMBEDDED else str(folder.absolute()),
+        path=choice.path if choice.path in PACKAGED_FOLDERS else str(folder.absolute()),
         adapter=None if choice.adapter is None else str(described.absolute()),
         metadata=metadata,
+        inputs=metadata.inputs if metadata is not None else read_inputs(folder),
         base_digest=base_digest,
         digest=digest,
         model_type=model_type,
@@ -107,13 +110,15 @@ def check_same_here(checkpoint: ResolvedCheckpoint) -> None:
 
 
 def checkpoint_folder(path: str | Path) -> Path:
-    """The folder that `path` names; "embedded" is the model inside the package. Raises ModelError."""
-    folder = Path(nrray.__file__).parent / "models" / "embedded" if str(path) == EMBEDDED else Path(path).expanduser()
+    """The folder that `path` names; "embedded" and "embedded-base" are models inside the package. Raises ModelError."""
+    packaged = PACKAGED_FOLDERS.get(str(path))
+    folder = Path(path).expanduser() if packaged is None else Path(nrray.__file__).parent / "models" / packaged
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise ModelError(
             f"model path {folder}: found {found}, expected a checkpoint folder (config.json, *.safetensors, "
-            f"processor and tokenizer files). Give such a folder, or 'embedded' for the model inside the package."
+            f"processor and tokenizer files). Give such a folder, or 'embedded' or 'embedded-base',"
+            f" which are inside the package."
         )
     return folder
 

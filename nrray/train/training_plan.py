@@ -132,7 +132,9 @@ def _chosen_parts(facts: TrainingFacts) -> tuple[ResolvedParts, str]:
         else f"These windows are {distance:.1f} times as far from what its tower was trained on as other cases of that making"
     )
     if facts.tuning is TuningMethod.HEAD and distance is None:
-        reason = f"A {facts.title} was trained on so much video that its head alone learns; parts.tower lets it learn too."
+        reason = (
+            f"A {facts.title} was trained on so much video that its head alone learns; parts.tower lets it learn too."
+        )
         return ResolvedParts(tower=TowerLearning.FROZEN), reason
     adapter = LanguageModelLearning.ADAPTER if facts.tuning is TuningMethod.LORA else LanguageModelLearning.FROZEN
     if distance is not None and distance < FAR:
@@ -247,9 +249,7 @@ def needed_bytes(parts: ResolvedParts, training: ResolvedTraining, facts: Traini
     return total * facts.bytes_per_weight + 16 * learning + kept
 
 
-def _fitted(
-    parts: ResolvedParts, training: ResolvedTraining, facts: TrainingFacts
-) -> tuple[ResolvedTraining, str]:
+def _fitted(parts: ResolvedParts, training: ResolvedTraining, facts: TrainingFacts) -> tuple[ResolvedTraining, str]:
     """The training in micro-batches that fit a worker, with gradient checkpointing where one window does not fit without: neither
     changes what is learned. Raises ResourcesError where nothing fits."""
     memory = facts.memory_bytes

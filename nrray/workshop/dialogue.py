@@ -1,9 +1,8 @@
-"""The language model's lessons: a question about a window and its true answer, as tokens.
+"""The language model's lessons: a question about a window and its true answer, as tokens."""
 
-Three in four questions ask for a caption, the others for one activity, in the words that a prompted run uses.
-"""
-
+import functools
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +10,10 @@ from numpy.typing import NDArray
 from nrray.labels import LabelSet
 from nrray.models.strategies.yes_no import INSTRUCTION
 from nrray.sampling import Sampling
-from nrray.workshop.embedded import CAPTION_PROMPT, TrainableVlm, window_prompt_ids
+from nrray.workshop.vlm import CAPTION_PROMPT, TrainableVlm, window_prompt_ids
 from nrray.workshop.window_store import WindowSet
 
-_CAPTION_SHARE = 0.75
+CAPTION_SHARE = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,24 +32,43 @@ class Spoken:
         return before
 
 
-class Dialogues:
-    """Draws questions of windows of `num_frames`, each with its answer."""
+class Lessons(Protocol):
+    """Questions about windows, with their true answers."""
 
-    def __init__(self, vlm: TrainableVlm, sampling: Sampling, label_set: LabelSet, *, num_frames: int) -> None:
-        questions = [CAPTION_PROMPT, *(f"{activity.question} {INSTRUCTION}" for activity in label_set.activities)]
+    def drawn(self, windows: WindowSet, row: int, rng: np.random.Generator) -> tuple[str, str]:
+        """A question about window `row`, and its answer."""
+        ...
+
+
+class ActivityLessons:
+    """Three in four questions ask for the caption, the others for one activity, in the words that a prompted run uses."""
+
+    def __init__(self, label_set: LabelSet) -> None:
+        self._questions = [f"{activity.question} {INSTRUCTION}" for activity in label_set.activities]
+
+    def drawn(self, windows: WindowSet, row: int, rng: np.random.Generator) -> tuple[str, str]:
+        """As `Lessons` says."""
+        if rng.random() < CAPTION_SHARE:
+            return CAPTION_PROMPT, str(windows.captions[row])
+        column = int(rng.integers(len(self._questions)))
+        return self._questions[column], yes_or_no(windows.targets[row, column])
+
+
+class Dialogues:
+    """Draws lessons of windows of `num_frames`, as tokens."""
+
+    def __init__(self, vlm: TrainableVlm, sampling: Sampling, lessons: Lessons, *, num_frames: int) -> None:
         self._tokenizer = vlm.processor.tokenizer
-        self._prompts = [window_prompt_ids(vlm, sampling, num_frames=num_frames, question=text) for text in questions]
+        self._lessons = lessons
+        self._prompt_ids = functools.cache(functools.partial(window_prompt_ids, vlm, sampling, num_frames=num_frames))
         self._answers: dict[str, NDArray[np.int64]] = {}
 
     def drawn(self, windows: WindowSet, rows: NDArray[np.int64], rng: np.random.Generator) -> Spoken:
         """One question and answer for each of windows `rows`."""
-        num_activities = len(self._prompts) - 1
-        asked = np.where(rng.random(len(rows)) < _CAPTION_SHARE, 0, rng.integers(1, num_activities + 1, len(rows)))
         pairs, num_sentences = [], []
-        for row, question in zip(rows, asked, strict=True):
-            is_caption = question == 0
-            answer = str(windows.captions[row]) if is_caption else yes_or_no(windows.targets[row, question - 1])
-            pairs.append((self._prompts[question], self._answer_ids(answer)))
+        for row in rows.tolist():
+            question, answer = self._lessons.drawn(windows, row, rng)
+            pairs.append((self._prompt_ids(question=question), self._answer_ids(answer)))
             num_sentences.append(max(1, answer.count(".")))
         length = max(len(prompt) + len(answer_ids) for prompt, answer_ids in pairs)
         token_ids = np.full((len(rows), length), self._tokenizer.pad_token_id, dtype=np.int64)

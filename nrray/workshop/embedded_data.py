@@ -38,6 +38,7 @@ from nrray.simulate import (
 )
 from nrray.simulate.appearance import FAMILIES
 from nrray.types import US_PER_SECOND, Frames
+from nrray.workshop.blank import blank_frames
 from nrray.workshop.captions import caption_of, window_facts
 from nrray.workshop.window_store import LabelledFrames, WindowSet, open_windows, write_windows
 
@@ -243,23 +244,11 @@ def passers_shares(case: SimulatedCase, seconds: NDArray[np.float64]) -> NDArray
 
 def blank_chunk(number: int, *, seed: int, sampling: Sampling, label_set: LabelSet) -> LabelledFrames:
     """Frames of one colour and some noise: a model that has seen none takes them for whatever is frequent."""
-    random = np.random.default_rng(seed)
-    size = (_BLANK_FRAMES // 20, sampling.frame_height_px, sampling.frame_width_px, 3)
-    noise = random.normal(0, random.uniform(0, 12, (size[0], 1, 1, 1)), size)
-    colours = random.uniform(0, 255, (size[0], 1, 1, 1)) + random.uniform(-20, 20, (size[0], 1, 1, 3))
-    pixels = np.repeat(np.clip(colours + noise, 0, 255).astype(np.uint8), 20, axis=0)
-    num_windows = len(pixels) - sampling.frames_per_window + 1
-    starts = np.arange(num_windows, dtype=np.int64)
+    frames = blank_frames(sampling, num_frames=_BLANK_FRAMES, seed=seed)
+    num_windows = len(frames.window_frames)
     return LabelledFrames(
         case=number,
-        frames=Frames(
-            pixels=pixels,
-            pts_us=np.arange(len(pixels), dtype=np.int64),
-            window_frames=np.arange(num_windows)[:, None] + np.arange(sampling.frames_per_window),
-            window_start_us=starts,
-            window_end_us=starts + 1,
-            frames_per_second=sampling.frames_per_second,
-        ),
+        frames=frames,
         targets=np.zeros((num_windows, len(label_set.names)), dtype=bool),
         captions=[BLANK_CAPTION] * num_windows,
     )

@@ -1,7 +1,7 @@
 """The embedded model's needs, measured on held-out windows: F1 on changed frames, of one frame alone, of heads
 of other seeds, of answers in words, and how often its captions are right."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,21 +16,15 @@ from nrray.sampling import Sampling
 from nrray.train.objective import positive_weights
 from nrray.train.thresholds import best_thresholds
 from nrray.workshop.captions import SLOTS, Others, claims_of
-from nrray.workshop.dialogue import Dialogues
-from nrray.workshop.embedded import CAPTION_PROMPT, TrainableVlm, window_prompt_ids
+from nrray.workshop.dialogue import ActivityLessons, Dialogues
+from nrray.workshop.embedded import PROMPT, HeadedVlm
 from nrray.workshop.held_out import HeldOut, held_out
-from nrray.workshop.recipe import (
-    RecipeConfig,
-    train_vlm,
-    window_embeds,
-    window_images,
-    window_scores,
-    window_states,
-)
+from nrray.workshop.measures import kappa_of, says_yes, window_batches
+from nrray.workshop.recipe import RecipeConfig, train_vlm, window_scores, window_states
+from nrray.workshop.vlm import TrainableVlm, window_prompt_ids
 from nrray.workshop.window_store import WindowSet
 
 Scores = NDArray[np.float32]
-_CAPTION_TOKENS = 64
 _MOVES = {"ventilation", "bag_tested", "suction", "tube_waved", "stimulation", "limb_rubbed", "hand_hovering"}
 
 
@@ -54,20 +48,6 @@ def measured_windows(
     )
 
 
-def changed_windows(windows: WindowSet) -> dict[str, WindowSet]:
-    """The same windows, with frames in another order, or without anything to see."""
-    random = np.random.default_rng(0)
-    grey = torch.full((1, *windows.pixels.shape[1:]), 127, dtype=torch.uint8, device=windows.pixels.device)
-    middle = windows.window_frames[:, [windows.window_frames.shape[1] // 2]]
-    return {
-        "as filmed": windows,
-        "shuffled": replace(windows, window_frames=random.permuted(windows.window_frames, axis=1)),
-        "reversed": replace(windows, window_frames=windows.window_frames[:, ::-1]),
-        "one frame repeated": replace(windows, window_frames=np.repeat(middle, windows.window_frames.shape[1], axis=1)),
-        "blank": replace(windows, pixels=grey, window_frames=np.zeros_like(windows.window_frames)),
-    }
-
-
 def f1_of(found: HeldOut) -> dict[str, float | None]:
     """Activity to F1, and the macro."""
     rows: dict[str, float | None] = {m.agreement.activity: m.agreement.f1 for m in found.activities}
@@ -75,16 +55,16 @@ def f1_of(found: HeldOut) -> dict[str, float | None]:
 
 
 def single_frame_f1(
-    vlm: TrainableVlm, parts: Parts, recipe: RecipeConfig, *, sampling: Sampling, label_set: LabelSet
+    vlm: HeadedVlm, parts: Parts, recipe: RecipeConfig, *, sampling: Sampling, label_set: LabelSet
 ) -> dict[str, float | None]:
     """The same network, recipe and windows, but of each window only the middle frame. Trains `vlm`."""
 
     def middle(windows: WindowSet) -> WindowSet:
         return replace(windows, window_frames=windows.window_frames[:, [windows.window_frames.shape[1] // 2]])
 
-    dialogues = Dialogues(vlm, sampling, label_set, num_frames=1)
+    dialogues = Dialogues(vlm, sampling, ActivityLessons(label_set), num_frames=1)
     train_vlm(vlm, middle(parts.train), recipe, dialogues=dialogues, report=lambda _step, _loss: None)
-    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=1)
+    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=1, question=PROMPT)
     validation, test = middle(parts.validation), middle(parts.test)
     thresholds = best_thresholds(window_scores(vlm, validation, prompt_ids=prompt_ids), validation.targets)
     scores = window_scores(vlm, test, prompt_ids=prompt_ids)
@@ -92,10 +72,11 @@ def single_frame_f1(
 
 
 def head_seeds_f1(
-    vlm: TrainableVlm, parts: Parts, *, seeds: Sequence[int], sampling: Sampling, label_set: LabelSet
+    vlm: HeadedVlm, parts: Parts, *, seeds: Sequence[int], sampling: Sampling, label_set: LabelSet
 ) -> list[dict[str, float | None]]:
     """Heads trained anew, each from another seed, on the states of the trained model."""
-    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=parts.train.window_frames.shape[1])
+    num_frames = parts.train.window_frames.shape[1]
+    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=num_frames, question=PROMPT)
     states = [pooled_states(vlm, part, prompt_ids=prompt_ids) for part in (parts.train, parts.validation, parts.test)]
     targets = torch.from_numpy(parts.train.targets.astype(np.float32))
     weights = positive_weights(parts.train.targets.mean(axis=0), bound=4.0)
@@ -117,11 +98,11 @@ def head_seeds_f1(
     return results
 
 
-def pooled_states(vlm: TrainableVlm, windows: WindowSet, *, prompt_ids: NDArray[np.int64]) -> torch.Tensor:
+def pooled_states(vlm: HeadedVlm, windows: WindowSet, *, prompt_ids: NDArray[np.int64]) -> torch.Tensor:
     """(W, D) the head's input for each window."""
     found = []
     with torch.inference_mode():
-        for images, token_ids in _batches(vlm, windows, prompt_ids):
+        for images, token_ids in window_batches(vlm, windows, prompt_ids):
             found.append(vlm.head.pooled(window_states(vlm, images, token_ids=token_ids)).cpu())
     return torch.cat(found).clone()
 
@@ -130,45 +111,16 @@ def answers_f1(
     vlm: TrainableVlm, windows: WindowSet, *, sampling: Sampling, label_set: LabelSet
 ) -> dict[str, float | None]:
     """F1 of yes against no in words, by the first token of the answer; one question per activity, no rules."""
-    tokenizer = vlm.processor.tokenizer
-    yes, no = (tokenizer.encode(word, add_special_tokens=False)[0] for word in ("yes", "no"))
+    num_frames = windows.window_frames.shape[1]
     said = np.zeros_like(windows.targets)
     for column, activity in enumerate(label_set.activities):
-        prompt_ids = window_prompt_ids(
-            vlm,
-            sampling,
-            num_frames=windows.window_frames.shape[1],
-            question=f"{activity.question} {INSTRUCTION}",
-        )
-        column_said = []
-        with torch.inference_mode():
-            for images, token_ids in _batches(vlm, windows, prompt_ids):
-                states = window_states(vlm, images, token_ids=token_ids)
-                logits = vlm.model.lm_head(states.hidden[:, -1])
-                column_said.append((logits[:, yes] > logits[:, no]).cpu().numpy())
-        said[:, column] = np.concatenate(column_said)
+        question = f"{activity.question} {INSTRUCTION}"
+        prompt_ids = window_prompt_ids(vlm, sampling, num_frames=num_frames, question=question)
+        said[:, column] = says_yes(vlm, windows, prompt_ids=prompt_ids)
     visible = label_set.rules.requires_visible
     return f1_of(
         held_out(label_set.names, said, windows.targets, cases=windows.cases, excluded=[visible] if visible else [])
     )
-
-
-def captions_of(vlm: TrainableVlm, windows: WindowSet, *, sampling: Sampling) -> list[str]:
-    """Greedy captions."""
-    num_frames = windows.window_frames.shape[1]
-    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=num_frames, question=CAPTION_PROMPT)
-    captions: list[str] = []
-    with torch.inference_mode():
-        for images, token_ids in _batches(vlm, windows, prompt_ids):
-            embeds = window_embeds(vlm, images, token_ids)
-            generated = vlm.model.generate(
-                inputs_embeds=embeds,
-                attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device),
-                max_new_tokens=_CAPTION_TOKENS,
-                do_sample=False,
-            )
-            captions += vlm.processor.tokenizer.batch_decode(generated, skip_special_tokens=True)
-    return captions
 
 
 def caption_agreement(captions: Sequence[str], truth: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -180,7 +132,7 @@ def caption_agreement(captions: Sequence[str], truth: Sequence[str]) -> dict[str
     views["people"] = [[_people(c["newborn"], c["others"]) for c in claims] for claims in (said, true)]
     views["objects"] = [[_objects(c["airway"]) for c in claims] for claims in (said, true)]
     views["motion"] = [[_motion(c["airway"]) + _motion(c["body"]) for c in claims] for claims in (said, true)]
-    return {name: _kappa(np.array(ours), np.array(theirs)) for name, (ours, theirs) in views.items()}
+    return {name: kappa_of(np.array(ours), np.array(theirs)) for name, (ours, theirs) in views.items()}
 
 
 def _people(newborn: Any, others: Others | None) -> str:
@@ -202,19 +154,3 @@ def _objects(claim: Any) -> str:
 
 def _motion(claim: Any) -> str:
     return "?" if claim is None else "moves " if claim.value in _MOVES else "still "
-
-
-def _kappa(ours: NDArray[np.str_], theirs: NDArray[np.str_]) -> dict[str, float]:
-    right = float((ours == theirs).mean())
-    chance = float(sum((ours == name).mean() * (theirs == name).mean() for name in np.unique(theirs)))
-    return {"right": right, "chance": chance, "kappa": (right - chance) / (1 - chance) if chance < 1 else 0.0}
-
-
-def _batches(
-    vlm: TrainableVlm, windows: WindowSet, prompt_ids: NDArray[np.int64], batch_windows: int = 64
-) -> Iterator[Any]:
-    """Images and tokens of all windows, in order."""
-    tokens = torch.from_numpy(prompt_ids).to(vlm.device)
-    for start in range(0, len(windows.targets), batch_windows):
-        rows = np.arange(start, min(start + batch_windows, len(windows.targets)))
-        yield window_images(vlm, windows, rows), tokens.expand(len(rows), -1)

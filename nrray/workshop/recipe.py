@@ -1,4 +1,5 @@
-"""The seeded recipe: the tower's tail, projector, language model and head learn from windows whose appearance is changed.
+"""The seeded recipe: the tower's tail, projector, language model and, where there is one, the head learn from windows whose
+appearance is changed.
 
 The head learns the activities, the language model to answer questions about the same windows. The same seed, data and
 number of threads give the same weights on a CPU. Knows no simulator and no Ray.
@@ -18,16 +19,18 @@ from nrray.config import Section
 from nrray.models.families.family import HiddenStates
 from nrray.models.families.frame_wise_vlm import CPU_FRAMES_PER_FORWARD
 from nrray.models.frame_stacking import FrameStacking
+from nrray.models.head import Head
 from nrray.train.augment import augmented
 from nrray.train.objective import BinaryCrossEntropy, Objective, positive_weights, prior_log_odds
 from nrray.train.training_config import AugmentConfig
 from nrray.workshop.dialogue import Dialogues, Spoken
-from nrray.workshop.embedded import PIXEL_MEAN, PIXEL_STD, TrainableVlm
+from nrray.workshop.embedded import HeadedVlm
+from nrray.workshop.vlm import PIXEL_MEAN, PIXEL_STD, TrainableVlm
 from nrray.workshop.window_store import WindowSet
 
 
 class RecipeConfig(Section):
-    """How the embedded model is trained."""
+    """How a model is trained."""
 
     seed: int = Field(default=0, ge=0)
     num_steps: int = Field(default=1000, ge=1, description="optimizer steps")
@@ -62,14 +65,13 @@ def train_vlm(
     """Train `vlm` in place on `windows`; `report(step, loss)` is called after each step; the loss is a scalar
     on the model's device.
 
-    The loss is the objective's cost of the head, with positive weights negatives / positives bounded on both sides, and
-    `answer_weight` times the cross-entropy of the answers' sentences, a mean over each answer and then over answers.
+    The loss is the objective's cost of the head, where there is one, with positive weights negatives / positives bounded on
+    both sides, and `answer_weight` times the cross-entropy of the answers' sentences, a mean over each answer and then over
+    answers.
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    vlm.head.start_at(prior_log_odds(windows.targets.mean(axis=0)))
-    weights = positive_weights(windows.targets.mean(axis=0), bound=config.objective.max_positive_weight)
-    positive_weight = torch.from_numpy(weights).to(vlm.device)
+    head_loss = None if vlm.head is None else HeadLoss(vlm.head, windows, config.objective, device=vlm.device)
     vlm.model.train()
     vlm.model.model.vision_tower.eval()
     optimizer = torch.optim.AdamW(
@@ -95,10 +97,9 @@ def train_vlm(
             token_ids=torch.from_numpy(spoken.token_ids).to(vlm.device),
             readable=torch.from_numpy(spoken.is_prompt).to(vlm.device),
         )
-        targets = torch.from_numpy(windows.targets[rows].astype(np.float32)).to(vlm.device)
-        loss = config.objective.cost(vlm.head(states), targets, positive_weight=positive_weight).mean()
-        if config.answer_weight:
-            loss = loss + config.answer_weight * answer_loss(vlm, states, spoken)
+        loss = config.answer_weight * answer_loss(vlm, states, spoken)
+        if head_loss is not None:
+            loss = loss + head_loss.of(states, rows)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, config.gradient_norm)
@@ -112,8 +113,24 @@ def train_vlm(
     return TrainingRecord(losses=values, windows_seen=config.num_steps * config.batch_windows, seconds=seconds)
 
 
+class HeadLoss:
+    """The objective's cost of a head, which starts at the windows' log-odds."""
+
+    def __init__(self, head: Head, windows: WindowSet, objective: Objective, *, device: torch.device) -> None:
+        head.start_at(prior_log_odds(windows.targets.mean(axis=0)))
+        weights = positive_weights(windows.targets.mean(axis=0), bound=objective.max_positive_weight)
+        self._positive_weight = torch.from_numpy(weights).to(device)
+        self._head, self._targets, self._objective = head, windows.targets, objective
+
+    def of(self, states: HiddenStates, rows: NDArray[np.int64]) -> torch.Tensor:
+        """A mean over windows `rows` and activities."""
+        targets = torch.from_numpy(self._targets[rows].astype(np.float32)).to(states.hidden.device)
+        cost = self._objective.cost(self._head(states), targets, positive_weight=self._positive_weight)
+        return cost.mean()
+
+
 def window_scores(
-    vlm: TrainableVlm, windows: WindowSet, *, prompt_ids: NDArray[np.int64], batch_windows: int = 64
+    vlm: HeadedVlm, windows: WindowSet, *, prompt_ids: NDArray[np.int64], batch_windows: int = 64
 ) -> NDArray[np.float32]:
     """(W, A) scores of all windows, in order. prompt_ids: (L,) tokens of a window's prompt, image tokens included."""
     batches = []
@@ -216,6 +233,6 @@ def _parameter_groups(vlm: TrainableVlm, *, weight_decay: float, tail_learning_r
     others = [parameter for parameter in trained if parameter.ndim <= 1]
     return [
         {"params": matrices, "weight_decay": weight_decay},
-        {"params": [*others, *vlm.head.parameters()], "weight_decay": 0.0},
+        {"params": [*others, *(vlm.head.parameters() if vlm.head is not None else ())], "weight_decay": 0.0},
         {"params": tail, "weight_decay": 0.0, "lr": tail_learning_rate},
     ]

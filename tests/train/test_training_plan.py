@@ -50,9 +50,7 @@ def test_new_looks_let_the_tower_s_last_blocks_learn_and_known_ones_leave_it_as_
             projector=ProjectorLearning.WHOLE,
             language_model=LanguageModelLearning.ADAPTER,
         )
-    assert near.parts == ResolvedParts(
-        tower=TowerLearning.FROZEN, language_model=LanguageModelLearning.ADAPTER
-    )
+    assert near.parts == ResolvedParts(tower=TowerLearning.FROZEN, language_model=LanguageModelLearning.ADAPTER)
     assert any("1.6 times as far" in reason for reason in far.reasons)
     assert any("does not say what it was trained on" in reason for reason in unknown.reasons)
 
@@ -101,10 +99,15 @@ def test_a_timesformer_is_trained_whole_and_a_frozen_encoder_has_a_head():
 
 def test_parts_that_a_model_does_not_have_are_refused_by_name():
     with pytest.raises(ConfigError, match=r"parts\.language_model: found norms, but a TimeSformer has none"):
-        planned(PartsSection(language_model=LanguageModelLearning.NORMS), tuning=TuningMethod.WHOLE, title="TimeSformer")
+        planned(
+            PartsSection(language_model=LanguageModelLearning.NORMS), tuning=TuningMethod.WHOLE, title="TimeSformer"
+        )
     with pytest.raises(ConfigError, match=r"parts\.tower: found frozen, expected auto or whole"):
         planned(
-            PartsSection(tower=TowerLearning.FROZEN), tuning=TuningMethod.WHOLE, title="TimeSformer", is_from_scratch=True
+            PartsSection(tower=TowerLearning.FROZEN),
+            tuning=TuningMethod.WHOLE,
+            title="TimeSformer",
+            is_from_scratch=True,
         )
 
 

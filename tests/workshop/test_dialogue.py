@@ -8,8 +8,9 @@ from nrray.labels import read_label_set
 from nrray.models.frame_stacking import FrameStacking
 from nrray.models.strategies.yes_no import INSTRUCTION
 from nrray.sampling import Sampling
-from nrray.workshop.dialogue import Dialogues
-from nrray.workshop.embedded import CAPTION_PROMPT, processor_of, trained_tokenizer
+from nrray.workshop.dialogue import ActivityLessons, Dialogues
+from nrray.workshop.embedded import embedded_sentences
+from nrray.workshop.vlm import CAPTION_PROMPT, processor_of, trained_tokenizer
 from nrray.workshop.window_store import WindowSet
 
 LABELS = read_label_set()
@@ -20,7 +21,7 @@ CAPTIONS = ("A hand rubs the trunk.", "A tube lies beside the head.")
 @pytest.fixture(scope="module")
 def told():
     """Two hundred questions and answers about two windows, as (question, answer, window)."""
-    tokenizer = trained_tokenizer(LABELS, CAPTIONS)
+    tokenizer = trained_tokenizer([*embedded_sentences(LABELS), *CAPTIONS])
     vlm = SimpleNamespace(processor=processor_of(tokenizer, SMALL), frame_stacking=FrameStacking.FRAMES)
     windows = WindowSet(
         pixels=torch.zeros(3, 64, 64, 3, dtype=torch.uint8),
@@ -30,7 +31,7 @@ def told():
         captions=np.array(CAPTIONS),
     )
     rows = np.arange(200) % 2
-    spoken = Dialogues(vlm, SMALL, LABELS, num_frames=3).drawn(windows, rows, np.random.default_rng(0))
+    spoken = Dialogues(vlm, SMALL, ActivityLessons(LABELS), num_frames=3).drawn(windows, rows, np.random.default_rng(0))
     found = []
     for row, tokens, is_answer in zip(rows, spoken.token_ids, spoken.is_answer, strict=True):
         prompt, answer = tokens[: is_answer.argmax()], tokens[is_answer]

@@ -7,16 +7,10 @@ from nrray.labels import read_label_set
 from nrray.models.measure import synthetic_frames
 from nrray.models.metadata import CheckpointMetadata, trained_labels
 from nrray.sampling import Sampling
-from nrray.workshop.embedded import (
-    PROMPT,
-    embedded_vlm,
-    load_tower,
-    save_vlm,
-    tokens_per_frame,
-    trained_tokenizer,
-    window_prompt_ids,
-)
+from nrray.workshop.embedded import PROMPT, embedded_sentences, embedded_vlm, save_embedded
 from nrray.workshop.recipe import window_scores
+from nrray.workshop.tower import load_tower
+from nrray.workshop.vlm import tokens_per_frame, trained_tokenizer, window_prompt_ids
 from nrray.workshop.window_store import WindowSet
 from tests.model_fixtures import labeler_of
 
@@ -54,13 +48,13 @@ def test_trunk_and_depthwise_kernels_are_frozen_and_all_else_is_trained(vlm):
 
 
 def test_the_tokenizer_knows_yes_and_no_and_gives_text_back():
-    tokenizer = trained_tokenizer(LABELS)
+    tokenizer = trained_tokenizer(embedded_sentences(LABELS))
     assert all(len(tokenizer.encode(word, add_special_tokens=False)) == 1 for word in (" yes", " no", "yes", "no"))
     assert tokenizer.decode(tokenizer.encode("Übermaß: 3 cm?")) == "Übermaß: 3 cm?"
 
 
 def test_a_prompt_holds_every_frame_s_tokens(vlm):
-    ids = window_prompt_ids(vlm, SMALL, num_frames=3)
+    ids = window_prompt_ids(vlm, SMALL, num_frames=3, question=PROMPT)
     assert (ids == vlm.model.config.image_token_id).sum() == tokens_per_frame(SMALL) == 4  # three frames, one picture
 
 
@@ -75,7 +69,7 @@ def test_a_saved_model_scores_as_the_trained_one_does(vlm, tmp_path):
         pooling=vlm.head.pooling,
         thresholds=dict.fromkeys(LABELS.names, 0.5),
     )
-    save_vlm(vlm, tmp_path, metadata=metadata, dtype=torch.float16)
+    save_embedded(vlm, tmp_path, metadata=metadata, dtype=torch.float16)
     vlm.model.float()
     windows = WindowSet(
         pixels=torch.from_numpy(unit.pixels),
@@ -84,6 +78,6 @@ def test_a_saved_model_scores_as_the_trained_one_does(vlm, tmp_path):
         cases=np.zeros(4, dtype=np.int64),
         captions=np.full(4, "A hand rubs."),
     )
-    trained = window_scores(vlm, windows, prompt_ids=window_prompt_ids(vlm, SMALL, num_frames=3))
+    trained = window_scores(vlm, windows, prompt_ids=window_prompt_ids(vlm, SMALL, num_frames=3, question=PROMPT))
     labelled = labeler_of(tmp_path, LABELS).label(unit).scores
     np.testing.assert_allclose(labelled, trained, atol=2e-3)

@@ -10,7 +10,7 @@ from nrray.models.frame_stacking import FrameStacking
 from nrray.models.head import Head
 from nrray.train.training_config import AugmentConfig
 from nrray.workshop.dialogue import Spoken
-from nrray.workshop.embedded import TrainableVlm
+from nrray.workshop.embedded import HeadedVlm
 from nrray.workshop.recipe import (
     RecipeConfig,
     one_cycle_share,
@@ -58,7 +58,7 @@ def tiny_vlm(seed=0, pooling=Pooling.MEAN_FRAMES):
     model = FastVlmForConditionalGeneration(config)
     model.model.vision_tower.requires_grad_(False)
     torch.manual_seed(seed)
-    return TrainableVlm(
+    return HeadedVlm(
         model=model,
         processor=None,
         head=Head(hidden_size=32, num_activities=2, pooling=pooling),

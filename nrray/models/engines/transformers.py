@@ -10,8 +10,8 @@ from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import load_checkpoint, model_info
 from nrray.models.config import Execution
 from nrray.models.engines.engine import Answers, Choice
-from nrray.models.frame_stacking import FrameStacking, stacked
-from nrray.models.labeler import ModelInfo
+from nrray.models.frame_stacking import stacked
+from nrray.models.labeler import ModelInfo, check_frames
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.types import Frames
 
@@ -20,8 +20,7 @@ class TransformersEngine:
     """Every question is a prompt of its own, behind the frames; they are stacked as in the checkpoint's training."""
 
     def __init__(self, checkpoint: ResolvedCheckpoint, *, execution: Execution) -> None:
-        metadata = checkpoint.metadata
-        self._frame_stacking = metadata.frame_stacking if metadata is not None else FrameStacking.FRAMES
+        self._inputs = checkpoint.inputs
         self._micro_batch_windows = execution.micro_batch_windows
         self._checkpoint = load_checkpoint(checkpoint, execution=execution)
         self._info = model_info(self._checkpoint, checkpoint)
@@ -33,7 +32,10 @@ class TransformersEngine:
 
     def answers(self, frames: Frames, *, question: str, choices: Sequence[Choice], max_tokens: int) -> Answers:
         """As `Engine` says."""
-        shown = stacked(frames, self._frame_stacking)
+        shown = frames
+        if self._inputs is not None:
+            check_frames(frames, trained=self._inputs.sampling, name=self._info.name)
+            shown = stacked(frames, self._inputs.frame_stacking)
         tokenizer = self._checkpoint.processor.tokenizer
         token_ids = [single_token_ids(tokenizer, choice) for choice in choices]
         batches = micro_batched(

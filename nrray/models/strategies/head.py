@@ -11,7 +11,7 @@ from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.config import Execution
-from nrray.models.labeler import ModelInfo
+from nrray.models.labeler import ModelInfo, check_frames
 from nrray.models.metadata import CheckpointMetadata, check_labels
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.rules import states_from_scores
@@ -81,7 +81,7 @@ class HeadLabeler:
 
     def label(self, frames: Frames) -> WindowLabels:
         """As `Labeler` says."""
-        check_frames(self._metadata, frames)
+        check_frames(frames, trained=self._metadata.sampling, name=self._metadata.name)
         scores = self._scores.of(frames)
         states = states_from_scores(scores, thresholds=self._thresholds, label_set=self._label_set)
         return WindowLabels(scores=scores, states=states, answers=None)
@@ -95,16 +95,3 @@ def head_metadata(checkpoint: ResolvedCheckpoint) -> CheckpointMetadata:
             f"`nrray finetune`, or set strategy.kind=yes_no."
         )
     return checkpoint.metadata
-
-
-def check_frames(metadata: CheckpointMetadata, frames: Frames) -> None:
-    """Raise ModelError where a unit was not sampled as the head was trained."""
-    sampling = metadata.sampling
-    expected = (sampling.frames_per_window, sampling.frame_height_px, sampling.frame_width_px)
-    found = (frames.window_frames.shape[1], *frames.pixels.shape[1:3])
-    if found != expected:
-        raise ModelError(
-            f"model {metadata.name}: found windows of {found[0]} frames of {found[2]}x{found[1]} px, expected "
-            f"{expected[0]} of {expected[2]}x{expected[1]} px as in its training. Set the sampling section to the "
-            f"model's."
-        )

@@ -13,8 +13,9 @@ from nrray.config import Section
 from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError
 from nrray.labels import LabelSet, read_label_set
-from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, read_metadata, resolve_checkpoint
+from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, resolve_checkpoint
 from nrray.models.config import LoraSection
+from nrray.models.metadata import described_inputs
 from nrray.models.resolved import checkpoint_folder
 from nrray.pipelines.finetune.inputs import FinetuneInputs, annotations_digest, read_inputs
 from nrray.pipelines.job_folder import refuse_job_folder
@@ -163,13 +164,13 @@ def _training(
 def _sampling(config: FinetuneConfig, start: ResolvedCheckpoint | TimesformerSection) -> Sampling:
     """The config's, or the one that the checkpoint was trained with. Raises ConfigError, ModelError."""
     if isinstance(start, TimesformerSection):  # a baseline samples as the checkpoint that it is compared with
-        compared = read_metadata(checkpoint_folder(config.model.path))
+        compared = described_inputs(checkpoint_folder(config.model.path))
         return config.sampling or (compared.sampling if compared is not None else Sampling.model_validate({}))
-    sampling = config.sampling or (start.metadata.sampling if start.metadata is not None else None)
+    sampling = config.sampling or (start.inputs.sampling if start.inputs is not None else None)
     if sampling is None:
         raise ConfigError(f"{start.folder} does not say how it samples video: give the config a sampling section")
-    if start.metadata is not None:
-        check_sampling(sampling, trained=start.metadata.sampling, name=start.metadata.name)
+    if start.inputs is not None:
+        check_sampling(sampling, trained=start.inputs.sampling, name=start.name)
     return sampling
 
 

@@ -87,14 +87,14 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
     if unknown:
         raise ConfigError(f"segments.thresholds names unknown activities {unknown}; known: {list(label_set.names)}")
     checkpoint = resolve_checkpoint(config.model)
-    metadata = checkpoint.metadata
-    sampling = config.sampling or (metadata.sampling if metadata else None)
+    inputs = checkpoint.inputs
+    sampling = config.sampling or (inputs.sampling if inputs is not None else None)
     if sampling is None:
         raise ConfigError(
             f"{checkpoint.head_folder} does not say how it samples video: give the config a sampling section"
         )
-    if metadata is not None:
-        check_sampling(sampling, trained=metadata.sampling, name=metadata.name)
+    if inputs is not None:
+        check_sampling(sampling, trained=inputs.sampling, name=checkpoint.name)
     strategy = resolve_strategy(config.strategy, checkpoint, label_set)
     model = config.model.model_copy(update={"path": checkpoint.path, "adapter": checkpoint.adapter})
     identity = OutputIdentity(

@@ -85,7 +85,8 @@ def prepared_trainee(
         weights = Dtype.FLOAT32 if method is TuningMethod.WHOLE else execution.dtype
         resolved, checkpoint = start, load_checkpoint(start, execution=execution.model_copy(update={"dtype": weights}))
     own = resolved.metadata if resolved is not None else None
-    stacking = own.frame_stacking if own is not None else FrameStacking.FRAMES
+    given = resolved.inputs if resolved is not None else None
+    stacking = given.frame_stacking if given is not None else FrameStacking.FRAMES
     checkpoint.family.check_window(checkpoint, num_frames=len(stacking.rows(sampling.frames_per_window)))
     placed = _placed_head(checkpoint, resolved, head, label_set, log_odds)
     module = TRAINEES[method].prepared(checkpoint, placed, TraineeSections(adapter=adapter, training=config))
@@ -96,7 +97,7 @@ def prepared_trainee(
         module=module,
         inputs=WindowInputs(
             processor=checkpoint.family.window_processor(checkpoint),
-            question=own.prompt if own is not None else QUESTION,
+            question=given.prompt if given is not None else QUESTION,
             frame_stacking=stacking,
             frames_per_second=sampling.frames_per_second,
         ),
