@@ -24,6 +24,8 @@ class AugmentConfig(Section):
     max_hue_degrees: float = Field(default=180.0, ge=0, description="either way")
     max_gain: float = Field(default=0.35, ge=0, description="of saturation, contrast and each colour, relative")
     max_light: float = Field(default=0.1, ge=0, description="added to all pixels, as a share of white")
+    max_gamma: float = Field(default=0.5, ge=0, description="natural logarithm of the exponent of light, either way")
+    invert_fraction: float = Field(default=0.2, ge=0, le=1, description="share of windows whose light is turned to dark")
     max_sharpness: float = Field(default=0.8, ge=0, description="from blurred (-) to sharpened (+)")
     max_noise: float = Field(default=0.03, ge=0, description="standard deviation of every pixel, as a share of white")
 
@@ -35,6 +37,7 @@ class AugmentConfig(Section):
             **{
                 **amounts,
                 "flip_fraction": self.flip_fraction * min(1.0, strength),
+                "invert_fraction": self.invert_fraction * min(1.0, strength),
                 "max_hue_degrees": min(180.0, amounts["max_hue_degrees"]),
                 "max_gain": min(max(0.9, self.max_gain), amounts["max_gain"]),
             }
@@ -89,7 +92,7 @@ class TrainingConfig(Section):
         default=1.0, ge=0, description="all amounts of augment are multiplied by it; 0: none"
     )
     augment: AugmentConfig = AugmentConfig(
-        max_turn_degrees=10.0, max_zoom=0.15, max_shift=0.08, max_hue_degrees=18.0, max_gain=0.2
+        max_turn_degrees=10.0, max_zoom=0.15, max_shift=0.08, max_hue_degrees=18.0, max_gain=0.2, max_gamma=0.2, invert_fraction=0.0
     )
     validate_every_steps: Steps = Field(default="auto", description="and at the end; auto: a twelfth of the steps")
     patience: int = Field(

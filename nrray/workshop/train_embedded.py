@@ -51,6 +51,7 @@ from nrray.workshop.recipe import RecipeConfig, train_vlm, window_scores
 from nrray.workshop.run_facts import edge_mean, machine_name, print_loss, read_or_write_seconds
 from nrray.workshop.tower import TOWER_SOURCE, tower_file
 from nrray.workshop.vlm import FRAME_STACKING, window_prompt_ids
+from nrray.workshop.window_looks import save_window_looks
 from nrray.workshop.window_store import case_subset
 
 MODEL_NAME = "nrray-embedded"
@@ -113,6 +114,7 @@ def main() -> None:
     save_embedded(vlm, arguments.out, metadata=metadata, dtype=torch.float16)
     vlm.model.float()  # the weights as they are stored, so that thresholds and figures are those of the shipped model
 
+    save_window_looks(vlm, arguments.out, train=parts.train, held_out=parts.validation)
     validation_scores = window_scores(vlm, parts.validation, prompt_ids=prompt_ids)
     thresholds = best_thresholds(validation_scores, parts.validation.targets)
     named = {name: round(float(value), 4) for name, value in zip(label_set.names, thresholds, strict=True)}
