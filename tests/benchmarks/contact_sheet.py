@@ -1,7 +1,7 @@
 """Draws docs/clips.jpg: random windows of every activity and every look-alike, from random families of appearance.
 
 python tests/benchmarks/contact_sheet.py docs/clips.jpg
-python tests/benchmarks/contact_sheet.py docs/clips-solid.jpg solid
+python tests/benchmarks/contact_sheet.py docs/clips-solid.jpg solid 30
 """
 
 import sys
@@ -28,7 +28,7 @@ KINDS = (
 ACTIVITIES = {Airway.VENTILATION, Airway.SUCTION, Body.STIMULATION}
 
 
-def main(path: str, renderer: str = "flat") -> None:
+def main(path: str, renderer: str = "flat", quality: str = "95") -> None:
     config = SimulateConfig(
         num_cases=1, seed=SHEET_SEED, videos_per_case=1, appearance=FAMILIES, renderer=Renderer(renderer)
     )
@@ -38,7 +38,9 @@ def main(path: str, renderer: str = "flat") -> None:
         for kind in group:
             rows.append(row_of(kind, config, random))
         rows.append(np.full((GAP, rows[-1].shape[1], 3), 255, np.uint8))
-    cv2.imwrite(path, cv2.cvtColor(np.concatenate(rows[:-1]), cv2.COLOR_RGB2BGR))
+    cv2.imwrite(
+        path, cv2.cvtColor(np.concatenate(rows[:-1]), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
+    )
 
 
 def row_of(kind: Airway | Body, config: SimulateConfig, random: np.random.Generator) -> NDArray[np.uint8]:

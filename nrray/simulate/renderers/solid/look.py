@@ -144,7 +144,7 @@ def drawn_look(appearance: Appearance) -> Look:
         key=float(1.28 - ambient - 0.5 * sum(strength for strength, _, _ in fills)) * float(random.uniform(0.85, 1.1)),
         fills=fills,
         lamp_turn=float(random.uniform(0, 2 * np.pi)),
-        lamp_slant=float(random.uniform(0.1, 0.9)),
+        lamp_slant=float(random.uniform(0.1, 0.7)),
         lamp_tint=(1 + warmth, 1 + float(random.normal(0, 0.03)), 1 - warmth),
     )
 
