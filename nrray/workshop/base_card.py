@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nrray.models.inputs import CheckpointInputs
-from nrray.workshop.base_measures import BaseFigures
+from nrray.workshop.base_measures import AS_DRAWN, BaseFigures
 from nrray.workshop.everyday import Kind, Stick
 from nrray.workshop.everyday_captions import BLANK_CAPTION, caption_of, facts_of
 from nrray.workshop.everyday_data import WINDOWS_PER_SCENE, EverydayScenes, example_scene
 from nrray.workshop.recipe import RecipeConfig
-
-AS_DRAWN = "as filmed"  # the key of unchanged windows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The base model's claims about held-out scenes against what was drawn: captions fact by fact, and answers by yes or no."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from nrray.workshop.recipe import window_images, window_states
 from nrray.workshop.vlm import TrainableVlm, window_prompt_ids
 from nrray.workshop.window_store import WindowSet
 
+AS_DRAWN = "as filmed"
+CONDITIONS = (AS_DRAWN, "shuffled", "one frame repeated", "blank")
 _NO_CLAIM = "?"
 _SLOTS: Mapping[str, Callable[[EverydayFacts], str]] = {
     "things": lambda facts: ", ".join(thing.value for thing in facts.things),
@@ -51,7 +54,8 @@ def base_figures(vlm: TrainableVlm, windows: WindowSet, *, sampling: Sampling, s
     """Figures by what was done to the windows; the same questions each time."""
     asked = questions_of(windows, np.random.default_rng(seed))
     found = {}
-    for name, changed in changed_windows(windows).items():
+    for name in CONDITIONS:
+        changed = changed_windows(windows)[name]
         captions = captions_of(vlm, changed, sampling=sampling)
         truth = changed.captions.tolist()
         is_right = answers_are_right(vlm, changed, asked, sampling=sampling)
@@ -102,15 +106,14 @@ def answers_are_right(
     """(Q,) whether yes is likelier than no, as the first word of the answer, where it is the true one."""
     tokenizer = vlm.processor.tokenizer
     yes, no = (tokenizer.encode(word, add_special_tokens=False)[0] for word in ("yes", "no"))
-    num_frames = windows.window_frames.shape[1]
+    prompt_of = functools.cache(
+        functools.partial(window_prompt_ids, vlm, sampling, num_frames=windows.window_frames.shape[1])
+    )
     said = []
     with torch.inference_mode():
         for start in range(0, len(asked), batch_size):
             batch = asked[start : start + batch_size]
-            prompts = [
-                window_prompt_ids(vlm, sampling, num_frames=num_frames, question=f"{one.question} {INSTRUCTION}")
-                for _, one in batch
-            ]
+            prompts = [prompt_of(question=f"{one.question} {INSTRUCTION}") for _, one in batch]
             lasts = torch.tensor([len(prompt) - 1 for prompt in prompts])
             token_ids = torch.full((len(batch), int(lasts.max()) + 1), tokenizer.pad_token_id)
             for number, prompt in enumerate(prompts):

@@ -153,4 +153,4 @@ def _tiled(random: np.random.Generator) -> Field:
 
 def _blobs(random: np.random.Generator) -> Field:
     field = noise_field(random, CANVAS_PX, amount=1.0)
-    return np.clip(0.5 + 4 * (field - np.median(field)), 0, 1)
+    return np.clip(0.5 + 4 * (field - float(np.median(field))), 0, 1)
