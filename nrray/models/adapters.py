@@ -1,5 +1,5 @@
-"""LoRA: small matrices beside the linears of a checkpoint. Put there to be trained, saved as `peft` saves them, and loaded
-by `peft` for labelling, or refused where they do not fit."""
+"""Parts of a checkpoint that learn: small matrices beside its layers (LoRA), or copies of its own modules. Put there to be
+trained, saved as `peft` saves them, and loaded by `peft` for labelling, or refused where they do not fit."""
 
 import warnings
 from collections.abc import Iterator
@@ -10,89 +10,49 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
-from peft.utils import get_peft_model_state_dict
+from peft.utils import ModulesToSaveWrapper, get_peft_model_state_dict
+from peft.utils.constants import DUMMY_TARGET_MODULES
 from safetensors import SafetensorError, safe_open
 
 from nrray.errors import ModelError
-from nrray.models.config import LoraSection, LoraTargets
+from nrray.models.config import LoraSection, ResolvedParts, TowerLearning
+from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.metadata import MATRICES_FILE
-
-_QUERY_VALUE = ("q_proj", "v_proj")
-_PROJECTORS = ("multi_modal_projector", "connector", "merger")
-"""Names that families give to the layers between tower and language model; inside a Qwen tower there are several mergers."""
+from nrray.models.parts import parts_of, trained_modules
 
 
-def add_adapter(model: Any, section: LoraSection) -> PeftModel:
-    """`model` with fresh matrices beside its linears, in float32, everything else frozen: its outputs are still the
-    same. Raises ModelError where nothing fits."""
-    targets = adapted_names(model, section)
-    saved = projector_names(model) if section.train_projector else []
+def add_adapter(checkpoint: LoadedCheckpoint, learning: ResolvedParts, section: LoraSection) -> PeftModel:
+    """The checkpoint's model with fresh matrices beside the modules that are adapted, and a copy of those whose own weights
+    learn, both in float32; everything else is frozen. Its outputs are still the same. Raises ModelError where nothing fits."""
+    parts = parts_of(checkpoint.model, checkpoint.family)
+    trained = trained_modules(parts, learning, section)
     config = LoraConfig(
         r=section.rank,
         lora_alpha=section.alpha_per_rank * section.rank,
         lora_dropout=section.dropout,
         use_rslora=section.rank_stabilized,
         use_dora=section.weight_decomposed,
-        target_modules=targets,
-        modules_to_save=saved or None,
+        target_modules=list(trained.adapted) or DUMMY_TARGET_MODULES,  # peft's word for: none
+        modules_to_save=list(trained.own) or None,
     )
     with _quiet():
-        adapted = get_peft_model(model, config)
+        adapted = get_peft_model(checkpoint.model, config)
+    if (
+        learning.tower is TowerLearning.WHOLE
+    ):  # 32-bit states go through what is not used too; a CPU's layers do not mix
+        for name in parts.unused:
+            checkpoint.model.get_submodule(name).float()
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     for module in adapted.modules():
+        if isinstance(module, ModulesToSaveWrapper):
+            module.modules_to_save.float()  # statistics too: they are read with the weights
         if isinstance(module, LoraLayer):
             module.cast_input_dtype_enabled = (
                 False  # to 32 bits and, by autocast, back: two passes over memory for nothing
             )
     return adapted
-
-
-def adapted_names(model: Any, section: LoraSection) -> list[str]:
-    """Full names of the linears that are adapted. Raises ModelError where there is none."""
-    names = linears_of(model, model.get_decoder())
-    if section.targets is LoraTargets.QUERY_VALUE:
-        names = [name for name in names if name.endswith(_QUERY_VALUE)]
-    if section.adapt_tower:
-        tower = linears_of(model, model.get_encoder(modality="image"))
-        tower = [name for name in tower if not _is_projector(name)]
-        if not tower:
-            raise ModelError(
-                f"model {type(model).__name__}: found no linear layer in its vision tower, expected at least one where "
-                f"adapt_tower is set. Set it to false: this tower cannot be adapted."
-            )
-        names += tower
-    if not names:
-        raise ModelError(
-            f"model {type(model).__name__}: found no linear layer of its language model that fits targets="
-            f"{section.targets.value}, expected at least one. Set targets to all_linear."
-        )
-    return names
-
-
-def projector_names(model: Any) -> list[str]:
-    """Full names of the modules between tower and language model. Raises ModelError where none is known."""
-    names = [
-        name  # peft takes the members of a list, not the list
-        for name, module in model.named_modules()
-        if _is_projector(name) and not isinstance(module, torch.nn.ModuleList)
-    ]
-    outermost = [name for name in names if not any(name.startswith(f"{other}.") for other in names)]
-    if not outermost:
-        raise ModelError(
-            f"model {type(model).__name__}: found no module named {', '.join(_PROJECTORS)}, expected one where "
-            f"train_projector is set. Set it to false."
-        )
-    return outermost
-
-
-def linears_of(model: Any, part: Any) -> list[str]:
-    """Full names, in `model`, of the linear layers of one of its parts."""
-    inside = {id(module) for module in part.modules()}
-    return [
-        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and id(module) in inside
-    ]
 
 
 def with_adapter(model: Any, folder: Path) -> Any:
@@ -125,10 +85,6 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield
-
-
-def _is_projector(name: str) -> bool:
-    return any(part.startswith(_PROJECTORS) or part.endswith("merger_list") for part in name.split("."))
 
 
 def _saved_shapes(file: Path) -> dict[str, tuple[int, ...]]:

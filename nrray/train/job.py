@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from nrray.archive.splits import TrainedSplit
 from nrray.decode.request import DecodeBackend
 from nrray.labels import LabelSet
-from nrray.models.config import Execution, LoraSection
+from nrray.models.config import Execution, LoraSection, ResolvedParts
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.sampling import Sampling
 from nrray.train.examples import Chunk
@@ -45,6 +45,7 @@ class FinetuneJob:
     decoder: DecodeBackend
     start: ResolvedCheckpoint | TimesformerSection
     execution: Execution
+    parts: ResolvedParts
     adapter: LoraSection
     head: HeadSection
     training: ResolvedTraining
@@ -56,6 +57,7 @@ class FinetuneJob:
         size = self.start if isinstance(self.start, TimesformerSection) else None
         return {
             "timesformer": size.model_dump(mode="json") if size is not None else None,
+            "parts": self.parts.document(),
             "adapter": self.adapter.model_dump(mode="json"),
             "head": self.head.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json", exclude=set(_FREE)),

@@ -51,7 +51,7 @@ class Optimizer:
 def _parameter_groups(module: Trainee, config: ResolvedTraining) -> list[dict[str, Any]]:
     """Of each: parameters, peak of the learning rate, weight decay, and the step at which it begins to learn."""
     rates = {
-        "adapter": config.learning_rate,
+        "language_model": config.learning_rate,
         "whole": config.full_learning_rate,
         "head": config.head_learning_rate,
         "tower": config.tower_learning_rate,

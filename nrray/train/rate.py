@@ -18,6 +18,7 @@ def training_rate(job: FinetuneJob) -> float:
     trainee = prepared_trainee(
         job.start,
         execution=job.execution,
+        parts=job.parts,
         adapter=job.adapter,
         head=job.head,
         label_set=job.label_set,

@@ -55,6 +55,7 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
     trainee = prepared_trainee(
         job.start,
         execution=job.execution.model_copy(update={"device": device}),
+        parts=job.parts,
         adapter=job.adapter,
         head=job.head,
         label_set=job.label_set,
@@ -167,7 +168,7 @@ def _validation(job: FinetuneJob, data: TrainingData, trainee: PreparedTrainee, 
 
 def _trackers(job: FinetuneJob) -> list[Tracker]:
     settings = job.settings()
-    names = ("training", "adapter", "timesformer")
+    names = ("training", "parts", "adapter", "timesformer")
     return opened_trackers(
         job.trackers, Path(job.output), name=job.name, settings={name: settings[name] for name in names}
     )

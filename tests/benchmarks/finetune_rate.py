@@ -128,6 +128,7 @@ def trainer_rate(job: FinetuneJob, steps: int, device: Device) -> float:
     trainee = prepared_trainee(
         job.start,
         execution=job.execution.model_copy(update={"device": device}),
+        parts=job.parts,
         adapter=job.adapter,
         head=job.head,
         label_set=label_set,

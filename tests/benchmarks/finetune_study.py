@@ -27,7 +27,7 @@ from nrray.archive.splits import TrainedSplit
 from nrray.decode.request import DecodeBackend, SampledFrames
 from nrray.labels import read_label_set
 from nrray.models import Execution, ModelConfig, measure_labeler, resolve_checkpoint
-from nrray.models.config import LoraSection
+from nrray.models.config import LoraSection, ResolvedParts, TowerLearning
 from nrray.sampling import Sampling
 from nrray.simulate import SimulateConfig, simulated_case
 from nrray.simulate.appearance import FAMILIES
@@ -238,6 +238,7 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         decoder=DecodeBackend.PYAV,
         start=TIMESFORMER,
         execution=Execution(num_threads=threads),
+        parts=ResolvedParts(tower=TowerLearning.WHOLE),
         adapter=LoraSection(),
         head=HeadSection(),
         training=resolved_training(

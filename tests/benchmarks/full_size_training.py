@@ -170,6 +170,7 @@ def step_rate(job: FinetuneJob, *, is_profiled: bool, num_steps: int = 5) -> tup
     trainee = prepared_trainee(
         job.start,
         execution=job.execution,
+        parts=job.parts,
         adapter=LoraSection(),
         head=job.head,
         label_set=job.label_set,

@@ -8,7 +8,7 @@ from nrray.archive.splits import TrainedSplit
 from nrray.decode.request import DecodeBackend, SampledFrames
 from nrray.labels import read_label_set
 from nrray.models import ModelConfig, resolve_checkpoint
-from nrray.models.config import LoraSection
+from nrray.models.config import LanguageModelLearning, LoraSection, ResolvedParts, TowerLearning
 from nrray.sampling import Sampling
 from nrray.train.examples import Chunk
 from nrray.train.frame_store import store_file, write_frames
@@ -68,6 +68,7 @@ def noise_job(
         decoder=DecodeBackend.PYAV,
         start=resolve_checkpoint(model),
         execution=model,
+        parts=ResolvedParts(tower=TowerLearning.FROZEN, language_model=LanguageModelLearning.ADAPTER),
         adapter=LoraSection(),
         head=HeadSection(),
         training=training,

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import flop_registry
 
 from nrray.labels import read_label_set
 from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
-from nrray.models.config import Device, Dtype, LoraSection
+from nrray.models.config import Device, Dtype, LanguageModelLearning, LoraSection, ResolvedParts, TowerLearning
 from nrray.sampling import Sampling
 from nrray.train.batches import on_device
 from nrray.train.trainee.prepared import prepared_trainee
@@ -97,6 +97,7 @@ def main() -> None:
     trainee = prepared_trainee(
         resolve_checkpoint(CheckpointChoice(path=str(arguments.folder))),
         execution=Execution(dtype=Dtype.BFLOAT16, device=Device.CPU),
+        parts=ResolvedParts(tower=TowerLearning.FROZEN, language_model=LanguageModelLearning.ADAPTER),
         adapter=LoraSection(),
         head=HeadSection(),
         label_set=label_set,

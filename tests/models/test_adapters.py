@@ -12,17 +12,17 @@ from safetensors.torch import load_file, save_file
 
 from nrray.errors import ModelError
 from nrray.models import Pooling
-from nrray.models.adapters import adapted_names, add_adapter, projector_names
-from nrray.models.config import LoraSection, LoraTargets
+from nrray.models.adapters import add_adapter, with_adapter
+from nrray.models.config import LanguageModelLearning, LoraSection, LoraTargets, ResolvedParts, TowerLearning
 from nrray.models.digests import folder_digest
+from nrray.models.families.family import WindowRunner
 from nrray.models.head import Head, add_query, save_head
 from nrray.models.measure import synthetic_frames
 from nrray.models.metadata import MATRICES_FILE, Base, CheckpointMetadata, trained_labels, write_metadata
 from tests.checkpoints import CHECKPOINTS, HIDDEN_SIZE
 from tests.model_fixtures import labeler_of, loaded
 
-families = pytest.mark.parametrize("name", list(CHECKPOINTS))
-LINEARS_OF_A_LAYER, LAYERS = 7, 2
+LANGUAGE_MODEL = ResolvedParts(tower=TowerLearning.FROZEN, language_model=LanguageModelLearning.ADAPTER)
 SCORES = """
 import json, sys
 from nrray.labels import read_label_set
@@ -42,15 +42,18 @@ def logits_of(runner, head, unit):
     return head(forward(slice(0, len(unit.window_frames))))
 
 
-def trained(base, folder, label_set, sampling, *, section=None, pooling=Pooling.QUERY, num_steps=3):
+def trained(
+    base, folder, label_set, sampling, *, section=None, parts=LANGUAGE_MODEL, pooling=Pooling.QUERY, num_steps=3
+):
     """An adapter and a head after some steps, saved with their description, and their scores of three windows."""
     torch.manual_seed(0)
     unit = synthetic_frames(sampling, num_windows=3)
     checkpoint = loaded(base)
-    adapted = add_adapter(checkpoint.model, section or LoraSection(rank=4, dropout=0.0))
+    adapted = add_adapter(checkpoint, parts, section or LoraSection(rank=4, dropout=0.0))
     head = Head(hidden_size=HIDDEN_SIZE, num_activities=4, pooling=pooling)
-    add_query(checkpoint.model, head)
-    runner = checkpoint.family.runner(checkpoint)
+    if pooling is Pooling.QUERY:
+        add_query(checkpoint.model, head)
+    runner = WindowRunner(checkpoint)
     parameters = [*(p for p in adapted.parameters() if p.requires_grad), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=0.05)
     for _ in range(num_steps):
@@ -88,24 +91,12 @@ def test_adapters_of_all_families_score_the_same_in_another_process(checkpoint_o
         np.testing.assert_allclose(found, expected[name], atol=1e-5, err_msg=name)
 
 
-@families
-def test_the_language_model_is_adapted_and_nothing_else(name, checkpoint_of):
-    model = loaded(checkpoint_of(name)).model
-    assert len(adapted_names(model, LoraSection())) == LINEARS_OF_A_LAYER * LAYERS
-    assert len(adapted_names(model, LoraSection(targets=LoraTargets.QUERY_VALUE))) == 2 * LAYERS
-    inside = [part for part in projector_names(model) if "language_model" in part or "text_model" in part]
-    assert projector_names(model)
-    assert not inside
-
-
 @pytest.mark.parametrize(
     "section",
     [
         {"rank_stabilized": True},
         {"weight_decomposed": True},
         {"targets": LoraTargets.QUERY_VALUE},
-        {"adapt_tower": True},
-        {"train_projector": True},
     ],
 )
 def test_what_may_be_chosen_survives_saving(section, checkpoint_of, tmp_path, label_set, small_sampling):
@@ -168,7 +159,18 @@ def test_an_adapter_is_no_checkpoint_and_a_checkpoint_no_adapter(tuned, label_se
         labeler_of(base, label_set, adapter=base)
 
 
-def test_a_tower_without_linears_cannot_be_adapted():
-    model = loaded().model
-    with pytest.raises(ModelError, match=r"no linear layer in its vision tower.*Set it to false"):
-        adapted_names(model, LoraSection(adapt_tower=True))
+@pytest.mark.parametrize(
+    ("parts", "missing"),
+    [
+        (ResolvedParts(tower=TowerLearning.LAST_BLOCKS, tower_blocks=1), r"visual\.blocks\.2\."),
+        (ResolvedParts(tower=TowerLearning.ADAPTER), r"visual\.blocks\.2\..*lora_A"),
+    ],
+)
+def test_an_adapter_of_a_part_that_its_base_lacks_is_refused_by_name(parts, missing, checkpoint_of, tmp_path):
+    checkpoint, other = loaded(checkpoint_of("qwen3_vl")), loaded(checkpoint_of("qwen3_vl"))
+    add_adapter(checkpoint, parts, LoraSection(rank=4)).save_pretrained(tmp_path)
+    del other.model.model.visual.blocks[2]  # another version of the family has a shorter tower
+    with pytest.raises(
+        ModelError, match=rf"tensors are missing, have no place or another shape in its base.*{missing}"
+    ):
+        with_adapter(other.model, tmp_path)

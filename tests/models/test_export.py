@@ -8,7 +8,7 @@ from transformers import AutoModelForImageTextToText
 
 from nrray.errors import ModelError
 from nrray.models import CheckpointChoice, Pooling, read_metadata, resolve_checkpoint
-from nrray.models.config import LoraSection
+from nrray.models.config import LanguageModelLearning, LoraSection, ProjectorLearning, ResolvedParts, TowerLearning
 from nrray.models.export import export_model
 from nrray.models.measure import synthetic_frames
 from tests.checkpoints import CHECKPOINTS
@@ -42,13 +42,33 @@ def test_the_merged_checkpoint_gives_the_scores_of_the_adapter(
     assert {file.stat().st_mode & 0o777 for file in Path(exported.folder).iterdir()} == {0o600}
 
 
-def test_a_trained_projector_is_merged_too(checkpoint_of, tmp_path, label_set, small_sampling):
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("qwen3_vl", ResolvedParts(tower=TowerLearning.ADAPTER, projector=ProjectorLearning.WHOLE)),
+        ("fast_vlm", ResolvedParts(tower=TowerLearning.LAST_BLOCKS, tower_blocks=2)),
+        (
+            "smolvlm",
+            ResolvedParts(
+                tower=TowerLearning.WHOLE,
+                projector=ProjectorLearning.ADAPTER,
+                language_model=LanguageModelLearning.NORMS,
+            ),
+        ),
+        ("vjepa2", ResolvedParts(tower=TowerLearning.ADAPTER)),
+        ("timesformer", ResolvedParts(tower=TowerLearning.LAST_BLOCKS, tower_blocks=1)),
+    ],
+)
+def test_every_part_that_learned_is_merged(name, parts, checkpoint_of, tmp_path, label_set, small_sampling):
     adapter = tmp_path / "adapter"
     adapter.mkdir()
-    section = LoraSection(rank=2, train_projector=True)
-    trained(checkpoint_of("qwen3_vl"), adapter, label_set, small_sampling, section=section)
-    checkpoint = resolved(checkpoint_of("qwen3_vl"), adapter)
-    assert export_model(checkpoint, tmp_path / "merged", label_set).max_difference < 1e-5
+    section = LoraSection(rank=2)
+    how = {"section": section, "parts": parts, "pooling": Pooling.ATTENTION, "num_steps": 2}
+    expected = trained(checkpoint_of(name), adapter, label_set, small_sampling, **how)
+    exported = export_model(resolved(checkpoint_of(name), adapter), tmp_path / "merged", label_set)
+    assert exported.max_difference < 1e-5
+    found = labeler_of(exported.folder, label_set).label(synthetic_frames(small_sampling, num_windows=3)).scores
+    np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_a_folder_that_is_there_is_not_written_over(checkpoint_of, tmp_path, label_set, small_sampling):

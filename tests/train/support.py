@@ -9,7 +9,7 @@ from nrray.archive.splits import TrainedSplit
 from nrray.decode.request import DecodeBackend, SampledFrames
 from nrray.labels import LabelSet
 from nrray.models import CheckpointChoice, Execution, Labeler, ResolvedCheckpoint, resolve_checkpoint
-from nrray.models.config import LoraSection
+from nrray.models.config import LanguageModelLearning, LoraSection, ResolvedParts, TowerLearning
 from nrray.models.metadata import Pooling
 from nrray.sampling import Sampling
 from nrray.storage import Folder
@@ -17,11 +17,13 @@ from nrray.train.examples import Chunk
 from nrray.train.frame_store import FrameStore, store_file, write_frames
 from nrray.train.history import Event, Validated, read_history, validations
 from nrray.train.job import FinetuneJob, InputDigests
+from nrray.train.start import default_parts
 from nrray.train.training_config import HeadSection, TrainingConfig, resolved_training
 from nrray.types import Frames
 from tests.model_fixtures import labeler_of
 
 NUM_STARTS = 40
+LANGUAGE_MODEL = ResolvedParts(tower=TowerLearning.FROZEN, language_model=LanguageModelLearning.ADAPTER)
 
 
 def bright_job(
@@ -71,6 +73,7 @@ def bright_job(
             **training,
         }
     )
+    start = resolve_checkpoint(CheckpointChoice(path=str(checkpoint)))
     return FinetuneJob(
         name="bright",
         output=str(folder / output),
@@ -80,8 +83,9 @@ def bright_job(
         sampling=sampling,
         split=TrainedSplit(parts={"train": ("a", "b"), "validation": ("c", "d"), "test": ("e",)}),
         decoder=DecodeBackend.PYAV,
-        start=resolve_checkpoint(CheckpointChoice(path=str(checkpoint))),
+        start=start,
         execution=Execution(),
+        parts=LANGUAGE_MODEL if start.family.knows_words else default_parts(start.family),
         adapter=LoraSection(rank=4),
         head=HeadSection(pooling=Pooling.MEAN_FRAMES),
         training=resolved_training(config, num_windows=NUM_STARTS, has_own_head=False, is_from_scratch=False),

@@ -22,7 +22,7 @@ CONFIG = config()
 class TwoParts(Trainee):
     """An adapter and a head; the head's bias begins to learn after half of the training."""
 
-    main_part, needs_base = "adapter", True
+    main_part, needs_base = "language_model", True
 
     def __init__(self):
         torch.nn.Module.__init__(self)
@@ -31,7 +31,7 @@ class TwoParts(Trainee):
         self.late = torch.nn.Parameter(torch.ones(2))
 
     def part_of(self, name):
-        return "adapter" if name == "adapter" else "head"
+        return "language_model" if name == "adapter" else "head"
 
     def start_of(self, name):
         return 0.5 if name == "late" else 0.0

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nrray.errors import ConfigError, DataError, ModelError, TrainingError
-from nrray.models.config import Dtype
+from nrray.models.config import Dtype, ResolvedParts, TowerLearning
 from nrray.models.metadata import read_metadata
 from nrray.storage import Folder
 from nrray.train import loop
@@ -343,6 +343,6 @@ def test_layers_that_cannot_be_compiled_are_an_error(tmp_path, label_set, small_
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
     job = bright_job(tmp_path, Path("embedded"), label_set, small_sampling, compile_layers=True)
     section = TimesformerSection(hidden_size=16, num_layers=2, num_heads=2, patch_px=16)
-    job = replace(job, start=section)
+    job = replace(job, start=section, parts=ResolvedParts(tower=TowerLearning.WHOLE))
     with pytest.raises(TrainingError, match=r"cannot be compiled here: .*no-such-compiler.*compile_layers=false"):
         finetune(job, accelerator)

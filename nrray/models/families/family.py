@@ -92,6 +92,14 @@ class Family(ABC):
         """The repeated layers, in the order in which they are computed."""
 
     @abstractmethod
+    def tower(self, model: Any) -> torch.nn.Module:
+        """The part that sees frames, as a module of the model: it may be the model itself."""
+
+    def language_model(self, model: Any) -> torch.nn.Module | None:
+        """The part that knows words, None where there is none."""
+        return None
+
+    @abstractmethod
     def window_processor(self, checkpoint: LoadedCheckpoint) -> WindowProcessor:
         """How windows become the model's inputs."""
 

@@ -27,6 +27,10 @@ class VideoEncoder(Family):
     def layers(self, model: Any) -> list[torch.nn.Module]:
         return list(model.encoder.layer)
 
+    def tower(self, model: Any) -> torch.nn.Module:
+        tower: torch.nn.Module = model
+        return tower
+
     def stem(self, model: Any) -> torch.nn.Module:
         """The module in front of the first layer."""
         stem: torch.nn.Module = model.embeddings

@@ -12,6 +12,10 @@ class VJepa2(VideoEncoder):
 
     input_name = "pixel_values_videos"
 
+    def tower(self, model: Any) -> torch.nn.Module:
+        tower: torch.nn.Module = model.encoder
+        return tower
+
     def stem(self, model: Any) -> torch.nn.Module:
         stem: torch.nn.Module = model.encoder.embeddings
         return stem

@@ -68,6 +68,14 @@ class VisionLanguageModel(Family):
     def layers(self, model: Any) -> list[torch.nn.Module]:
         return list(model.get_decoder().layers)
 
+    def tower(self, model: Any) -> torch.nn.Module:
+        tower: torch.nn.Module = model.get_encoder(modality="image")
+        return tower
+
+    def language_model(self, model: Any) -> torch.nn.Module:
+        decoder: torch.nn.Module = model.get_decoder()
+        return decoder
+
     def window_processor(self, checkpoint: LoadedCheckpoint) -> WindowProcessor:
         made = VideoPromptProcessor if takes_video(checkpoint.processor) else ImagePromptProcessor
         return made(

@@ -14,7 +14,7 @@ from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError
 from nrray.labels import LabelSet, read_label_set
 from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, resolve_checkpoint
-from nrray.models.config import LoraSection
+from nrray.models.config import LoraSection, PartsSection
 from nrray.models.metadata import described_inputs
 from nrray.models.resolved import checkpoint_folder
 from nrray.pipelines.finetune.inputs import FinetuneInputs, annotations_digest, read_inputs
@@ -31,7 +31,7 @@ from nrray.train.examples import (
     validation_notes,
 )
 from nrray.train.job import TRAINED_PARTS, FinetuneJob, InputDigests
-from nrray.train.start import check_pooling, has_own_head
+from nrray.train.start import check_pooling, has_own_head, resolved_parts
 from nrray.train.trackers import TrackerKind, check_trackers
 from nrray.train.training_config import (
     HeadSection,
@@ -66,6 +66,7 @@ class FinetuneConfig(Section):
         None, description="a TimeSformer from scratch for the checkpoint; as a baseline"
     )
     sampling: Sampling | None = Field(None, description="the checkpoint's own where it has one")
+    parts: PartsSection = PartsSection()
     adapter: LoraSection = LoraSection()
     head: HeadSection = HeadSection()
     training: TrainingConfig = TrainingConfig()
@@ -115,6 +116,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         decoder=config.decode.backend,
         start=start,
         execution=config.model,
+        parts=resolved_parts(config.parts, start),
         adapter=config.adapter,
         head=config.head,
         training=_training(config, start, plan.chunks, label_set=label_set, sampling=sampling),
@@ -194,6 +196,7 @@ def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> Finet
         name=output.name,
         output=str(output),
         start=start,
+        parts=resolved_parts(config.parts, start, defaults=job.parts),
         adapter=config.adapter,
         head=config.head,
         training=_training(config, start, job.chunks, label_set=job.label_set, sampling=job.sampling),

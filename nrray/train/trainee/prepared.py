@@ -1,4 +1,4 @@
-"""From a checkpoint, or the size of a fresh one, to a trainee that is ready for the loop. The registry of trainees."""
+"""From a checkpoint, or the size of a fresh one, to a trainee that is ready for the loop."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from nrray.errors import ConfigError
 from nrray.labels import LabelSet
 from nrray.models.checkpoint import load_checkpoint, torch_device, torch_dtype
-from nrray.models.config import Dtype, Execution, LoraSection
-from nrray.models.families import TuningMethod
+from nrray.models.config import Dtype, Execution, LoraSection, ResolvedParts, TowerLearning
+from nrray.models.families import FamilyEntry
 from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.frame_stacking import FrameStacking
 from nrray.models.head import Head, load_head
@@ -19,8 +19,8 @@ from nrray.models.metadata import CheckpointMetadata
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.sampling import Sampling
 from nrray.train.start import check_pooling, family_of, has_own_head
-from nrray.train.trainee.frozen import FrozenEncoder
-from nrray.train.trainee.lora import LoraVlm
+from nrray.train.trainee.adapted import AdaptedModel
+from nrray.train.trainee.frozen import FrozenModel
 from nrray.train.trainee.timesformer import fresh_timesformer
 from nrray.train.trainee.trainee import Trainee, TraineeSections
 from nrray.train.trainee.whole import WholeEncoder
@@ -36,11 +36,12 @@ class TraineeClass(Protocol):
     def prepared(self, checkpoint: LoadedCheckpoint, head: Head, sections: TraineeSections) -> Trainee: ...
 
 
-TRAINEES: dict[TuningMethod, TraineeClass] = {
-    TuningMethod.LORA: LoraVlm,
-    TuningMethod.WHOLE: WholeEncoder,
-    TuningMethod.HEAD: FrozenEncoder,
-}
+def trainee_class(parts: ResolvedParts, entry: FamilyEntry) -> TraineeClass:
+    """The kind of trainee that lets these parts of a family's checkpoint learn."""
+    if parts.is_frozen:
+        return FrozenModel
+    is_whole = parts.tower is TowerLearning.WHOLE and not entry.knows_words
+    return WholeEncoder if is_whole else AdaptedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ def prepared_trainee(
     start: ResolvedCheckpoint | TimesformerSection,
     *,
     execution: Execution,
+    parts: ResolvedParts,
     adapter: LoraSection,
     head: HeadSection,
     label_set: LabelSet,
@@ -76,20 +78,21 @@ def prepared_trainee(
     torch.manual_seed(config.seed)
     _check_dtype(execution)
     check_pooling(head, start)
-    method = family_of(start).tuning
+    trainee = trainee_class(parts, family_of(start))
     if isinstance(start, TimesformerSection):
         resolved, checkpoint = None, fresh_timesformer(start, sampling, execution, seed=config.seed)
         config = config.model_copy(update={"unfreezing_fraction": 0.0})  # random layers have nothing to keep
     else:
         # A model that is trained whole keeps 32-bit weights: steps below a 16-bit weight's last digit would be lost.
-        weights = Dtype.FLOAT32 if method is TuningMethod.WHOLE else execution.dtype
+        weights = Dtype.FLOAT32 if trainee is WholeEncoder else execution.dtype
         resolved, checkpoint = start, load_checkpoint(start, execution=execution.model_copy(update={"dtype": weights}))
     own = resolved.metadata if resolved is not None else None
     given = resolved.inputs if resolved is not None else None
     stacking = given.frame_stacking if given is not None else FrameStacking.FRAMES
     checkpoint.family.check_window(checkpoint, num_frames=len(stacking.rows(sampling.frames_per_window)))
     placed = _placed_head(checkpoint, resolved, head, label_set, log_odds)
-    module = TRAINEES[method].prepared(checkpoint, placed, TraineeSections(adapter=adapter, training=config))
+    sections = TraineeSections(parts=parts, adapter=adapter, training=config)
+    module = trainee.prepared(checkpoint, placed, sections)
     cuts, temperatures = _cuts(own if has_own_head(start, head, label_set) else None, label_set)
     if config.gradient_checkpointing:
         checkpoint.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

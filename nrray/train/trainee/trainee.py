@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from nrray.errors import ModelError
-from nrray.models.config import LoraSection
+from nrray.models.config import LoraSection, ResolvedParts
 from nrray.models.families.family import HiddenStates, LoadedCheckpoint
 from nrray.models.head import Head
 from nrray.train.training_config import ResolvedTraining, TrainingConfig
@@ -21,6 +21,7 @@ HEAD_PART = "head"
 class TraineeSections:
     """The config sections that say how a checkpoint becomes a trainee."""
 
+    parts: ResolvedParts
     adapter: LoraSection
     training: TrainingConfig
 
@@ -28,7 +29,7 @@ class TraineeSections:
 class Trainee(torch.nn.Module):  # type: ignore[misc]
     """From the processor's tensors to (B, A) float32 logits."""
 
-    main_part: ClassVar[str]  # the part whose learning rate is reported for all
+    main_part: str  # the part whose learning rate is reported for all
     needs_base: ClassVar[bool]  # whether the saved folder is an adapter, of no use without its checkpoint
 
     def __init__(self, checkpoint: LoadedCheckpoint, head: Head) -> None:
@@ -52,7 +53,7 @@ class Trainee(torch.nn.Module):  # type: ignore[misc]
 
     @abstractmethod
     def part_of(self, name: str) -> str:
-        """Of a trained tensor: head, adapter, tower, projector or whole, each with a learning rate of its own."""
+        """Of a trained tensor: head, language_model, tower, projector or whole, each with a learning rate of its own."""
 
     def start_of(self, name: str) -> float:
         """Share of the training after which a tensor begins to learn: all do at once."""
@@ -77,5 +78,5 @@ def check_gradients(trainee: Trainee) -> None:
     if without:
         raise ModelError(
             f"{len(without)} tensors that are to be trained got no gradient, such as {without[0]}: they have no part in the "
-            f"scores. Adapt other layers (adapter.targets, adapter.adapt_tower, adapter.train_projector)."
+            f"scores. Let other parts learn (the section parts), or by other means (adapter.targets)."
         )

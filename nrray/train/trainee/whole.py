@@ -21,9 +21,10 @@ class WholeEncoder(Trainee):
     def __init__(self, checkpoint: LoadedCheckpoint, head: Head, *, unfreezing: float) -> None:
         """Raises ModelError where the checkpoint is no video encoder."""
         super().__init__(checkpoint, head)
-        self.model, family = checkpoint.model.requires_grad_(True), checkpoint.family
+        self.model, family = checkpoint.model.requires_grad_(False), checkpoint.family
         if not isinstance(family, VideoEncoder):
             raise ModelError(f"model {checkpoint.name}: found no video encoder, expected one to train whole.")
+        family.tower(self.model).requires_grad_(True)  # a part that only pretraining runs would get no gradient
         self._title = family_entry(self.model.config.model_type).title
         layers = [family.stem(self.model), *family.layers(self.model)]
         self._starts = {

@@ -21,7 +21,7 @@ from nrray.train.output import VALIDATION_FILE, read_metrics
 from nrray.train.run import finetune
 from nrray.train.schedule import schedule_of
 from nrray.train.state import Records
-from nrray.train.trainee.frozen import FrozenEncoder
+from nrray.train.trainee.frozen import FrozenModel
 from nrray.train.training_config import HeadSection
 from tests.checkpoints import NUM_FRAMES, SIDE_PX
 from tests.model_fixtures import labeler_of, loaded
@@ -188,7 +188,7 @@ def test_the_encoder_stays_as_it_labels_while_its_head_learns(tmp_path, label_se
     VideoMAEModel(config).save_pretrained(tmp_path)
     VideoMAEVideoProcessor(size={"shortest_edge": SIDE_PX}, crop_size=size).save_pretrained(tmp_path)
     checkpoint = loaded(tmp_path)
-    trainee = FrozenEncoder(checkpoint, Head(hidden_size=16, num_activities=4, pooling=Pooling.ATTENTION))
+    trainee = FrozenModel(checkpoint, Head(hidden_size=16, num_activities=4, pooling=Pooling.ATTENTION))
     assert {trainee.part_of(name) for name in trainee.trained()} == {"head"}
     inputs = {"pixel_values": torch.rand(2, NUM_FRAMES, 3, SIDE_PX, SIDE_PX)}
     found = [trainee.train(mode)(inputs) for mode in (True, False)]

@@ -8,18 +8,20 @@ import torch
 
 from nrray.errors import ConfigError
 from nrray.models import Execution
-from nrray.models.config import LoraSection
+from nrray.models.config import LoraSection, ResolvedParts, TowerLearning
 from nrray.train.run import finetune
 from nrray.train.trainee.prepared import prepared_trainee
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
 from tests.model_fixtures import labeler_of
 from tests.train.support import bright_job, unit_of, validations_of
 
+WHOLE = ResolvedParts(tower=TowerLearning.WHOLE)
+
 
 def test_a_timesformer_from_scratch_learns_and_labels(tmp_path, label_set, small_sampling, accelerator):
     job = bright_job(tmp_path, Path("embedded"), label_set, small_sampling, full_learning_rate=5e-3, num_steps=20)
     section = TimesformerSection(hidden_size=16, num_layers=2, num_heads=2, patch_px=16)
-    job = replace(job, start=section)
+    job = replace(job, start=section, parts=WHOLE)
     finetune(job, accelerator)
     found = validations_of(job)
     assert min(event.validation_loss for event in found[1:]) < found[0].validation_loss
@@ -38,7 +40,7 @@ def test_a_timesformer_from_scratch_learns_and_labels(tmp_path, label_set, small
     ],
 )
 def test_a_size_that_does_not_fit_is_refused(tmp_path, label_set, small_sampling, accelerator, section, message):
-    job = replace(bright_job(tmp_path, Path("embedded"), label_set, small_sampling), start=section)
+    job = replace(bright_job(tmp_path, Path("embedded"), label_set, small_sampling), start=section, parts=WHOLE)
     with pytest.raises(ConfigError, match=message):
         finetune(job, accelerator)
 
@@ -50,6 +52,7 @@ def test_one_seed_gives_the_same_weights_and_all_layers_learn_at_once(label_set,
         return prepared_trainee(
             section,
             execution=Execution(),
+            parts=WHOLE,
             adapter=LoraSection(),
             head=HeadSection(),
             label_set=label_set,

@@ -7,7 +7,7 @@ import torch
 
 from nrray.errors import ConfigError, ModelError
 from nrray.models import CheckpointChoice, Execution, Pooling, resolve_checkpoint
-from nrray.models.config import Dtype, LoraSection
+from nrray.models.config import Dtype, LoraSection, ResolvedParts, TowerLearning
 from nrray.models.head import Head
 from nrray.train.run import finetune
 from nrray.train.trainee.prepared import prepared_trainee
@@ -51,6 +51,7 @@ def test_what_is_trained_whole_keeps_32_bit_weights(checkpoint_of, label_set, sm
     trainee = prepared_trainee(
         resolve_checkpoint(CheckpointChoice(path=str(checkpoint_of("timesformer")))),
         execution=Execution(dtype=Dtype.BFLOAT16),
+        parts=ResolvedParts(tower=TowerLearning.WHOLE),
         adapter=LoraSection(),
         head=HeadSection(),
         label_set=label_set,
