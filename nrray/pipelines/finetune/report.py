@@ -69,6 +69,7 @@ def _report_metrics(metrics: TrainingMetrics, config: FinetuneConfig, reporter: 
     reporter.say(
         f"{metrics.steps} steps over {metrics.num_train_windows:,} windows; best at step {metrics.best_step} on "
         f"{metrics.num_validation_windows:,} windows of the validation part"
+        f"{f' ({honest.num_cases} cases)' if honest is not None else ''}"
     )
     as_chosen = f"{'-' if chosen is None else f'{chosen:.2f}'} as chosen on it"
     if honest is not None and honest.macro_f1 is not None:

@@ -79,6 +79,7 @@ def test_the_honest_figure_comes_first_and_the_chosen_one_beside_it(tmp_path, ca
     result = Finetuned(output=str(tmp_path), trained_model=tmp_path / "adapter", metrics=METRICS, dropped={})
     report_finetune(result, config(), Reporter())
     printed = " ".join(capsys.readouterr().out.split())
+    assert "best at step 40 on 76 windows of the validation part (6 cases)" in printed
     assert (
         "macro F1 0.53 (0.44 to 0.61) on validation, cross-fitted by case; 0.69 as chosen on it suction 0.40" in printed
     )
