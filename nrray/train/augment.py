@@ -50,9 +50,7 @@ def augmented(
     return changed.clamp_(0, 1).view(batch, num_frames, num_channels, height, width)
 
 
-def _toned(
-    frames: torch.Tensor, drawn: Drawn, config: AugmentConfig, *, inverts: NDArray[np.bool_]
-) -> torch.Tensor:
+def _toned(frames: torch.Tensor, drawn: Drawn, config: AugmentConfig, *, inverts: NDArray[np.bool_]) -> torch.Tensor:
     """(B, K, H, W) frames with another tone curve, and of some windows the negative, as a thermal camera may show it."""
     gamma = drawn(config.max_gamma, 1, 1, 1).exp()
     toned = frames.clamp_(0, 1) if not config.max_gamma else frames.clamp_(1e-4, 1).pow_(gamma)

@@ -4,16 +4,15 @@ In the manner of nnU-Net (Isensee et al. 2021): facts about data and model, then
 outright is never planned over.
 """
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import JsonValue
 
 from nrray.config import Section
-from nrray.errors import ConfigError, ResourcesError
+from nrray.documents import Document, document_from
+from nrray.errors import ResourcesError
 from nrray.models.config import (
+    TOWER_BLOCKS,
     LanguageModelLearning,
     PartsSection,
     ProjectorLearning,
@@ -21,221 +20,188 @@ from nrray.models.config import (
     TowerLearning,
 )
 from nrray.models.families import TuningMethod
-from nrray.train.training_config import ResolvedTraining, TrainingConfig
+from nrray.models.resolved import ResolvedCheckpoint
+from nrray.storage import Folder
+from nrray.train.start import default_parts, family_of, resolved_parts
+from nrray.train.training_config import ResolvedTraining, TimesformerSection, TrainingConfig, resolved_training
 
 PLAN_FILE = "plan.json"
 FAR = 1.5  # times as far as held-out windows of the checkpoint's own making
-SMALL_MODEL = 100_000_000  # parameters of a language model
-MOST_BLOCK_PARAMETERS = 20_000_000  # that learn in full in a tower
-LAST_BLOCKS = 2
-PASSES, FEWEST_STEPS, MOST_STEPS = 30, 200, 600
+LARGE_MODEL = 100_000_000  # parameters of a language model
+MOST_BLOCK_PARAMETERS = 20_000_000  # that learn in full in a tower: as much again would lie in every adapter's file
 FEW_CASES = 6  # to validate on
-MIB, GIB = 2**20, 2**30
+GIB = 2**30
 
 
 class PartSizes(Section):
-    """Parameters of a model's parts. last_blocks: of the tower's `LAST_BLOCKS` last blocks and what stands behind them, None where
-    its blocks cannot be told apart."""
+    """Parameters of a model's parts. last_blocks: of the tower's last `TOWER_BLOCKS` blocks and what stands behind them, None
+    where its blocks cannot be told apart."""
 
     tower: int
     last_blocks: int | None
-    projector: int = 0
-    language_model: int = 0
+    projector: int
+    language_model: int
 
 
 class TrainingFacts(Section):
-    """What a plan is made from. looks_distance: how far the windows to train on are from those that the checkpoint was trained on,
-    1 is as far as its own held-out ones; None where the checkpoint does not say. activation_bytes: that one window keeps for
-    the backward pass where all layers of transformers learn; memory_bytes: of one worker; None where they are not known."""
+    """What a plan is made from. sizes: None of a model from scratch. activation_bytes: what one window keeps for the backward
+    pass where all layers of its transformers learn. looks_distance: how far the windows to train on are from those that the
+    checkpoint was trained on, 1 is as far as its own held-out ones. memory_bytes: of one worker. None: not known."""
 
-    title: str
-    tuning: TuningMethod
-    is_from_scratch: bool
+    num_windows: int
+    num_cases: int
+    num_validation_cases: int
     has_own_head: bool
     sizes: PartSizes | None
     bytes_per_weight: int
     activation_bytes: int | None
-    num_windows: int
-    num_cases: int
-    num_validation_cases: int
     looks_distance: float | None
     memory_bytes: int | None
+
+
+class PlanDocument(Document):
+    """The content of plan.json: facts, what was decided, and a sentence for each decision."""
+
+    newest_version = 1
+
+    facts: TrainingFacts
+    reasons: tuple[str, ...]
+    parts: dict[str, JsonValue]
+    training: dict[str, JsonValue]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
     """What learns and how, with a sentence for each decision."""
 
+    facts: TrainingFacts
     parts: ResolvedParts
     training: ResolvedTraining
     reasons: tuple[str, ...]
 
-    def document(self, facts: TrainingFacts, *, asked: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        """The plan as it is written; asked: the sections that it was made from."""
-        return {
-            "asked": dict(asked),
-            "facts": facts.model_dump(mode="json"),
-            "reasons": list(self.reasons),
-            "parts": self.parts.document(),
-            "training": self.training.model_dump(mode="json"),
-        }
 
-
-def planned_training(parts: PartsSection, training: TrainingConfig, facts: TrainingFacts) -> TrainingPlan:
+def planned_training(
+    parts: PartsSection,
+    training: TrainingConfig,
+    facts: TrainingFacts,
+    *,
+    start: ResolvedCheckpoint | TimesformerSection,
+) -> TrainingPlan:
     """The sections with a value for each `auto`. Raises ConfigError where a setting has no effect on such a model, ResourcesError
     where the memory of a worker cannot hold the training."""
-    chosen, why_parts = _chosen_parts(facts)
-    resolved = _resolved_parts(parts, chosen, facts)
-    rates, why_rates = _chosen_rates(resolved, facts)
-    num_steps, why_steps = _chosen_steps(training, facts)
-    head_first = 0 if facts.has_own_head or facts.is_from_scratch or resolved.is_frozen else num_steps // 10
-    wanted: dict[str, Any] = {
-        **rates,
-        "num_steps": num_steps,
-        "head_first_steps": head_first,
-        "validate_every_steps": max(1, num_steps // 12),
-    }
-    given = training.model_dump()
-    filled = {**given, **{name: value for name, value in wanted.items() if given[name] == "auto"}}
-    planned = ResolvedTraining.model_validate(filled)
-    planned, why_memory = _fitted(resolved, planned, facts)
+    chosen, why_parts = _chosen_parts(facts, start)
+    what = resolved_parts(parts, start, defaults=chosen)
+    is_large = facts.sizes is not None and facts.sizes.language_model >= LARGE_MODEL
+    how = resolved_training(
+        training,
+        num_windows=facts.num_windows,
+        has_own_head=facts.has_own_head,
+        is_from_scratch=isinstance(start, TimesformerSection),
+        is_large=is_large,
+        tower=what.tower,
+    )
+    if what.is_frozen:
+        how = how.model_copy(update={"head_first_steps": 0})  # it learns alone all the time
+    how, why_memory = _fitted(what, how, facts)
+    limit = "" if training.num_steps == "auto" else ", as the config has it"
     reasons = [
         f"{facts.num_windows:,} windows of {facts.num_cases} cases to train, {facts.num_validation_cases} cases to choose on.",
-        why_parts if parts == PartsSection() else "What learns is as the config has it.",
-        f"{_learns(resolved, planned, facts)} {why_rates}",
-        why_steps,
+        why_parts if what == chosen else "What learns is as the config has it.",
+        _learning_text(what, how),
+        "Rates are those of a large model: a fifth of a small one's." if is_large else "",
+        f"At most {how.num_steps} steps of {how.batch_windows} windows{limit}; fewer after {how.patience} validations without "
+        f"a better one.",
+        f"The head is new: it learns alone for {how.head_first_steps} steps." if how.head_first_steps else "",
         why_memory,
+        ""
+        if facts.num_validation_cases >= FEW_CASES
+        else f"{facts.num_validation_cases} validation cases say little: mind the interval of the cross-fitted figure.",
     ]
-    if planned.head_first_steps:
-        reasons.append(
-            f"The head is new: it learns alone for {planned.head_first_steps} steps, so that its first errors do not undo what "
-            f"the checkpoint knows."
-        )
-    if facts.num_validation_cases < FEW_CASES:
-        reasons.append(
-            f"{facts.num_validation_cases} validation cases say little: read the interval of the cross-fitted figure, and "
-            f"annotate more where it is wide."
-        )
-    return TrainingPlan(parts=resolved, training=planned, reasons=tuple(reason for reason in reasons if reason))
+    return TrainingPlan(facts=facts, parts=what, training=how, reasons=tuple(filter(None, reasons)))
 
 
-def _chosen_parts(facts: TrainingFacts) -> tuple[ResolvedParts, str]:
-    """The parts that learn where the config leaves it open, and why."""
-    if facts.tuning is TuningMethod.WHOLE:
-        return ResolvedParts(tower=TowerLearning.WHOLE), f"A {facts.title} is trained whole: it is small."
-    sizes = facts.sizes
-    assert sizes is not None  # only a model from scratch has none, and that is trained whole
-    distance = facts.looks_distance
-    looks = (
-        "The checkpoint does not say what it was trained on: these looks are taken for new to its tower."
-        if distance is None
-        else f"These windows are {distance:.1f} times as far from what its tower was trained on as other cases of that making"
+def write_plan(plan: TrainingPlan, output: Folder) -> None:
+    """Write plan.json. Raises StorageError."""
+    document = PlanDocument(
+        schema_version=PlanDocument.newest_version,
+        facts=plan.facts,
+        reasons=plan.reasons,
+        parts=plan.parts.document(),
+        training=plan.training.model_dump(mode="json"),
     )
-    if facts.tuning is TuningMethod.HEAD and distance is None:
-        reason = (
-            f"A {facts.title} was trained on so much video that its head alone learns; parts.tower lets it learn too."
+    output.write_json(PLAN_FILE, document.model_dump(mode="json"))
+
+
+def read_facts(output: Folder) -> TrainingFacts | None:
+    """The facts that a training was planned from, None before it was: one that goes on is planned from the same. Raises
+    DataError, StorageError."""
+    if not output.exists(PLAN_FILE):
+        return None
+    return document_from(PlanDocument, output.read_json(PLAN_FILE), name=PLAN_FILE, folder=str(output)).facts
+
+
+def _chosen_parts(facts: TrainingFacts, start: ResolvedCheckpoint | TimesformerSection) -> tuple[ResolvedParts, str]:
+    """The parts that learn where the config leaves it open, and why."""
+    family, distance, sizes = family_of(start), facts.looks_distance, facts.sizes
+    if family.tuning is TuningMethod.WHOLE:
+        return default_parts(family), f"A {family.title} is trained whole."
+    if family.tuning is TuningMethod.HEAD:
+        reason = f"A {family.title} stays as it is, and a head learns to read it (parts.tower lets it learn too)."
+        return default_parts(family), reason
+    if distance is None:
+        looks = "The checkpoint does not say which looks its tower knows: these are taken for new ones."
+    else:
+        known = "it knows these looks" if distance < FAR else "these looks are new to it"
+        looks = (
+            f"These windows are {distance:.1f} times as far from those that the tower was trained on as other cases of that "
+            f"making: {known}."
         )
-        return ResolvedParts(tower=TowerLearning.FROZEN), reason
-    adapter = LanguageModelLearning.ADAPTER if facts.tuning is TuningMethod.LORA else LanguageModelLearning.FROZEN
     if distance is not None and distance < FAR:
-        return (
-            ResolvedParts(tower=TowerLearning.FROZEN, language_model=adapter),
-            f"{looks}: it knows these looks, and stays as it is.",
-        )
-    projector = ProjectorLearning.WHOLE if sizes.projector else ProjectorLearning.FROZEN
-    opening = looks if distance is None else f"{looks}: these looks are new to it."
+        parts = ResolvedParts(tower=TowerLearning.FROZEN, language_model=LanguageModelLearning.ADAPTER)
+        return parts, f"{looks} It stays as it is."
+    assert sizes is not None  # only a model from scratch has none
     if sizes.last_blocks is not None and sizes.last_blocks <= MOST_BLOCK_PARAMETERS:
-        return (
-            ResolvedParts(
-                tower=TowerLearning.LAST_BLOCKS,
-                tower_blocks=LAST_BLOCKS,
-                projector=projector,
-                language_model=adapter,
-            ),
-            f"{opening} Its last {LAST_BLOCKS} blocks ({_millions(sizes.last_blocks)} weights) learn in full.",
-        )
-    what = (
+        share = f"{sizes.last_blocks / 1e6:.1f} of its {sizes.tower / 1e6:.1f} M weights"
+        return default_parts(family), f"{looks} Its last {TOWER_BLOCKS} blocks learn, {share}."
+    parts = ResolvedParts(
+        tower=TowerLearning.ADAPTER,
+        projector=ProjectorLearning.ADAPTER,
+        language_model=LanguageModelLearning.ADAPTER,
+    )
+    why = (
         "its blocks cannot be told apart"
         if sizes.last_blocks is None
-        else f"its last {LAST_BLOCKS} blocks have {_millions(sizes.last_blocks)} weights"
+        else f"its last {TOWER_BLOCKS} blocks have {sizes.last_blocks / 1e6:.0f} M weights"
     )
-    return (
-        ResolvedParts(tower=TowerLearning.ADAPTER, projector=projector, language_model=adapter),
-        f"{opening} The tower learns by an adapter, as {what}.",
-    )
+    return parts, f"{looks} It learns by an adapter, as {why}."
 
 
-def _resolved_parts(parts: PartsSection, chosen: ResolvedParts, facts: TrainingFacts) -> ResolvedParts:
-    """Raises ConfigError where something is set that such a model does not have."""
-    if facts.tuning is not TuningMethod.LORA:
-        idle = [name for name in ("projector", "language_model") if getattr(parts, name) != "auto"]
-        if idle:
-            raise ConfigError(
-                f"parts.{idle[0]}: found {getattr(parts, idle[0]).value}, but a {facts.title} has none. Leave it out."
-            )
-    if facts.is_from_scratch and parts.tower not in ("auto", TowerLearning.WHOLE):
-        raise ConfigError(
-            f"parts.tower: found {parts.tower.value}, expected auto or whole for a {facts.title} from scratch: random weights that "
-            f"stay as they are see nothing. Leave it out, or give a checkpoint (model.path)."
-        )
-    return parts.resolved(chosen)
-
-
-def _chosen_rates(parts: ResolvedParts, facts: TrainingFacts) -> tuple[dict[str, float], str]:
-    """Peak learning rates. A low-rank adapter learns best at about ten times the rate of a whole model, whatever its rank, and
-    small models at higher rates (Schulman et al. 2025); a tower's features are worth keeping, so that it moves more slowly."""
-    is_small = facts.sizes is None or facts.sizes.language_model < SMALL_MODEL
-    adapter = 1e-3 if is_small else 2e-4
-    tower_full, tower_adapter = (3e-4, 1e-3) if is_small else (3e-5, 2e-4)
-    return {
-        "learning_rate": adapter,
-        "projector_learning_rate": 1e-3 if is_small else 1e-4,
-        "tower_learning_rate": tower_adapter if parts.tower is TowerLearning.ADAPTER else tower_full,
-        "head_learning_rate": 1e-3 if facts.has_own_head else 3e-3,
-        "full_learning_rate": 5e-4 if facts.is_from_scratch else 1e-4,
-    }, ("" if is_small else "A large model needs smaller steps.")
-
-
-def _chosen_steps(training: TrainingConfig, facts: TrainingFacts) -> tuple[int, str]:
-    """At most so many steps, and why."""
-    if training.num_steps != "auto":
-        return training.num_steps, f"At most {training.num_steps} steps, as the config has it."
-    wanted = math.ceil(PASSES * facts.num_windows / training.batch_windows)
-    num_steps = min(MOST_STEPS, max(FEWEST_STEPS, wanted))
-    return num_steps, (
-        f"At most {num_steps} steps of {training.batch_windows} windows; it ends sooner after {training.patience} validations "
-        f"without a better one."
-    )
-
-
-def _learns(parts: ResolvedParts, training: ResolvedTraining, facts: TrainingFacts) -> str:
-    """What learns, at which rates, in words."""
-    if facts.tuning is TuningMethod.WHOLE and parts.tower is TowerLearning.WHOLE:
-        return f"All weights learn at {training.full_learning_rate:g}, the head at {training.head_learning_rate:g}."
-    named = {
-        f"the tower ({_tower_words(parts)})": (parts.tower, training.tower_learning_rate),
-        f"the projector ({parts.projector.value})": (parts.projector, training.projector_learning_rate),
-        f"the language model ({parts.language_model.value})": (parts.language_model, training.learning_rate),
-    }
-    learning = [f"{name} at {rate:g}" for name, (how, rate) in named.items() if how.value != "frozen"]
-    learning.append(f"the head at {training.head_learning_rate:g}")
-    return f"Learning: {', '.join(learning)}."
-
-
-def _tower_words(parts: ResolvedParts) -> str:
-    if parts.tower is TowerLearning.LAST_BLOCKS:
-        return f"last {parts.tower_blocks} blocks"
-    return parts.tower.value
+def _learning_text(parts: ResolvedParts, training: ResolvedTraining) -> str:
+    """What learns, at which rates."""
+    if parts.tower is TowerLearning.WHOLE and parts.language_model is LanguageModelLearning.FROZEN:
+        rates = {"all weights": training.full_learning_rate}
+    else:
+        blocks = f" ({parts.tower_blocks} blocks)" if parts.tower_blocks is not None else ""
+        rates = {
+            f"the tower{blocks}": training.tower_learning_rate if parts.tower is not TowerLearning.FROZEN else 0.0,
+            "the projector": training.projector_learning_rate
+            if parts.projector is not ProjectorLearning.FROZEN
+            else 0.0,
+            "the language model": training.learning_rate
+            if parts.language_model is not LanguageModelLearning.FROZEN
+            else 0.0,
+        }
+    rates["the head"] = training.head_learning_rate
+    return f"Rates: {', '.join(f'{name} {rate:g}' for name, rate in rates.items() if rate)}."
 
 
 def needed_bytes(parts: ResolvedParts, training: ResolvedTraining, facts: TrainingFacts) -> int:
-    """An estimate of what a worker holds: the weights; of those that learn also a 32-bit copy, gradient and two moments (AdamW),
-    16 bytes each; the activations of a micro-batch, or with gradient checkpointing a tenth of them (2 of 34 bytes a token and
-    unit of width, and one layer's all: Korthikanti et al. 2022)."""
+    """An estimate of what a worker holds: all weights; of those that learn 16 bytes more each (a 32-bit copy, gradient and the
+    two moments of AdamW); activations of a micro-batch, or a tenth of them with gradient checkpointing (of 34 bytes a token and
+    unit of width 2, and one layer's all: Korthikanti et al. 2022). An adapter has about a fiftieth of its part's weights."""
     sizes = facts.sizes
     if sizes is None:
         return 0
-    total = sizes.tower + sizes.projector + sizes.language_model
     learning = {
         TowerLearning.WHOLE: sizes.tower,
         TowerLearning.LAST_BLOCKS: sizes.last_blocks or sizes.tower,
@@ -246,7 +212,7 @@ def needed_bytes(parts: ResolvedParts, training: ResolvedTraining, facts: Traini
     kept = 0 if parts.is_frozen else (facts.activation_bytes or 0) * training.micro_batch_windows
     if training.gradient_checkpointing:
         kept //= 10
-    return total * facts.bytes_per_weight + 16 * learning + kept
+    return (sizes.tower + sizes.projector + sizes.language_model) * facts.bytes_per_weight + 16 * learning + kept
 
 
 def _fitted(parts: ResolvedParts, training: ResolvedTraining, facts: TrainingFacts) -> tuple[ResolvedTraining, str]:
@@ -256,20 +222,16 @@ def _fitted(parts: ResolvedParts, training: ResolvedTraining, facts: TrainingFac
     if memory is None or needed_bytes(parts, training, facts) <= memory:
         return training, ""
     sizes = [size for size in (4, 2, 1) if size < training.micro_batch_windows] or [1]
+    smaller = training
     for is_checkpointed in (training.gradient_checkpointing, True):
         for size in sizes:
-            changed = {"micro_batch_windows": size, "gradient_checkpointing": is_checkpointed}
-            smaller = training.model_copy(update=changed)
+            changes = {"micro_batch_windows": size, "gradient_checkpointing": is_checkpointed}
+            smaller = training.model_copy(update=changes)
             if needed_bytes(parts, smaller, facts) <= memory:
                 how = " with gradient checkpointing" if is_checkpointed else ""
-                return smaller, f"A worker has {memory / GIB:.1f} GiB: {size} windows at once{how}."
-    least = training.model_copy(update={"micro_batch_windows": 1, "gradient_checkpointing": True})
+                return smaller, f"A worker has {memory / GIB:.1f} GiB: windows at once {size}{how}."
     raise ResourcesError(
-        f"this training needs about {needed_bytes(parts, least, facts) / GIB:.1f} GiB a worker, one window at a time with gradient "
-        f"checkpointing; a worker has {memory / GIB:.1f} GiB. Set model.dtype=nf4 or parts.tower=frozen, take a smaller model or "
-        f"a larger machine. Nothing was started."
+        f"this training needs about {needed_bytes(parts, smaller, facts) / GIB:.1f} GiB a worker, one window at a time and with "
+        f"gradient checkpointing; a worker has {memory / GIB:.1f} GiB. Set parts.tower=frozen, model.dtype=bfloat16 or nf4, or "
+        f"take a smaller model. Nothing was started."
     )
-
-
-def _millions(count: int) -> str:
-    return f"{count / 1e6:.1f} M"

@@ -260,12 +260,12 @@ def data_paragraph(sources: Sequence[SourceCase], sampling: Sampling) -> str:
     count = {part: len([source for source in sources if source.part is part]) for part in Part}
     trained = ", ".join(renderer.value for renderer in TRAINED_RENDERERS)
     return (
-        f"{CLIP_SECONDS:g} s of each of {count[Part.TRAIN]} cases of `nrray.simulate` to train (renderers {trained}; "
-        f"seeds from {simulation.seed} on), a\nthird of them where somebody comes by; whole videos of {simulation.case_seconds:g} s of "
-        f"{count[Part.VALIDATION]} cases for thresholds and {count[Part.TEST]} to measure,\nand {count[Part.UNSEEN]} of the "
-        f"renderer {UNSEEN_RENDERER.value}, which took no part in anything else. All are drawn at {simulation.width_px}x"
-        f"{simulation.height_px} px and\n{simulation.frames_per_second:g} frames/s, encoded as H.264 (CRF {simulation.crf} and "
-        f"worse) and read back by the decoder of every run at {sampling.frames_per_second:g} frames/s\nand "
+        f"{CLIP_SECONDS:g} s of each of {count[Part.TRAIN]} cases of `nrray.simulate` to train (renderers {trained}; seeds from "
+        f"{simulation.seed} on), a\nthird of them where somebody comes by; whole videos of {simulation.case_seconds:g} s of "
+        f"{count[Part.VALIDATION]} cases for thresholds and\n{count[Part.TEST]} to measure, and {count[Part.UNSEEN]} of the "
+        f"renderer {UNSEEN_RENDERER.value}, which took no part in anything else. All are drawn at\n{simulation.width_px}x"
+        f"{simulation.height_px} px and {simulation.frames_per_second:g} frames/s, encoded as H.264 (CRF {simulation.crf} and "
+        f"worse) and read back by the decoder\nof every run at {sampling.frames_per_second:g} frames/s and "
         f"{sampling.frame_width_px}x{sampling.frame_height_px} px. Training, validation and test share no family of appearance. "
-        f"Truth is exact: it is what was drawn."
+        f"Truth is exact: it\nis what was drawn."
     )
