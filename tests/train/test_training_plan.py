@@ -125,7 +125,7 @@ def test_a_training_is_made_to_fit_a_worker_or_is_refused_before_it_starts():
     fewer = planned(memory_bytes=24 * GIB, **large)
     assert (fewer.training.micro_batch_windows, fewer.training.gradient_checkpointing) == (2, False)
     assert "24.0 GiB: windows at once 2." in " ".join(fewer.reasons)
-    checkpointed = planned(memory_bytes=12 * GIB, **large).training
+    checkpointed = planned(memory_bytes=10 * GIB, **large).training
     assert checkpointed.gradient_checkpointing
     with pytest.raises(ResourcesError, match=r"needs about .* GiB a worker.*has 4\.0 GiB.*parts\.tower=frozen"):
         planned(memory_bytes=4 * GIB, **large)
