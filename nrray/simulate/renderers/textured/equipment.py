@@ -134,7 +134,7 @@ class Ventilator:
 
 def _squeezed(bag: Mesh, effort: float) -> NDArray[np.float32]:
     share = effort * np.exp(-(((bag.points[:, 0] - BAG_MIDDLE) / 3.8) ** 2))
-    shrunk = np.stack([np.ones_like(share), 1 - 0.62 * share, 1 - 0.3 * share], axis=1)
+    shrunk = np.stack([np.ones_like(share), 1 - 0.66 * share, 1 - 0.36 * share], axis=1)
     return np.asarray(bag.points * shrunk, np.float32)
 
 

@@ -4,6 +4,7 @@ Local coordinates of a hand: wrist at the origin, fingers along x, palm down (-z
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -64,6 +65,7 @@ def _hand(p: Points) -> Values:
     return blend(parts, 0.22)
 
 
+@cache
 def straight_hand() -> Mesh:
     """The hand before it is bent."""
     return solid(_hand, (-4.2, -5.4, -3.4), (17.2, 7.4, 2.4), 0.56)

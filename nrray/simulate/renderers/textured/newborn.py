@@ -1,6 +1,7 @@
 """The newborn: head, trunk and limbs blended out of ellipsoids and capsules, a hat and a wrap in some cases."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,15 +117,23 @@ def _leg(p: Points) -> Values:
     return blend(parts, 0.4)
 
 
+@cache
+def shapes() -> tuple[Mesh, Mesh, Mesh, Mesh]:
+    """Head, trunk, arm and leg."""
+    return (
+        solid(_head, (8, -6, 0), (23, 6, 12.6), 0.45),
+        solid(_trunk, (-13, -8, 0), (14, 8, 10.4), 0.8),
+        solid(_arm, (-5, -2.6, -3.2), (8, 9, 2.6), 0.5),
+        solid(_leg, (-15.6, -3.2, -4.2), (3.4, 7, 5.2), 0.62),
+    )
+
+
 class NewbornBody:
     """The newborn on a stage."""
 
     def __init__(self, stage: Stage, look: NewbornLook, noise: Noise) -> None:
         self._look = look
-        head = solid(_head, (8, -6, 0), (23, 6, 12.6), 0.45)
-        self._trunk_mesh = solid(_trunk, (-13, -8, 0), (14, 8, 10.4), 0.8)
-        arm = solid(_arm, (-5, -2.6, -3.2), (8, 9, 2.6), 0.5)
-        leg = solid(_leg, (-15.6, -3.2, -4.2), (3.4, 7, 5.2), 0.62)
+        head, self._trunk_mesh, arm, leg = shapes()
         self._head = stage.add(head.coloured(self._face(head.points, noise)), _LIVING)
         self._trunk = stage.add(self._trunk_mesh.coloured(self._belly(self._trunk_mesh.points, noise)), _LIVING)
         self._limbs = [
@@ -180,18 +189,18 @@ class NewbornBody:
         place = shift(*moment.shift) @ scale(look.size, look.size, look.size)
         self._head.place(place @ head_matrix(look) @ shift(0.0, 0.0, 0.0))
         mesh = self._trunk_mesh
-        rise = (1.5 * moment.lift + 0.16 * moment.breath) * self._swell
-        belly = (0.5 * moment.lift + 0.22 * moment.breath) * self._belly_swell
+        rise = (2.3 * moment.lift + 0.16 * moment.breath) * self._swell
+        belly = (0.9 * moment.lift + 0.22 * moment.breath) * self._belly_swell
         self._trunk.reshape(_swollen(mesh, rise + belly), mesh.normals)
         self._trunk.place(place)
         for index, (piece, stir) in enumerate(zip(self._limbs, moment.stir, strict=True)):
             mirror = scale(1, 1 if index % 2 == 0 else -1, 1)
             if index < 2:
-                joint = shift(*SHOULDER) @ turn((0, 0, 1), -0.5 + 0.9 * look.arms_up + 0.13 * stir)
+                joint = shift(*SHOULDER) @ turn((0, 0, 1), -0.5 + 0.9 * look.arms_up + 0.08 * stir)
             else:
                 rub = 0.14 * moment.leg_rub
-                joint = shift(*HIP) @ turn((0, 0, 1), _leg_angle(look) + 0.07 * stir + rub)
-                joint = joint @ turn((0, 1, 0), 0.1 * stir + rub)
+                joint = shift(*HIP) @ turn((0, 0, 1), _leg_angle(look) + 0.05 * stir + rub)
+                joint = joint @ turn((0, 1, 0), 0.07 * stir + rub)
             piece.place(place @ mirror @ joint @ mirror)
         if self._wrap:
             self._wrap.place(place)

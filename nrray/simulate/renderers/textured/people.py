@@ -1,5 +1,7 @@
 """Caregivers' arms and bodies, and people who pass."""
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +41,12 @@ def _torso(p: Points) -> Values:
     return blend(parts, 0.9)
 
 
+@cache
+def torso() -> Mesh:
+    """Somebody from the hip up."""
+    return solid(_torso, (-12, -23, -24), (15, 23, 61), 2.6)
+
+
 class Figure:
     """A body at the table in scrubs with a cap; x looks at the table, z = 0 is the hip."""
 
@@ -65,7 +73,7 @@ class People:
     """Everybody but the newborn."""
 
     def __init__(self, stage: Stage, look: Look, noise: Noise, camera_from: Vector) -> None:
-        hand, torso = straight_hand(), solid(_torso, (-12, -23, -24), (15, 23, 61), 2.6)
+        hand, figure = straight_hand(), torso()
         self._side, self._t_piece, self._is_bulb = look.airway_side, look.has_t_piece, look.has_bulb
         self._camera_from = camera_from  # unit vector, horizontal
         self._hold = Arm(stage, hand, look.provider, noise, left=look.airway_side > 0)
@@ -80,9 +88,9 @@ class People:
             size=0.95,
         )
         self._pass_arm = Arm(stage, hand, passer, noise, left=False)
-        self._provider = Figure(stage, torso, look.provider.sleeve, look.provider.forearm, noise)
-        self._helper = Figure(stage, torso, look.helper.sleeve, look.helper.forearm, noise)
-        self._passers = [Figure(stage, torso, look.passer, look.passer_skin, noise) for _ in range(2)]
+        self._provider = Figure(stage, figure, look.provider.sleeve, look.provider.forearm, noise)
+        self._helper = Figure(stage, figure, look.helper.sleeve, look.helper.forearm, noise)
+        self._passers = [Figure(stage, figure, look.passer, look.passer_skin, noise) for _ in range(2)]
 
     def pose(self, moment: Moment, device: Matrix) -> NDArray[np.float64]:
         """Move everybody; returns (N, 4) balls (centre, radius) about the arms over the table, for their shadows."""
@@ -131,21 +139,21 @@ class People:
         if self._t_piece:
             top = device[:3, 3] + T_TOP * device[:3, 0]
             open_ = 1 - mask.effort
-            at = top + (1.7, 2.2 * side, -4.4)
+            at = top + (1.7, 2.2 * side, -4.4) + open_ * np.array([1.7, 1.3 * side, 0.9])
             self._work.reach(
                 at, (-1.0, -0.15 * side, -0.1), (0.1, side, 0.35), (43, 21 * side, 19), shoulder,
-                curl=0.27, thumb=-0.12 + 0.85 * open_,
+                curl=0.27, thumb=-0.12 + 1.15 * open_,
             )  # fmt: skip
         else:
             along, upward = device[:3, 0], device[:3, 2]
             beside = np.cross(upward, along)
             beside = beside * np.sign(beside @ across + 1e-9)
-            radius = 5.0 - 1.9 * mask.effort
+            radius = 5.2 - 2.6 * mask.effort
             out = unit(0.6 * beside + 0.8 * upward)
             over = unit(np.cross(np.cross(out, -beside + 0.2 * along), out))
             at = device[:3, 3] + (BAG_MIDDLE + 0.4) * along + radius * out
             self._work.reach(
-                at, over, out, at + (24, 12 * side, 4), shoulder, curl=0.17 + 0.12 * mask.effort, thumb=-0.3
+                at, over, out, at + (24, 12 * side, 4), shoulder, curl=0.15 + 0.17 * mask.effort, thumb=-0.3
             )
         return [*_along(palm, elbow), *_along(at, at + (24, 12 * side, 4)), np.array([*at, 5.0])]
 

@@ -59,7 +59,7 @@ class TexturedScene:
         self._away = np.array([cos(turn) * cos(rise), sin(turn) * cos(rise), sin(rise)])
         right = np.array([-sin(turn), cos(turn), 0.0])
         per_px = extent / 240
-        self._target = np.array([6.0, 0.0, 5.0]) + per_px * (
+        self._target = np.array([9.0, 0.0, 5.5]) + per_px * (
             view.shift_x * right + view.shift_y * np.array([cos(turn), sin(turn), 0.0])
         )
         self._eye = self._target + distance * self._away

@@ -6,6 +6,9 @@ Mesa draws with as many threads as `LP_NUM_THREADS` says; one, where nothing is 
 import ctypes
 import os
 from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,26 +16,20 @@ from numpy.typing import ArrayLike, NDArray
 from nrray.errors import ConfigError
 from nrray.simulate.renderers.textured.geometry import Image, Matrix, Mesh, Points
 
-os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa reads it when its driver is loaded
 
-try:
-    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-    from vtkmodules.vtkCommonCore import vtkFloatArray, vtkIdTypeArray, vtkObject, vtkPoints, vtkUnsignedCharArray
-    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
-    from vtkmodules.vtkCommonMath import vtkMatrix4x4
-    from vtkmodules.vtkRenderingCore import (
-        vtkActor,
-        vtkLight,
-        vtkPolyDataMapper,
-        vtkRenderer,
-        vtkRenderWindow,
-        vtkTexture,
-    )
-    from vtkmodules.vtkRenderingOpenGL2 import vtkEGLRenderWindow, vtkOSOpenGLRenderWindow
-except ImportError as error:
-    raise ConfigError(
-        f"The renderer textured needs vtk ({error}): pip install 'nrray[textured]', or choose another renderer"
-    ) from error
+@cache
+def loaded_vtk() -> Any:
+    """The names of VTK that are in use, and its ways to and from numpy. Raises ConfigError where it is missing."""
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa reads it when its driver is loaded
+    try:
+        from vtkmodules import vtkCommonCore, vtkCommonDataModel, vtkCommonMath, vtkRenderingCore, vtkRenderingOpenGL2
+        from vtkmodules.util import numpy_support
+    except ImportError as error:
+        raise ConfigError(
+            f"The renderer textured needs vtk: pip install 'nrray[textured]', or choose another renderer ({error})"
+        ) from error
+    modules = (vtkCommonCore, vtkCommonDataModel, vtkCommonMath, vtkRenderingCore, vtkRenderingOpenGL2, numpy_support)
+    return SimpleNamespace(**{name: value for module in modules for name, value in vars(module).items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +50,25 @@ class Piece:
     """One mesh on a stage."""
 
     def __init__(self, mesh: Mesh, finish: Finish, texture: Image | None) -> None:
-        self._data = vtkPolyData()
+        vtk = loaded_vtk()
+        self._data = vtk.vtkPolyData()
         self._points, self._normals = np.array(mesh.points, np.float32), np.array(mesh.normals, np.float32)
-        points = vtkPoints()
-        points.SetData(numpy_to_vtk(self._points))
+        points = vtk.vtkPoints()
+        points.SetData(vtk.numpy_to_vtk(self._points))
         self._data.SetPoints(points)
-        cells = vtkCellArray()
-        cells.SetData(3, numpy_to_vtk(np.ascontiguousarray(mesh.triangles.ravel()), deep=True, array_type=_ID_TYPE))
+        cells = vtk.vtkCellArray()
+        corners, id_type = np.ascontiguousarray(mesh.triangles.ravel()), vtk.vtkIdTypeArray().GetDataType()
+        cells.SetData(3, vtk.numpy_to_vtk(corners, deep=True, array_type=id_type))
         self._data.SetPolys(cells)
-        self._data.GetPointData().SetNormals(numpy_to_vtk(self._normals))
-        mapper = vtkPolyDataMapper()
-        self.actor = vtkActor()
+        self._data.GetPointData().SetNormals(vtk.numpy_to_vtk(self._normals))
+        mapper = vtk.vtkPolyDataMapper()
+        self.actor = vtk.vtkActor()
         if mesh.colours is not None:
-            self._data.GetPointData().SetScalars(numpy_to_vtk(mesh.colours, deep=True))
+            self._data.GetPointData().SetScalars(vtk.numpy_to_vtk(mesh.colours, deep=True))
         if mesh.places is not None and texture is not None:
-            self._data.GetPointData().SetTCoords(numpy_to_vtk(mesh.places, deep=True))
-            self._image = vtkImageData()
-            self._texture = vtkTexture()
+            self._data.GetPointData().SetTCoords(vtk.numpy_to_vtk(mesh.places, deep=True))
+            self._image = vtk.vtkImageData()
+            self._texture = vtk.vtkTexture()
             self._texture.SetInputData(self._image)
             self._texture.InterpolateOn()
             self._texture.SetMipmap(texture.shape[2] == 3)
@@ -89,7 +88,7 @@ class Piece:
         look.SetLighting(finish.diffuse > 0)  # what only glows needs none
         if texture is not None and texture.shape[2] == 4:
             self.actor.ForceTranslucentOn()
-        self._matrix = vtkMatrix4x4()
+        self._matrix = vtk.vtkMatrix4x4()
         self.actor.SetUserMatrix(self._matrix)
 
     def place(self, matrix: Matrix) -> None:
@@ -106,10 +105,11 @@ class Piece:
 
     def paint(self, texture: NDArray[np.uint8]) -> None:
         """Another texture, (H, W, 3) or, with opacity, (H, W, 4)."""
+        vtk = loaded_vtk()
         height, width, channels = texture.shape
         self._image.SetDimensions(width, height, 1)
         rows = np.ascontiguousarray(texture[::-1]).reshape(-1, channels)
-        self._image.GetPointData().SetScalars(numpy_to_vtk(rows, deep=True))
+        self._image.GetPointData().SetScalars(vtk.numpy_to_vtk(rows, deep=True))
         self._image.Modified()
 
     def show(self, visible: bool) -> None:
@@ -117,23 +117,21 @@ class Piece:
         self.actor.SetVisibility(visible)
 
 
-_ID_TYPE = vtkIdTypeArray().GetDataType()
-
-
 class Stage:
     """Pieces, lights and a camera. Raises ConfigError where no OpenGL driver can draw without a display."""
 
     def __init__(self, size: tuple[int, int]) -> None:
-        vtkObject.GlobalWarningDisplayOff()
+        vtk = loaded_vtk()
+        vtk.vtkObject.GlobalWarningDisplayOff()
         self._window = _window()
         self._width, self._height = size
         self._window.SetMultiSamples(0)
         self._window.SetSize(*size)
-        self._renderer = vtkRenderer()
+        self._renderer = vtk.vtkRenderer()
         self._renderer.AutomaticLightCreationOff()
         self._window.AddRenderer(self._renderer)
         self._camera = self._renderer.GetActiveCamera()
-        self._pixels, self._depths = vtkUnsignedCharArray(), vtkFloatArray()
+        self._pixels, self._depths = vtk.vtkUnsignedCharArray(), vtk.vtkFloatArray()
 
     def add(self, mesh: Mesh, finish: Finish = MATT, texture: Image | None = None) -> Piece:
         """A new piece, at the origin until it is placed."""
@@ -147,7 +145,8 @@ class Stage:
 
     def lamp(self, position: ArrayLike, colour: tuple[float, float, float], strength: float) -> None:
         """A far lamp that shines from `position` at the origin."""
-        light = vtkLight()
+        vtk = loaded_vtk()
+        light = vtk.vtkLight()
         light.SetLightTypeToSceneLight()
         light.SetPosition(*np.asarray(position, float).tolist())
         light.SetFocalPoint(0, 0, 0)
@@ -165,17 +164,19 @@ class Stage:
 
     def picture(self) -> Image:
         """(H, W, 3) uint8 RGB."""
+        vtk = loaded_vtk()
         self._window.Render()
         right, top = self._width - 1, self._height - 1
         self._window.GetPixelData(0, 0, right, top, 1, self._pixels, 0)
-        rows = vtk_to_numpy(self._pixels).reshape(self._height, self._width, 3)
+        rows = vtk.vtk_to_numpy(self._pixels).reshape(self._height, self._width, 3)
         return np.ascontiguousarray(rows[::-1])
 
     def depth(self) -> NDArray[np.float32]:
         """(H, W) depths in the unit of the depth buffer, of the opaque pieces."""
+        vtk = loaded_vtk()
         self._window.Render()
         self._window.GetZbufferData(0, 0, self._width - 1, self._height - 1, self._depths)
-        return np.array(vtk_to_numpy(self._depths).reshape(self._height, self._width)[::-1], np.float32)
+        return np.array(vtk.vtk_to_numpy(self._depths).reshape(self._height, self._width)[::-1], np.float32)
 
     def close(self) -> None:
         """Free the window and what the driver holds for it."""
@@ -184,10 +185,11 @@ class Stage:
         self._window.Finalize()
 
 
-def _window() -> vtkRenderWindow:
+def _window() -> Any:
     """A window in memory: EGL, or OSMesa where that is missing."""
+    vtk = loaded_vtk()
     found = []
-    for library, make in (("libEGL.so.1", vtkEGLRenderWindow), ("libOSMesa.so.8", vtkOSOpenGLRenderWindow)):
+    for library, make in (("libEGL.so.1", vtk.vtkEGLRenderWindow), ("libOSMesa.so.8", vtk.vtkOSOpenGLRenderWindow)):
         try:
             ctypes.CDLL(library)
         except OSError:
