@@ -45,7 +45,7 @@ def tune(
     dry_run: DryRunOption = False,
     budget_minutes: Annotated[float | None, typer.Option(min=0.1, help="All trials end after this time.")] = None,
 ) -> None:
-    """Search rank and learning rate: many short fine-tunings, the best of them ready for relabel."""
+    """Search which parts learn, and their rates: many fine-tunings, the best of them ready for relabel."""
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
     from nrray.pipelines.tune.job import TuneConfig

@@ -16,7 +16,8 @@ COLOURS = {"finished": "C0", "stopped_early": "C1", "failed": "C3", "unfinished"
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPoints:
-    """One trial. values: by path of the setting; curve: (step, macro F1) of its validations."""
+    """One trial. values: by path of the setting, of those that have an effect in it; curve: (step, macro F1) of its
+    validations."""
 
     status: str
     values: Mapping[str, JsonValue]
@@ -38,7 +39,7 @@ def search_picture(trials: Sequence[TrialPoints], *, log_paths: Sequence[str], t
     scored = [trial for trial in trials if trial.macro_f1 is not None]
     best = next((trial for trial in scored if trial.status == "finished"), None)
     for axes, path in zip(panels, paths, strict=False):
-        _scores(axes, scored, path, best=best, is_log=path in log_paths)
+        _scores(axes, [t for t in scored if path in t.values], path, best=best, is_log=path in log_paths)
     _curves(panels[len(paths)], trials, best=best)
     _costs(panels[len(paths) + 1], trials)
     for axes in panels[len(paths) + 2 :]:

@@ -1,31 +1,47 @@
 """The config of `nrray tune`: a fine-tuning, and the space of its settings that is searched. Starts no Ray."""
 
 from collections.abc import Mapping
+from itertools import product
 
 from pydantic import Field, JsonValue, ValidationError
 
 from nrray.errors import ConfigError
-from nrray.models.families import FamilyEntry, TuningMethod
+from nrray.models.config import ResolvedParts
+from nrray.models.families import TuningMethod
+from nrray.models.resolved import ResolvedCheckpoint
 from nrray.pipelines.finetune.job import FinetuneConfig
 from nrray.pipelines.search_sections import Range, Scale, SearchSection, Space
+from nrray.pipelines.tune.effects import PARTS, effective_values
+from nrray.train.start import family_of
+from nrray.train.training_config import TimesformerSection
 
-_SEARCHED_SECTIONS = ("adapter", "head", "training", "timesformer")
+_SEARCHED_SECTIONS = ("parts", "adapter", "head", "training", "timesformer")
 
-_UNFREEZING = "training.unfreezing_fraction"
-RATES = Range(low=5.0e-5, high=1.0e-3, scale=Scale.LOG)
-ADAPTER_SPACE: Space = {"adapter.rank": (8, 16, 32, 64), "training.learning_rate": RATES}
-"""Around ten times the rates of whole models, which is where adapters learn best at any rank (Schulman et al. 2025)."""
+_TOWER, _UNFREEZING = "parts.tower", "training.unfreezing_fraction"
+_TOWER_RATES = Range(low=1.0e-4, high=1.0e-3, scale=Scale.LOG)
+_FULL_RATES: Space = {"training.full_learning_rate": Range(low=3.0e-5, high=1.0e-3, scale=Scale.LOG)}
 SPACES: dict[TuningMethod, Space] = {
-    TuningMethod.LORA: ADAPTER_SPACE,
+    TuningMethod.LORA: {
+        _TOWER: ("frozen", "adapter", "last_blocks"),
+        "training.tower_learning_rate": _TOWER_RATES,
+        # Around ten times the rates of whole models, where adapters learn best at any rank: Schulman et al. 2025.
+        "training.learning_rate": Range(low=2.0e-4, high=2.0e-3, scale=Scale.LOG),
+        "adapter.rank": (8, 16, 32),
+    },
     TuningMethod.WHOLE: {
-        "training.full_learning_rate": Range(low=3.0e-5, high=1.0e-3, scale=Scale.LOG),
-        _UNFREEZING: (0.0, 0.25, 0.5, 0.75),
+        _TOWER: ("adapter", "last_blocks", "whole"),
+        "training.tower_learning_rate": _TOWER_RATES,
+        **_FULL_RATES,
+        "adapter.rank": (8, 16, 32),
     },
     TuningMethod.HEAD: {
+        _TOWER: ("frozen", "adapter", "last_blocks"),
+        "training.tower_learning_rate": _TOWER_RATES,
         "training.head_learning_rate": Range(low=1.0e-4, high=1.0e-2, scale=Scale.LOG),
         "head.pooling": ("mean_frames", "attention"),
     },
 }
+"""What is searched where the config names nothing: which parts learn, and their rates."""
 _RATES_OF = {
     TuningMethod.LORA: "training.learning_rate",
     TuningMethod.WHOLE: "training.full_learning_rate",
@@ -34,12 +50,13 @@ _RATES_OF = {
 
 
 class TuneConfig(FinetuneConfig):
-    """Everything of a fine-tuning, and the searched space. `rank`, `learning_rate` and `unfreezing` are short for adapter.rank,
-    training.learning_rate (of a TimeSformer full_learning_rate, of a frozen encoder head_learning_rate) and
-    training.unfreezing_fraction."""
+    """Everything of a fine-tuning, and the searched space. `tower`, `rank`, `learning_rate` and `unfreezing` are short for
+    parts.tower, adapter.rank, training.learning_rate (of a TimeSformer full_learning_rate, of a frozen encoder
+    head_learning_rate) and training.unfreezing_fraction."""
 
     space: Space = Field(
-        default_factory=dict, description="rank and learning rate, or as the model is trained, where none is given"
+        default_factory=dict,
+        description="which parts learn and their rates, as the model has them, where none is given",
     )
     search: SearchSection = SearchSection()
 
@@ -60,29 +77,24 @@ class TuneConfig(FinetuneConfig):
         try:
             return FinetuneConfig.model_validate(document)
         except ValidationError as error:
-            reasons = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise ConfigError(f"space: {dict(values or {})} cannot be used ({reasons}).") from None
+            raise _unusable(values or {}, error) from None
 
 
-def resolved_space(config: TuneConfig, family: FamilyEntry) -> Space:
-    """The space by full paths, every end of which is a valid setting. Raises ConfigError."""
-    is_fresh = config.timesformer is not None
+def resolved_space(
+    config: TuneConfig, start: ResolvedCheckpoint | TimesformerSection, *, defaults: ResolvedParts
+) -> Space:
+    """The space by full paths, every end of which is a valid setting that has an effect beside some values of the others.
+    defaults: of the parts that the config leaves to auto. Raises ConfigError."""
+    tuning = family_of(start).tuning
     if not config.space:
-        return {
-            path: values for path, values in SPACES[family.tuning].items() if not (is_fresh and path == _UNFREEZING)
-        }
+        return _FULL_RATES if isinstance(start, TimesformerSection) else SPACES[tuning]
     short = {
+        "tower": _TOWER,
         "rank": "adapter.rank",
-        "learning_rate": _RATES_OF[family.tuning],
+        "learning_rate": _RATES_OF[tuning],
         "unfreezing": _UNFREEZING,
     }
     space = {short.get(path, path): values for path, values in config.space.items()}
-    if is_fresh and _UNFREEZING in space:
-        raise ConfigError(
-            f"space: found {_UNFREEZING}, which a TimeSformer from scratch does not have: all of it learns at once. Leave it "
-            f"out, or give a checkpoint (model.path)."
-        )
-    _check_settings_have_an_effect(space, family)
     for path, values in space.items():
         if path.split(".")[0] not in _SEARCHED_SECTIONS or "." not in path:
             raise ConfigError(
@@ -91,22 +103,40 @@ def resolved_space(config: TuneConfig, family: FamilyEntry) -> Space:
             )
         if isinstance(values, tuple) and not values:
             raise ConfigError(f"space: {path} has no values, expected some, or low and high.")
-        for value in (values.low, values.high) if isinstance(values, Range) else values:
-            config.finetune_config({path: value})
+        if isinstance(values, Range) and path.startswith(PARTS):
+            raise ConfigError(f"space: {path} has low and high, expected some values.")
+    _check_values(config, space, start, defaults)
     return space
 
 
-def _check_settings_have_an_effect(space: Space, family: FamilyEntry) -> None:
-    adapted = next((path for path in space if path.startswith("adapter.")), None)
-    if family.tuning is TuningMethod.WHOLE and adapted is not None:
+def _check_values(
+    config: TuneConfig, space: Space, start: ResolvedCheckpoint | TimesformerSection, defaults: ResolvedParts
+) -> None:
+    """Raise ConfigError where a value cannot be used, or a setting has no effect whichever parts learn."""
+    idle = set(space)
+    choices = {path: values for path, values in space.items() if path.startswith(PARTS) and isinstance(values, tuple)}
+    for chosen in product(*choices.values()):
+        parts: dict[str, JsonValue] = dict(zip(choices, chosen, strict=True))
+        for path, values in space.items():
+            for value in (values.low, values.high) if isinstance(values, Range) else values:
+                try:
+                    effective = effective_values(
+                        {**parts, path: value}, section=config.parts, start=start, defaults=defaults
+                    )
+                except ValidationError as error:
+                    raise _unusable({**parts, path: value}, error) from None
+                config.finetune_config(effective)
+                idle -= effective.keys()
+    if idle:
         raise ConfigError(
-            f"space: found {adapted}, but a {family.title} is trained whole, without an adapter. Leave it out."
+            f"space: found {', '.join(sorted(idle))}, which have no effect on this {family_of(start).title}, whichever of the "
+            f"searched parts learn ({defaults.text()} where none is searched). Leave them out, or search parts.* too."
         )
-    idle = adapted or (_UNFREEZING if _UNFREEZING in space else None)
-    if family.tuning is TuningMethod.HEAD and idle is not None:
-        raise ConfigError(
-            f"space: found {idle}, but a {family.title} is frozen: its head alone is trained. Leave it out."
-        )
+
+
+def _unusable(values: Mapping[str, JsonValue], error: ValidationError) -> ConfigError:
+    reasons = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    return ConfigError(f"space: {dict(values)} cannot be used ({reasons}).")
 
 
 def space_text(space: Space) -> str:

@@ -1,14 +1,25 @@
 """The result of `nrray tune` in a table and sentences, with the next command."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from nrray.console.reporter import Reporter
+from nrray.evaluate.figure_text import interval, number
 from nrray.evaluate.resampling import Value
 from nrray.pipelines.finetune.report import relabel_command
+from nrray.pipelines.tune.effects import PARTS
 from nrray.pipelines.tune.job import TuneConfig
 from nrray.pipelines.tune.results import BEST, BEST_CONFIG, PICTURE_FILE, TABLE_FILE, Tuned
-from nrray.pipelines.tune.trials import Trial, TrialStatus, saved_share, values_text
+from nrray.pipelines.tune.trials import (
+    DEFAULT,
+    Trial,
+    TrialStatus,
+    best_by_value,
+    saved_share,
+    searched_paths,
+    trial_text,
+)
 from nrray.train.output import trained_model_folder
 
 
@@ -17,7 +28,11 @@ def report_tune(result: Tuned, config: TuneConfig, reporter: Reporter) -> None:
     _report_trials(result.trials, reporter)
     best = result.best
     if best is not None:
-        reporter.say(f"Best: {best.name}, {values_text(best.values)}")
+        reporter.say(f"Best: {best.name}, {trial_text(best)}")
+        if result.gain is not None:
+            reporter.say(_gain_sentence(best, result.gain))
+        for path in _parts_paths(result.trials):
+            reporter.say(_parts_sentence(result.trials, path))
         if result.num_not_significantly_worse:
             reporter.say(
                 f"On these validation cases {result.num_not_significantly_worse} of the other finished trials are not "
@@ -37,6 +52,11 @@ def report_tune(result: Tuned, config: TuneConfig, reporter: Reporter) -> None:
             "values": best.values if best is not None else None,
             "validation_macro_f1": best.macro_f1 if best is not None else None,
             "test_macro_f1": asdict(result.test) if result.test is not None else None,
+            "gain_over_default": asdict(result.gain) if result.gain is not None else None,
+            "best_by_part": {
+                path: {value: trial.macro_f1 for value, trial in best_by_value(result.trials, path).items()}
+                for path in _parts_paths(result.trials)
+            },
             "num_not_significantly_worse": result.num_not_significantly_worse,
             "saved_share": saved_share(result.trials),
             "trials": {status.value: sum(t.status is status for t in result.trials) for status in TrialStatus},
@@ -45,11 +65,12 @@ def report_tune(result: Tuned, config: TuneConfig, reporter: Reporter) -> None:
 
 
 def _report_trials(trials: list[Trial], reporter: Reporter) -> None:
+    paths = searched_paths(trials)
     rows = [
         [
             trial.name,
             trial.status.value.replace("_", " "),
-            values_text(trial.values),
+            trial_text(trial, paths),
             trial.macro_f1,
             f"{trial.steps} of {trial.num_steps}",
             f"{trial.seconds / 60:.1f}",
@@ -62,6 +83,27 @@ def _report_trials(trials: list[Trial], reporter: Reporter) -> None:
     for trial in trials:
         if trial.failure is not None:
             reporter.say(f"{trial.name} failed: {trial.failure}")
+
+
+def _gain_sentence(best: Trial, gain: Value) -> str:
+    if best.name == DEFAULT:
+        return "No trial was better than the default, the config's own values."
+    if gain.low is None or gain.high is None:
+        verdict = "too few validation cases for an interval"
+    elif gain.low > 0:
+        verdict = "better on these validation cases, among which it was chosen: expect less on others"
+    else:
+        verdict = "these validation cases do not tell it from the default"
+    return f"Best minus default, the config's own values: macro F1 {interval(gain)}; {verdict}."
+
+
+def _parts_paths(trials: Sequence[Trial]) -> list[str]:
+    return [path for path in searched_paths(trials) if path.startswith(PARTS)]
+
+
+def _parts_sentence(trials: Sequence[Trial], path: str) -> str:
+    each = (f"{value} {number(trial.macro_f1)} ({trial.name})" for value, trial in best_by_value(trials, path).items())
+    return f"Best macro F1 of validation by {path}: {', '.join(each)}"
 
 
 def _test_sentence(test: Value) -> str:

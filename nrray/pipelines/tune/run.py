@@ -19,7 +19,6 @@ from nrray.pipelines.tune.record import SearchRecord, bound_search
 from nrray.pipelines.tune.results import Tuned, search_result, write_trials
 from nrray.pipelines.tune.search import allotted, search_trials
 from nrray.storage import Folder
-from nrray.train.start import family_of
 from nrray.writer_lock import WriterLock
 
 
@@ -29,7 +28,7 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
     Raises ConfigError, DataError, ModelError, OutputBusyError, ResourcesError, StorageError, TrainingError.
     """
     resolved = resolved_finetune(config.finetune_config())
-    space = resolved_space(config, family_of(resolved.job.start))
+    space = resolved_space(config, resolved.job.start, defaults=resolved.job.parts)
     _check_searcher(config)
     output = Folder(resolved.job.output)
     for note in resolved.plan.notes:
@@ -58,16 +57,17 @@ def _dry_run(config: TuneConfig, resolved: ResolvedFinetune, space: Space, repor
     num_trials, num_workers = config.search.num_trials, allotment.num_workers
     reporter.say(f"space: {space_text(space)}")
     reporter.say(
-        f"{num_trials} trials of at most {steps} steps of {config.training.batch_windows} windows, "
-        f"{allotment.num_concurrent} at once, {num_workers} workers each"
+        f"the config's own values first, then {num_trials} trials of at most {steps} steps of {config.training.batch_windows} "
+        f"windows, {allotment.num_concurrent} at once, {num_workers} workers each"
     )
     from nrray.train.rate import training_rate  # with torch and peft, which nothing else here needs
 
     rate = training_rate(resolved.job)
-    seconds = num_trials * steps * config.training.batch_windows / (rate * num_workers * allotment.num_concurrent)
+    windows = steps * config.training.batch_windows
+    seconds = windows * (1 + num_trials / allotment.num_concurrent) / (rate * num_workers)
     reporter.say(f"about {duration_text(seconds)} at most, at {rate:.1f} windows/s a worker, as measured here")
     reporter.say("dry run: nothing was decoded, nothing was written")
-    return Tuned(output=resolved.job.output, trials=[], best=None, test=None, num_not_significantly_worse=0)
+    return Tuned(output=resolved.job.output, trials=[], best=None, test=None, num_not_significantly_worse=0, gain=None)
 
 
 def _check_searcher(config: TuneConfig) -> None:

@@ -1,19 +1,24 @@
 """The search: as many trials at once as fit, reported as they come to an end, until all are over."""
 
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from nrray.console.reporter import Reporter
+from nrray.errors import TrainingError
+from nrray.pipelines.finetune.job import job_with
 from nrray.pipelines.on_ray.pools import cluster_capacity
-from nrray.pipelines.on_ray.training_workers import planned_workers, worker_room
+from nrray.pipelines.on_ray.pruning import Budget, ask_to_stop
+from nrray.pipelines.on_ray.training_workers import ProgressCallback, planned_workers, train_on_workers, worker_room
 from nrray.pipelines.on_ray.trial_search import run_search
 from nrray.pipelines.search_sections import Space
 from nrray.pipelines.tune.job import TuneConfig, space_text
 from nrray.pipelines.tune.record import finish_search
 from nrray.pipelines.tune.trial_run import run_trial
-from nrray.pipelines.tune.trials import TRIALS, TrialStatus, read_trials, values_text
+from nrray.pipelines.tune.trials import DEFAULT, TRIALS, TrialStatus, begin_trial, is_over, read_trials, trial_text
 from nrray.storage import Folder
+from nrray.train.failure import failure_of, read_failure, write_failure
 from nrray.train.job import FinetuneJob
 
 _TUNE_FOLDER = ".ray-tune"
@@ -46,15 +51,21 @@ def search_trials(config: TuneConfig, job: FinetuneJob, space: Space, reporter: 
     """Train all trials, or the rest of them where an earlier call did some. Raises DataError, ResourcesError, StorageError."""
     allotment, output = allotted(config), Path(job.output).absolute()
     reporter.say(
-        f"searching {space_text(space)}: {config.search.num_trials} trials, {allotment.num_concurrent} at once, "
-        f"{allotment.num_workers} {'GPU' if allotment.on_gpu else 'CPU'} workers each"
+        f"searching {space_text(space)}: the config's own values first, then {config.search.num_trials} trials, "
+        f"{allotment.num_concurrent} at once, {allotment.num_workers} {'GPU' if allotment.on_gpu else 'CPU'} workers each"
     )
-    trials = TrialReport(output / TRIALS, config.search.num_trials, reporter)
+    trials = TrialReport(output / TRIALS, config.search.num_trials + 1, reporter)
+    started = time.monotonic()
+    _train_default(config, job, allotment, trials)
+    search = config.search
+    if search.budget_minutes is not None:
+        left = search.budget_minutes - (time.monotonic() - started) / 60
+        search = search.model_copy(update={"budget_minutes": left})
     run_search(
         run_trial,
         {"config": config, "job": job, "num_workers": allotment.num_workers, "on_gpu": allotment.on_gpu},
         space,
-        config.search,
+        search,
         num_concurrent=allotment.num_concurrent,
         trials=output / TRIALS,
         state=output / _TUNE_FOLDER,
@@ -63,6 +74,41 @@ def search_trials(config: TuneConfig, job: FinetuneJob, space: Space, reporter: 
     trials.report()
     finish_search(Folder(str(output)))  # before Tune's state goes: without it a search would begin anew
     shutil.rmtree(output / _TUNE_FOLDER, ignore_errors=True)
+
+
+def _train_default(config: TuneConfig, job: FinetuneJob, allotment: Allotment, trials: "TrialReport") -> None:
+    """Train with the config's own values, unless the budget is over before its end: what the best trial is compared with. One
+    that cannot go on is a failed trial. Raises DataError, ModelError, ResourcesError, StorageError."""
+    folder = Path(job.output) / TRIALS / DEFAULT
+    output = Folder(str(folder))
+    if is_over(folder) or read_failure(output) is not None:
+        return
+    begin_trial(folder, {})
+    try:
+        train_on_workers(
+            config.workers,
+            job_with(job, config.finetune_config(), output=folder),
+            num_workers=allotment.num_workers,
+            on_gpu=allotment.on_gpu,
+            progress=WithinBudget(trials, folder, Budget(folder.parent, config.search.budget_minutes)),
+        )
+    except TrainingError as error:
+        write_failure(output, failure_of(error))
+
+
+@dataclass(frozen=True)
+class WithinBudget:
+    """Asks the training in `folder` to stop once the budget is over: a progress callback, beside another one."""
+
+    progress: ProgressCallback
+    folder: Path
+    budget: Budget
+
+    def report(self) -> None:
+        """Report what the other one does."""
+        self.progress.report()
+        if self.budget.is_over:
+            ask_to_stop(self.folder)
 
 
 class TrialReport:
@@ -82,6 +128,6 @@ class TrialReport:
             self._reported.add(trial.name)
             score = "-" if trial.macro_f1 is None else f"{trial.macro_f1:.3f}"
             self._reporter.say(
-                f"{len(self._reported)} of {self._num_trials}: {values_text(trial.values)}: "
+                f"{len(self._reported)} of {self._num_trials}: {trial_text(trial)}: "
                 f"{trial.status.value.replace('_', ' ')} after {trial.steps} of {trial.num_steps} steps, macro F1 {score}"
             )

@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from nrray.pipelines.finetune.job import job_with
 from nrray.pipelines.on_ray.training_workers import train_on_workers
 from nrray.pipelines.on_ray.trial_search import current_trial_name, report_score
+from nrray.pipelines.tune.effects import effective_values
 from nrray.pipelines.tune.job import TuneConfig
 from nrray.pipelines.tune.trials import TRIALS, begin_trial, is_over
 from nrray.storage import Folder
@@ -19,10 +20,11 @@ def run_trial(
 ) -> None:
     """Train with the values of one trial, or go on with it."""
     folder = Path(job.output) / TRIALS / current_trial_name()
-    mine = job_with(job, config.finetune_config(values), output=folder)
+    effective = effective_values(values, section=config.parts, start=job.start, defaults=job.parts)
+    mine = job_with(job, config.finetune_config(effective), output=folder)
     output = Folder(str(folder))
     if not is_over(folder):  # else it was before the driver could know
-        begin_trial(folder, values)
+        begin_trial(folder, effective)
         progress = ValidationReport(output)
         train_on_workers(config.workers, mine, num_workers=num_workers, on_gpu=on_gpu, progress=progress)
     scores = [event.validation_macro_f1 or 0.0 for event in validations(read_history(output))]

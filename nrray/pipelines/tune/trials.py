@@ -18,9 +18,10 @@ from nrray.train.history import Event, TrainingStarted, Validated, best_validati
 from nrray.train.output import STOPPED_FILE, trained_model_folder
 
 TRIALS, VALUES_FILE = "trials", "values.json"
+DEFAULT = "default"  # the name of the trial with the config's own values
 
 TrialValues = Mapping[str, JsonValue]
-"""Path of a setting to the value that a trial tries."""
+"""Path of a setting to the value that a trial tries, without settings that have no effect beside its others."""
 
 
 class TrialStatus(str, Enum):
@@ -101,9 +102,29 @@ def best_trial(trials: Sequence[Trial]) -> Trial | None:
     return next((t for t in trials if t.status is TrialStatus.FINISHED and t.macro_f1 is not None), None)
 
 
+def default_trial(trials: Sequence[Trial]) -> Trial | None:
+    """The finished trial with the config's own values; None where there is none."""
+    found = next((trial for trial in trials if trial.name == DEFAULT), None)
+    return found if found is not None and found.status is TrialStatus.FINISHED else None
+
+
+def best_by_value(trials: Sequence[Trial], path: str) -> dict[str, Trial]:
+    """Value of a setting to the best trial with it that has a score, of trials that come best first."""
+    found: dict[str, Trial] = {}
+    for trial in trials:
+        if path in trial.values and trial.macro_f1 is not None:
+            found.setdefault(str(trial.values[path]), trial)
+    return found
+
+
+def searched_paths(trials: Sequence[Trial]) -> list[str]:
+    """Paths of all settings that some trial tries."""
+    return sorted({path for trial in trials for path in trial.values})
+
+
 def trial_table(trials: Sequence[Trial]) -> pa.Table:
-    """One row per trial; a searched setting is a column of its path."""
-    paths = sorted({path for trial in trials for path in trial.values})
+    """One row per trial; a searched setting is a column of its path, without a value where it has no effect in the trial."""
+    paths = searched_paths(trials)
     columns: dict[str, list[Any]] = {
         "trial": [trial.name for trial in trials],
         "status": [trial.status.value for trial in trials],
@@ -125,9 +146,12 @@ def saved_share(trials: Sequence[Trial]) -> float:
     return saved / total if total else 0.0
 
 
-def values_text(values: TrialValues) -> str:
-    """Values in words, without the sections of their settings."""
-    return ", ".join(f"{path.split('.')[-1]} {_text(value)}" for path, value in sorted(values.items()))
+def trial_text(trial: Trial, paths: Sequence[str] = ()) -> str:
+    """Values of a trial in words, without the sections of their settings; "-" for those of `paths` that have no effect in it."""
+    if trial.name == DEFAULT:
+        return "the config's own values"
+    shown = {path: _text(value) for path, value in trial.values.items()}
+    return ", ".join(f"{path.split('.')[-1]} {shown.get(path, '-')}" for path in sorted({*paths, *trial.values}))
 
 
 def _text(value: JsonValue) -> str:

@@ -273,7 +273,15 @@ def test_a_dry_run_says_which_cases_each_training_has(annotated_archive, tmp_pat
 
 def made_document():
     def point(cases, macro, a):
-        return CurvePoint(macro_f1=macro, f1={"a": a}, cases=cases, num_windows=10 * len(cases), steps=8, best_step=4)
+        return CurvePoint(
+            macro_f1=macro,
+            f1={"a": a},
+            cases=cases,
+            num_windows=10 * len(cases),
+            steps=8,
+            best_step=4,
+            validation_macro_f1=Value(estimate=0.45, low=0.35, high=0.55) if len(cases) > 1 else None,
+        )
 
     untuned = Value(estimate=0.3, low=0.2, high=0.4)
     return CurveDocument(
@@ -302,7 +310,7 @@ def test_the_untuned_model_is_drawn_and_printed_beside_the_trained_ones(tmp_path
     config = config_of({"manifest": "m", "annotations": "a", "split": "s", "output": str(tmp_path)})
     report_curve(Curve(output="out", trained_model=tmp_path / "adapter", document=document), config, Reporter())
     said = " ".join(capsys.readouterr().out.split())
-    assert "untuned - - 0.30 (0.20-0.40) 0.30 (0.20-0.40)" in said
-    assert "2 20 8 0.50 (0.40-0.60) 0.70 (-)" in said
-    assert "always yes - - 0.20 -" in said
+    assert "untuned - - - 0.30 (0.20-0.40) 0.30 (0.20-0.40)" in said
+    assert "2 20 8 0.45 (0.35-0.55) 0.50 (0.40-0.60) 0.70 (-)" in said
+    assert "always yes - - - 0.20 -" in said
     assert "a sentence" in said

@@ -17,8 +17,8 @@ def validated(step, macro, loss=0.25, unix_seconds=0.0):
     )
 
 
-def make_trial(folder, *events, is_finished=False):
-    begin_trial(folder, VALUES)
+def make_trial(folder, *events, values=VALUES, is_finished=False):
+    begin_trial(folder, values)
     write_history(Folder(str(folder)), events)
     if is_finished:
         (folder / "adapter").mkdir()

@@ -3,10 +3,12 @@
 import io
 
 import numpy as np
+import pytest
+from sklearn.metrics import f1_score
 
 from nrray.labels import Activity, LabelSet
 from nrray.models.metadata import CheckpointMetadata, Pooling, trained_labels, write_metadata
-from nrray.pipelines.tune.comparison import not_significantly_worse
+from nrray.pipelines.tune.comparison import macro_f1_gain, not_significantly_worse
 from nrray.pipelines.tune.trials import (
     read_trials,
 )
@@ -55,5 +57,11 @@ def test_a_trial_is_significantly_worse_only_where_nearly_all_resamples_of_cases
         finished_trial(tmp_path / f"trial-{name}", macro, logits, targets, cases)
     make_trial(tmp_path / "trial-e", validated(0, 0.96))  # it was not finished
     trials = read_trials(tmp_path)
+    worst = next(trial for trial in trials if trial.name == "trial-d")
+    gain = macro_f1_gain(trials[0], worst, LABEL_SET)
+    expected = f1_score(targets, best > 0, average="macro") - f1_score(targets, many > 0, average="macro")
+    assert gain.estimate == pytest.approx(expected)
+    assert 0 < gain.low < gain.estimate < gain.high
+    assert macro_f1_gain(worst, trials[0], LABEL_SET).estimate == -gain.estimate
     found = not_significantly_worse(trials[0], trials, LABEL_SET)
     assert [trial.name for trial in found] == ["trial-b", "trial-c"]

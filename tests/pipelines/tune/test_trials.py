@@ -10,12 +10,15 @@ from nrray.pipelines.search_sections import Range, Scale
 from nrray.pipelines.tune.job import space_text
 from nrray.pipelines.tune.trials import (
     TrialStatus,
+    best_by_value,
     best_trial,
+    default_trial,
     is_over,
     read_trials,
     saved_share,
+    searched_paths,
     trial_table,
-    values_text,
+    trial_text,
 )
 from nrray.train.failure import TrainingFailure, write_failure
 from nrray.train.output import STOPPED_FILE
@@ -106,7 +109,38 @@ def test_values_that_are_no_settings_are_an_error(tmp_path):
         read_trials(tmp_path)
 
 
-def test_values_and_spaces_are_named_without_their_sections():
-    assert values_text(VALUES) == 'rank 8, learning_rate 0.000123, objective {"kind": "focal"}'
+def test_values_and_spaces_are_named_without_their_sections(tmp_path):
+    make_trial(tmp_path / "trial-a")
+    (trial,) = read_trials(tmp_path)
+    assert trial_text(trial) == 'rank 8, learning_rate 0.000123, objective {"kind": "focal"}'
     space = {"adapter.rank": (8, 16), "training.learning_rate": Range(low=1e-5, high=1e-3, scale=Scale.LOG)}
     assert space_text(space) == "rank 8, 16; learning_rate 1e-05 to 0.001 (log)"
+
+
+def test_a_setting_without_effect_in_a_trial_is_a_dash_and_a_missing_value(tmp_path):
+    make_trial(tmp_path / "default", validated(4, 0.5), values={}, is_finished=True)
+    make_trial(
+        tmp_path / "trial-a", validated(4, 0.7), values={"parts.tower": "adapter", "training.tower_learning_rate": 3e-4}
+    )
+    make_trial(tmp_path / "trial-b", validated(4, 0.6), values={"parts.tower": "frozen"})
+    trials = read_trials(tmp_path)
+    paths = searched_paths(trials)
+    assert [trial_text(trial, paths) for trial in trials] == [
+        "tower adapter, tower_learning_rate 0.0003",
+        "tower frozen, tower_learning_rate -",
+        "the config's own values",
+    ]
+    table = trial_table(trials)
+    assert table["trial"].to_pylist() == ["trial-a", "trial-b", "default"]
+    assert table["training.tower_learning_rate"].to_pylist() == [3e-4, None, None]
+
+
+def test_the_best_of_each_value_is_found_whether_or_not_it_was_pruned(tmp_path):
+    for name, macro, tower in (("a", 0.5, "adapter"), ("b", 0.7, "adapter"), ("c", 0.6, "frozen")):
+        make_trial(tmp_path / f"trial-{name}", validated(4, macro), values={"parts.tower": tower})
+    make_trial(tmp_path / "trial-d", started(0, 0.0), values={"parts.tower": "whole"})  # without a score
+    make_trial(tmp_path / "default", validated(4, 0.9), values={})
+    trials = read_trials(tmp_path)
+    found = best_by_value(trials, "parts.tower")
+    assert {value: trial.name for value, trial in found.items()} == {"adapter": "trial-b", "frozen": "trial-c"}
+    assert default_trial(trials) is None  # it was not finished

@@ -3,6 +3,7 @@
 import re
 import signal
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import ray
@@ -12,14 +13,17 @@ from ray.util.state import list_actors, list_placement_groups
 from nrray.archive.annotations import read_annotations, write_annotations
 from nrray.console.reporter import Reporter
 from nrray.errors import ConfigError
-from nrray.models.families import family_entry
+from nrray.models.resolved import ResolvedCheckpoint
 from nrray.pipelines.search_sections import Range
+from nrray.pipelines.tune.effects import effective_values
 from nrray.pipelines.tune.job import TuneConfig, resolved_space
 from nrray.pipelines.tune.report import report_tune
 from nrray.pipelines.tune.run import run_tune
 from nrray.pipelines.tune.trials import TrialStatus, read_trials
 from nrray.storage import Folder
 from nrray.tables import rows_from_table
+from nrray.train.start import resolved_parts
+from nrray.train.training_config import TimesformerSection
 from nrray.types import Extent, Origin, Segment
 from tests.pipelines.support import nrray, started, wait_until, words
 from tests.pipelines.training_support import settings, starts, tune_config_of
@@ -75,7 +79,7 @@ def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
             raise AssertionError(f"still held: {held()}") from None
     finally:
         ray.shutdown()
-    assert len(result.trials) == 4
+    assert len(result.trials) == 5  # the config's own values are one
     assert {trial.status for trial in result.trials} <= {TrialStatus.FINISHED, TrialStatus.STOPPED_EARLY}
     assert sum(trial.status is TrialStatus.STOPPED_EARLY for trial in result.trials) >= 1
     assert all(trial.steps < trial.num_steps for trial in result.trials if trial.status is TrialStatus.STOPPED_EARLY)
@@ -84,9 +88,14 @@ def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
     assert result.test is not None
     assert 0 <= result.test.estimate <= 1
     table = pq.read_table(output / "trials.parquet")
-    assert table.num_rows == 4
-    assert {2, 4} >= set(table["adapter.rank"].to_pylist())
-    assert len(set(table["training.learning_rate"].to_pylist())) == 4
+    assert table.num_rows == 5
+    drawn = table.filter(pc.not_equal(table["trial"], "default"))
+    assert {2, 4} >= set(drawn["adapter.rank"].to_pylist())
+    assert len(set(drawn["training.learning_rate"].to_pylist())) == 4
+    (default,) = (trial for trial in result.trials if trial.name == "default")
+    assert (default.status, default.values) == (TrialStatus.FINISHED, {})
+    assert result.gain is not None
+    assert default is not result.best or result.gain.estimate == 0
     assert (output / "search.png").stat().st_size > 10_000
     assert (output / "best/adapter/nrray.json").is_file()
     assert not (output / ".ray-tune").exists()
@@ -97,7 +106,8 @@ def test_a_search_leaves_the_best_and_holds_nothing(archive, tmp_path, capsys):
     again = nrray("finetune", str(output / "best.yaml"), "--dry-run")
     assert again.returncode == 0, again.stderr
     best = yaml.safe_load((output / "best.yaml").read_text())
-    assert best["training"]["learning_rate"] == result.best.values["training.learning_rate"]
+    rate = result.best.values.get("training.learning_rate")  # none of the config's own values
+    assert best["training"].get("learning_rate") == rate
 
 
 @pytest.mark.harsh
@@ -106,10 +116,11 @@ def test_a_trial_that_fails_is_tried_again_then_reported_and_the_others_finish(a
     changes = {"space__learning_rate": "[1.0e-4, 1.0e+30]", "search__searcher": "optuna", "search__num_trials": 3}
     config = tune_config_of(search_settings(archive, output, search__seed=0, **changes))
     result = run_tune(config, QUIET)
-    assert len(result.trials) == 3
+    assert len(result.trials) == 4
     failed = [trial for trial in result.trials if trial.status is TrialStatus.FAILED]
     assert {trial.values["training.learning_rate"] for trial in failed} == {1.0e30}
-    assert all(trial.values["training.learning_rate"] == 1.0e-4 for trial in result.trials if trial not in failed)
+    others = [trial for trial in result.trials if trial not in failed and trial.name != "default"]
+    assert all(trial.values["training.learning_rate"] == 1.0e-4 for trial in others)
     assert [len(starts(output / "trials" / trial.name)) for trial in failed] == [2] * len(failed)
     assert result.best is not None
     assert result.best.status is TrialStatus.FINISHED
@@ -140,7 +151,7 @@ def test_ctrl_c_and_a_budget_keep_what_was_found(archive, tmp_path):
     after = read_trials(trials)
     assert all(trial.status is not TrialStatus.UNFINISHED for trial in after)
     assert any(trial.status is TrialStatus.FINISHED for trial in after)
-    assert "Best: trial-" in ended.stdout
+    assert "Best: " in ended.stdout
 
 
 def held():
@@ -170,11 +181,11 @@ def test_a_search_whose_driver_is_killed_goes_on_and_trains_nothing_twice(archiv
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=60)
     done = {t.name: t.history for t in read_trials(output / "trials") if t.status is TrialStatus.FINISHED}
-    assert len(done) < 4
+    assert len(done) < 5
     finished = nrray(*command, timeout_seconds=400)
     assert finished.returncode == 0, finished.stderr
     trials = read_trials(output / "trials")
-    assert [trial.status for trial in trials] == [TrialStatus.FINISHED] * 4
+    assert [trial.status for trial in trials] == [TrialStatus.FINISHED] * 5
     assert {trial.name: trial.history for trial in trials if trial.name in done} == done
     again = nrray(*command)
     assert again.returncode == 0, again.stderr
@@ -198,71 +209,124 @@ def test_a_dry_run_says_how_long_it_takes_and_writes_nothing(archive, tmp_path):
 PLACES = {"manifest": "m", "annotations": "a", "split": "s", "output": "o"}
 
 
-def test_without_a_space_rank_and_learning_rate_are_searched():
-    config = TuneConfig.model_validate(PLACES)
-    assert set(resolved_space(config, family_entry("qwen3_vl"))) == {"adapter.rank", "training.learning_rate"}
-    assert set(resolved_space(config, family_entry("timesformer"))) == {
-        "training.full_learning_rate",
-        "training.unfreezing_fraction",
-    }
-    fresh = TuneConfig.model_validate({**PLACES, "timesformer": {}})
-    assert set(resolved_space(fresh, family_entry("timesformer"))) == {"training.full_learning_rate"}
+def checkpoint(model_type):
+    return ResolvedCheckpoint(
+        path="m", adapter=None, metadata=None, base_digest="", digest="", model_type=model_type, stamps=()
+    )
+
+
+def space_of(start, **changes):
+    """The space of a search from a checkpoint of some type, or of a TimeSformer from scratch."""
+    config = TuneConfig.model_validate({**PLACES, **changes})
+    where = checkpoint(start) if isinstance(start, str) else start
+    return resolved_space(config, where, defaults=resolved_parts(config.parts, where))
+
+
+FRESH = TimesformerSection()
 
 
 @pytest.mark.parametrize(
-    ("space", "message"),
+    ("start", "paths"),
     [
-        ({"unfreezing": [0.5]}, r"TimeSformer from scratch does not have: all of it learns at once"),
-        ({"rank": [8]}, r"found adapter.rank, but a TimeSformer is trained whole"),
+        ("qwen3_vl", {"parts.tower", "training.tower_learning_rate", "training.learning_rate", "adapter.rank"}),
+        ("timesformer", {"parts.tower", "training.tower_learning_rate", "training.full_learning_rate", "adapter.rank"}),
+        ("vjepa2", {"parts.tower", "training.tower_learning_rate", "training.head_learning_rate", "head.pooling"}),
+        (FRESH, {"training.full_learning_rate"}),
     ],
 )
-def test_what_changes_nothing_in_a_timesformer_is_not_searched(space, message):
-    config = TuneConfig.model_validate({**PLACES, "timesformer": {}, "space": space})
-    with pytest.raises(ConfigError, match=message):
-        resolved_space(config, family_entry("timesformer"))
+def test_without_a_space_the_parts_that_learn_and_their_rates_are_searched(start, paths):
+    space = space_of(start)
+    assert set(space) == paths
+    assert space_of(start, space={path: given(values) for path, values in space.items()}) == space  # which may be given
 
 
-def test_of_a_frozen_encoder_the_head_is_searched():
-    encoder = family_entry("vjepa2")
-    found = resolved_space(TuneConfig.model_validate(PLACES), encoder)
-    assert set(found) == {"training.head_learning_rate", "head.pooling"}
-    rates = {"learning_rate": [1e-3]}
-    assert set(resolved_space(TuneConfig.model_validate({**PLACES, "space": rates}), encoder)) == {
-        "training.head_learning_rate"
-    }
+def given(values):
+    return values.model_dump(mode="json") if isinstance(values, Range) else list(values)
 
 
-@pytest.mark.parametrize("space", [{"rank": [8]}, {"unfreezing": [0.5]}])
-def test_settings_without_effect_on_a_frozen_encoder_are_not_searched(space):
-    config = TuneConfig.model_validate({**PLACES, "space": space})
-    with pytest.raises(ConfigError, match="a V-JEPA 2 encoder is frozen: its head alone is trained"):
-        resolved_space(config, family_entry("vjepa2"))
+@pytest.mark.parametrize(
+    ("start", "space", "paths"),
+    [
+        (FRESH, {"unfreezing": [0.5]}, "training.unfreezing_fraction"),
+        (FRESH, {"rank": [8]}, "adapter.rank"),
+        ("timesformer", {"rank": [8]}, "adapter.rank"),
+        ("vjepa2", {"rank": [8], "unfreezing": [0.5]}, "adapter.rank, training.unfreezing_fraction"),
+        ("qwen3_vl", {"tower": ["frozen"], "training.tower_learning_rate": [1e-4]}, "training.tower_learning_rate"),
+        ("qwen3_vl", {"unfreezing": [0.5]}, "training.unfreezing_fraction"),
+        ("qwen3_vl", {"tower": ["frozen", "adapter"], "parts.tower_blocks": [1]}, "parts.tower_blocks"),
+    ],
+)
+def test_what_changes_nothing_whichever_parts_learn_is_not_searched(start, space, paths):
+    with pytest.raises(ConfigError, match=rf"found {paths}, which have no effect on this .*, whichever of the"):
+        space_of(start, space=space)
+
+
+def test_what_changes_something_beside_some_parts_is_searched():
+    space = {"tower": ["frozen", "last_blocks"], "parts.tower_blocks": [1, 3], "training.tower_learning_rate": [1e-4]}
+    assert space_of("qwen3_vl", space=space)["parts.tower_blocks"] == (1, 3)
+    assert set(space_of("vjepa2", space={"tower": ["adapter"], "rank": [8]})) == {"parts.tower", "adapter.rank"}
+    assert set(space_of("vjepa2", space={"learning_rate": [1e-3]})) == {"training.head_learning_rate"}
+
+
+RATE, TOWER_RATE, FULL_RATE = (f"training.{name}learning_rate" for name in ("", "tower_", "full_"))
+
+
+@pytest.mark.parametrize(
+    ("start", "values", "idle"),
+    [
+        ("qwen3_vl", {"parts.tower": "frozen", TOWER_RATE: 1e-4, "adapter.rank": 8}, {TOWER_RATE}),
+        ("qwen3_vl", {"parts.tower": "adapter", TOWER_RATE: 1e-4, "parts.tower_blocks": 3}, {"parts.tower_blocks"}),
+        ("qwen3_vl", {"parts.language_model": "frozen", "adapter.rank": 8, RATE: 1e-3}, {"adapter.rank", RATE}),
+        ("qwen3_vl", {"parts.language_model": "norms", "adapter.rank": 8, RATE: 1e-3}, {"adapter.rank"}),
+        ("timesformer", {"parts.tower": "whole", FULL_RATE: 1e-4, TOWER_RATE: 1e-4}, {TOWER_RATE}),
+        ("timesformer", {"parts.tower": "last_blocks", FULL_RATE: 1e-4, TOWER_RATE: 1e-4}, {FULL_RATE}),
+        (
+            "timesformer",
+            {"parts.tower": "adapter", "adapter.rank": 8, "adapter.targets": "query_value"},
+            {"adapter.targets"},
+        ),
+        ("vjepa2", {"parts.tower": "frozen", "training.head_first_steps": 10}, {"training.head_first_steps"}),
+        (
+            "qwen3_vl",
+            {"parts.projector": "frozen", "training.projector_learning_rate": 1.0},
+            {"training.projector_learning_rate"},
+        ),
+    ],
+)
+def test_a_trial_has_the_settings_alone_that_have_an_effect_in_it(start, values, idle):
+    config = TuneConfig.model_validate(PLACES)
+    where = checkpoint(start)
+    effective = effective_values(
+        values, section=config.parts, start=where, defaults=resolved_parts(config.parts, where)
+    )
+    assert effective == {path: value for path, value in values.items() if path not in idle}
 
 
 def test_a_space_may_name_any_setting_of_the_training():
     space = {"rank": [8], "learning_rate": {"low": 1e-5, "high": 1e-3}, "training.objective.kind": ["focal"]}
-    config = TuneConfig.model_validate({**PLACES, "space": space})
-    resolved = resolved_space(config, family_entry("qwen3_vl"))
+    resolved = space_of("qwen3_vl", space=space)
     assert resolved["adapter.rank"] == (8,)
     assert resolved["training.learning_rate"] == Range(low=1e-5, high=1e-3)
-    chosen = config.finetune_config({"adapter.rank": 8, "training.learning_rate": 3e-4})
-    assert (chosen.adapter.rank, chosen.training.learning_rate) == (8, 3e-4)
+    config = TuneConfig.model_validate({**PLACES, "space": space})
+    chosen = config.finetune_config({"adapter.rank": 8, "parts.tower": "adapter", "training.learning_rate": 3e-4})
+    assert (chosen.adapter.rank, chosen.parts.tower, chosen.training.learning_rate) == (8, "adapter", 3e-4)
 
 
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({"rnak": [8]}, r"space: found rnak, expected rank, learning_rate"),
+        ({"rnak": [8]}, r"space: found rnak, expected tower, rank, learning_rate"),
         ({"training.learning": [1e-3]}, r"found training.learning, expected the path of a setting"),
         ({"rank": [0]}, r"adapter.rank: Input should be greater than or equal to 1"),
         ({"rank": []}, r"adapter.rank has no values"),
-        ({"manifest": ["x"]}, r"found manifest, expected rank"),
+        ({"manifest": ["x"]}, r"found manifest, expected tower"),
+        ({"tower": ["last_block"]}, r"{'parts.tower': 'last_block'} cannot be used"),
+        ({"parts.tower_blocks": {"low": 1, "high": 3}}, r"parts.tower_blocks has low and high, expected some values"),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_refused(space, message):
-    config = TuneConfig.model_validate({**PLACES, "space": space})
     with pytest.raises(ConfigError, match=message):
-        resolved_space(config, family_entry("qwen3_vl"))
+        space_of("qwen3_vl", space=space)
 
 
 def test_a_range_must_rise():

@@ -31,12 +31,13 @@ class CurveScores(Section):
 
 class CurvePoint(CurveScores):
     """One training. cases: that it was trained on; num_windows: of these cases; best_step: whose weights are kept, of the steps
-    that were made."""
+    that were made; validation_macro_f1: cross-fitted by case, None where it is not defined."""
 
     cases: tuple[str, ...]
     num_windows: int
     steps: int
     best_step: int
+    validation_macro_f1: Value | None
 
 
 class Chance(Section):

@@ -63,14 +63,17 @@ def _report_scores(document: CurveDocument, reporter: Reporter) -> None:
     names = list(document.points[-1].f1)
     rows: list[list[object]] = []
     if document.untuned is not None:
-        rows.append(["untuned", None, None, *_cells(document.untuned, names)])
+        rows.append(["untuned", None, None, None, *_cells(document.untuned, names)])
     for point in document.points:
-        rows.append([str(len(point.cases)), point.num_windows, point.steps, *_cells(point, names)])
+        validation = interval(point.validation_macro_f1, 2, "-")
+        rows.append([str(len(point.cases)), point.num_windows, point.steps, validation, *_cells(point, names)])
     chance = document.always_yes
-    rows.append(["always yes", None, None, *(number(value, 2) for value in (chance.macro_f1, *chance.f1.values()))])
+    rows.append(
+        ["always yes", None, None, None, *(number(value, 2) for value in (chance.macro_f1, *chance.f1.values()))]
+    )
     reporter.table(
-        f"F1 over windows of the test part, {document.num_test_cases} cases: estimate and 95 % interval over cases",
-        ["cases", "windows", "steps", "macro", *names],
+        f"F1 over windows of the test part, {document.num_test_cases} cases, and of validation, with 95 % intervals over cases",
+        ["cases", "windows", "steps", "validation", "macro", *names],
         rows,
     )
 

@@ -18,6 +18,7 @@ from nrray.evaluate.comparison import Comparison, compare
 from nrray.evaluate.config import CompareConfig
 from nrray.evaluate.document import EvaluationDocument
 from nrray.evaluate.figure_text import interval
+from nrray.evaluate.resampling import Value
 from nrray.models import ModelConfig, ResolvedCheckpoint
 from nrray.models.metadata import trained_labels
 from nrray.pipelines.finetune.curve.claims import claims
@@ -235,6 +236,7 @@ def _document(
 
 def _point(measured: _MeasuredTraining) -> CurvePoint:
     scores, metrics = CurveScores.of(measured.evaluation), read_metrics(measured.trained_model)
+    validation = metrics.validation.macro_f1 if metrics.validation is not None else None
     return CurvePoint(
         macro_f1=scores.macro_f1,
         f1=scores.f1,
@@ -242,6 +244,9 @@ def _point(measured: _MeasuredTraining) -> CurvePoint:
         num_windows=metrics.num_train_windows,
         steps=metrics.steps,
         best_step=metrics.best_step,
+        validation_macro_f1=None
+        if validation is None
+        else Value(estimate=validation.estimate, low=validation.low, high=validation.high),
     )
 
 
