@@ -19,6 +19,7 @@ from nrray.models.measure import synthetic_frames
 from nrray.models.resolved import checkpoint_folder
 from nrray.train.trainee.prepared import QUESTION, prepared_trainee
 from nrray.train.training_config import HeadSection, TrainingConfig
+from tests.train.support import LANGUAGE_MODEL
 
 
 @pytest.fixture
@@ -93,6 +94,7 @@ def test_a_fresh_head_is_trained_on_the_weights_inputs(request, folder, question
     trainee = prepared_trainee(
         resolved(request.getfixturevalue(folder)),
         execution=Execution(),
+        parts=LANGUAGE_MODEL,
         adapter=LoraSection(),
         head=HeadSection(),
         label_set=label_set,
