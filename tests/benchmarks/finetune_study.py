@@ -42,6 +42,7 @@ from nrray.train.training_config import (
     TrainingConfig,
     resolved_training,
 )
+from nrray.train.training_plan import TrainingFacts
 from nrray.workshop.embedded_data import Part, numbers_of, source_cases, stored_windows
 from nrray.workshop.train_embedded import CASES, STEPS
 from nrray.workshop.train_embedded import SEED as EMBEDDED_SEED
@@ -227,6 +228,17 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         loader_processes=1,
     )
     (out / "timesformer").mkdir(exist_ok=True)
+    facts = TrainingFacts(
+        num_windows=len(all_examples(chunks, "train", sampling)),
+        num_cases=len(train),
+        num_validation_cases=len(validation),
+        has_own_head=False,
+        sizes=None,
+        bytes_per_weight=4,
+        activation_bytes=None,
+        looks_distance=None,
+        memory_bytes=None,
+    )
     job = FinetuneJob(
         name="timesformer",
         output=str(out / "timesformer"),
@@ -241,12 +253,8 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         parts=ResolvedParts(tower=TowerLearning.WHOLE),
         adapter=LoraSection(),
         head=HeadSection(),
-        training=resolved_training(
-            config,
-            num_windows=len(all_examples(chunks, "train", sampling)),
-            has_own_head=False,
-            is_from_scratch=True,
-        ),
+        training=resolved_training(config, num_windows=facts.num_windows, has_own_head=False, is_from_scratch=True),
+        facts=facts,
         inputs=InputDigests(annotations="", chunks=""),
     )
     started = time.perf_counter()
