@@ -43,7 +43,8 @@ def split(config: SplitConfig) -> WrittenSplit:
         activities = read_label_set(config.label_set).names
         strata = {**_activity_strata(config.annotations, activities, cases, case_ids), **strata}
     labels = np.stack(list(strata.values()), axis=1) if strata else np.zeros((len(case_ids), 0), bool)
-    assigned = stratified_split(case_ids, labels, fractions=config.fractions, seed=config.seed)
+    fractions = with_room_for_two(config.fractions, len(case_ids))
+    assigned = stratified_split(case_ids, labels, fractions=fractions, seed=config.seed)
     check_contents(assigned, contents)
     _check_replaceable(config.output)
     parent, _, name = config.output.rpartition("/")
@@ -51,6 +52,18 @@ def split(config: SplitConfig) -> WrittenSplit:
     folder.create()
     folder.write_bytes(name, split_document(assigned, seed=config.seed).encode())
     return WrittenSplit(path=config.output, split=assigned, shares=_shares(assigned, strata, case_ids))
+
+
+def with_room_for_two(fractions: Mapping[str, float], num_cases: int) -> dict[str, float]:
+    """Fractions by which every part that is to have a share gets at least two cases, at the cost of the largest: neither a choice
+    nor an interval can be made of one case. Of too few cases for that they stay as they are."""
+    least = 2 / max(1, num_cases)
+    small = [name for name, fraction in fractions.items() if 0 < fraction < least]
+    largest = max(fractions, key=lambda name: fractions[name])
+    rest = fractions[largest] - sum(least - fractions[name] for name in small)
+    if not small or rest < least:
+        return dict(fractions)
+    return {**fractions, **dict.fromkeys(small, least), largest: rest}
 
 
 def _site_strata(cases: Cases, case_ids: Sequence[str]) -> dict[str, NDArray[np.bool_]]:

@@ -1,5 +1,5 @@
 """Random changes of a window's pixels that leave its activities as they are: mirror, turn, zoom, shift, colour, light,
-sharpness, noise. All frames of a window are changed alike, so that only the newborn's and the people's motion remains.
+tone, sharpness, noise. All frames of a window are changed alike, so that only the newborn's and the people's motion remains.
 """
 
 from collections.abc import Callable
@@ -41,12 +41,21 @@ def augmented(
     # Colours come first, so that the rest has fewer of them. A window's frames share one grid.
     frames = kept.reshape(batch, num_frames * num_channels, height, width)
     views = _views(drawn, config, flips=rng.random(batch) < config.flip_fraction)
+    frames = _toned(frames, drawn, config, inverts=rng.random(batch) < config.invert_fraction)
     grid = torch.nn.functional.affine_grid(views, [batch, 1, height, width], align_corners=False)
     frames = torch.nn.functional.grid_sample(frames, grid, padding_mode="border", align_corners=False)
     blurred = torch.nn.functional.avg_pool2d(frames, 3, stride=1, padding=1, count_include_pad=False)
     changed = torch.lerp(blurred, frames, 1 + drawn(config.max_sharpness, 1, 1, 1))
     changed += drawn(config.max_noise, 1, 1, 1) * torch.randn(changed.shape, generator=noise, device=device)
     return changed.clamp_(0, 1).view(batch, num_frames, num_channels, height, width)
+
+
+def _toned(frames: torch.Tensor, drawn: Drawn, config: AugmentConfig, *, inverts: NDArray[np.bool_]) -> torch.Tensor:
+    """(B, K, H, W) frames with another tone curve, and of some windows the negative, as a thermal camera may show it."""
+    gamma = drawn(config.max_gamma, 1, 1, 1).exp()
+    toned = frames.clamp_(0, 1) if not config.max_gamma else frames.clamp_(1e-4, 1).pow_(gamma)
+    is_negative = torch.from_numpy(inverts).to(frames.device)[:, None, None, None]
+    return torch.where(is_negative, 1 - toned, toned) if inverts.any() else toned
 
 
 def _views(drawn: Drawn, config: AugmentConfig, *, flips: NDArray[np.bool_]) -> torch.Tensor:

@@ -13,6 +13,7 @@ from nrray.sampling import Sampling
 from nrray.train.examples import Chunk
 from nrray.train.trackers import TrackerKind
 from nrray.train.training_config import HeadSection, ResolvedTraining, TimesformerSection
+from nrray.train.training_plan import TrainingFacts
 
 TRAINED_PARTS = ("train", "validation")  # the test part is for `nrray evaluate`, once
 _FREE = frozenset(
@@ -49,6 +50,7 @@ class FinetuneJob:
     adapter: LoraSection
     head: HeadSection
     training: ResolvedTraining
+    facts: TrainingFacts  # that `parts` and `training` were planned from
     inputs: InputDigests
     trackers: tuple[TrackerKind, ...] = ()
 

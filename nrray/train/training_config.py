@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nrray.config import Section
+from nrray.models.config import TowerLearning
 from nrray.models.metadata import Pooling
 from nrray.train.objective import BinaryCrossEntropy, Objective
 
@@ -24,6 +25,10 @@ class AugmentConfig(Section):
     max_hue_degrees: float = Field(default=180.0, ge=0, description="either way")
     max_gain: float = Field(default=0.35, ge=0, description="of saturation, contrast and each colour, relative")
     max_light: float = Field(default=0.1, ge=0, description="added to all pixels, as a share of white")
+    max_gamma: float = Field(default=0.5, ge=0, description="natural logarithm of the exponent of light, either way")
+    invert_fraction: float = Field(
+        default=0.2, ge=0, le=1, description="share of windows whose light is turned to dark"
+    )
     max_sharpness: float = Field(default=0.8, ge=0, description="from blurred (-) to sharpened (+)")
     max_noise: float = Field(default=0.03, ge=0, description="standard deviation of every pixel, as a share of white")
 
@@ -35,6 +40,7 @@ class AugmentConfig(Section):
             **{
                 **amounts,
                 "flip_fraction": self.flip_fraction * min(1.0, strength),
+                "invert_fraction": self.invert_fraction * min(1.0, strength),
                 "max_hue_degrees": min(180.0, amounts["max_hue_degrees"]),
                 "max_gain": min(max(0.9, self.max_gain), amounts["max_gain"]),
             }
@@ -89,7 +95,13 @@ class TrainingConfig(Section):
         default=1.0, ge=0, description="all amounts of augment are multiplied by it; 0: none"
     )
     augment: AugmentConfig = AugmentConfig(
-        max_turn_degrees=10.0, max_zoom=0.15, max_shift=0.08, max_hue_degrees=18.0, max_gain=0.2
+        max_turn_degrees=10.0,
+        max_zoom=0.15,
+        max_shift=0.08,
+        max_hue_degrees=18.0,
+        max_gain=0.2,
+        max_gamma=0.2,
+        invert_fraction=0.0,
     )
     validate_every_steps: Steps = Field(default="auto", description="and at the end; auto: a twelfth of the steps")
     patience: int = Field(
@@ -118,25 +130,34 @@ AUTO_EPOCHS, AUTO_STEPS = 30, (200, 600)
 
 
 def resolved_training(
-    config: TrainingConfig, *, num_windows: int, has_own_head: bool, is_from_scratch: bool
+    config: TrainingConfig,
+    *,
+    num_windows: int,
+    has_own_head: bool,
+    is_from_scratch: bool,
+    is_large: bool = False,
+    tower: TowerLearning = TowerLearning.LAST_BLOCKS,
 ) -> ResolvedTraining:
     """The config with a number for each `auto`. num_windows: to train on; has_own_head: the head is the checkpoint's own, and
-    not a fresh one.
+    not a fresh one; is_large: the language model; tower: how it learns.
 
     Steps: 30 passes over the windows, within 200 and 600; more are wasted on few windows, and patience ends it sooner.
-    Rates: a low-rank adapter learns best at ten times the rate of a whole model (Schulman et al. 2025); a tower's features
-    are worth keeping, so that it moves at a third of that. A fresh head learns alone at first, or its random gradients
-    would wreck the features that it is to read (Kumar et al. 2022); layers that are random themselves have nothing to keep.
+    Rates: a low-rank adapter learns best at ten times the rate of a whole model, and a large model at smaller ones (Schulman et
+    al. 2025); a tower's features are worth keeping, so that its own weights move at a third of an adapter's rate. A fresh head
+    learns alone at first, or its random gradients would wreck the features that it is to read (Kumar et al. 2022); layers
+    that are random themselves have nothing to keep.
     """
     least, most = AUTO_STEPS
     wanted = min(most, max(least, math.ceil(AUTO_EPOCHS * num_windows / config.batch_windows)))
     num_steps = wanted if config.num_steps == "auto" else config.num_steps
+    adapter_rate = 2e-4 if is_large else 1e-3
+    own_rate = 3e-5 if is_large else 3e-4
     chosen = {
         "num_steps": num_steps,
-        "learning_rate": 1e-3,
+        "learning_rate": adapter_rate,
         "head_learning_rate": 1e-3 if has_own_head else 3e-3,
-        "tower_learning_rate": 3e-4,
-        "projector_learning_rate": 1e-3,
+        "tower_learning_rate": adapter_rate if tower is TowerLearning.ADAPTER else own_rate,
+        "projector_learning_rate": 1e-4 if is_large else 1e-3,
         "full_learning_rate": 5e-4 if is_from_scratch else 1e-4,
         "head_first_steps": 0 if has_own_head or is_from_scratch else num_steps // 10,
         "validate_every_steps": max(1, num_steps // 12),

@@ -49,6 +49,8 @@ class CardFacts:
     windows_per_second: float
     validation: HeldOut
     test: HeldOut
+    elsewhere: dict[str, HeldOut]  # name of another renderer to what was found on its cases
+    unseen: str  # the renderer of those that took no part in training
     needs: dict[str, Any]  # as nrray.workshop.train_embedded measures it: F1 and captions on changed frames
 
 
@@ -165,8 +167,25 @@ def _results(metadata: CheckpointMetadata, facts: CardFacts) -> str:
     return "\n".join(lines) + (
         f"\n\nMacro F1 over {', '.join(facts.test.macro_activities)}: **{_ratio(facts.test.macro_f1)}** "
         f"({_ratio(facts.test.macro_f1_low)} to {_ratio(facts.test.macro_f1_high)}); on the validation cases "
-        f"{_ratio(facts.validation.macro_f1)}.\n"
+        f"{_ratio(facts.validation.macro_f1)}.\n\n" + _elsewhere(facts)
     )
+
+
+def _elsewhere(facts: CardFacts) -> str:
+    names = [measured.agreement.activity for measured in facts.test.activities]
+    lines = [
+        f"The same on cases of the other renderers; `{facts.unseen}` took no part in training, thresholds or any choice.",
+        "",
+        f"| F1 on renderer | cases | windows | {' | '.join(names)} | macro (95 %) |",
+        "|---" * (len(names) + 4) + "|",
+    ]
+    for renderer, found in facts.elsewhere.items():
+        each = " | ".join(_ratio(measured.agreement.f1) for measured in found.activities)
+        lines.append(
+            f"| {renderer} | {found.num_cases} | {found.num_windows:,} | {each} | **{_ratio(found.macro_f1)}** "
+            f"({_ratio(found.macro_f1_low)} to {_ratio(found.macro_f1_high)}) |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def _needs(facts: CardFacts) -> str:

@@ -165,15 +165,21 @@ def window_embeds(vlm: TrainableVlm, images: torch.Tensor, token_ids: torch.Tens
     """(B, L, D) embeddings of tokens, images in their places."""
     model = vlm.model.model
     is_frame = token_ids == vlm.model.config.image_token_id
-    values = ((images.flatten(0, 1) - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
-    with torch.no_grad():  # a CPU is 2.5 times as fast on as many frames as its cache holds
-        chunk = CPU_FRAMES_PER_FORWARD if values.device.type == "cpu" else len(values)
-        features = torch.cat([vlm.trunk(part) for part in values.split(chunk)])
-    grid = vlm.tail(features)  # (B x P, C, h, w)
+    grid = tower_grid(vlm, images)  # (B x P, C, h, w)
     tokens = grid.flatten(2).permute(0, 2, 1).reshape(len(images), -1, grid.shape[1])
     text = model.get_input_embeddings()(token_ids)
     embeds: torch.Tensor = text.masked_scatter(is_frame.unsqueeze(-1), model.multi_modal_projector(tokens))
     return embeds
+
+
+def tower_grid(vlm: TrainableVlm, images: torch.Tensor) -> torch.Tensor:
+    """(B x P, C, h, w) outputs of the tower for (B, P, 3, H, W) images in [0, 1]."""
+    values = ((images.flatten(0, 1) - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():  # a CPU is 2.5 times as fast on as many frames as its cache holds
+        chunk = CPU_FRAMES_PER_FORWARD if values.device.type == "cpu" else len(values)
+        features = torch.cat([vlm.trunk(part) for part in values.split(chunk)])
+    grid: torch.Tensor = vlm.tail(features)
+    return grid
 
 
 def window_images(vlm: TrainableVlm, windows: WindowSet, rows: NDArray[np.int64]) -> torch.Tensor:

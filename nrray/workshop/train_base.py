@@ -30,6 +30,7 @@ from nrray.workshop.recipe import RecipeConfig, train_vlm
 from nrray.workshop.run_facts import edge_mean, machine_name, print_loss, read_or_write_seconds
 from nrray.workshop.tower import TOWER_SOURCE, tower_file
 from nrray.workshop.vlm import CAPTION_PROMPT, fresh_vlm, save_vlm
+from nrray.workshop.window_looks import save_window_looks
 from nrray.workshop.window_store import case_subset
 
 MODEL_NAME = "nrray-embedded-base"
@@ -60,6 +61,7 @@ def main() -> None:
     shutil.rmtree(arguments.out, ignore_errors=True)
     save_vlm(vlm, arguments.out, inputs=inputs, dtype=torch.float16)
     vlm.model.float()  # the weights as they are stored, so that the figures are those of the shipped model
+    save_window_looks(vlm, arguments.out, train=train, held_out=test)
     facts = BaseCardFacts(
         name=MODEL_NAME,
         command=command_line(arguments),

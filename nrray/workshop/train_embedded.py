@@ -28,7 +28,15 @@ from nrray.workshop.captions import all_sentences
 from nrray.workshop.card import CardFacts, write_card
 from nrray.workshop.dialogue import ActivityLessons, Dialogues
 from nrray.workshop.embedded import PROMPT, HeadedVlm, embedded_vlm, save_embedded
-from nrray.workshop.embedded_data import data_paragraph, simulation_of, split_cases, stored_windows
+from nrray.workshop.embedded_data import (
+    TRAINED_RENDERERS,
+    UNSEEN_RENDERER,
+    Part,
+    data_paragraph,
+    numbers_of,
+    source_cases,
+    stored_windows,
+)
 from nrray.workshop.embedded_measures import (
     Parts,
     answers_f1,
@@ -43,9 +51,11 @@ from nrray.workshop.recipe import RecipeConfig, train_vlm, window_scores
 from nrray.workshop.run_facts import edge_mean, machine_name, print_loss, read_or_write_seconds
 from nrray.workshop.tower import TOWER_SOURCE, tower_file
 from nrray.workshop.vlm import FRAME_STACKING, window_prompt_ids
+from nrray.workshop.window_looks import save_window_looks
 from nrray.workshop.window_store import case_subset
 
 MODEL_NAME = "nrray-embedded"
+CASES, STEPS, SEED = 1000, 1500, 20
 HEAD_SEEDS = (0, 1, 2)
 NEEDS_EVERY, CAPTIONS_EVERY = 3, 2  # of the held-out windows, and of those: for measures that are repeated many times
 
@@ -57,9 +67,9 @@ def main() -> None:
     work = arguments.out.with_name(arguments.out.name + ".work")
     work.mkdir(parents=True, exist_ok=True)
     label_set, sampling = read_label_set(), Sampling.model_validate({})
-    simulation = simulation_of(num_cases=arguments.cases, case_seconds=arguments.case_seconds, seed=arguments.seed)
+    sources = source_cases(num_cases=arguments.cases, case_seconds=arguments.case_seconds, seed=arguments.seed)
     recipe = RecipeConfig(seed=arguments.seed, num_steps=arguments.steps, batch_windows=arguments.batch_windows)
-    windows = stored_windows(work / "frames", simulation=simulation, sampling=sampling, label_set=label_set)
+    windows = stored_windows(work / "frames", sources=sources, sampling=sampling, label_set=label_set)
     data_seconds = read_or_write_seconds(work / "frames" / "seconds.json", time.perf_counter() - started)
     print(f"{len(windows.targets)} windows after {data_seconds:.0f} s", flush=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -75,13 +85,18 @@ def main() -> None:
     )
     vlm = untrained_vlm().to(device)
 
-    train_cases, validation_cases, test_cases = split_cases(simulation)
     every = sampling.frames_per_stride  # measured at the stride of a real run
+    numbers = {part: numbers_of(sources, part) for part in Part}
+    drawn_as_first = numbers_of(sources, Part.TEST, renderer=TRAINED_RENDERERS[0])
     parts = Parts(
-        train=case_subset(windows, train_cases),
-        validation=case_subset(windows, validation_cases, every=every),
-        test=case_subset(windows, test_cases, every=every),
+        train=case_subset(windows, numbers[Part.TRAIN]),
+        validation=case_subset(windows, numbers[Part.VALIDATION], every=every),
+        test=case_subset(windows, drawn_as_first, every=every),
     )
+    elsewhere = {
+        renderer: case_subset(windows, numbers_of(sources, part, renderer=renderer), every=every)
+        for renderer, part in (*((r, Part.TEST) for r in TRAINED_RENDERERS[1:]), (UNSEEN_RENDERER, Part.UNSEEN))
+    }
     prompt_ids = window_prompt_ids(vlm, sampling, num_frames=sampling.frames_per_window, question=PROMPT)
     dialogues = Dialogues(vlm, sampling, ActivityLessons(label_set), num_frames=sampling.frames_per_window)
     record = train_vlm(vlm, parts.train, recipe, dialogues=dialogues, report=print_loss(recipe.num_steps))
@@ -99,6 +114,7 @@ def main() -> None:
     save_embedded(vlm, arguments.out, metadata=metadata, dtype=torch.float16)
     vlm.model.float()  # the weights as they are stored, so that thresholds and figures are those of the shipped model
 
+    save_window_looks(vlm, arguments.out, train=parts.train, held_out=parts.validation)
     validation_scores = window_scores(vlm, parts.validation, prompt_ids=prompt_ids)
     thresholds = best_thresholds(validation_scores, parts.validation.targets)
     named = {name: round(float(value), 4) for name, value in zip(label_set.names, thresholds, strict=True)}
@@ -107,6 +123,13 @@ def main() -> None:
     test_scores = window_scores(vlm, parts.test, prompt_ids=prompt_ids)
     test = measured_windows(parts.test, test_scores, thresholds=thresholds, label_set=label_set)
     print(json.dumps(f1_of(test)), flush=True)
+    on_others = {
+        renderer: measured_windows(
+            part, window_scores(vlm, part, prompt_ids=prompt_ids), thresholds=thresholds, label_set=label_set
+        )
+        for renderer, part in elsewhere.items()
+    }
+    print(json.dumps({renderer.value: f1_of(found) for renderer, found in on_others.items()}), flush=True)
 
     needs = needs_of(vlm, parts, thresholds=thresholds, sampling=sampling, label_set=label_set)
     print(json.dumps(needs, indent=1), flush=True)
@@ -121,10 +144,10 @@ def main() -> None:
     facts = CardFacts(
         command=command_line(arguments),
         tower_source=TOWER_SOURCE,
-        data=data_paragraph(simulation, sampling),
-        train_cases=len(train_cases) - 1,  # the blank ones are no case
-        validation_cases=len(validation_cases),
-        test_cases=len(test_cases),
+        data=data_paragraph(sources, sampling),
+        train_cases=len(numbers[Part.TRAIN]) - 1,  # the blank ones are no case
+        validation_cases=len(numbers[Part.VALIDATION]),
+        test_cases=len(drawn_as_first),
         train_video_seconds=len(np.unique(parts.train.window_frames)) / sampling.frames_per_second,
         train_windows=len(parts.train.targets),
         windows_seen=record.windows_seen,
@@ -143,6 +166,8 @@ def main() -> None:
         windows_per_second=measured.windows_per_second,
         validation=measured_windows(parts.validation, validation_scores, thresholds=thresholds, label_set=label_set),
         test=test,
+        elsewhere={renderer.value: found for renderer, found in on_others.items()},
+        unseen=UNSEEN_RENDERER.value,
         needs=needs,
     )
     card = write_card(arguments.out, metadata=metadata, recipe=recipe, label_set=label_set, facts=facts)
@@ -194,13 +219,16 @@ def parsed_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder that becomes the model")
     parser.add_argument(
-        "--cases", type=int, default=4000, help="simulated cases, of ten families in turn; seven of ten train"
+        "--cases",
+        type=int,
+        default=CASES,
+        help="simulated cases of each renderer, of ten families in turn; seven of ten train",
     )
     parser.add_argument("--case-seconds", type=float, default=60.0)
-    parser.add_argument("--steps", type=int, default=1000, help="optimizer steps")
+    parser.add_argument("--steps", type=int, default=STEPS, help="optimizer steps")
     parser.add_argument("--batch-windows", type=int, default=32)
     parser.add_argument("--pictures", type=FrameStacking, choices=list(FrameStacking), default=FRAME_STACKING)
-    parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 

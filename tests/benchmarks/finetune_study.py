@@ -1,12 +1,12 @@
-"""The study's comparison, repeated on simulated cases: the embedded model and a TimeSformer, before and after fine-tuning on
-cases of a family of appearance that neither has seen, measured on other cases of it.
+"""The study's comparison, repeated on simulated cases of a renderer that took no part in making any model: both embedded models
+and a TimeSformer before and after `nrray finetune`, and what learning in one part of the model alone does.
 
-    python tests/benchmarks/finetune_study.py --out DIR
+    python tests/benchmarks/finetune_study.py --out DIR [--arms embedded/defaults embedded/head ...] [--seeds 0 1 2]
 
-The TimeSformer learns from scratch what the embedded model learned: the same windows of the same cases, as many of them,
-through the loop of `nrray finetune`. Then both are fine-tuned on the same examples with three seeds by `nrray finetune`, and
-`nrray evaluate` and `nrray compare` measure them on the test part. Each step that is done is not done again.
-Leaves `DIR/figures.json` and prints it as Markdown.
+All arms are trained on the same 18 cases, choose on the same 6, and are measured by `nrray evaluate` and `nrray compare` on 24
+others at natural prevalence. Beside F1 stands how often each look-alike is claimed as the activity that it looks like: what is
+learned must be the motion. The TimeSformer first learns from scratch what the embedded model learned: the same windows, as many
+of them. Each step that is done is not done again. Leaves `DIR/figures.json` and prints it as Markdown.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import yaml
 from accelerate import Accelerator
@@ -28,6 +29,8 @@ from nrray.labels import read_label_set
 from nrray.models import Execution, ModelConfig, measure_labeler, resolve_checkpoint
 from nrray.models.config import LoraSection, ResolvedParts, TowerLearning
 from nrray.sampling import Sampling
+from nrray.simulate import SimulateConfig, simulated_case
+from nrray.simulate.appearance import FAMILIES
 from nrray.train.examples import Chunk, all_examples
 from nrray.train.frame_store import store_file, write_frames
 from nrray.train.job import FinetuneJob, InputDigests
@@ -39,49 +42,61 @@ from nrray.train.training_config import (
     TrainingConfig,
     resolved_training,
 )
-from nrray.workshop.embedded_data import VALIDATION_CASES, simulation_of, split_cases, stored_windows
+from nrray.train.training_plan import TrainingFacts
+from nrray.workshop.embedded_data import Part, numbers_of, source_cases, stored_windows
+from nrray.workshop.train_embedded import CASES, STEPS
+from nrray.workshop.train_embedded import SEED as EMBEDDED_SEED
 from nrray.workshop.window_store import WindowSet, case_subset
 
 TIMESFORMER = TimesformerSection(hidden_size=96, num_layers=4, num_heads=3, patch_px=16)
-PRETRAINING_WINDOWS, PRETRAINING_BATCH = 32_000, 32  # what the embedded model saw: its card
-FAMILY = "oak"
-NUM_CASES, CASE_SECONDS = {"train": 18, "validation": 6, "test": 16}, 60.0
-SEEDS = (0, 1, 2)
+PRETRAINING_BATCH = 32
+RENDERER, SEED = "textured", 77
+NUM_CASES, CASE_SECONDS = {"train": 18, "validation": 6, "test": 24}, 60.0
 SHOWN = ("ventilation", "stimulation", "suction", "macro without baby_visible")
+FROZEN = {"tower": "frozen", "projector": "frozen", "language_model": "frozen"}
+PARTS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "head": FROZEN,
+    "norms": {**FROZEN, "tower": "norms", "language_model": "norms"},
+    "language model": {**FROZEN, "language_model": "adapter"},
+    "projector": {**FROZEN, "projector": "whole"},
+    "tower adapter": {**FROZEN, "tower": "adapter"},
+    "tower blocks": {**FROZEN, "tower": "last_blocks"},
+}
+"""Arms: what learns beside the head."""
+LOOK_ALIKES = {
+    "ventilation": ("mask_still", "mask_beside", "bag_tested"),
+    "suction": ("tube_still", "tube_beside", "tube_waved"),
+    "stimulation": ("hand_resting", "limb_rubbed", "hand_hovering"),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--pretraining", type=Path, help="folder of frames of nrray.workshop.train_embedded; made where it is not there"
-    )
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
+    arguments = parsed_arguments()
     out: Path = arguments.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
     archive(out)
-    examples = {
-        "manifest": str(out / "scan/manifest.parquet"),
-        "annotations": str(out / "sim/truth"),
-        "cases": str(out / "sim/cases.csv"),
-        "split": str(out / "parts.json"),
-        "store": {"folder": str(out / "frames")},
-        "workers": {"num_workers": 2},
-    }
-    sources: dict[str, dict[str, Any]] = {"embedded": {}}
-    for seed in SEEDS:
-        name = f"embedded-{seed}"
-        run("finetune", out / name, {**examples, "training": {"seed": seed}})
-        sources[name] = {"adapter": str(out / name / "adapter")}
-    pretrained = out / "timesformer/model"
-    if not pretrained.is_dir():
-        pretrain(out, arguments.pretraining or out / "pretraining", threads=arguments.threads)
-    sources["timesformer"] = {"path": str(pretrained)}
-    for seed in SEEDS:
-        name = f"timesformer-{seed}"
-        run("finetune", out / name, {**examples, "model": {"path": str(pretrained)}, "training": {"seed": seed}})
-        sources[name] = {"path": str(out / name / "model")}
+    starts: dict[str, dict[str, Any]] = {"embedded": {"path": "embedded"}, "embedded-base": {"path": "embedded-base"}}
+    if any(arm.startswith("timesformer") for arm in arguments.arms):
+        starts["timesformer"] = {"path": str(pretrained(out, arguments))}
+    sources = {name: model for name, model in starts.items() if name != "embedded-base"}  # it has no head to measure
+    for arm in arguments.arms:
+        start, _, parts = arm.partition("/")
+        for seed in arguments.seeds if parts == "defaults" else arguments.seeds[:1]:
+            name = f"{arm.replace('/', '-').replace(' ', '-')}-{seed}"
+            result = run(
+                "finetune",
+                out / name,
+                {
+                    **examples(out),
+                    "model": {**starts[start], "num_threads": arguments.threads},
+                    "parts": PARTS[parts],
+                    "training": {"seed": seed},
+                },
+            )
+            folder = result["trained_model"]
+            is_adapter = Path(folder).name == "adapter"
+            sources[name] = {**starts[start], "adapter": folder} if is_adapter else {"path": folder}
     figures = {name: measured(out, name, model) for name, model in sources.items()}
     comparison = run(
         "compare",
@@ -100,19 +115,48 @@ def main() -> None:
     print(table(figures))
 
 
-def archive(out: Path) -> None:
-    """Cases of the family, scanned, and dealt to parts."""
-    run(
-        "simulate",
-        out / "sim",
-        {
-            "num_cases": sum(NUM_CASES.values()),
-            "case_seconds": CASE_SECONDS,
-            "appearance": [FAMILY],
-            "videos_per_case": 1,
-            "seed": 77,
-        },
+def parsed_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--pretraining", type=Path, help="folder of frames of nrray.workshop.train_embedded; made where it is not there"
     )
+    arms = [f"{start}/{parts}" for start in ("embedded", "embedded-base") for parts in PARTS]
+    parser.add_argument("--arms", nargs="+", default=[*arms, "timesformer/defaults"], help="start/what learns")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the defaults; other arms take the first"
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+def examples(out: Path) -> dict[str, Any]:
+    """The part of a config that names the examples."""
+    return {
+        "manifest": str(out / "scan/manifest.parquet"),
+        "annotations": str(out / "sim/truth"),
+        "cases": str(out / "sim/cases.csv"),
+        "split": str(out / "parts.json"),
+        "store": {"folder": str(out / "frames")},
+        "workers": {"num_workers": 1},
+    }
+
+
+def simulation() -> dict[str, Any]:
+    """The settings of the archive."""
+    return {
+        "num_cases": sum(NUM_CASES.values()),
+        "case_seconds": CASE_SECONDS,
+        "appearance": list(FAMILIES),
+        "renderer": RENDERER,
+        "videos_per_case": 1,
+        "seed": SEED,
+    }
+
+
+def archive(out: Path) -> None:
+    """Cases, scanned, and dealt to parts."""
+    run("simulate", out / "sim", simulation())
     run("scan", out / "scan", {"archive": str(out / "sim/videos"), "cases": str(out / "sim/cases.csv")})
     total = sum(NUM_CASES.values())
     run(
@@ -149,21 +193,29 @@ def run(verb: str, output: Path, config: dict[str, Any]) -> dict[str, Any]:
     return read
 
 
+def pretrained(out: Path, arguments: argparse.Namespace) -> Path:
+    """A TimeSformer from scratch on the embedded model's windows, made once; the folder of the model."""
+    folder = out / "timesformer/model"
+    if not folder.is_dir():
+        pretrain(out, arguments.pretraining or out / "pretraining", threads=arguments.threads)
+    return folder
+
+
 def pretrain(out: Path, frames: Path, *, threads: int) -> None:
-    """A TimeSformer from scratch on the embedded model's windows."""
+    """Train it as the embedded model was trained: as many windows, the same augmentation."""
     torch.set_num_threads(threads)
     label_set, sampling = read_label_set(), Sampling.model_validate({})
-    simulation = simulation_of(num_cases=4000, case_seconds=60.0, seed=20)
-    windows = stored_windows(frames, simulation=simulation, sampling=sampling, label_set=label_set)
-    train, validation, _ = split_cases(simulation)
+    sources = source_cases(num_cases=CASES, case_seconds=CASE_SECONDS, seed=EMBEDDED_SEED)
+    windows = stored_windows(frames, sources=sources, sampling=sampling, label_set=label_set)
+    train, validation = numbers_of(sources, Part.TRAIN), numbers_of(sources, Part.VALIDATION)
     store = out / "pretraining-frames"
     store.mkdir(exist_ok=True)
     chunks = [
         *stored_chunks(case_subset(windows, train), "train", store),
-        *stored_chunks(case_subset(windows, validation[:VALIDATION_CASES]), "validation", store),
+        *stored_chunks(case_subset(windows, validation), "validation", store),
     ]
     config = TrainingConfig(
-        num_steps=PRETRAINING_WINDOWS // PRETRAINING_BATCH,
+        num_steps=STEPS,
         batch_windows=PRETRAINING_BATCH,
         micro_batch_windows=8,
         full_learning_rate=5e-4,
@@ -176,6 +228,17 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         loader_processes=1,
     )
     (out / "timesformer").mkdir(exist_ok=True)
+    facts = TrainingFacts(
+        num_windows=len(all_examples(chunks, "train", sampling)),
+        num_cases=len(train),
+        num_validation_cases=len(validation),
+        has_own_head=False,
+        sizes=None,
+        bytes_per_weight=4,
+        activation_bytes=None,
+        looks_distance=None,
+        memory_bytes=None,
+    )
     job = FinetuneJob(
         name="timesformer",
         output=str(out / "timesformer"),
@@ -190,12 +253,8 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         parts=ResolvedParts(tower=TowerLearning.WHOLE),
         adapter=LoraSection(),
         head=HeadSection(),
-        training=resolved_training(
-            config,
-            num_windows=len(all_examples(chunks, "train", sampling)),
-            has_own_head=False,
-            is_from_scratch=True,
-        ),
+        training=resolved_training(config, num_windows=facts.num_windows, has_own_head=False, is_from_scratch=True),
+        facts=facts,
         inputs=InputDigests(annotations="", chunks=""),
     )
     started = time.perf_counter()
@@ -250,19 +309,52 @@ def measured(out: Path, name: str, model: dict[str, Any]) -> dict[str, Any]:
     trained = out / f"{name}.json"
     return {
         "f1": {row["name"]: row["values"].get("windows f1") for row in document["rows"]},
+        "look_alikes": claimed_look_alikes(out, out / f"labels-{name}"),
         "parameters": cost.parameter_count,
         "flops_per_window": cost.flops_per_window,
-        "finetuning": json.loads(trained.read_text(encoding="utf-8"))["metrics"] if trained.is_file() else None,
+        "finetuning": json.loads(trained.read_text(encoding="utf-8")) if trained.is_file() else None,
     }
 
 
+def claimed_look_alikes(out: Path, labels: Path) -> dict[str, dict[str, int]]:
+    """Of each kind of look-alike: windows of the test part that lie in such an episode, and how many of them are claimed as the
+    activity that it looks like."""
+    config = SimulateConfig.model_validate(simulation())
+    wanted = set(json.loads((out / "parts.json").read_text(encoding="utf-8"))["parts"]["test"])
+    table = pd.read_parquet(
+        labels / "latest" / "labels.parquet", columns=["path", "activity", "start_us", "end_us", "state"]
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for index in range(config.num_cases):
+        case = simulated_case(config, index)
+        if case.case_id not in wanted:
+            continue
+        mine = table[table.path == case.cameras[0].video_path]
+        for activity, kinds in LOOK_ALIKES.items():
+            said = mine[mine.activity == activity]
+            for episode in (*case.scenario.airway, *case.scenario.body):
+                if episode.kind.value not in kinds:
+                    continue
+                inside = said[(said.start_us >= 1e6 * episode.start_s) & (said.end_us <= 1e6 * episode.end_s)]
+                found = counts.setdefault(episode.kind.value, {"windows": 0, "claimed": 0})
+                found["windows"] += len(inside)
+                found["claimed"] += int((inside.state == "present").sum())
+    return counts
+
+
 def table(figures: dict[str, dict[str, Any]]) -> str:
-    lines = [f"| source | {' | '.join(SHOWN)} | parameters | GFLOP a window |", "|---" * (len(SHOWN) + 3) + "|"]
+    kinds = [kind for each in LOOK_ALIKES.values() for kind in each]
+    lines = [
+        f"| source | {' | '.join(SHOWN)} | {' | '.join(kinds)} | steps | minutes |",
+        "|---" * (len(SHOWN) + len(kinds) + 3) + "|",
+    ]
     for name, figure in figures.items():
         cells = [cell(figure["f1"].get(activity)) for activity in SHOWN]
-        lines.append(
-            f"| {name} | {' | '.join(cells)} | {figure['parameters'] / 1e6:.2f} M | {figure['flops_per_window'] / 1e9:.2f} |"
-        )
+        seen = [figure["look_alikes"].get(kind, {"windows": 0, "claimed": 0}) for kind in kinds]
+        claimed = [f"{each['claimed']}/{each['windows']}" for each in seen]
+        trained = figure["finetuning"]
+        cost = ["-", "-"] if trained is None else [trained["metrics"]["steps"], f"{trained['seconds_in_all'] / 60:.1f}"]
+        lines.append(f"| {name} | {' | '.join([*cells, *claimed, *map(str, cost)])} |")
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from nrray.train.examples import Chunk
 from nrray.train.frame_store import store_file, write_frames
 from nrray.train.job import FinetuneJob, InputDigests
 from nrray.train.training_config import HeadSection, TrainingConfig, resolved_training
+from nrray.train.training_plan import TrainingFacts
 
 NUM_STARTS = 480
 
@@ -72,5 +73,16 @@ def noise_job(
         adapter=LoraSection(),
         head=HeadSection(),
         training=training,
+        facts=TrainingFacts(
+            num_windows=NUM_STARTS,
+            num_cases=1,
+            num_validation_cases=2,
+            has_own_head=True,
+            sizes=None,
+            bytes_per_weight=4,
+            activation_bytes=None,
+            looks_distance=None,
+            memory_bytes=None,
+        ),
         inputs=InputDigests(annotations="", chunks=""),
     )

@@ -1,13 +1,14 @@
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nrray.archive.splits import noted_read
+from nrray.archive.splits import noted_read, stratified_split
 from nrray.errors import DataError
 from nrray.evaluate.config import SplitConfig
-from nrray.evaluate.split import split
+from nrray.evaluate.split import split, with_room_for_two
 from tests.evaluate.archives import write_annotations
 
 
@@ -80,3 +81,22 @@ def test_copies_of_one_video_in_two_parts_are_refused(tmp_path):
     with pytest.raises(DataError, match="the same video content one is in"):
         split(config)
     assert not (tmp_path / "split.json").exists()
+
+
+@pytest.mark.parametrize("num_cases", [6, 8, 10, 13])
+def test_of_few_cases_every_part_still_gets_two(tmp_path, num_cases):
+    fractions = with_room_for_two({"train": 0.7, "validation": 0.15, "test": 0.15}, num_cases)
+    assert sum(fractions.values()) == pytest.approx(1)
+    assert min(fractions.values()) * num_cases >= 2 - 1e-9
+    names = [f"case-{number}" for number in range(num_cases)]
+    parts = stratified_split(names, np.zeros((num_cases, 0), bool), fractions=fractions, seed=0).parts
+    assert min(map(len, parts.values())) >= 2
+
+
+def test_fractions_stay_where_nothing_is_gained_or_a_part_is_left_out():
+    asked = {"train": 0.7, "validation": 0.15, "test": 0.15}
+    assert with_room_for_two(asked, 40) == asked
+    assert with_room_for_two(asked, 4) == asked
+    assert with_room_for_two({"train": 0.9, "validation": 0.1, "test": 0.0}, 10) == {
+        "train": pytest.approx(0.8), "validation": 0.2, "test": 0.0,
+    }  # fmt: skip

@@ -19,6 +19,7 @@ from nrray.train.history import Event, Validated, read_history, validations
 from nrray.train.job import FinetuneJob, InputDigests
 from nrray.train.start import default_parts
 from nrray.train.training_config import HeadSection, TrainingConfig, resolved_training
+from nrray.train.training_plan import TrainingFacts
 from nrray.types import Frames
 from tests.model_fixtures import labeler_of
 
@@ -89,6 +90,17 @@ def bright_job(
         adapter=LoraSection(rank=4),
         head=HeadSection(pooling=Pooling.MEAN_FRAMES),
         training=resolved_training(config, num_windows=NUM_STARTS, has_own_head=False, is_from_scratch=False),
+        facts=TrainingFacts(
+            num_windows=NUM_STARTS,
+            num_cases=2,
+            num_validation_cases=2,
+            has_own_head=False,
+            sizes=None,
+            bytes_per_weight=4,
+            activation_bytes=None,
+            looks_distance=None,
+            memory_bytes=None,
+        ),
         inputs=InputDigests(annotations="", chunks=""),
     )
 

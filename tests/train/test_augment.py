@@ -8,7 +8,7 @@ from nrray.train.training_config import AugmentConfig
 
 NOTHING = AugmentConfig(
     flip_fraction=0, max_turn_degrees=0, max_zoom=0, max_shift=0, max_hue_degrees=0, max_gain=0, max_light=0,
-    max_sharpness=0, max_noise=0,
+    max_gamma=0, invert_fraction=0, max_sharpness=0, max_noise=0,
 )  # fmt: skip
 EVERY = torch.eye(3)
 
@@ -38,6 +38,8 @@ def test_a_mirrored_window_is_mirrored_in_every_frame(frames):
         {"flip_fraction": 0.5},
         {"max_turn_degrees": 20},
         {"max_zoom": 0.3},
+        {"max_gamma": 0.5},
+        {"invert_fraction": 0.5},
         {"max_shift": 0.2},
         {"max_hue_degrees": 180},
         {"max_gain": 0.3},
@@ -88,3 +90,17 @@ def test_a_strength_multiplies_all_amounts_as_far_as_they_have_a_meaning():
     assert twice.max_noise == 2 * config.max_noise
     assert (twice.flip_fraction, twice.max_hue_degrees) == (0.5, 180)
     assert config.times(100).max_gain == 0.9
+
+
+def test_an_inverted_window_is_the_negative_in_every_frame(frames):
+    torch.testing.assert_close(changed(frames, invert_fraction=1), 1 - frames, atol=1e-5, rtol=0)
+
+
+def test_gamma_changes_the_light_between_black_and_white_alone(frames):
+    ends = torch.cat([torch.zeros_like(frames), torch.ones_like(frames)])
+    torch.testing.assert_close(changed(ends, max_gamma=1.0), ends, atol=1e-3, rtol=0)
+    toned = changed(frames, max_gamma=1.0)
+    exponents = (toned.log() / frames.log())[frames > 0.05].reshape(-1)
+    assert exponents.min() > 0.36
+    assert exponents.max() < 2.72
+    assert exponents.std() > 0.01

@@ -18,10 +18,11 @@ from nrray.models.config import LoraSection, PartsSection
 from nrray.models.metadata import described_inputs
 from nrray.models.resolved import checkpoint_folder
 from nrray.pipelines.finetune.inputs import FinetuneInputs, annotations_digest, read_inputs
+from nrray.pipelines.finetune.planning import counted, training_facts
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling
-from nrray.storage import absolute_uri, is_local
+from nrray.storage import Folder, absolute_uri, is_local
 from nrray.train.examples import (
     Chunk,
     ExamplePlan,
@@ -31,15 +32,14 @@ from nrray.train.examples import (
     validation_notes,
 )
 from nrray.train.job import TRAINED_PARTS, FinetuneJob, InputDigests
-from nrray.train.start import check_pooling, has_own_head, resolved_parts
+from nrray.train.start import check_pooling
 from nrray.train.trackers import TrackerKind, check_trackers
 from nrray.train.training_config import (
     HeadSection,
-    ResolvedTraining,
     TimesformerSection,
     TrainingConfig,
-    resolved_training,
 )
+from nrray.train.training_plan import TrainingFacts, planned_training, read_facts
 
 
 class StoreConfig(Section):
@@ -105,6 +105,16 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     )
     plan = _plan(config, inputs, label_set=label_set, sampling=sampling)
     check_trackers(config.trackers)
+    facts = read_facts(Folder(str(output))) or training_facts(
+        start,
+        plan.chunks,
+        head=config.head,
+        execution=config.model,
+        workers=config.workers,
+        label_set=label_set,
+        sampling=sampling,
+    )
+    planned = planned_training(config.parts, config.training, facts, start=start)
     job = FinetuneJob(
         name=output.name,
         output=str(output),
@@ -116,10 +126,11 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         decoder=config.decode.backend,
         start=start,
         execution=config.model,
-        parts=resolved_parts(config.parts, start),
+        parts=planned.parts,
         adapter=config.adapter,
         head=config.head,
-        training=_training(config, start, plan.chunks, label_set=label_set, sampling=sampling),
+        training=planned.training,
+        facts=facts,
         inputs=InputDigests(annotations=annotations_digest(inputs.annotations), chunks=_names_digest(plan.chunks)),
         trackers=config.trackers,
     )
@@ -147,22 +158,6 @@ def _plan(config: FinetuneConfig, inputs: FinetuneInputs, *, label_set: LabelSet
     return replace(plan, notes=[*plan.notes, *inputs.notes, *notes])
 
 
-def _training(
-    config: FinetuneConfig,
-    start: ResolvedCheckpoint | TimesformerSection,
-    chunks: Sequence[Chunk],
-    *,
-    label_set: LabelSet,
-    sampling: Sampling,
-) -> ResolvedTraining:
-    return resolved_training(
-        config.training,
-        num_windows=len(all_examples(chunks, "train", sampling)),
-        has_own_head=has_own_head(start, config.head, label_set),
-        is_from_scratch=isinstance(start, TimesformerSection),
-    )
-
-
 def _sampling(config: FinetuneConfig, start: ResolvedCheckpoint | TimesformerSection) -> Sampling:
     """The config's, or the one that the checkpoint was trained with. Raises ConfigError, ModelError."""
     if isinstance(start, TimesformerSection):  # a baseline samples as the checkpoint that it is compared with
@@ -188,26 +183,30 @@ def _names_digest(chunks: Sequence[Chunk]) -> str:
     return hashlib.sha256("\n".join(sorted(chunk.name for chunk in chunks)).encode()).hexdigest()
 
 
+def planned_job(job: FinetuneJob, config: FinetuneConfig, facts: TrainingFacts) -> FinetuneJob:
+    """The job with what `config` leaves open decided by these facts. Raises ConfigError, ResourcesError."""
+    planned = planned_training(config.parts, config.training, facts, start=job.start)
+    return replace(job, facts=facts, parts=planned.parts, training=planned.training)
+
+
 def job_with(job: FinetuneJob, config: FinetuneConfig, *, output: Path) -> FinetuneJob:
     """The same examples and checkpoint, trained by the sections of `config` into another output."""
-    start = config.timesformer or job.start
-    return replace(
+    changed = replace(
         job,
         name=output.name,
         output=str(output),
-        start=start,
-        parts=resolved_parts(config.parts, start, defaults=job.parts),
+        start=config.timesformer or job.start,
         adapter=config.adapter,
         head=config.head,
-        training=_training(config, start, job.chunks, label_set=job.label_set, sampling=job.sampling),
     )
+    return planned_job(changed, config, job.facts)
 
 
-def job_of_cases(job: FinetuneJob, cases: Collection[str], *, output: Path) -> FinetuneJob:
+def job_of_cases(job: FinetuneJob, config: FinetuneConfig, cases: Collection[str], *, output: Path) -> FinetuneJob:
     """The same training on some of its training cases alone, into another output. It is validated on the same windows. An
     activity may be in as few windows as it is: what few cases teach is the question."""
     chunks = [chunk for chunk in job.chunks if chunk.split != "train" or chunk.case in cases]
-    return replace(
+    changed = replace(
         job,
         name=output.name,
         output=str(output),
@@ -216,9 +215,11 @@ def job_of_cases(job: FinetuneJob, cases: Collection[str], *, output: Path) -> F
             parts={**job.split.parts, "train": tuple(sorted(cases))},
             videos=_video_digests(chunks),
         ),
-        training=job.training.model_copy(update={"min_positive_windows": 1}),
         inputs=replace(job.inputs, chunks=_names_digest(chunks)),
     )
+    training = config.training.model_copy(update={"min_positive_windows": 1})
+    fewer = job.facts.model_copy(update=counted(chunks, job.sampling))
+    return planned_job(changed, config.model_copy(update={"training": training}), fewer)
 
 
 def _shared_folder(uri: str, setting: str) -> Path:

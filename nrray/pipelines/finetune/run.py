@@ -17,6 +17,7 @@ from nrray.storage import Folder
 from nrray.train.history import read_history
 from nrray.train.job import FinetuneJob
 from nrray.train.output import read_metrics, trained_model_folder
+from nrray.train.training_plan import planned_training, read_facts, write_plan
 from nrray.writer_lock import WriterLock
 
 DROPPED_FILE = "dropped.json"
@@ -80,7 +81,20 @@ def extracted_job(resolved: ResolvedFinetune, reporter: Reporter) -> FinetuneJob
     _note_dropped(output, found, reporter)
     # Dropped chunks are part of the identity: a video that is mended later must not slip into a training.
     inputs = replace(job.inputs, dropped=tuple(sorted(found.dropped)))
-    return replace(job, chunks=found.chunks, inputs=inputs)
+    return _planned(replace(job, chunks=found.chunks, inputs=inputs), resolved.config, reporter)
+
+
+def _planned(job: FinetuneJob, config: FinetuneConfig, reporter: Reporter) -> FinetuneJob:
+    """The job as it is planned now that there are frames whose looks can be measured; the plan is written and told."""
+    output, facts = Folder(job.output), job.facts
+    if read_facts(output) is None:
+        from nrray.train.facts import looks_distance  # with torch
+
+        facts = facts.model_copy(update={"looks_distance": looks_distance(job)})
+    plan = planned_training(config.parts, config.training, facts, start=job.start)
+    write_plan(plan, output)
+    reporter.say("Plan: " + " ".join(plan.reasons))
+    return replace(job, facts=facts, parts=plan.parts, training=plan.training)
 
 
 def _note_dropped(output: Folder, found: Extracted, reporter: Reporter) -> None:

@@ -35,7 +35,7 @@ from nrray.pipelines.finetune.curve.document import (
 from nrray.pipelines.finetune.curve.report import PICTURE_FILE, Curve, case_curves, report_subsets
 from nrray.pipelines.finetune.curve.subsets import nested_subsets, shown_activities
 from nrray.pipelines.finetune.held_out import LABELS, TEST, measured_on_test, trained_model_config
-from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, job_of_cases, resolved_finetune
+from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, job_of_cases, planned_job, resolved_finetune
 from nrray.pipelines.finetune.report import training_sentence
 from nrray.pipelines.finetune.run import drawn_training, extracted_job, train
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
@@ -68,7 +68,10 @@ def run_curve(config: FinetuneConfig, sizes: Sequence[int], reporter: Reporter, 
     _check_test_part(resolved)
     output = Folder(resolved.job.output)
     subsets = nested_subsets(_shown(resolved), sizes, resolved.job.label_set, seed=resolved.job.training.seed)
-    jobs = [job_of_cases(resolved.job, cases, output=_root(resolved) / f"cases-{len(cases):03d}") for cases in subsets]
+    jobs = [
+        job_of_cases(resolved.job, config, cases, output=_root(resolved) / f"cases-{len(cases):03d}")
+        for cases in subsets
+    ]
     from nrray.train.state import Records  # with torch
 
     for job in jobs:
@@ -150,6 +153,8 @@ def _with_frames(resolved: ResolvedFinetune, jobs: Sequence[FinetuneJob], report
         )
         for chunk in found.chunks
     }
+    looks = {"looks_distance": found.facts.looks_distance}
+    jobs = [planned_job(job, resolved.config, job.facts.model_copy(update=looks)) for job in jobs]
     return {job.name: _decoded(job, whole) for job in jobs}
 
 
