@@ -80,6 +80,8 @@ NOTHING = AugmentConfig(
     max_gain=0.0,
     max_light=0.0,
     max_sharpness=0.0,
+    max_gamma=0.0,
+    invert_fraction=0.0,
     max_noise=0.0,
 )
 

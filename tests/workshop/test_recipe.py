@@ -27,7 +27,7 @@ PROMPT_IDS = np.array([1, *[IMAGE_TOKEN] * (NUM_FRAMES * NUM_TOKENS), 5, 6], dty
 ANSWERS = {False: 7, True: 8}
 UNCHANGED = AugmentConfig(
     flip_fraction=0, max_turn_degrees=0, max_zoom=0, max_shift=0, max_hue_degrees=0, max_gain=0, max_light=0,
-    max_sharpness=0, max_noise=0,
+    max_gamma=0, invert_fraction=0, max_sharpness=0, max_noise=0,
 )  # fmt: skip
 TOY = RecipeConfig(seed=3, num_steps=60, batch_windows=16, peak_learning_rate=3e-3, augment=UNCHANGED)
 
