@@ -211,7 +211,7 @@ PLACES = {"manifest": "m", "annotations": "a", "split": "s", "output": "o"}
 
 def checkpoint(model_type):
     return ResolvedCheckpoint(
-        path="m", adapter=None, metadata=None, base_digest="", digest="", model_type=model_type, stamps=()
+        path="m", adapter=None, metadata=None, inputs=None, base_digest="", digest="", model_type=model_type, stamps=()
     )
 
 
