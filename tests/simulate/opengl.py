@@ -1,4 +1,4 @@
-"""Whether this machine has OpenGL without a window, which the renderer solid needs."""
+"""Whether this machine has OpenGL without a window, which two renderers need."""
 
 from functools import cache
 
@@ -23,5 +23,5 @@ def why_without_opengl() -> str:
 
 
 def skip_without_opengl(renderer: Renderer) -> None:
-    if renderer is Renderer.SOLID and why_without_opengl():
+    if renderer in (Renderer.SOLID, Renderer.TEXTURED) and why_without_opengl():
         pytest.skip(why_without_opengl())

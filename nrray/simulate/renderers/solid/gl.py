@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from nrray.errors import ConfigError
+from nrray.simulate.opengl import ready_opengl
 
 _PLATFORMS = {"linux": "egl", "darwin": "cgl"}  # without a window
 _ANY_PX = 64  # pictures are drawn in buffers of their own
@@ -17,11 +18,11 @@ _THREAD = threading.local()  # a context is current in one thread
 
 @cache
 def loaded_mujoco() -> ModuleType:
-    """The module, with a platform of OpenGL that needs no window and one thread of software rendering, unless the
-    environment says otherwise (MUJOCO_GL, LP_NUM_THREADS). Raises ConfigError where it cannot be imported."""
+    """The module, with a platform of OpenGL that needs no window, unless MUJOCO_GL says otherwise. Raises ConfigError where it
+    cannot be imported."""
     if sys.platform in _PLATFORMS:
         os.environ.setdefault("MUJOCO_GL", _PLATFORMS[sys.platform])
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # llvmpipe would take every core; they are Ray's
+    ready_opengl()
     try:
         import mujoco
     except ModuleNotFoundError as error:

@@ -1,10 +1,6 @@
-"""The VTK window of one scene: pieces with finishes, lights, a camera, pictures. No other module opens a window.
-
-Mesa draws with as many threads as `LP_NUM_THREADS` says; one, where nothing is said, since scenes are drawn by many processes.
-"""
+"""The VTK window of one scene: pieces with finishes, lights, a camera, pictures. No other module opens a window."""
 
 import ctypes
-import os
 from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
@@ -14,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nrray.errors import ConfigError
+from nrray.simulate.opengl import ready_opengl
 from nrray.simulate.renderers.textured.geometry import Image, Matrix, Mesh, Points
 
 
 @cache
 def loaded_vtk() -> Any:
     """The names of VTK that are in use, and its ways to and from numpy. Raises ConfigError where it is missing."""
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa reads it when its driver is loaded
+    ready_opengl()
     try:
         from vtkmodules import vtkCommonCore, vtkCommonDataModel, vtkCommonMath, vtkRenderingCore, vtkRenderingOpenGL2
         from vtkmodules.util import numpy_support
@@ -123,6 +120,7 @@ class Stage:
     def __init__(self, size: tuple[int, int]) -> None:
         vtk = loaded_vtk()
         vtk.vtkObject.GlobalWarningDisplayOff()
+        _kept_window()
         self._window = _window()
         self._width, self._height = size
         self._window.SetMultiSamples(0)
@@ -185,6 +183,12 @@ class Stage:
         self._window.Finalize()
 
 
+@cache
+def _kept_window() -> Any:
+    """A window that stays until the process ends: with its last one VTK ends the display, and the contexts of others on it."""
+    return _window()
+
+
 def _window() -> Any:
     """A window in memory: EGL, or OSMesa where that is missing."""
     vtk = loaded_vtk()
@@ -198,6 +202,7 @@ def _window() -> Any:
         window = make()
         window.OffScreenRenderingOn()
         window.SetSize(16, 16)
+        window.Initialize()  # else the question opens a display, and ends it for everybody
         if window.SupportsOpenGL():
             return window
         window.Finalize()
