@@ -19,7 +19,6 @@ from nrray.errors import ModelError
 from nrray.models.families.family import LoadedCheckpoint
 
 LOOKS_FILE = "looks.safetensors"
-FAR = 1.5  # as far as held-out windows of the checkpoint's own training, times this: tests/benchmarks/looks.py has the figures
 _DIRECTIONS = 48
 
 

@@ -97,7 +97,8 @@ Truth is exact: it is what was drawn, even where an arm hides it.
 def _recipe(recipe: RecipeConfig, facts: BaseCardFacts) -> str:
     return f"""## Training
 The first part of the tower (to stride 16) keeps its ImageNet weights; its last part, the projector and the language
-model are trained together on captions (three in five questions) and on answers by yes or no, half of them yes.
+model are trained together on captions (three in five questions) and on answers by yes or no, half of them yes. For the time of
+the training a linear head tells single facts of the same captions from the frames; it is no part of the model.
 
 * Cross-entropy of the answers, summed over a sentence.
 * AdamW, peak learning rate {recipe.peak_learning_rate:g} (tower {recipe.tail_share * recipe.peak_learning_rate:g}), \

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nrray.workshop.everyday import STICK_DEEDS, STILL_OF, TOUCHING_DEEDS, Deed, Kind, Scene, Stick, choice, is_moving
 
@@ -108,6 +109,23 @@ def claims_of(caption: str) -> EverydayFacts | None:
     if not things or first != things_sentence(things) or None in hands or last not in (_PASSES, _PASSES_NOT):
         return None
     return EverydayFacts(things=things, hands=hands, passes=last == _PASSES)  # type: ignore[arg-type]
+
+
+def told_facts(facts: EverydayFacts) -> NDArray[np.bool_]:
+    """(42,) truth of single facts: which things are there and which a hand is engaged with, which deeds and sticks there
+    are, whether there are one hand, two, and somebody who passes."""
+    engaged, deeds = {hand.thing for hand in facts.hands}, {hand.deed for hand in facts.hands}
+    sticks = {hand.stick for hand in facts.hands}
+    found = [
+        *(kind in facts.things for kind in Kind),
+        *(kind in engaged for kind in Kind),
+        *(deed in deeds for deed in Deed),
+        *(stick in sticks for stick in Stick),
+        len(facts.hands) > 0,
+        len(facts.hands) > 1,
+        facts.passes,
+    ]
+    return np.array(found, bool)
 
 
 def things_sentence(things: Sequence[Kind]) -> str:

@@ -8,7 +8,7 @@ import json
 import multiprocessing
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -28,6 +28,7 @@ from nrray.workshop.everyday_captions import (
     claims_of,
     facts_of,
     grammar_sentences,
+    told_facts,
 )
 from nrray.workshop.everyday_drawing import SceneDrawer
 from nrray.workshop.vlm import CAPTION_PROMPT
@@ -95,6 +96,12 @@ def stored_scenes(folder: Path, scenes: EverydayScenes, *, sampling: Sampling, n
     windows = write_windows(drawn_chunks(scenes, sampling=sampling, num_workers=num_workers), folder)
     note.write_text(settings, encoding="utf-8")
     return windows
+
+
+def with_fact_targets(windows: WindowSet) -> WindowSet:
+    """The windows with single facts of their captions as targets: (W, 42)."""
+    told = {caption: told_facts(claims_of(caption) or NOTHING) for caption in set(windows.captions.tolist())}
+    return replace(windows, targets=np.stack([told[caption] for caption in windows.captions.tolist()]))
 
 
 def drawn_chunks(scenes: EverydayScenes, *, sampling: Sampling, num_workers: int) -> Iterator[LabelledFrames]:

@@ -10,11 +10,14 @@ on a CUDA device where there is one, which repeats a figure but not its last dig
 import argparse
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from nrray.models.head import Head
 from nrray.models.inputs import CheckpointInputs
+from nrray.models.metadata import Pooling
 from nrray.sampling import Sampling
 from nrray.workshop.base_card import BaseCardFacts, write_base_card
 from nrray.workshop.base_measures import base_figures
@@ -25,11 +28,12 @@ from nrray.workshop.everyday_data import (
     EverydayScenes,
     spoken_sentences,
     stored_scenes,
+    with_fact_targets,
 )
 from nrray.workshop.recipe import RecipeConfig, train_vlm
 from nrray.workshop.run_facts import edge_mean, machine_name, print_loss, read_or_write_seconds
 from nrray.workshop.tower import TOWER_SOURCE, tower_file
-from nrray.workshop.vlm import CAPTION_PROMPT, fresh_vlm, save_vlm
+from nrray.workshop.vlm import CAPTION_PROMPT, TEXT_WIDTH, TrainableVlm, fresh_vlm, save_vlm
 from nrray.workshop.window_looks import save_window_looks
 from nrray.workshop.window_store import case_subset
 
@@ -53,9 +57,10 @@ def main() -> None:
         tower_file=tower_file(work), sentences=spoken_sentences(), sampling=sampling, seed=arguments.seed
     ).to(device)
     dialogues = Dialogues(vlm, sampling, EverydayLessons(), num_frames=sampling.frames_per_window)
-    train = case_subset(windows, scenes.train_cases)
+    train = with_fact_targets(case_subset(windows, scenes.train_cases))
     test = case_subset(windows, scenes.test_cases, every=WINDOWS_PER_SCENE)
-    record = train_vlm(vlm, train, recipe, dialogues=dialogues, report=print_loss(recipe.num_steps))
+    guide = with_guide(vlm, num_facts=train.targets.shape[1], seed=arguments.seed)
+    record = train_vlm(guide, train, recipe, dialogues=dialogues, report=print_loss(recipe.num_steps))
 
     inputs = CheckpointInputs(sampling=sampling, prompt=CAPTION_PROMPT, frame_stacking=vlm.frame_stacking)
     shutil.rmtree(arguments.out, ignore_errors=True)
@@ -81,6 +86,14 @@ def main() -> None:
     card = write_base_card(arguments.out, inputs=inputs, recipe=recipe, facts=facts)
     print(card.read_text(encoding="utf-8"))
     print(f"{arguments.out}: the model. Copy it to nrray/models/embedded_base to ship it.")
+
+
+def with_guide(vlm: TrainableVlm, *, num_facts: int, seed: int) -> TrainableVlm:
+    """The model with a head that tells single facts from the frames, for the time of the training alone: it tells the tower
+    sooner than words what there is to see."""
+    torch.manual_seed(seed)
+    head = Head(hidden_size=TEXT_WIDTH, num_activities=num_facts, pooling=Pooling.MEAN_FRAMES).to(vlm.device)
+    return replace(vlm, head=head)
 
 
 def parsed_arguments() -> argparse.Namespace:

@@ -16,6 +16,7 @@ from nrray.workshop.everyday_captions import (
     deed_question,
     facts_of,
     look_alike,
+    told_facts,
 )
 from nrray.workshop.everyday_data import spoken_sentences
 
@@ -102,3 +103,17 @@ def test_no_word_is_about_a_newborn_or_its_care():
     of_the_task = set(re.findall(r"[a-z]+", questions)) - told
     assert not told & care
     assert {"baby", "mask", "face", "trunk", "suction"} <= of_the_task
+
+
+def test_single_facts_are_those_of_the_caption():
+    facts = EverydayFacts(
+        things=(Kind.BALL, Kind.CUP),
+        hands=(HandFact(deed=Deed.STIR, thing=Kind.CUP, stick=Stick.SPOON),),
+        passes=True,
+    )
+    told = told_facts(facts)
+    names = [*Kind, *Kind, *Deed, *Stick, "a hand", "two hands", "somebody passes"]
+    assert len(told) == len(names)
+    said = [name for name, is_true in zip(names, told.tolist(), strict=True) if is_true]
+    assert said == [Kind.BALL, Kind.CUP, Kind.CUP, Deed.STIR, Stick.SPOON, "a hand", "somebody passes"]
+    assert not told_facts(NOTHING).any()
