@@ -50,7 +50,7 @@ def fitted_looks(features: NDArray[np.float32], *, held_out: NDArray[np.float32]
     mean = features.mean(axis=0)
     _, values, directions = np.linalg.svd(features - mean, full_matrices=False)
     variances = values**2 / max(1, len(features) - 1)
-    kept = min(_DIRECTIONS, len(variances) - 1)
+    kept = max(1, min(_DIRECTIONS, len(features) // 4, len(variances) - 1))  # the rest must have windows to be told by
     rest = float(np.sqrt(max(variances[kept:].sum() / max(1, features.shape[1] - kept), 1e-12)))
     looks = Looks(
         mean=mean,
