@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -206,6 +207,11 @@ def as_a_kill_leaves_it(training):
     sorted((training / "checkpoints").iterdir())[-1].unlink()
 
 
+def is_under_way(output: Path) -> bool:
+    """Whether a training has a state after its first step."""
+    return any(name > "step-00000000.safetensors" for name in Folder(str(output / "checkpoints")).names(".safetensors"))
+
+
 @pytest.mark.harsh
 @pytest.mark.usefixtures("_ray")
 def test_a_curve_that_is_killed_trains_nothing_twice(annotated_archive, tmp_path):
@@ -217,9 +223,9 @@ def test_a_curve_that_is_killed_trains_nothing_twice(annotated_archive, tmp_path
     second = output / "curve/cases-002"
     with started(*command, log=log) as process:
         wait_until(
-            lambda: Folder(str(second / "checkpoints")).names(".safetensors") or process.poll() is not None,
+            lambda: is_under_way(second) or process.poll() is not None,
             timeout_seconds=400,
-            what="a checkpoint of the second training",
+            what="a checkpoint of the second training after a step",
         )
         assert process.poll() is None, log.read_text()
         process.send_signal(signal.SIGKILL)
