@@ -18,6 +18,7 @@ from nrray.errors import ResourcesError
 from nrray.pipelines.on_ray.pools import MIB
 
 _STARTING_WORKERS = 16
+_INTERRUPTED = threading.Event()
 
 
 @contextmanager
@@ -46,21 +47,26 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
 
 @contextmanager
 def terminated_as_interrupt() -> Iterator[None]:
-    """SIGTERM (sent by `ray job stop`, 3 s before SIGKILL) ends a run like Ctrl-C: pending results are written.
-    Enter it within `ray_session`: starting Ray sets a handler of its own."""
+    """SIGTERM (sent by `ray job stop`, 3 s before SIGKILL) ends a run like Ctrl-C: pending results are written. Both end it even
+    where a library caught the interrupt: the next `watched_call` raises it again. Enter it within `ray_session`: starting Ray
+    sets a handler of its own."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        _INTERRUPTED.set()
         raise KeyboardInterrupt
 
     try:
-        before = signal.signal(signal.SIGTERM, interrupt)
+        before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     except ValueError:  # not the main thread: the caller has its own signals
         yield
         return
+    _INTERRUPTED.clear()
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _INTERRUPTED.clear()
 
 
 def watched_call(call: Callable[[], object], *, tick: Callable[[], None], every_seconds: float = 1.0) -> None:
@@ -78,6 +84,8 @@ def watched_call(call: Callable[[], object], *, tick: Callable[[], None], every_
     thread.start()
     while thread.is_alive():
         thread.join(timeout=every_seconds)
+        if _INTERRUPTED.is_set():
+            raise KeyboardInterrupt
         tick()
     for error in raised:
         raise error

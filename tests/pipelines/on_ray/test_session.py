@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -80,3 +81,22 @@ except ValueError:
 """
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200, check=False)
     assert finished.stdout == "False\nTrue\n", finished.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_a_library_caught_ends_a_watched_call_all_the_same(number):
+    caught, is_over = [], threading.Event()
+
+    def tick():
+        if not caught:
+            with suppress(KeyboardInterrupt):
+                caught.append(number)
+                signal.raise_signal(number)
+
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), terminated_as_interrupt():
+        watched_call(lambda: is_over.wait(timeout=60), tick=tick, every_seconds=0.01)
+    is_over.set()
+    assert caught == [number]
+    assert signal.getsignal(number) is before
+    watched_call(lambda: None, tick=lambda: None, every_seconds=0.01)  # and is forgotten after the run
