@@ -18,7 +18,8 @@ from nrray.errors import ModelError
 from nrray.models.config import LoraSection, ResolvedParts, TowerLearning
 from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.metadata import MATRICES_FILE
-from nrray.models.parts import parts_of, trained_modules
+from nrray.models.parts import parts_of
+from nrray.models.trained_modules import trained_modules
 
 
 def add_adapter(checkpoint: LoadedCheckpoint, learning: ResolvedParts, section: LoraSection) -> PeftModel:

@@ -2,8 +2,8 @@
 so that a model on torch's `meta` device, which is built from its config alone, will do.
 
 Told by structure wherever that says it: blocks are the members of the tower's largest list of composite modules; a projector
-stands outside of tower and language model. Names are needed for three things that structure does not say: a projector inside the
-tower, a pooling head that nobody reads, and the class of a normalization layer, of which every family has its own.
+stands outside of tower and language model. Names are needed for two things that structure does not say: a projector inside the
+tower, and a pooling head that nobody reads.
 """
 
 from collections.abc import Iterable
@@ -15,14 +15,6 @@ import torch
 from transformers import AutoConfig
 
 from nrray.errors import ModelError
-from nrray.models.config import (
-    LanguageModelLearning,
-    LoraSection,
-    LoraTargets,
-    ProjectorLearning,
-    ResolvedParts,
-    TowerLearning,
-)
 from nrray.models.families import loaded_family
 from nrray.models.families.family import Family
 from nrray.models.resolved import ResolvedCheckpoint
@@ -31,7 +23,6 @@ _MERGERS = ("merger", "deepstack_merger", "multi_modal_projector", "connector")
 """Beginnings of the names of a projector inside a tower: Qwen's, of which there may be several."""
 _POOLING_HEADS = ("head", "pooler", "attn_pool", "classifier")
 """Beginnings of the names of modules behind a tower's last block that make one vector of an image: a VLM reads its patches."""
-_QUERY_VALUE = ("q_proj", "v_proj")
 
 
 class Part(str, Enum):
@@ -61,18 +52,18 @@ class ModelParts:
 
     def part_of(self, name: str) -> Part | None:
         """The part of a module or parameter, None outside of all."""
-        if _is_inside(name, self.projector):
+        if is_inside(name, self.projector):
             return Part.PROJECTOR
-        if self.language_model is not None and _is_inside(name, (self.language_model,)):
+        if self.language_model is not None and is_inside(name, (self.language_model,)):
             return Part.LANGUAGE_MODEL
-        return Part.TOWER if _is_inside(name, (self.tower,)) else None
+        return Part.TOWER if is_inside(name, (self.tower,)) else None
 
     def modules_of(self, part: Part) -> dict[str, torch.nn.Module]:
         """All modules of a part by name, without those that have no part in the outputs."""
         return {
             name: module
             for name, module in self.model.named_modules()
-            if self.part_of(name) is part and not _is_inside(name, self.unused)
+            if self.part_of(name) is part and not is_inside(name, self.unused)
         }
 
     def num_parameters(self, part: Part) -> int:
@@ -94,15 +85,6 @@ class ModelParts:
                 f"of parts.tower_blocks. Lower it, or set parts.tower=whole."
             )
         return (*self.blocks[-count:], *self.behind)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainedModules:
-    """Full names of the modules that get an adapter beside them, and of those whose own weights learn. None is in both, and none
-    of the latter is inside another."""
-
-    adapted: tuple[str, ...]
-    own: tuple[str, ...]
 
 
 def parts_of(model: Any, family: Family) -> ModelParts:
@@ -143,62 +125,16 @@ def checkpoint_parts(checkpoint: ResolvedCheckpoint) -> ModelParts:
     return parts_of(model, family)
 
 
-def trained_modules(parts: ModelParts, learning: ResolvedParts, section: LoraSection) -> TrainedModules:
-    """The modules that learn. Raises ModelError where a part that is to learn has nothing that could."""
-    adapted: list[str] = []
-    own: list[str] = []
-    if learning.language_model is LanguageModelLearning.ADAPTER:
-        names = _linears(parts, Part.LANGUAGE_MODEL)
-        if section.targets is LoraTargets.QUERY_VALUE:
-            names = [name for name in names if name.endswith(_QUERY_VALUE)]
-        adapted += _some(names, parts, f"linear layer of its language model that fits targets={section.targets.value}")
-    elif learning.language_model is LanguageModelLearning.NORMS:
-        own += _some(_norms(parts, Part.LANGUAGE_MODEL), parts, "normalization layer in its language model")
-    if learning.projector is ProjectorLearning.ADAPTER:
-        adapted += _some(_linears(parts, Part.PROJECTOR), parts, "linear layer in its projector")
-    elif learning.projector is ProjectorLearning.WHOLE:
-        own += _some(list(parts.projector), parts, "projector")
-    if learning.tower is TowerLearning.ADAPTER:
-        names = [*_linears(parts, Part.TOWER), *_convolutions(parts, Part.TOWER)]
-        wanted = "linear layer, and no plain convolution of one group, in its tower"
-        adapted += _some(names, parts, wanted)
-    elif learning.tower is TowerLearning.NORMS:
-        own += _some(_norms(parts, Part.TOWER), parts, "normalization layer in its tower")
-    elif learning.tower is TowerLearning.LAST_BLOCKS:
-        assert learning.tower_blocks is not None  # as ResolvedParts checks
-        own += parts.last_blocks(learning.tower_blocks)
-    elif parts.language_model is None and learning.tower is TowerLearning.WHOLE:
-        return TrainedModules(adapted=(), own=(parts.tower,))
-    elif learning.tower is TowerLearning.WHOLE:
-        own += _whole(parts.model, parts.tower, without=(*parts.projector, *parts.unused))
-    return TrainedModules(adapted=tuple(adapted), own=_addressable(parts.model, own))
-
-
-def num_trained(parts: ModelParts, learning: ResolvedParts, section: LoraSection) -> dict[Part, int]:
-    """Parameters of each part that would learn. Raises ModelError."""
-    trained = trained_modules(parts, learning, section)
-    counts = dict.fromkeys(Part, 0)
-    for name in trained.own:
-        part = parts.part_of(name)
-        if part is not None:
-            counts[part] += sum(parameter.numel() for parameter in parts.model.get_submodule(name).parameters())
-    for name in trained.adapted:
-        part = parts.part_of(name)
-        if part is not None:
-            counts[part] += _adapter_size(parts.model.get_submodule(name), section)
-    return counts
-
-
 def _projector(model: Any, *, tower: str, decoder: str) -> tuple[str, ...]:
     """Modules with weights beside tower and language model, and those inside the tower that are named like one."""
     vocabulary = model.get_output_embeddings()
     found: list[str] = []
     for name, module in model.named_modules():
-        is_outside = not any(_is_inside(name, (part,)) or _is_inside(part, (name,)) for part in (tower, decoder))
-        is_merger = _is_inside(name, (tower,)) and name.rsplit(".", 1)[-1].startswith(_MERGERS)
-        if not (is_outside or is_merger) or module is vocabulary or not _has_weights(module):
+        is_outside = not any(is_inside(name, (part,)) or is_inside(part, (name,)) for part in (tower, decoder))
+        is_merger = is_inside(name, (tower,)) and name.rsplit(".", 1)[-1].startswith(_MERGERS)
+        if not (is_outside or is_merger) or module is vocabulary or not has_weights(module):
             continue
-        if not _is_inside(name, found):
+        if not is_inside(name, found):
             found += _callable_members(name, module)
     if not found:
         raise ModelError(
@@ -215,7 +151,7 @@ def _blocks(model: Any, tower: str, projector: tuple[str, ...]) -> tuple[tuple[s
     lists = {
         name: module
         for name, module in _modules_inside(model, tower)
-        if _is_list_of_blocks(module) and not any(_is_inside(part, (name,)) for part in projector)
+        if _is_list_of_blocks(module) and not any(is_inside(part, (name,)) for part in projector)
     }
     if not lists:
         return (), ()
@@ -226,7 +162,7 @@ def _blocks(model: Any, tower: str, projector: tuple[str, ...]) -> tuple[tuple[s
     stages = [
         name for name, module in lists.items() if name.rpartition(".")[0] == parent and kinds & _member_classes(module)
     ]
-    members = [f"{largest}.{name}" for name, member in lists[largest].named_children() if _has_weights(member)]
+    members = [f"{largest}.{name}" for name, member in lists[largest].named_children() if has_weights(member)]
     blocks = stages if len(stages) > 1 else members
     return tuple(blocks), tuple(_behind(model, stages[-1], tower=tower, without=projector))
 
@@ -240,10 +176,10 @@ def _behind(model: Any, blocks: str, *, tower: str, without: tuple[str, ...]) ->
         children = [f"{outer}.{name}".lstrip(".") for name, _ in model.get_submodule(outer).named_children()]
         for name in children[children.index(inner) + 1 :]:
             module = model.get_submodule(name)
-            if not _is_inside(name, without) and _has_weights(module):
+            if not is_inside(name, without) and has_weights(module):
                 behind += _callable_members(name, module)
         inner = outer
-    return [name for name in behind if not _is_inside(name, without)]
+    return [name for name in behind if not is_inside(name, without)]
 
 
 def _num_used_blocks(model: Any, num_blocks: int) -> int:
@@ -263,78 +199,12 @@ def _reads_hidden_states(model: Any) -> bool:
     return getattr(model.config, "vision_feature_layer", None) is not None and not is_wrapped
 
 
-def _linears(parts: ModelParts, part: Part) -> list[str]:
-    return [name for name, module in parts.modules_of(part).items() if isinstance(module, torch.nn.Linear)]
-
-
-def _convolutions(parts: ModelParts, part: Part) -> list[str]:
-    """Those of one group, whose adapter can be merged, and that compute as torch's do: one that pads by itself (timm's) would
-    get an adapter whose outputs have another size."""
-    plain = (torch.nn.Conv2d.forward, torch.nn.Conv3d.forward)
-    return [
-        name
-        for name, module in parts.modules_of(part).items()
-        if isinstance(module, torch.nn.Conv2d | torch.nn.Conv3d)
-        and module.groups == 1
-        and type(module).forward in plain
-    ]
-
-
-def _norms(parts: ModelParts, part: Part) -> list[str]:
-    return [
-        name
-        for name, module in parts.modules_of(part).items()
-        if "norm" in type(module).__name__.lower()
-        and list(module.parameters(recurse=False))
-        and len(list(module.parameters())) == len(list(module.parameters(recurse=False)))
-    ]
-
-
-def _whole(model: Any, name: str, *, without: tuple[str, ...]) -> list[str]:
-    """The outermost modules inside one that hold nothing of others, and can be called. Tensors that belong to a module around
-    others directly, such as a table of positions, stay."""
-    module = model.get_submodule(name)
-    if _is_inside(name, without) or not _has_weights(module):
-        return []
-    is_closed = name != "" and not any(_is_inside(other, (name,)) for other in without)
-    if is_closed and not isinstance(module, torch.nn.ModuleList | torch.nn.ModuleDict):
-        return [name]
-    found: list[str] = []
-    for child, _ in module.named_children():
-        found += _whole(model, f"{name}.{child}".lstrip("."), without=without)
-    return found
-
-
-def _addressable(model: Any, names: list[str]) -> tuple[str, ...]:
-    """Without those that peft, which takes a name for the end of a name, would take for others too: the last normalization of a
-    TimeSformer is called like the end of each layer's own."""
-    every = [name for name, _ in model.named_modules()]
-    return tuple(
-        name for name in names if all(other in names for other in every if other.endswith(name) and other != name)
-    )
-
-
-def _adapter_size(module: torch.nn.Module, section: LoraSection) -> int:
-    weight = module.weight
-    assert isinstance(weight, torch.Tensor)
-    outputs, inputs = int(weight.shape[0]), int(weight[0].numel())
-    return section.rank * (inputs + outputs) + (outputs if section.weight_decomposed else 0)
-
-
-def _some(names: list[str], parts: ModelParts, wanted: str) -> list[str]:
-    if not names:
-        raise ModelError(
-            f"model {type(parts.model).__name__}: found no {wanted}; expected at least one, as that is what is to learn. Choose "
-            f"otherwise in the section parts (adapter.targets for linears of the language model)."
-        )
-    return names
-
-
 def _modules_inside(model: Any, outer: str) -> Iterable[tuple[str, torch.nn.Module]]:
-    return ((name, module) for name, module in model.named_modules() if _is_inside(name, (outer,)))
+    return ((name, module) for name, module in model.named_modules() if is_inside(name, (outer,)))
 
 
-def _is_inside(name: str, outers: Iterable[str]) -> bool:
+def is_inside(name: str, outers: Iterable[str]) -> bool:
+    """Whether a module is one of others, or in one, by their full names."""
     return any(outer in ("", name) or name.startswith(f"{outer}.") for outer in outers)
 
 
@@ -344,7 +214,7 @@ def _is_pooling_head(name: str) -> bool:
 
 def _is_list_of_blocks(module: torch.nn.Module) -> bool:
     """Whether all members with weights are composite: a chain of single layers is itself a part of a block."""
-    members = [member for member in module.children() if _has_weights(member)]
+    members = [member for member in module.children() if has_weights(member)]
     is_list = isinstance(module, torch.nn.ModuleList | torch.nn.Sequential)
     return is_list and bool(members) and all(list(member.children()) for member in members)
 
@@ -357,8 +227,9 @@ def _callable_members(name: str, module: torch.nn.Module) -> list[str]:
     """A module, or the members of a list, which cannot be called itself."""
     if not isinstance(module, torch.nn.ModuleList):
         return [name]
-    return [f"{name}.{child}" for child, member in module.named_children() if _has_weights(member)]
+    return [f"{name}.{child}" for child, member in module.named_children() if has_weights(member)]
 
 
-def _has_weights(module: torch.nn.Module) -> bool:
+def has_weights(module: torch.nn.Module) -> bool:
+    """Whether a module or one in it has parameters."""
     return next(module.parameters(), None) is not None

@@ -1,7 +1,5 @@
 """The facts that a plan is made from: sizes of a checkpoint's parts, what a window keeps in memory, how far its looks are."""
 
-from pathlib import Path
-
 import numpy as np
 from transformers import AutoConfig
 
@@ -13,9 +11,8 @@ from nrray.models.looks import read_looks, tower_features
 from nrray.models.parts import Part, checkpoint_parts
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.sampling import Sampling
-from nrray.train.examples import examples_of
-from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows
 from nrray.train.job import FinetuneJob
+from nrray.train.run import training_data
 from nrray.train.trainee.prepared import QUESTION
 from nrray.train.trainee.window_inputs import WindowInputs
 from nrray.train.training_plan import PartSizes
@@ -75,13 +72,9 @@ def looks_distance(job: FinetuneJob) -> float | None:
         frame_stacking=given.frame_stacking if given is not None else FrameStacking.FRAMES,
         frames_per_second=job.sampling.frames_per_second,
     )
-    folder, names = Path(job.store), [chunk.name for chunk in job.chunks]
-    whole = [
-        whole_windows(read_frame_of_sample(store_file(folder, name)), job.sampling.frames_per_window) for name in names
-    ]
-    examples = examples_of(job.chunks, whole, "train", job.sampling)
-    store = FrameStore(folder, names, frames_per_window=job.sampling.frames_per_window)
-    rows = np.linspace(0, len(examples) - 1, min(LOOKED_AT, len(examples))).astype(int)
-    windows = (inputs(store.window(int(examples.chunk[row]), int(examples.start[row]))[None]) for row in rows)
+    data = training_data(job)
+    train = data.train
+    rows = np.linspace(0, len(train) - 1, min(LOOKED_AT, len(train))).astype(int)
+    windows = (inputs(data.store.window(int(train.chunk[row]), int(train.start[row]))[None]) for row in rows)
     features = tower_features(checkpoint, windows, tower=checkpoint.family.tower(checkpoint.model))
     return round(float(np.median(looks.distances(features))), 2)

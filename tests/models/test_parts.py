@@ -18,7 +18,8 @@ from nrray.models import CheckpointChoice, resolve_checkpoint
 from nrray.models.config import LanguageModelLearning, LoraSection, ProjectorLearning, ResolvedParts, TowerLearning
 from nrray.models.families.frame_wise_vlm import FrameWiseVlm
 from nrray.models.families.vlm import VisionLanguageModel
-from nrray.models.parts import Part, checkpoint_parts, num_trained, parts_of, trained_modules
+from nrray.models.parts import Part, checkpoint_parts, parts_of
+from nrray.models.trained_modules import trained_modules
 from tests.checkpoints import CHECKPOINTS, ENCODERS, TEXT, VISION
 from tests.model_fixtures import loaded
 
@@ -164,12 +165,3 @@ def test_a_model_without_a_projector_is_refused():
     del model.model.multi_modal_projector
     with pytest.raises(ModelError, match=r"found no module between its tower and its language model"):
         parts_of(model, VisionLanguageModel())
-
-
-def test_parameters_that_learn_are_counted_before_weights_are_loaded(checkpoint_of):
-    parts, rank = parts_on_meta(checkpoint_of, "qwen3_vl"), 4
-    counts = num_trained(parts, ADAPTED, LoraSection(rank=rank))
-    a_block = rank * ((32 + 96) + (32 + 32) + 2 * (32 + 64))
-    assert counts[Part.TOWER] == 3 * a_block + rank * (32 + 3 * 2 * 16 * 16)
-    whole = num_trained(parts, ResolvedParts(tower=TowerLearning.WHOLE), LoraSection())
-    assert whole == {Part.TOWER: parts.num_parameters(Part.TOWER), Part.PROJECTOR: 0, Part.LANGUAGE_MODEL: 0}

@@ -15,7 +15,8 @@ from nrray.errors import ConfigError
 from nrray.simulate import SimulateConfig, simulated_case
 from nrray.simulate.appearance import FAMILIES
 from nrray.simulate.renderers import Renderer, opened_scene
-from nrray.simulate.scenario import Airway, Body, Episode, Passing, Scenario
+from nrray.simulate.scenario import Airway, Body
+from tests.simulate.renderers.look_alikes import MOVING_AND_STILL, PASSINGS, scenario_of
 
 CONFIG = SimulateConfig(
     seed=6, case_seconds=40, renderer=Renderer.TEXTURED, appearance=FAMILIES, width_px=128, height_px=128
@@ -34,17 +35,6 @@ def without_gl() -> str:
 
 REASON = without_gl()
 needs_gl = pytest.mark.skipif(bool(REASON), reason=REASON or "-")
-
-
-def scenario_of(airway=Airway.NOTHING, body=Body.NOTHING, *, phase=0.3, variant=0.4, passings=()) -> Scenario:
-    episode = {"start_s": 2.0, "end_s": 40.0, "rate_hz": 1.0, "phase": phase, "variant": variant}
-    return Scenario(
-        arrival_s=0.0,
-        departure_s=40.0,
-        airway=(Episode(kind=airway, **episode),),
-        body=(Episode(kind=body, **episode),),
-        passings=passings,
-    )
 
 
 def pictures_of(case, scenario, times):
@@ -112,18 +102,7 @@ def test_pictures_have_the_size_of_the_config(width, height):
 
 @needs_gl
 @pytest.mark.parametrize("index", [4, 6])  # bag and catheter, T-piece and bulb
-@pytest.mark.parametrize(
-    ("activity", "still"),
-    [
-        ({"airway": Airway.VENTILATION}, {"airway": Airway.MASK_STILL}),
-        ({"airway": Airway.BAG_TESTED}, {"airway": Airway.MASK_BESIDE}),
-        ({"airway": Airway.SUCTION}, {"airway": Airway.TUBE_STILL}),
-        ({"airway": Airway.TUBE_WAVED}, {"airway": Airway.TUBE_BESIDE}),
-        ({"body": Body.STIMULATION}, {"body": Body.HAND_RESTING}),
-        ({"body": Body.LIMB_RUBBED}, {}),
-        ({"body": Body.HAND_HOVERING}, {}),
-    ],
-)
+@pytest.mark.parametrize(("activity", "still"), MOVING_AND_STILL)
 def test_an_activity_moves_and_its_look_alike_does_not(index, activity, still):
     assert motion(index, **activity) > 2.5 * motion(index, **still)
 
@@ -151,16 +130,12 @@ def test_a_still_look_alike_stands_where_the_activity_passes(activity, still, ph
 @pytest.mark.parametrize(("size", "index"), [((320, 240), 0), ((200, 200), 1)])
 def test_the_share_of_passers_is_of_the_pixels_that_they_change(size, index):
     config = CONFIG.model_copy(update={"width_px": size[0], "height_px": size[1]})
-    passings = tuple(
-        Passing(start_s=8.0 * side, end_s=8.0 * side + 4.0, side=side, reach=reach, forward=side % 2 == 0)
-        for side, reach in enumerate((0.6, 0.9, 1.0, 0.7))
-    )
     case = simulated_case(config, index)
     alone = replace(case, scenario=scenario_of(Airway.MASK_STILL))
-    passed = replace(case, scenario=scenario_of(Airway.MASK_STILL, passings=passings))
+    passed = replace(case, scenario=scenario_of(Airway.MASK_STILL, passings=PASSINGS))
     most = []
     with closing(opened_scene(alone, 0)) as without, closing(opened_scene(passed, 0)) as scene:
-        for passing in passings:
+        for passing in PASSINGS:
             shares = []
             for t in np.linspace(passing.start_s, passing.end_s, 7)[1:-1].tolist():
                 differs = np.abs(scene.picture(t).astype(int) - without.picture(t)).max(axis=2) > 4

@@ -4,32 +4,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from nrray.simulate import SimulateConfig, camera_spans, simulated_case
+from nrray.simulate import SimulateConfig, simulated_case
 from nrray.simulate.appearance import FAMILIES, SLICES_PER_FAMILY
-from nrray.simulate.case import case_rows
-from nrray.simulate.renderers import RENDERERS, Renderer, opened_scene
+from nrray.simulate.renderers import Renderer, opened_scene
 from nrray.simulate.renderers.thermal.looks import drawn_looks
-from nrray.simulate.scenario import Airway, Body, Episode, Passing, Scenario
+from nrray.simulate.scenario import Airway, Body, Scenario
+from tests.simulate.renderers.look_alikes import MOVING_AND_STILL, PASSINGS, scenario_of
 
 CONFIG = SimulateConfig(seed=4, case_seconds=40, renderer=Renderer.THERMAL, appearance=FAMILIES)
 STEP_SECONDS = 0.25
-
-
-def scenario_of(
-    airway: Airway = Airway.NOTHING,
-    body: Body = Body.NOTHING,
-    *,
-    phase: float = 0.3,
-    passings: tuple[Passing, ...] = (),
-) -> Scenario:
-    episode = {"start_s": 2.0, "end_s": 40.0, "rate_hz": 1.0, "phase": phase, "variant": 0.4}
-    return Scenario(
-        arrival_s=0.0,
-        departure_s=40.0,
-        airway=(Episode(kind=airway, **episode),),
-        body=(Episode(kind=body, **episode),),
-        passings=passings,
-    )
 
 
 def motion(case, scenario: Scenario) -> float:
@@ -60,28 +43,8 @@ def test_pictures_have_the_size_of_the_config(width, height):
     assert picture.std() > 10
 
 
-def test_one_seed_gives_one_truth_under_every_renderer():
-    for index in range(3):
-        cases = [simulated_case(CONFIG.model_copy(update={"renderer": renderer}), index) for renderer in RENDERERS]
-        truths = [
-            ([camera_spans(case, camera) for camera in case.cameras], case_rows(case), case.scenario) for case in cases
-        ]
-        assert all(truth == truths[0] for truth in truths)
-
-
 @pytest.mark.parametrize("index", range(8))
-@pytest.mark.parametrize(
-    ("activity", "still"),
-    [
-        ({"airway": Airway.VENTILATION}, {"airway": Airway.MASK_STILL}),
-        ({"airway": Airway.BAG_TESTED}, {"airway": Airway.MASK_BESIDE}),
-        ({"airway": Airway.SUCTION}, {"airway": Airway.TUBE_STILL}),
-        ({"airway": Airway.TUBE_WAVED}, {"airway": Airway.TUBE_BESIDE}),
-        ({"body": Body.STIMULATION}, {"body": Body.HAND_RESTING}),
-        ({"body": Body.LIMB_RUBBED}, {}),
-        ({"body": Body.HAND_HOVERING}, {}),
-    ],
-)
+@pytest.mark.parametrize(("activity", "still"), MOVING_AND_STILL)
 def test_an_activity_moves_and_its_look_alike_does_not(index, activity, still):
     case = simulated_case(CONFIG, index)
     assert motion(case, scenario_of(**activity)) > 2.5 * motion(case, scenario_of(**still))
@@ -112,14 +75,10 @@ def test_a_still_look_alike_stands_where_the_activity_passes(activity, still, ph
 @pytest.mark.parametrize("index", range(4))
 def test_the_share_of_passers_is_of_the_pixels_that_they_change(size, index):
     config = CONFIG.model_copy(update={"width_px": size[0], "height_px": size[1]})
-    passings = tuple(
-        Passing(start_s=8.0 * side, end_s=8.0 * side + 4.0, side=side, reach=reach, forward=side % 2 == 0)
-        for side, reach in enumerate((0.6, 0.9, 1.0, 0.7))
-    )
     case = simulated_case(config, index)
     alone = opened_scene(replace(case, scenario=scenario_of(Airway.MASK_STILL)), 0)
-    passed = opened_scene(replace(case, scenario=scenario_of(Airway.MASK_STILL, passings=passings)), 0)
-    for passing in passings:
+    passed = opened_scene(replace(case, scenario=scenario_of(Airway.MASK_STILL, passings=PASSINGS)), 0)
+    for passing in PASSINGS:
         shares = []
         for t in np.linspace(passing.start_s, passing.end_s, 7)[1:-1].tolist():
             differs = np.abs(passed.picture(t).astype(int) - alone.picture(t)).max(axis=2) > 2
