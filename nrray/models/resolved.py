@@ -113,12 +113,16 @@ def checkpoint_folder(path: str | Path) -> Path:
     """The folder that `path` names; "embedded" and "embedded-base" are models inside the package. Raises ModelError."""
     packaged = PACKAGED_FOLDERS.get(str(path))
     folder = Path(path).expanduser() if packaged is None else Path(nrray.__file__).parent / "models" / packaged
+    if packaged is not None and not folder.is_dir():
+        raise ModelError(
+            f"model path {path}: this installation has no such model inside its package ({folder} is not there). Use "
+            f"'{EMBEDDED}', give a checkpoint folder, or make the model from a clone with nrray.workshop."
+        )
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise ModelError(
             f"model path {folder}: found {found}, expected a checkpoint folder (config.json, *.safetensors, "
-            f"processor and tokenizer files). Give such a folder, or 'embedded' or 'embedded-base',"
-            f" which are inside the package."
+            f"processor and tokenizer files). Give such a folder, or '{EMBEDDED}' for the model inside the package."
         )
     return folder
 

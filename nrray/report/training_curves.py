@@ -38,7 +38,7 @@ def training_curves(curves: LearningCurves, *, title: str) -> bytes:
         ring: dict[str, Any] = {"marker": "o", "markersize": 4 + 1.5 * (len(curves.f1) - number), "fillstyle": "none"}
         scores.plot(*_axes(points), color=f"C{number + 1}", label=activity, clip_on=False, **ring)
     scores.plot(*_axes(curves.macro_f1), "o-", color="0.1", markersize=4, label="macro", clip_on=False)
-    scores.set_ylabel("F1 of validation windows")
+    scores.set_ylabel("F1 of validation windows, as fitted on them")
     scores.set_xlabel("optimizer step")
     scores.set_ylim(0, 1)
     for axes in (losses, scores):

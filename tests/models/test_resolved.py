@@ -8,8 +8,9 @@ import pytest
 
 from nrray.errors import ModelError
 from nrray.models import CheckpointChoice, CheckpointKind, resolve_checkpoint
+from nrray.models.config import PACKAGED_FOLDERS
 from nrray.models.digests import folder_digest
-from nrray.models.resolved import check_same_here
+from nrray.models.resolved import check_same_here, checkpoint_folder
 from tests.models.test_adapters import trained
 
 
@@ -119,3 +120,11 @@ def test_a_config_that_is_no_json_is_a_model_error(folder):
     (folder / "config.json").write_text("{")
     with pytest.raises(ModelError, match=r"config.json cannot be read"):
         resolved(folder)
+
+
+def test_a_packaged_model_that_is_not_there_is_said_with_what_is(monkeypatch):
+    monkeypatch.setitem(PACKAGED_FOLDERS, "embedded-base", "not_shipped")
+    with pytest.raises(
+        ModelError, match=r"model path embedded-base: this installation has no such model .* Use 'embedded'"
+    ):
+        checkpoint_folder("embedded-base")
