@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nrray
 from nrray.errors import ModelError
-from nrray.models.config import PACKAGED_FOLDERS, CheckpointChoice
+from nrray.models.config import EMBEDDED, PACKAGED_FOLDERS, CheckpointChoice
 from nrray.models.digests import FileStamp, file_digest, folder_digest, folder_stamps
 from nrray.models.families import FamilyEntry, family_entry
 from nrray.models.inputs import CheckpointInputs, read_inputs
@@ -115,8 +115,8 @@ def checkpoint_folder(path: str | Path) -> Path:
     folder = Path(path).expanduser() if packaged is None else Path(nrray.__file__).parent / "models" / packaged
     if packaged is not None and not folder.is_dir():
         raise ModelError(
-            f"model path {path}: this installation has no such model inside its package ({folder} is not there). Use "
-            f"'{EMBEDDED}', give a checkpoint folder, or make the model from a clone with nrray.workshop."
+            f"model path {path}: {folder}: found nothing, expected a model that this installation does not have. Give another "
+            f"checkpoint folder, or make it from a clone with nrray.workshop."
         )
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"

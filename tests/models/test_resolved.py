@@ -125,6 +125,6 @@ def test_a_config_that_is_no_json_is_a_model_error(folder):
 def test_a_packaged_model_that_is_not_there_is_said_with_what_is(monkeypatch):
     monkeypatch.setitem(PACKAGED_FOLDERS, "embedded-base", "not_shipped")
     with pytest.raises(
-        ModelError, match=r"model path embedded-base: this installation has no such model .* Use 'embedded'"
+        ModelError, match=r"model path embedded-base: .*expected a model that this installation does not have"
     ):
         checkpoint_folder("embedded-base")
