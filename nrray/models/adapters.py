@@ -56,6 +56,11 @@ def add_adapter(checkpoint: LoadedCheckpoint, learning: ResolvedParts, section: 
     return adapted
 
 
+def learning_modules(adapted: PeftModel) -> list[torch.nn.Module]:
+    """Of a model with an adapter: the modules that stand in the place of those that learn, with what learns in them."""
+    return [module for module in adapted.modules() if isinstance(module, ModulesToSaveWrapper | LoraLayer)]
+
+
 def with_adapter(model: Any, folder: Path) -> Any:
     """The checkpoint's own class with the adapter in `folder`: merged into its weights where they are float32, beside them
     in fewer bits, where a sum would round it away. Raises ModelError where a tensor is missing or has no place."""

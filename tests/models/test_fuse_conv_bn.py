@@ -43,6 +43,21 @@ def test_a_convolution_that_something_else_reads_too_is_left_alone() -> None:
     assert fuse_conv_bn(block, lambda module: module(pixels)) is block
 
 
+def test_a_module_that_is_kept_is_the_same_and_all_others_are_fused() -> None:
+    torch.manual_seed(0)
+    first, second = Block(is_shared=False), Block(is_shared=False)
+    second.convolution = torch.nn.Conv2d(4, 4, 3, bias=False)
+    chain, pixels = torch.nn.Sequential(first, second).eval(), torch.rand(2, 3, 9, 9)
+    with torch.no_grad():
+        expected = chain(pixels)
+        found = fuse_conv_bn(chain, lambda module: module(pixels), kept=[second])
+    assert [num_normalizations(block) for block in found] == [0, 1]
+    assert found[1].state_dict().keys() == second.state_dict().keys()
+    torch.testing.assert_close(found[1].convolution.weight, second.convolution.weight, rtol=0, atol=0)
+    torch.testing.assert_close(found(pixels), expected, rtol=1e-4, atol=1e-5)
+    assert fuse_conv_bn(chain, lambda module: module(pixels), kept=[chain]) is chain
+
+
 def test_a_module_without_normalization_comes_back_itself() -> None:
     module = torch.nn.Conv2d(3, 4, 3)
     assert fuse_conv_bn(module, lambda _: torch.zeros(1)) is module

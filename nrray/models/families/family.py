@@ -112,8 +112,11 @@ class Family(ABC):
         more."""
         return WindowRunner(checkpoint)
 
-    def optimize_tower(self, checkpoint: LoadedCheckpoint) -> None:  # noqa: B027
-        """Lay out a tower that is trained no more for speed, in place; its outputs stay the same."""
+    def optimize_tower(  # noqa: B027
+        self, checkpoint: LoadedCheckpoint, *, learning: Sequence[torch.nn.Module] = ()
+    ) -> None:
+        """Lay out a tower for speed, in place: its outputs stay the same, and so do the weights in those of its modules that
+        are `learning`, and the names of these. All else of it can be trained and saved no more."""
 
 
 class WindowRunner:

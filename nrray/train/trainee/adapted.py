@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from nrray.models.adapters import add_adapter
-from nrray.models.config import ResolvedParts, TowerLearning
+from nrray.models.adapters import add_adapter, learning_modules
+from nrray.models.config import ResolvedParts
 from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.head import Head, add_query, save_head
 from nrray.models.parts import ModelParts, Part, parts_of
@@ -36,8 +36,7 @@ class AdaptedModel(Trainee):
         """The checkpoint with a fresh adapter, which changes nothing yet. Raises ModelError where none fits."""
         parts = parts_of(checkpoint.model, checkpoint.family)  # before peft renames modules
         adapted = add_adapter(checkpoint, sections.parts, sections.adapter)
-        if sections.parts.tower is TowerLearning.FROZEN:
-            checkpoint.family.optimize_tower(checkpoint)
+        checkpoint.family.optimize_tower(checkpoint, learning=learning_modules(adapted))
         if checkpoint.family.language_model(checkpoint.model) is not None:
             add_query(checkpoint.model, head)
         return cls(checkpoint, adapted, head, parts=parts, learning=sections.parts)

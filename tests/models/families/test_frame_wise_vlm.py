@@ -42,7 +42,7 @@ def test_a_shared_frame_is_encoded_once(image_folder, small_sampling, monkeypatc
     assert sum(encoded) == len(unit.pixels) == 24  # and not 10 windows x 6 frames
 
 
-def test_a_tower_that_is_laid_out_for_speed_returns_the_same_and_is_frozen(image_folder, small_sampling):
+def test_a_tower_that_is_laid_out_for_speed_returns_the_same(image_folder, small_sampling):
     checkpoint = loaded(image_folder)
     tower = checkpoint.model.get_encoder(modality="image")
     pixels = torch.rand(2, 3, 64, 64)
@@ -52,5 +52,4 @@ def test_a_tower_that_is_laid_out_for_speed_returns_the_same_and_is_frozen(image
         optimized = checkpoint.model.get_encoder(modality="image")
         after = optimized(pixel_values=pixels).last_hidden_state
     assert sum(isinstance(part, torch.nn.BatchNorm2d) for part in optimized.modules()) == 0
-    assert not any(parameter.requires_grad for parameter in optimized.parameters())
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3 * float(before.abs().max()))

@@ -11,7 +11,7 @@ from peft import PeftModel
 from transformers import AutoModel, AutoModelForImageTextToText
 
 from nrray.models import CheckpointChoice, Execution, Pooling, resolve_checkpoint
-from nrray.models.adapters import with_adapter
+from nrray.models.adapters import learning_modules, with_adapter
 from nrray.models.config import (
     Dtype,
     LanguageModelLearning,
@@ -235,6 +235,31 @@ def test_a_tower_that_learns_keeps_its_statistics_and_its_mode(checkpoint_of, la
     module = trainee.module.train()
     assert not any(part.training for part in module.adapted.get_base_model().get_encoder(modality="image").modules())
     assert module.adapted.get_base_model().get_decoder().training
+
+
+@pytest.mark.parametrize("parts", [LAST_BLOCK, MATRICES])
+def test_a_tower_s_frozen_layers_are_laid_out_for_speed_and_those_that_learn_are_not(
+    parts, checkpoint_of, label_set, small_sampling
+):
+    folder = checkpoint_of("fast_vlm")
+    module = prepared(folder, label_set, small_sampling, parts=parts).module.eval()
+    tower = module.adapted.get_base_model().get_encoder(modality="image")
+    learning = {part for one in learning_modules(module.adapted) for part in one.modules()}
+    # Behind a convolution with an adapter stands a sum, which cannot be fused into it.
+    behind = {
+        name for name, part in tower.named_modules() if isinstance(part, torch.nn.BatchNorm2d) and part not in learning
+    }
+    plain = loaded(folder).model.get_encoder(modality="image")
+    all_of_it = {name for name, part in plain.named_modules() if isinstance(part, torch.nn.BatchNorm2d)}
+    if parts is LAST_BLOCK:
+        assert behind == set()
+    else:
+        assert behind < all_of_it
+        assert not any("conv_dw" in name for name in behind)
+    pixels = torch.rand(2, 3, SIDE_PX, SIDE_PX)
+    with torch.no_grad():
+        found, expected = (one(pixel_values=pixels).last_hidden_state for one in (tower, plain))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("parts", [LAST_BLOCK, WHOLE_TOWER, NORMS])
