@@ -43,6 +43,8 @@ def add_adapter(checkpoint: LoadedCheckpoint, learning: ResolvedParts, section: 
     ):  # 32-bit states go through what is not used too; a CPU's layers do not mix
         for name in parts.unused:
             checkpoint.model.get_submodule(name).float()
+    for name in trained.fixed:  # peft's wrapper answers with the modules of the copy that learns
+        checkpoint.model.get_submodule(name).requires_grad_(False)
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()

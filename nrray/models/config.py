@@ -71,7 +71,7 @@ class TowerLearning(str, Enum):
     FROZEN = "frozen"
     NORMS = "norms"  # weights and biases of its normalization layers; running statistics stay
     ADAPTER = "adapter"  # matrices beside its linears and convolutions
-    LAST_BLOCKS = "last_blocks"  # all weights of its last blocks, and of what stands behind them
+    LAST_BLOCKS = "last_blocks"  # all weights but depthwise kernels of its last blocks, and of what stands behind them
     WHOLE = "whole"
 
 
@@ -139,7 +139,9 @@ class ResolvedParts:
 class PartsSection(Section):
     """Which parts of the model learn. auto: chosen for the checkpoint."""
 
-    tower: Literal["auto"] | TowerLearning = Field(default="auto", description="the part that sees")
+    tower: Literal["auto"] | TowerLearning = Field(
+        default="auto", description="the part that sees; in last_blocks, depthwise convolutions stay frozen"
+    )
     tower_blocks: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         default="auto", description="how many of the tower's last blocks learn, with last_blocks"
     )

@@ -26,16 +26,22 @@ _QUERY_VALUE = ("q_proj", "v_proj")
 @dataclass(frozen=True, kw_only=True)
 class TrainedModules:
     """Full names of the modules that get an adapter beside them, and of those whose own weights learn. None is in both, and none
-    of the latter is inside another."""
+    of the latter is inside another. fixed: modules inside of the latter that are saved with them and do not learn."""
 
     adapted: tuple[str, ...]
     own: tuple[str, ...]
+    fixed: tuple[str, ...] = ()
 
 
 def trained_modules(parts: ModelParts, learning: ResolvedParts, section: LoraSection) -> TrainedModules:
-    """The modules that learn. Raises ModelError where a part that is to learn has nothing that could."""
+    """The modules that learn. Raises ModelError where a part that is to learn has nothing that could.
+
+    Of a tower's last blocks all weights do but depthwise convolutions: of EfficientNet-Lite0's those are 2 % of the weights
+    and 40 % of the way back on a CPU.
+    """
     adapted: list[str] = []
     own: list[str] = []
+    fixed: list[str] = []
     if learning.language_model is LanguageModelLearning.ADAPTER:
         names = _linears(parts, Part.LANGUAGE_MODEL)
         if section.targets is LoraTargets.QUERY_VALUE:
@@ -55,12 +61,14 @@ def trained_modules(parts: ModelParts, learning: ResolvedParts, section: LoraSec
         own += _some(_norms(parts, Part.TOWER), parts, "normalization layer in its tower")
     elif learning.tower is TowerLearning.LAST_BLOCKS:
         assert learning.tower_blocks is not None  # as ResolvedParts checks
-        own += parts.last_blocks(learning.tower_blocks)
+        blocks = parts.last_blocks(learning.tower_blocks)
+        own += blocks
+        fixed += _depthwise(parts, inside=blocks)
     elif parts.language_model is None and learning.tower is TowerLearning.WHOLE:
         return TrainedModules(adapted=(), own=(parts.tower,))
     elif learning.tower is TowerLearning.WHOLE:
         own += _whole(parts.model, parts.tower, without=(*parts.projector, *parts.unused))
-    return TrainedModules(adapted=tuple(adapted), own=_addressable(parts.model, own))
+    return TrainedModules(adapted=tuple(adapted), own=_addressable(parts.model, own), fixed=tuple(fixed))
 
 
 def _linears(parts: ModelParts, part: Part) -> list[str]:
@@ -77,6 +85,16 @@ def _convolutions(parts: ModelParts, part: Part) -> list[str]:
         if isinstance(module, torch.nn.Conv2d | torch.nn.Conv3d)
         and module.groups == 1
         and type(module).forward in plain
+    ]
+
+
+def _depthwise(parts: ModelParts, *, inside: tuple[str, ...]) -> list[str]:
+    return [
+        name
+        for name, module in parts.modules_of(Part.TOWER).items()
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Conv3d)
+        and module.groups == module.in_channels > 1
+        and is_inside(name, inside)
     ]
 
 

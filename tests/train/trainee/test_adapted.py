@@ -48,7 +48,7 @@ QWEN_MERGER = r"visual\.merger\."
 CHANGES = {
     ("fast_vlm", MATRICES): rf"{EFFICIENT_NET}.*(conv_pwl?|conv_head)\.weight|projector.*\d\.weight|{LANGUAGE_NORMS}",
     ("fast_vlm", NORMS): rf"{EFFICIENT_NET}.*bn\d\.(weight|bias)|projector|{LINEARS}",
-    ("fast_vlm", LAST_BLOCK): rf"{EFFICIENT_NET}(blocks\.6|conv_head|bn2)\..*(weight|bias)",
+    ("fast_vlm", LAST_BLOCK): rf"{EFFICIENT_NET}(blocks\.6|conv_head|bn2)\.(?!.*conv_dw).*(weight|bias)",
     ("llava_next_video", MATRICES): rf"{CLIP}encoder.*(proj|fc\d)\.weight|{CLIP}embeddings.patch_embedding|"
     rf"projector.*\d\.weight|{LANGUAGE_NORMS}",
     ("llava_next_video", NORMS): rf"{CLIP}(pre_layrnorm|encoder.*layer_norm\d)\.|projector|{LINEARS}",
