@@ -64,7 +64,7 @@ class FrameWiseVlm(VisionLanguageModel):
     def optimize_tower(self, checkpoint: LoadedCheckpoint, *, learning: Sequence[torch.nn.Module] = ()) -> None:
         """Channels last and, on a CPU, convolutions with their normalization fused in where neither is learning."""
         model = checkpoint.model
-        tower = model.get_encoder(modality="image")
+        tower = model.get_encoder(modality="image").eval()  # dropout would make every forward another
         tower.to(memory_format=torch.channels_last)  # convolutions run 1.5 to 2 times faster so on a CPU
         if checkpoint.device.type == "cpu":
             size = checkpoint.processor.image_processor.size
