@@ -39,14 +39,14 @@ class FrameStacking(str, Enum):
 
 
 def stacked(frames: Frames, stacking: FrameStacking) -> Frames:
-    """The same windows with images for frames; an image that windows share is there once."""
+    """The same windows with images for frames; an image that windows share is there once. Frames of one channel, (N, H, W, 1),
+    are those that `stacking` keeps already."""
     if stacking is FrameStacking.FRAMES:
         return frames
     num_windows, num_frames = frames.window_frames.shape
     wanted = frames.window_frames[:, stacking.rows(num_frames)]  # (W, P, 3)
     used, positions = np.unique(wanted.reshape(-1, 3), axis=0, return_inverse=True)
-    red, green, blue = (frames.pixels[..., i].astype(np.uint16) * LUMA[i] for i in range(3))
-    luma = ((red + green + blue) >> 8).astype(np.uint8)
+    luma = frames.pixels[..., 0] if frames.pixels.shape[-1] == 1 else _luma(frames.pixels)
     return replace(
         frames,
         pixels=np.stack([luma[used[:, i]] for i in range(3)], axis=-1),
@@ -54,3 +54,10 @@ def stacked(frames: Frames, stacking: FrameStacking) -> Frames:
         window_frames=positions.reshape(num_windows, -1).astype(np.int32),
         frames_per_second=frames.frames_per_second / _TRIPLET_STEP,
     )
+
+
+def _luma(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(N, H, W) of (N, H, W, 3) colours."""
+    red, green, blue = (pixels[..., i].astype(np.uint16) * LUMA[i] for i in range(3))
+    luma: NDArray[np.uint8] = ((red + green + blue) >> 8).astype(np.uint8)
+    return luma

@@ -16,7 +16,7 @@ from nrray.train.order import Order
 from nrray.train.training_config import AugmentConfig
 
 ModelInputs = Callable[[NDArray[np.uint8]], dict[str, torch.Tensor]]
-"""(B, F, H, W, 3) uint8 windows to a model's tensors."""
+"""(B, F, H, W, K) uint8 windows, of red, green and blue or of the channels that the model is shown, to its tensors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,8 @@ class MicroBatch:
 
 class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
     """Item `step` is this process's share of a step: windows moved in time and augmented, each by amounts that only the seed,
-    the step and the window's index in the step decide."""
+    the step and the window's index in the step decide. channels: (K, 3) weights of red, green and blue in the channels that
+    the model is shown, of which windows are made: one costs a third of three."""
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
         whole: list[NDArray[np.bool_]],
         store: FrameStore,
         inputs: ModelInputs,
+        channels: NDArray[np.float32],
         order: Order,
         augment: AugmentConfig,
         sampling: Sampling,
@@ -54,6 +56,7 @@ class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
         self._whole = whole
         self._store = store
         self._inputs = inputs
+        self._channels = torch.from_numpy(channels)
         self._order = order
         self._augment = augment
         self._sampling = sampling
@@ -98,7 +101,7 @@ class TrainingWindows(torch.utils.data.Dataset):  # type: ignore[misc]
         low = max(0, start - self._max_jitter_samples)
         starts = low + np.flatnonzero(self._whole[chunk][low : start + self._max_jitter_samples + 1])
         moved = int(rng.choice(starts))
-        pixels = augmented_window(self._store.window(chunk, moved), self._augment, rng)
+        pixels = augmented_window(self._store.window(chunk, moved), self._augment, rng, channels=self._channels)
         return pixels, self._chunks[chunk].targets[moved]
 
 
@@ -142,10 +145,12 @@ def on_device(inputs: dict[str, torch.Tensor], device: torch.device) -> dict[str
     return {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
 
 
-def augmented_window(pixels: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """(F, H, W, 3) frames of a window, augmented by amounts that `rng` draws."""
+def augmented_window(
+    pixels: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator, *, channels: torch.Tensor
+) -> NDArray[np.uint8]:
+    """(F, H, W, 3) frames of a window to (F, H, W, K), augmented by amounts that `rng` draws; channels: as in `augmented`."""
     frames = torch.from_numpy(pixels).permute(0, 3, 1, 2).unsqueeze(0).float() / 255
     noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    made = augmented(frames, config, rng, channels=torch.eye(3), noise=noise)[0]
+    made = augmented(frames, config, rng, channels=channels, noise=noise)[0]
     bytes_: NDArray[np.uint8] = (made * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
     return bytes_

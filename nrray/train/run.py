@@ -142,6 +142,7 @@ def training_windows(
         whole=data.whole,
         store=data.store,
         inputs=trainee.inputs,
+        channels=trainee.inputs.frame_stacking.channels,
         order=data.order,
         augment=config.augment.times(config.augment_strength),
         sampling=job.sampling,

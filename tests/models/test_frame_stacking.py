@@ -1,10 +1,11 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from nrray.models.frame_stacking import FrameStacking, stacked
+from nrray.models.frame_stacking import LUMA, FrameStacking, stacked
 from nrray.models.measure import synthetic_frames
 from nrray.sampling import Sampling
 from nrray.workshop.recipe import window_images
@@ -49,6 +50,15 @@ def test_windows_share_their_pictures_and_each_has_its_own_frames():
         expected = np.stack([luma[4 : 6 + 1][i] for i in range(3)], axis=-1)  # the third picture: frames 4, 5, 6
         np.testing.assert_allclose(shown.pixels[shown.window_frames[window, 2]], expected, atol=1.5)
     assert stacked(unit, FrameStacking.FRAMES) is unit
+
+
+def test_frames_that_are_luma_already_are_shown_as_their_colours_are():
+    unit = synthetic_frames(SAMPLING, num_windows=3)
+    luma = np.dot(unit.pixels.astype(int), LUMA)[..., None] // 256
+    found = stacked(replace(unit, pixels=luma.astype(np.uint8)), FrameStacking.LUMA_TRIPLETS)
+    expected = stacked(unit, FrameStacking.LUMA_TRIPLETS)
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+    np.testing.assert_array_equal(found.window_frames, expected.window_frames)
 
 
 @pytest.mark.parametrize("stacking", list(FrameStacking))

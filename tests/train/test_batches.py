@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from nrray.decode.request import SampledFrames
+from nrray.models.frame_stacking import FrameStacking
 from nrray.sampling import Sampling
 from nrray.train.batches import PlainWindows, TrainingWindows
 from nrray.train.examples import Chunk, examples_of
@@ -14,6 +15,8 @@ from nrray.train.training_config import AugmentConfig
 
 SAMPLING = Sampling(frame_width_px=16, frame_height_px=16)
 STARTS = 29
+EVERY = np.eye(3, dtype=np.float32)
+LUMA = FrameStacking.LUMA_TRIPLETS.channels
 
 
 @pytest.fixture
@@ -51,7 +54,15 @@ def pixels_themselves(windows):
 
 
 def training_windows(
-    stored, *, process=0, num_processes=1, micro_batch_windows=4, max_jitter_seconds=0.5, augment=None, seed=3
+    stored,
+    *,
+    process=0,
+    num_processes=1,
+    micro_batch_windows=4,
+    max_jitter_seconds=0.5,
+    augment=None,
+    seed=3,
+    channels=EVERY,
 ):
     folder, chunks, whole = stored
     examples = examples_of(chunks, whole, "train", SAMPLING)
@@ -61,6 +72,7 @@ def training_windows(
         whole=whole,
         store=FrameStore(folder, ["0", "1"], frames_per_window=12),
         inputs=pixels_themselves,
+        channels=channels,
         order=Order(examples.targets, examples.cases, batch_windows=6, seed=seed, min_positive_share=0.0),
         augment=augment or AugmentConfig(),
         sampling=SAMPLING,
@@ -86,13 +98,18 @@ NOTHING = AugmentConfig(
 )
 
 
+@pytest.mark.parametrize("channels", [EVERY, LUMA], ids=["colours", "luma"])
 @pytest.mark.parametrize("num_processes", [2, 3])
-def test_any_number_of_processes_makes_the_same_windows(stored, num_processes):
+def test_any_number_of_processes_makes_the_same_windows(stored, num_processes, channels):
     def windows_of(num_processes, micro_batch_windows):
         found = {}
         for process in range(num_processes):
             windows = training_windows(
-                stored, process=process, num_processes=num_processes, micro_batch_windows=micro_batch_windows
+                stored,
+                process=process,
+                num_processes=num_processes,
+                micro_batch_windows=micro_batch_windows,
+                channels=channels,
             )
             for batch in windows[2]:
                 for index, pixels, targets in zip(batch.indices, batch.inputs["pixels"], batch.targets, strict=True):
@@ -120,6 +137,16 @@ def test_each_index_of_a_step_draws_from_a_stream_of_its_own(stored):
     windows = list(drawn_windows(stored, 2).values())
     assert len(windows) == 6
     assert all((a != b).any() for n, a in enumerate(windows) for b in windows[:n])
+
+
+def test_windows_have_the_channels_that_the_model_is_shown_and_the_same_amounts(stored):
+    colours = AugmentConfig(max_noise=0.0, max_gamma=0.0, max_sharpness=0.0, max_hue_degrees=0.0, max_gain=0.0)
+    three = drawn_windows(stored, 2, augment=colours)  # grey frames: every colour is the luma
+    one = drawn_windows(stored, 2, augment=colours, channels=LUMA)
+    for index, pixels in one.items():
+        assert pixels.shape == (12, 16, 16, 1)
+        np.testing.assert_allclose(three[index][..., :1].astype(int), pixels.astype(int), atol=1)
+    assert len({int(pixels[0, 8, 8, 0]) for pixels in one.values()}) > 1
 
 
 def test_each_step_draws_anew_at_the_same_index(stored):

@@ -13,7 +13,8 @@ from nrray.types import Frames
 
 @dataclass(frozen=True, kw_only=True)
 class WindowInputs:
-    """(B, F, H, W, 3) uint8 windows to tensors. Knows no weights, so it can go to other processes."""
+    """(B, F, H, W, 3) uint8 windows, or (B, F, H, W, K) of the channels that the model is shown alone, to tensors. Knows no
+    weights, so it can go to other processes."""
 
     processor: WindowProcessor
     question: str
