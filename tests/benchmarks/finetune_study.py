@@ -44,7 +44,7 @@ from nrray.train.training_config import (
 )
 from nrray.train.training_plan import TrainingFacts
 from nrray.workshop.embedded_data import Part, numbers_of, source_cases, stored_windows
-from nrray.workshop.train_embedded import CASES, STEPS
+from nrray.workshop.train_embedded import CASES, CYCLES, STEPS
 from nrray.workshop.train_embedded import SEED as EMBEDDED_SEED
 from nrray.workshop.window_store import WindowSet, case_subset
 
@@ -147,6 +147,7 @@ def simulation() -> dict[str, Any]:
     return {
         "num_cases": sum(NUM_CASES.values()),
         "case_seconds": CASE_SECONDS,
+        "frames_per_second": 4,  # as sampled: drawing takes most of the time
         "appearance": list(FAMILIES),
         "renderer": RENDERER,
         "videos_per_case": 1,
@@ -215,7 +216,7 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         *stored_chunks(case_subset(windows, validation), "validation", store),
     ]
     config = TrainingConfig(
-        num_steps=STEPS,
+        num_steps=STEPS * CYCLES,
         batch_windows=PRETRAINING_BATCH,
         micro_batch_windows=8,
         full_learning_rate=5e-4,
