@@ -3,6 +3,7 @@ of other seeds, of answers in words, and how often its captions are right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from nrray.sampling import Sampling
 from nrray.train.objective import positive_weights
 from nrray.train.thresholds import best_thresholds
 from nrray.workshop.captions import SLOTS, Others, claims_of
+from nrray.workshop.cycles import train_in_cycles
 from nrray.workshop.dialogue import ActivityLessons, Dialogues
 from nrray.workshop.embedded import PROMPT, HeadedVlm
 from nrray.workshop.held_out import HeldOut, held_out
 from nrray.workshop.measures import kappa_of, says_yes, window_batches
-from nrray.workshop.recipe import RecipeConfig, train_vlm, window_scores, window_states
+from nrray.workshop.recipe import RecipeConfig, window_scores, window_states
 from nrray.workshop.vlm import TrainableVlm, window_prompt_ids
 from nrray.workshop.window_store import WindowSet
 
@@ -55,15 +57,16 @@ def f1_of(found: HeldOut) -> dict[str, float | None]:
 
 
 def single_frame_f1(
-    vlm: HeadedVlm, parts: Parts, recipe: RecipeConfig, *, sampling: Sampling, label_set: LabelSet
+    vlm: HeadedVlm, parts: Parts, recipe: RecipeConfig, *, sampling: Sampling, label_set: LabelSet, work: Path
 ) -> dict[str, float | None]:
-    """The same network, recipe and windows, but of each window only the middle frame. Trains `vlm`."""
+    """The same network, recipe and windows, but of each window only the middle frame. Trains `vlm`, for one cycle, which is kept
+    in `work`."""
 
     def middle(windows: WindowSet) -> WindowSet:
         return replace(windows, window_frames=windows.window_frames[:, [windows.window_frames.shape[1] // 2]])
 
     dialogues = Dialogues(vlm, sampling, ActivityLessons(label_set), num_frames=1)
-    train_vlm(vlm, middle(parts.train), recipe, dialogues=dialogues, report=lambda _step, _loss: None)
+    train_in_cycles(vlm, middle(parts.train), recipe, num_cycles=1, dialogues=dialogues, work=work)
     prompt_ids = window_prompt_ids(vlm, sampling, num_frames=1, question=PROMPT)
     validation, test = middle(parts.validation), middle(parts.test)
     thresholds = best_thresholds(window_scores(vlm, validation, prompt_ids=prompt_ids), validation.targets)

@@ -135,7 +135,9 @@ def main() -> None:
     needs = needs_of(vlm, parts, thresholds=thresholds, sampling=sampling, label_set=label_set)
     print(json.dumps(needs, indent=1), flush=True)
     single = untrained_vlm().to(device)
-    needs["one frame, trained so"] = single_frame_f1(single, parts, recipe, sampling=sampling, label_set=label_set)
+    needs["one frame, trained so"] = single_frame_f1(
+        single, parts, recipe, sampling=sampling, label_set=label_set, work=work / "one-frame"
+    )
     (arguments.out.parent / f"{arguments.out.name}.figures.json").write_text(json.dumps(needs, indent=1) + "\n")
     measured = measure_labeler(
         resolve_checkpoint(CheckpointChoice(path=str(arguments.out))),

@@ -159,18 +159,10 @@ def archive(out: Path) -> None:
     """Cases, scanned, and dealt to parts."""
     run("simulate", out / "sim", simulation())
     run("scan", out / "scan", {"archive": str(out / "sim/videos"), "cases": str(out / "sim/cases.csv")})
-    total = sum(NUM_CASES.values())
-    run(
-        "split",
-        out / "split",
-        {
-            "manifest": str(out / "scan/manifest.parquet"),
-            "cases": str(out / "sim/cases.csv"),
-            "annotations": str(out / "sim/truth"),
-            "fractions": {part: count / total for part, count in NUM_CASES.items()},
-            "output": str(out / "parts.json"),
-        },
-    )
+    cases = sorted(path.name for path in (out / "sim/videos").iterdir())
+    ends = np.cumsum(list(NUM_CASES.values()))[:-1]  # families of appearance follow each other: each part has them all
+    parts = {part: mine.tolist() for part, mine in zip(NUM_CASES, np.split(np.array(cases), ends), strict=True)}
+    (out / "parts.json").write_text(json.dumps({"parts": parts}, indent=1) + "\n", encoding="utf-8")
 
 
 def run(verb: str, output: Path, config: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from nrray.workshop.embedded_data import Part, numbers_of, source_cases, stored_
 from nrray.workshop.train_embedded import CASES, SEED
 from nrray.workshop.window_store import case_subset
 
-MOST_WINDOWS = 200
+MOST_WINDOWS = 100
 
 
 def main() -> None:
@@ -32,10 +32,14 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--frames", type=Path, required=True)
     parser.add_argument("--videos", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(arguments.threads)
     resolved = resolve_checkpoint(CheckpointChoice(path=str(arguments.model)))
-    looks, checkpoint = read_looks(resolved.folder), load_checkpoint(resolved, execution=Execution(num_threads=2))
+    looks, checkpoint = (
+        read_looks(resolved.folder),
+        load_checkpoint(resolved, execution=Execution(num_threads=arguments.threads)),
+    )
     assert looks is not None, f"{arguments.model} has no looks.safetensors"
     assert resolved.inputs is not None, f"{arguments.model} does not say which inputs it takes"
     sampling = resolved.inputs.sampling
