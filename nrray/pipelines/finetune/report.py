@@ -2,17 +2,19 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nrray.console.reporter import Reporter
 from nrray.models.config import EMBEDDED
+from nrray.pipelines.finetune.expected_time import ExpectedTime
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, store_bytes
 from nrray.report.training_curves import LearningCurves
 from nrray.train.examples import all_examples
 from nrray.train.history import HISTORY_FILE, Event, StepMeasured, best_validation, validations
 from nrray.train.job import TRAINED_PARTS
 from nrray.train.output import TrainingMetrics, is_adapter_folder
+from nrray.train.training_plan import PlanDocument
 
 CURVES_FILE = "curves.png"
 
@@ -20,12 +22,15 @@ CURVES_FILE = "curves.png"
 @dataclass(frozen=True, kw_only=True)
 class Finetuned:
     """The result of one call. trained_model: folder of the adapter, or of the model where it was trained whole; None after a dry
-    run; dropped: chunks of video that could not be decoded, name to reason."""
+    run; dropped: chunks of video that could not be decoded, name to reason; plan: as it stands in plan.json, or would;
+    expected_time: of a dry run, None where nothing is left to train."""
 
     output: str
     trained_model: Path | None
     metrics: TrainingMetrics | None
     dropped: Mapping[str, str]
+    plan: PlanDocument | None = None
+    expected_time: ExpectedTime | None = None
 
 
 def training_sentence(resolved: ResolvedFinetune) -> str:
@@ -60,6 +65,8 @@ def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporte
             "trained_model": str(result.trained_model) if result.trained_model is not None else None,
             "metrics": result.metrics.model_dump(mode="json") if result.metrics is not None else None,
             "dropped": dict(result.dropped),
+            "plan": result.plan.model_dump(mode="json") if result.plan is not None else None,
+            "expected_time": asdict(result.expected_time) if result.expected_time is not None else None,
         }
     )
 

@@ -101,6 +101,8 @@ def test_the_document_of_a_call_holds_the_metrics(tmp_path, capsys):
         "trained_model": str(tmp_path / "model"),
         "metrics": METRICS.model_dump(),
         "dropped": {"a": "empty"},
+        "plan": None,
+        "expected_time": None,
     }
 
 
