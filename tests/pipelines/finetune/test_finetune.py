@@ -11,7 +11,7 @@ import ray
 from accelerate import Accelerator
 
 from nrray.console.reporter import Reporter
-from nrray.errors import ResourcesError
+from nrray.errors import DataError, ResourcesError
 from nrray.pipelines.finetune.job import WorkersConfig, resolved_finetune
 from nrray.pipelines.finetune.run import run_finetune
 from nrray.pipelines.on_ray.pools import Capacity
@@ -123,6 +123,13 @@ def test_settings_that_are_wrong_are_said_before_anything_is_done(archive, tmp_p
     assert found.returncode == 1
     assert "cases to train and validate on are of no video here, such as 'nobody'" in found.stderr
     assert not output.exists()
+
+
+def test_a_part_without_a_case_is_refused_with_what_to_do(archive, tmp_path):
+    parts = json.loads((archive / "split.json").read_text())["parts"]
+    (tmp_path / "none.json").write_text(json.dumps({"parts": {**parts, "validation": []}}))
+    with pytest.raises(DataError, match=r"part 'validation'; expected at least 2, to choose .*Annotate more cases"):
+        resolved_finetune(config_of(settings(archive, tmp_path / "out", split=tmp_path / "none.json")))
 
 
 def test_a_case_that_is_in_no_part_is_said(archive, tmp_path):
