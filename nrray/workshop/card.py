@@ -35,8 +35,7 @@ class CardFacts:
     train_video_seconds: float
     train_windows: int
     windows_seen: int
-    first_loss: float
-    last_loss: float
+    num_cycles: int
     training_seconds: float
     total_seconds: float
     machine: str  # that trained it
@@ -134,12 +133,12 @@ activity's question.
 * AdamW, peak learning rate {recipe.peak_learning_rate:g} (tower {recipe.tail_share * recipe.peak_learning_rate:g}), \
 weight decay {recipe.weight_decay:g}; linear rise over \
 {recipe.warmup_fraction:.0%} of the steps, then half a cosine.
-* {recipe.num_steps} steps of {recipe.batch_windows} windows = {facts.windows_seen:,} windows seen; seed {recipe.seed}.
+* {recipe.num_steps} steps of {recipe.batch_windows} windows, {facts.num_cycles} times, each from the weights and with the next \
+seed of the one before = {facts.windows_seen:,} windows seen; first seed {recipe.seed}.
 * Every window is changed as a whole before it is seen: {augment.flip_fraction:.0%} are mirrored, all are turned (up to \
 {augment.max_turn_degrees:g} degrees),
   zoomed and shifted, and get another hue (up to {augment.max_hue_degrees:g} degrees), saturation, contrast, light, \
 sharpness and noise.
-* Loss {facts.first_loss:.3f} to {facts.last_loss:.3f} (means of the first and last 5 % of steps).
 * {facts.training_seconds / 60:.1f} minutes of training; {facts.total_seconds / 60:.1f} with drawing, encoding and \
 decoding the videos, on {facts.machine}.
 

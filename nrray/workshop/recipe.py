@@ -61,9 +61,10 @@ def train_vlm(
     *,
     dialogues: Dialogues,
     report: Callable[[int, torch.Tensor], None],
+    is_new: bool = True,
 ) -> TrainingRecord:
     """Train `vlm` in place on `windows`; `report(step, loss)` is called after each step; the loss is a scalar
-    on the model's device.
+    on the model's device. is_new: the head starts at the windows' log-odds; one that has learned goes on from what it knows.
 
     The loss is the objective's cost of the head, where there is one, with positive weights negatives / positives bounded on
     both sides, and `answer_weight` times the cross-entropy of the answers' sentences, a mean over each answer and then over
@@ -71,7 +72,7 @@ def train_vlm(
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    head_loss = None if vlm.head is None else HeadLoss(vlm.head, windows, config.objective, device=vlm.device)
+    head_loss = None if vlm.head is None else HeadLoss(vlm.head, windows, config.objective, is_new=is_new)
     vlm.model.train()
     vlm.model.model.vision_tower.eval()
     optimizer = torch.optim.AdamW(
@@ -114,12 +115,13 @@ def train_vlm(
 
 
 class HeadLoss:
-    """The objective's cost of a head, which starts at the windows' log-odds."""
+    """The objective's cost of a head; a new one starts at the windows' log-odds."""
 
-    def __init__(self, head: Head, windows: WindowSet, objective: Objective, *, device: torch.device) -> None:
-        head.start_at(prior_log_odds(windows.targets.mean(axis=0)))
+    def __init__(self, head: Head, windows: WindowSet, objective: Objective, *, is_new: bool) -> None:
+        if is_new:
+            head.start_at(prior_log_odds(windows.targets.mean(axis=0)))
         weights = positive_weights(windows.targets.mean(axis=0), bound=objective.max_positive_weight)
-        self._positive_weight = torch.from_numpy(weights).to(device)
+        self._positive_weight = torch.from_numpy(weights).to(next(head.parameters()).device)
         self._head, self._targets, self._objective = head, windows.targets, objective
 
     def of(self, states: HiddenStates, rows: NDArray[np.int64]) -> torch.Tensor:

@@ -3,8 +3,8 @@
     python -m nrray.workshop.train_embedded --out DIR
 
 Seeded throughout: on a CPU, the same machine and thread count give the same weights. `--out` holds the model when it ends;
-`DIR.work` beside it keeps the tower's package and the frames, so that a second run starts with the training. Trains
-on a CUDA device where there is one, which repeats a figure but not its last digit.
+`DIR.work` beside it keeps the tower's package, the frames and what each cycle of the training left, so that a second run starts
+behind them. Trains on a CUDA device where there is one, which repeats a figure but not its last digit.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from nrray.sampling import Sampling
 from nrray.train.thresholds import best_thresholds
 from nrray.workshop.captions import all_sentences
 from nrray.workshop.card import CardFacts, write_card
+from nrray.workshop.cycles import train_in_cycles
 from nrray.workshop.dialogue import ActivityLessons, Dialogues
 from nrray.workshop.embedded import PROMPT, HeadedVlm, embedded_vlm, save_embedded
 from nrray.workshop.embedded_data import (
@@ -47,15 +48,15 @@ from nrray.workshop.embedded_measures import (
     single_frame_f1,
 )
 from nrray.workshop.measures import captions_of, changed_windows
-from nrray.workshop.recipe import RecipeConfig, train_vlm, window_scores
-from nrray.workshop.run_facts import edge_mean, machine_name, print_loss, read_or_write_seconds
+from nrray.workshop.recipe import RecipeConfig, window_scores
+from nrray.workshop.run_facts import machine_name, read_or_write_seconds
 from nrray.workshop.tower import TOWER_SOURCE, tower_file
 from nrray.workshop.vlm import FRAME_STACKING, window_prompt_ids
 from nrray.workshop.window_looks import save_window_looks
 from nrray.workshop.window_store import case_subset
 
 MODEL_NAME = "nrray-embedded"
-CASES, STEPS, SEED = 1000, 1500, 20
+CASES, STEPS, CYCLES, SEED = 1000, 1200, 2, 20
 HEAD_SEEDS = (0, 1, 2)
 NEEDS_EVERY, CAPTIONS_EVERY = 3, 2  # of the held-out windows, and of those: for measures that are repeated many times
 
@@ -99,7 +100,7 @@ def main() -> None:
     }
     prompt_ids = window_prompt_ids(vlm, sampling, num_frames=sampling.frames_per_window, question=PROMPT)
     dialogues = Dialogues(vlm, sampling, ActivityLessons(label_set), num_frames=sampling.frames_per_window)
-    record = train_vlm(vlm, parts.train, recipe, dialogues=dialogues, report=print_loss(recipe.num_steps))
+    record = train_in_cycles(vlm, parts.train, recipe, num_cycles=arguments.cycles, dialogues=dialogues, work=work)
 
     metadata = CheckpointMetadata(
         name=MODEL_NAME,
@@ -151,8 +152,7 @@ def main() -> None:
         train_video_seconds=len(np.unique(parts.train.window_frames)) / sampling.frames_per_second,
         train_windows=len(parts.train.targets),
         windows_seen=record.windows_seen,
-        first_loss=edge_mean(record.losses, first=True),
-        last_loss=edge_mean(record.losses, first=False),
+        num_cycles=arguments.cycles,
         training_seconds=record.seconds,
         total_seconds=data_seconds + record.seconds,
         machine=machine_name(device, arguments.threads),
@@ -225,7 +225,8 @@ def parsed_arguments() -> argparse.Namespace:
         help="simulated cases of each renderer, of ten families in turn; seven of ten train",
     )
     parser.add_argument("--case-seconds", type=float, default=60.0)
-    parser.add_argument("--steps", type=int, default=STEPS, help="optimizer steps")
+    parser.add_argument("--steps", type=int, default=STEPS, help="optimizer steps of a cycle")
+    parser.add_argument("--cycles", type=int, default=CYCLES, help="the recipe again, from the weights before it")
     parser.add_argument("--batch-windows", type=int, default=32)
     parser.add_argument("--pictures", type=FrameStacking, choices=list(FrameStacking), default=FRAME_STACKING)
     parser.add_argument("--seed", type=int, default=SEED)
