@@ -132,7 +132,10 @@ def split(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOp
     )
     for part, cases in written.split.parts.items():
         if not cases and settings.fractions[part]:
-            reporter.say(f"{part} has no case: there are too few for {settings.fractions[part]:.0%} of them")
+            num_cases = sum(map(len, written.split.parts.values()))
+            reporter.say(
+                f"{part} has no case: {num_cases} are too few to give every part some. Annotate more, or move cases by hand."
+            )
     reporter.say(f"Split: {written.path}. It is a plain file: edit it if you know better.")
     reporter.next_command(f"nrray evaluate --set split={shlex.quote(written.path)} --set part=test ...")
     reporter.finish({"path": written.path, "parts": written.split.parts, "shares": written.shares})

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 Points = Sequence[tuple[int, float | None]]
 """(optimizer step, value), steps rising; None where there is no value."""
@@ -29,17 +30,20 @@ def training_curves(curves: LearningCurves, *, title: str) -> bytes:
     FigureCanvasAgg(figure)
     losses, scores = figure.subplots(2, 1, sharex=True)
     figure.suptitle(title, fontsize=11)
-    losses.plot(*_axes(curves.training_loss), color="0.6", label="training, weighted")
+    # Points too: of a short training there is a single one, which no line shows.
+    losses.plot(*_axes(curves.training_loss), ".-", color="0.6", label="training: windows\nweighted, augmented")
     losses.plot(*_axes(curves.validation_loss), "o-", color="C0", label="validation")
-    losses.set_ylabel("loss")
+    losses.set_ylabel("loss (cross-entropy, nats)")
     losses.set_ylim(bottom=0)
     for number, (activity, points) in enumerate(curves.f1.items()):
         # Rings of falling size: lines that coincide are all seen.
         ring: dict[str, Any] = {"marker": "o", "markersize": 4 + 1.5 * (len(curves.f1) - number), "fillstyle": "none"}
-        scores.plot(*_axes(points), color=f"C{number + 1}", label=activity, clip_on=False, **ring)
+        label = activity if any(value is not None for _, value in points) else f"{activity}: in no window"
+        scores.plot(*_axes(points), color=f"C{number + 1}", label=label, clip_on=False, **ring)
     scores.plot(*_axes(curves.macro_f1), "o-", color="0.1", markersize=4, label="macro", clip_on=False)
     scores.set_ylabel("F1 of validation windows, as fitted on them")
     scores.set_xlabel("optimizer step")
+    scores.xaxis.set_major_locator(MaxNLocator(integer=True))
     scores.set_ylim(0, 1)
     for axes in (losses, scores):
         axes.spines[["top", "right"]].set_visible(False)

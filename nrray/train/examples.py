@@ -169,7 +169,7 @@ def training_notes(train: Examples, label_set: LabelSet, *, min_positive_windows
             f"training.min_positive_windows."
         )
     return [
-        f"Of the cases to train on one alone shows {', '.join(names)}: what is learned may be that case's looks."
+        f"A single case of those to train on shows {' or '.join(names)}: what is learned of it may be that case's looks."
         for names in [_of_one_case(train, label_set)]
         if names and len(set(train.cases.tolist())) > 1
     ]

@@ -51,6 +51,15 @@ def read_frame_of_sample(file: Path) -> NDArray[np.int32]:
     return rows
 
 
+def is_whole_file(file: Path) -> bool:
+    """Whether a file of frames is there and can be read."""
+    try:
+        read_frame_of_sample(file)
+    except DataError:
+        return False
+    return True
+
+
 def whole_windows(frame_of_sample: NDArray[np.int32], frames_per_window: int) -> NDArray[np.bool_]:
     """(num_starts,) whether all frames of the window at each start are there."""
     windows = np.lib.stride_tricks.sliding_window_view(frame_of_sample >= 0, frames_per_window)

@@ -45,8 +45,9 @@ class PartSizes(Section):
 
 class TrainingFacts(Section):
     """What a plan is made from. sizes: None of a model from scratch. activation_bytes: what one window keeps for the backward
-    pass where all layers of its transformers learn. looks_distance: how far the windows to train on are from those that the
-    checkpoint was trained on, 1 is as far as its own held-out ones. memory_bytes: of one worker. None: not known."""
+    pass where all layers of its transformers learn. has_looks: the checkpoint says which looks it was trained on; looks_distance:
+    how far the windows to train on are from those, 1 is as far as its own held-out ones, None also before there are frames.
+    memory_bytes: of one worker. None: not known."""
 
     num_windows: int
     num_cases: int
@@ -55,6 +56,7 @@ class TrainingFacts(Section):
     sizes: PartSizes | None
     bytes_per_weight: int
     activation_bytes: int | None
+    has_looks: bool = False
     looks_distance: float | None
     memory_bytes: int | None
 
@@ -78,6 +80,16 @@ class TrainingPlan:
     parts: ResolvedParts
     training: ResolvedTraining
     reasons: tuple[str, ...]
+
+    def document(self) -> PlanDocument:
+        """As it stands in plan.json."""
+        return PlanDocument(
+            schema_version=PlanDocument.newest_version,
+            facts=self.facts,
+            reasons=self.reasons,
+            parts=self.parts.document(),
+            training=self.training.model_dump(mode="json"),
+        )
 
 
 def planned_training(
@@ -122,22 +134,15 @@ def planned_training(
 
 def write_plan(plan: TrainingPlan, output: Folder) -> None:
     """Write plan.json. Raises StorageError."""
-    document = PlanDocument(
-        schema_version=PlanDocument.newest_version,
-        facts=plan.facts,
-        reasons=plan.reasons,
-        parts=plan.parts.document(),
-        training=plan.training.model_dump(mode="json"),
-    )
-    output.write_json(PLAN_FILE, document.model_dump(mode="json"))
+    output.write_json(PLAN_FILE, plan.document().model_dump(mode="json"))
 
 
-def read_facts(output: Folder) -> TrainingFacts | None:
-    """The facts that a training was planned from, None before it was: one that goes on is planned from the same. Raises
-    DataError, StorageError."""
+def read_plan(output: Folder) -> PlanDocument | None:
+    """The plan of a training, None before it was planned: one that goes on is planned from the same facts. Raises DataError,
+    StorageError."""
     if not output.exists(PLAN_FILE):
         return None
-    return document_from(PlanDocument, output.read_json(PLAN_FILE), name=PLAN_FILE, folder=str(output)).facts
+    return document_from(PlanDocument, output.read_json(PLAN_FILE), name=PLAN_FILE, folder=str(output))
 
 
 def _chosen_parts(facts: TrainingFacts, start: ResolvedCheckpoint | TimesformerSection) -> tuple[ResolvedParts, str]:
@@ -148,7 +153,12 @@ def _chosen_parts(facts: TrainingFacts, start: ResolvedCheckpoint | TimesformerS
     if family.tuning is TuningMethod.HEAD:
         reason = f"A {family.title} stays as it is, and a head learns to read it (parts.tower lets it learn too)."
         return default_parts(family), reason
-    if distance is None:
+    if distance is None and facts.has_looks:
+        looks = (
+            "Looks are compared with those that the tower was trained on when frames are there, and are taken for new ones till "
+            "then."
+        )
+    elif distance is None:
         looks = "The checkpoint does not say which looks its tower knows: these are taken for new ones."
     else:
         known = "it knows these looks" if distance < FAR else "these looks are new to it"

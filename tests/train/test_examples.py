@@ -178,7 +178,7 @@ def test_an_activity_of_few_positives_is_refused_with_its_number_and_what_to_do(
     ):
         training_notes(train, LABELS, min_positive_windows=10)
     assert training_notes(train, LABELS, min_positive_windows=3) == [
-        "Of the cases to train on one alone shows suction: what is learned may be that case's looks."
+        "A single case of those to train on shows suction: what is learned of it may be that case's looks."
     ]
     (without,) = examples(segments, dict.fromkeys("ab", "train"))
     with pytest.raises(DataError, match=r"suction \(0 positive windows\)"):

@@ -24,7 +24,7 @@ from nrray.train.training_plan import (
     TrainingFacts,
     needed_bytes,
     planned_training,
-    read_facts,
+    read_plan,
     write_plan,
 )
 
@@ -73,6 +73,13 @@ def test_a_tower_whose_last_blocks_are_unknown_or_large_learns_by_an_adapter(las
     assert plan.parts.tower is TowerLearning.ADAPTER
 
 
+def test_looks_that_cannot_be_compared_yet_are_told_from_those_that_a_checkpoint_does_not_have():
+    yet, never = planned(has_looks=True), planned(has_looks=False)
+    assert yet.parts == never.parts
+    assert "when frames are there" in " ".join(yet.reasons)
+    assert "does not say which looks" in " ".join(never.reasons)
+
+
 def test_large_models_learn_at_lower_rates():
     small, large = planned(), planned(sizes=LARGE)
     for rate in ("learning_rate", "tower_learning_rate", "projector_learning_rate"):
@@ -106,10 +113,11 @@ def test_a_timesformer_is_trained_whole_and_a_frozen_encoder_gets_a_head():
 
 def test_a_written_plan_gives_its_facts_back(tmp_path):
     output = Folder(str(tmp_path))
-    assert read_facts(output) is None
+    assert read_plan(output) is None
     plan = planned(looks_distance=2.5)
     write_plan(plan, output)
-    assert read_facts(output) == plan.facts
+    assert read_plan(output) == plan.document()
+    assert plan.document().facts == plan.facts
     written = json.loads((tmp_path / PLAN_FILE).read_text())
     assert written["parts"] == {
         "tower": "last_blocks", "tower_blocks": 2, "projector": "whole", "language_model": "adapter",

@@ -21,7 +21,7 @@ from nrray.sampling import Sampling, unit_samples_us
 from nrray.storage import check_unchanged
 from nrray.tables import rows_from_table, schema_of, table_from_rows
 from nrray.train.examples import Chunk, window_name
-from nrray.train.frame_store import read_frame_of_sample, store_file, whole_windows, write_frames
+from nrray.train.frame_store import is_whole_file, store_file, whole_windows, write_frames
 from nrray.types import VideoFacts
 
 _DECODER_MEMORY_BYTES = 768 * MIB
@@ -165,14 +165,10 @@ def _requests(chunks: list[Chunk], manifest: pa.Table) -> pa.Table:
 
 def _is_there(folder: Path, chunk: Chunk) -> bool:
     file = store_file(folder, chunk.name)
-    if not file.is_file():
-        return False
-    try:
-        read_frame_of_sample(file)
-    except DataError:
-        file.unlink()  # cut short by a crash of the machine: made anew
-        return False
-    return True
+    if is_whole_file(file):
+        return True
+    file.unlink(missing_ok=True)  # cut short by a crash of the machine: made anew
+    return False
 
 
 def _check_room(folder: Path, chunks: list[Chunk], sampling: Sampling) -> None:

@@ -15,6 +15,8 @@ from nrray.errors import DataError
 from nrray.storage import read_table
 from nrray.train.job import TRAINED_PARTS
 
+_NEEDED = {"train": "one, to learn from", "validation": "2, to choose steps and thresholds on"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneInputs:
@@ -36,7 +38,10 @@ def read_inputs(*, manifest: str, annotations: str, cases: str | None, split: st
     split_of_case = {case: part for part in TRAINED_PARTS for case in part_cases(parts, part)}
     for part in TRAINED_PARTS:
         if not parts.parts[part]:
-            raise DataError(f"split {split}: part {part!r} has no case, expected at least one.")
+            raise DataError(
+                f"split {split}: found no case in its part {part!r}; expected at least {_NEEDED[part]}. Annotate more cases and "
+                f"split again, or move cases from another part of the file."
+            )
     contents = contents_by_case(table, sidecar)
     _check_known(split_of_case, contents.keys(), uri=split)
     check_contents(parts, contents)

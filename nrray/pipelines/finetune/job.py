@@ -39,7 +39,7 @@ from nrray.train.training_config import (
     TimesformerSection,
     TrainingConfig,
 )
-from nrray.train.training_plan import TrainingFacts, planned_training, read_facts
+from nrray.train.training_plan import TrainingFacts, planned_training, read_plan
 
 
 class StoreConfig(Section):
@@ -105,14 +105,19 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
     )
     plan = _plan(config, inputs, label_set=label_set, sampling=sampling)
     check_trackers(config.trackers)
-    facts = read_facts(Folder(str(output))) or training_facts(
-        start,
-        plan.chunks,
-        head=config.head,
-        execution=config.model,
-        workers=config.workers,
-        label_set=label_set,
-        sampling=sampling,
+    before = read_plan(Folder(str(output)))
+    facts = (
+        before.facts
+        if before is not None
+        else training_facts(
+            start,
+            plan.chunks,
+            head=config.head,
+            execution=config.model,
+            workers=config.workers,
+            label_set=label_set,
+            sampling=sampling,
+        )
     )
     planned = planned_training(config.parts, config.training, facts, start=start)
     job = FinetuneJob(

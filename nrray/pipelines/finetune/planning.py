@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import psutil
 
@@ -10,10 +11,13 @@ from nrray.models.config import Dtype, Execution, resolved_dtype
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling
+from nrray.storage import Folder
 from nrray.train.examples import Chunk, all_examples
+from nrray.train.frame_store import is_whole_file, store_file
+from nrray.train.job import FinetuneJob
 from nrray.train.start import has_own_head
 from nrray.train.training_config import HeadSection, TimesformerSection
-from nrray.train.training_plan import TrainingFacts
+from nrray.train.training_plan import TrainingFacts, read_plan
 
 _BYTES = {Dtype.FLOAT32: 4, Dtype.BFLOAT16: 2, Dtype.NF4: 1}
 
@@ -31,12 +35,15 @@ def training_facts(
     """All but the distance of looks, for which frames are needed. Raises DataError, ModelError."""
     import torch  # it takes seconds
 
+    from nrray.models.looks import LOOKS_FILE
     from nrray.train.facts import activation_bytes, part_sizes
 
     on_gpu = torch.cuda.is_available()
     weight = _BYTES[resolved_dtype(execution.dtype, on_gpu=on_gpu)]
     sizes = activations = None
+    has_looks = False
     if isinstance(start, ResolvedCheckpoint):
+        has_looks = (start.folder / LOOKS_FILE).is_file()
         sizes = part_sizes(start)
         activations = activation_bytes(start, sampling, bytes_per_weight=weight)
     return TrainingFacts(
@@ -45,9 +52,22 @@ def training_facts(
         sizes=sizes,
         bytes_per_weight=weight,
         activation_bytes=activations,
+        has_looks=has_looks,
         looks_distance=None,
         memory_bytes=_worker_bytes(workers, on_gpu=on_gpu),
     )
+
+
+def facts_with_looks(job: FinetuneJob) -> TrainingFacts:
+    """The job's facts with the distance of looks, as far as it can be known: as it was found when this training was planned, or
+    from its frames, where all of them are on disk. Raises DataError, ModelError."""
+    if read_plan(Folder(job.output)) is not None:
+        return job.facts
+    if not all(is_whole_file(store_file(Path(job.store), chunk.name)) for chunk in job.chunks):
+        return job.facts
+    from nrray.train.facts import looks_distance  # with torch
+
+    return job.facts.model_copy(update={"looks_distance": looks_distance(job)})
 
 
 def counted(chunks: Sequence[Chunk], sampling: Sampling) -> dict[str, int]:

@@ -2,17 +2,20 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nrray.console.reporter import Reporter
-from nrray.models.config import EMBEDDED
+from nrray.labels import read_label_set
+from nrray.models.config import EMBEDDED, TowerLearning
+from nrray.pipelines.finetune.expected_time import ExpectedTime
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, store_bytes
 from nrray.report.training_curves import LearningCurves
 from nrray.train.examples import all_examples
 from nrray.train.history import HISTORY_FILE, Event, StepMeasured, best_validation, validations
 from nrray.train.job import TRAINED_PARTS
 from nrray.train.output import TrainingMetrics, is_adapter_folder
+from nrray.train.training_plan import PlanDocument
 
 CURVES_FILE = "curves.png"
 
@@ -20,12 +23,15 @@ CURVES_FILE = "curves.png"
 @dataclass(frozen=True, kw_only=True)
 class Finetuned:
     """The result of one call. trained_model: folder of the adapter, or of the model where it was trained whole; None after a dry
-    run; dropped: chunks of video that could not be decoded, name to reason."""
+    run; dropped: chunks of video that could not be decoded, name to reason; plan: as it stands in plan.json, or would;
+    expected_time: of a dry run, None where nothing is left to train."""
 
     output: str
     trained_model: Path | None
     metrics: TrainingMetrics | None
     dropped: Mapping[str, str]
+    plan: PlanDocument | None = None
+    expected_time: ExpectedTime | None = None
 
 
 def training_sentence(resolved: ResolvedFinetune) -> str:
@@ -48,7 +54,7 @@ def training_sentence(resolved: ResolvedFinetune) -> str:
 def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporter) -> None:
     """Print how the training went, the files that it left, and the next command."""
     if result.trained_model is not None and result.metrics is not None:
-        _report_metrics(result.metrics, config, reporter)
+        _report_metrics(result.metrics, result.plan, config, reporter)
         kind = "Adapter: " if is_adapter_folder(result.trained_model) else "Model:   "
         reporter.say(f"{kind}{result.trained_model}")
         reporter.say(f"Curves:  {result.output}/{CURVES_FILE}, {HISTORY_FILE}")
@@ -60,11 +66,15 @@ def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporte
             "trained_model": str(result.trained_model) if result.trained_model is not None else None,
             "metrics": result.metrics.model_dump(mode="json") if result.metrics is not None else None,
             "dropped": dict(result.dropped),
+            "plan": result.plan.model_dump(mode="json") if result.plan is not None else None,
+            "expected_time": asdict(result.expected_time) if result.expected_time is not None else None,
         }
     )
 
 
-def _report_metrics(metrics: TrainingMetrics, config: FinetuneConfig, reporter: Reporter) -> None:
+def _report_metrics(
+    metrics: TrainingMetrics, plan: PlanDocument | None, config: FinetuneConfig, reporter: Reporter
+) -> None:
     chosen, honest = metrics.chosen_macro_f1, metrics.validation
     reporter.say(
         f"{metrics.steps} steps over {metrics.num_train_windows:,} windows; best at step {metrics.best_step} on "
@@ -75,6 +85,11 @@ def _report_metrics(metrics: TrainingMetrics, config: FinetuneConfig, reporter: 
     if honest is not None and honest.macro_f1 is not None:
         reporter.say(f"macro F1 {honest.macro_f1} on validation, cross-fitted by case; {as_chosen}")
         reporter.say(", ".join(f"{name} {value}" for name, value in honest.f1.items()))
+        counted = read_label_set(config.label_set).macro_activities
+        if absent := [name for name in counted if name in honest.f1 and honest.f1[name].estimate is None]:
+            reporter.say(
+                f"No window of the validation part shows {' or '.join(absent)}: macro F1 is of the others alone"
+            )
     else:
         reporter.say(f"macro F1 {as_chosen}, which is too high for other cases")
     if metrics.steps < metrics.num_steps:
@@ -85,9 +100,22 @@ def _report_metrics(metrics: TrainingMetrics, config: FinetuneConfig, reporter: 
     if metrics.best_step == 0:
         reporter.say(
             "No step was better than none: the model is as it was before, with thresholds and temperatures fitted to the "
-            "validation part. Let other parts of it learn, the tower first, which must see what is new in these videos; then "
-            "try other rates (nrray tune), or annotate more cases."
+            f"validation part. {_remedy(metrics, plan)}"
         )
+
+
+def _remedy(metrics: TrainingMetrics, plan: PlanDocument | None) -> str:
+    """What to do where no step was better than none."""
+    if metrics.chosen_macro_f1 is not None and metrics.chosen_macro_f1 >= 1.0:
+        return (
+            "It makes no mistake there, so that no step could be better: put cases that it gets wrong into that part."
+        )
+    if plan is not None and plan.parts.get("tower") != TowerLearning.FROZEN.value:
+        return "Try other parts and rates (nrray tune), or annotate more cases."
+    return (
+        "Let other parts of it learn, the tower first, which must see what is new in these videos; then try other rates "
+        "(nrray tune), or annotate more cases."
+    )
 
 
 def relabel_command(config: FinetuneConfig, trained_model: Path, *, labels: str) -> str:

@@ -5,19 +5,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from nrray.console.reporter import Reporter
+from nrray.pipelines.finetune.expected_time import expected_time
 from nrray.pipelines.finetune.extract import Extracted, extracted
-from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, resolved_finetune
+from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, planned_job, resolved_finetune
+from nrray.pipelines.finetune.planning import facts_with_looks
 from nrray.pipelines.finetune.progress import HistoryReport
 from nrray.pipelines.finetune.report import CURVES_FILE, Finetuned, learning_curves, training_sentence
 from nrray.pipelines.on_ray.pools import cluster_capacity
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
 from nrray.pipelines.on_ray.training_workers import planned_workers, train_on_workers
+from nrray.pipelines.workers import WorkersConfig
 from nrray.report.training_curves import training_curves
 from nrray.storage import Folder
 from nrray.train.history import read_history
 from nrray.train.job import FinetuneJob
 from nrray.train.output import read_metrics, trained_model_folder
-from nrray.train.training_plan import planned_training, read_facts, write_plan
+from nrray.train.training_plan import TrainingPlan, planned_training, read_plan, write_plan
 from nrray.writer_lock import WriterLock
 
 DROPPED_FILE = "dropped.json"
@@ -37,8 +40,7 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
 
     Records(output, job.identity()).check_identity(undecided="dropped")
     if dry_run:
-        reporter.say("dry run: nothing was decoded, nothing was written")
-        return Finetuned(output=job.output, trained_model=None, metrics=None, dropped={})
+        return _dry_run(resolved, reporter)
     output.create()
     if trained_model_folder(job.output) is not None:  # it is written last
         reporter.say("this training is finished: nothing was trained")
@@ -53,14 +55,43 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
         trained_model=trained_model,
         metrics=read_metrics(trained_model),
         dropped=output.read_json(DROPPED_FILE),
+        plan=read_plan(output),
     )
+
+
+def _dry_run(resolved: ResolvedFinetune, reporter: Reporter) -> Finetuned:
+    """The plan as far as it can be known without frames, and the time that it takes."""
+    config, plan = resolved.config, _reported_plan(resolved.job, resolved.config, reporter)
+    expected = None
+    if trained_model_folder(resolved.job.output) is not None:
+        reporter.say("this training is finished: nothing would be trained")
+    else:
+        with ray_session():
+            workers, _ = reported_workers(config.workers, reporter)
+        expected = expected_time([planned_job(resolved.job, config, plan.facts)], num_workers=workers)
+        reporter.say(expected.text())
+    reporter.say("dry run: nothing was decoded, nothing was written")
+    return Finetuned(
+        output=resolved.job.output,
+        trained_model=None,
+        metrics=None,
+        dropped={},
+        plan=plan.document(),
+        expected_time=expected,
+    )
+
+
+def reported_workers(asked: WorkersConfig, reporter: Reporter) -> tuple[int, bool]:
+    """How many workers train, and whether each has a GPU, as it is told. Raises ResourcesError where they would never start."""
+    workers, on_gpu = planned_workers(asked, cluster_capacity())
+    share = "a GPU" if on_gpu else f"{asked.cpus_per_worker:g} CPU"
+    reporter.say(f"workers: {workers}, each with {share}")
+    return workers, on_gpu
 
 
 def train(config: FinetuneConfig, job: FinetuneJob, reporter: Reporter) -> None:
     """Train a job whose frames are on disk, on the workers that the config asks for. Raises as run_finetune."""
-    workers, on_gpu = planned_workers(config.workers, cluster_capacity())
-    share = "a GPU" if on_gpu else f"{config.workers.cpus_per_worker:g} CPU"
-    reporter.say(f"workers: {workers}, each with {share}")
+    workers, on_gpu = reported_workers(config.workers, reporter)
     progress = HistoryReport(Folder(job.output), reporter)
     train_on_workers(config.workers, job, num_workers=workers, on_gpu=on_gpu, progress=progress)
 
@@ -86,15 +117,15 @@ def extracted_job(resolved: ResolvedFinetune, reporter: Reporter) -> FinetuneJob
 
 def _planned(job: FinetuneJob, config: FinetuneConfig, reporter: Reporter) -> FinetuneJob:
     """The job as it is planned now that there are frames whose looks can be measured; the plan is written and told."""
-    output, facts = Folder(job.output), job.facts
-    if read_facts(output) is None:
-        from nrray.train.facts import looks_distance  # with torch
+    plan = _reported_plan(job, config, reporter)
+    write_plan(plan, Folder(job.output))
+    return planned_job(job, config, plan.facts)
 
-        facts = facts.model_copy(update={"looks_distance": looks_distance(job)})
-    plan = planned_training(config.parts, config.training, facts, start=job.start)
-    write_plan(plan, output)
+
+def _reported_plan(job: FinetuneJob, config: FinetuneConfig, reporter: Reporter) -> TrainingPlan:
+    plan = planned_training(config.parts, config.training, facts_with_looks(job), start=job.start)
     reporter.say("Plan: " + " ".join(plan.reasons))
-    return replace(job, facts=facts, parts=plan.parts, training=plan.training)
+    return plan
 
 
 def _note_dropped(output: Folder, found: Extracted, reporter: Reporter) -> None:

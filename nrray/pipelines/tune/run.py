@@ -5,10 +5,11 @@ Tune decides which values are tried next and which trials are pruned; results ar
 """
 
 import importlib.util
+from dataclasses import replace
 
-from nrray.console.progress import duration_text
 from nrray.console.reporter import Reporter
 from nrray.errors import ConfigError
+from nrray.pipelines.finetune.expected_time import expected_time
 from nrray.pipelines.finetune.job import ResolvedFinetune, resolved_finetune
 from nrray.pipelines.finetune.report import training_sentence
 from nrray.pipelines.finetune.run import extracted_job
@@ -60,12 +61,9 @@ def _dry_run(config: TuneConfig, resolved: ResolvedFinetune, space: Space, repor
         f"the config's own values first, then {num_trials} trials of at most {steps} steps of {config.training.batch_windows} "
         f"windows, {allotment.num_concurrent} at once, {num_workers} workers each"
     )
-    from nrray.train.rate import training_rate  # with torch and peft, which nothing else here needs
-
-    rate = training_rate(resolved.job)
-    windows = steps * config.training.batch_windows
-    seconds = windows * (1 + num_trials / allotment.num_concurrent) / (rate * num_workers)
-    reporter.say(f"about {duration_text(seconds)} at most, at {rate:.1f} windows/s a worker, as measured here")
+    one = expected_time([resolved.job], num_workers=num_workers)
+    expected = replace(one, seconds=one.seconds * (1 + num_trials / allotment.num_concurrent))
+    reporter.say(expected.text())
     reporter.say("dry run: nothing was decoded, nothing was written")
     return Tuned(output=resolved.job.output, trials=[], best=None, test=None, num_not_significantly_worse=0, gain=None)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import numpy as np
@@ -10,13 +11,14 @@ import ray
 from accelerate import Accelerator
 
 from nrray.console.reporter import Reporter
-from nrray.errors import ResourcesError
+from nrray.errors import DataError, ResourcesError
 from nrray.pipelines.finetune.job import WorkersConfig, resolved_finetune
 from nrray.pipelines.finetune.run import run_finetune
 from nrray.pipelines.on_ray.pools import Capacity
 from nrray.pipelines.on_ray.training_workers import planned_workers
 from nrray.storage import Folder
 from nrray.train.run import finetune
+from nrray.train.training_plan import planned_training, write_plan
 from tests.pipelines.support import descendants, nrray, one_ray, started, wait_until, words
 from tests.pipelines.training_support import config_of, losses, settings, starts
 
@@ -123,6 +125,13 @@ def test_settings_that_are_wrong_are_said_before_anything_is_done(archive, tmp_p
     assert not output.exists()
 
 
+def test_a_part_without_a_case_is_refused_with_what_to_do(archive, tmp_path):
+    parts = json.loads((archive / "split.json").read_text())["parts"]
+    (tmp_path / "none.json").write_text(json.dumps({"parts": {**parts, "validation": []}}))
+    with pytest.raises(DataError, match=r"part 'validation'; expected at least 2, to choose .*Annotate more cases"):
+        resolved_finetune(config_of(settings(archive, tmp_path / "out", split=tmp_path / "none.json")))
+
+
 def test_a_case_that_is_in_no_part_is_said(archive, tmp_path):
     parts = json.loads((archive / "split.json").read_text())["parts"]
     (tmp_path / "fewer.json").write_text(json.dumps({"parts": {**parts, "test": []}}))
@@ -133,10 +142,30 @@ def test_a_case_that_is_in_no_part_is_said(archive, tmp_path):
     )
 
 
-def test_a_dry_run_says_what_the_frames_take_and_writes_nothing(archive, tmp_path):
+def test_a_dry_run_says_the_plan_and_how_long_it_takes_and_writes_nothing(archive, tmp_path):
     output = tmp_path / "out"
-    found = nrray("finetune", "--dry-run", *words(**settings(archive, output)))
+    command = ["finetune", "--dry-run", *words(**settings(archive, output))]
+    found = nrray(*command)
     assert found.returncode == 0, found.stderr
     assert "train 2 cases" in found.stdout
     assert "GiB in" in found.stdout
+    assert re.search(r"Plan: \d+ windows of 2 cases to train, 2 cases to choose on\.", found.stdout)
+    assert re.search(r"about \d+ (s|min) at most, at [\d.]+ windows/s a worker", found.stdout)
     assert not output.exists()
+    document = json.loads(nrray(*command, "--json").stdout)
+    assert document["plan"]["training"]["num_steps"] == 24
+    assert document["plan"]["reasons"][0] in found.stdout
+    assert document["expected_time"]["seconds"] > 0
+    assert not output.exists()
+
+
+def test_a_dry_run_takes_the_facts_of_a_plan_that_is_there(archive, tmp_path):
+    output = tmp_path / "out"
+    config = config_of(settings(archive, output))
+    job = resolved_finetune(config).job
+    facts = job.facts.model_copy(update={"looks_distance": 1.23})
+    output.mkdir()
+    write_plan(planned_training(config.parts, config.training, facts, start=job.start), Folder(str(output)))
+    found = run_finetune(config, Reporter(), dry_run=True)
+    assert found.plan.facts.looks_distance == 1.23
+    assert "1.2 times as far" in " ".join(found.plan.reasons)

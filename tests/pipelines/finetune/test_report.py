@@ -11,6 +11,7 @@ from nrray.pipelines.finetune.report import Finetuned, learning_curves, relabel_
 from nrray.storage import Folder
 from nrray.train.history import StepMeasured, TrainingStarted, Validated, write_history
 from nrray.train.output import CrossFitted, Estimate, TrainingMetrics
+from nrray.train.training_plan import PlanDocument, TrainingFacts
 
 METRICS = TrainingMetrics(
     num_train_windows=304,
@@ -75,6 +76,45 @@ def test_a_training_that_gained_nothing_or_ended_early_says_so(best_step, steps,
     assert ("Ended before its 57 steps" in printed) is (steps < 57)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "tower", "advice"),
+    [
+        (1.0, "last_blocks", "put cases that it gets wrong into that part"),
+        (0.6, "last_blocks", "Try other parts and rates"),
+        (0.6, "frozen", "Let other parts of it learn, the tower first"),
+    ],
+)
+def test_the_remedy_of_a_training_that_gained_nothing_is_one_that_is_left(chosen, tower, advice, tmp_path, capsys):
+    facts = TrainingFacts(
+        num_windows=300,
+        num_cases=18,
+        num_validation_cases=6,
+        has_own_head=True,
+        sizes=None,
+        bytes_per_weight=4,
+        activation_bytes=None,
+        looks_distance=None,
+        memory_bytes=None,
+    )
+    plan = PlanDocument(schema_version=1, facts=facts, reasons=(), parts={"tower": tower}, training={})
+    metrics = METRICS.model_copy(update={"best_step": 0, "chosen_macro_f1": chosen})
+    model = tmp_path / "adapter"
+    result = Finetuned(output=str(tmp_path), trained_model=model, metrics=metrics, dropped={}, plan=plan)
+    report_finetune(result, config(), Reporter())
+    assert advice in " ".join(capsys.readouterr().out.split())
+
+
+def test_activities_that_the_macro_average_is_not_of_are_named(tmp_path, capsys):
+    missing = Estimate(estimate=None, low=None, high=None)
+    assert METRICS.validation is not None
+    shown = METRICS.validation.model_copy(update={"f1": {**METRICS.validation.f1, "stimulation": missing}})
+    metrics = METRICS.model_copy(update={"validation": shown})
+    result = Finetuned(output=str(tmp_path), trained_model=tmp_path / "adapter", metrics=metrics, dropped={})
+    report_finetune(result, config(), Reporter())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "No window of the validation part shows stimulation: macro F1 is of the others alone" in printed
+
+
 def test_the_honest_figure_comes_first_and_the_chosen_one_beside_it(tmp_path, capsys):
     result = Finetuned(output=str(tmp_path), trained_model=tmp_path / "adapter", metrics=METRICS, dropped={})
     report_finetune(result, config(), Reporter())
@@ -101,6 +141,8 @@ def test_the_document_of_a_call_holds_the_metrics(tmp_path, capsys):
         "trained_model": str(tmp_path / "model"),
         "metrics": METRICS.model_dump(),
         "dropped": {"a": "empty"},
+        "plan": None,
+        "expected_time": None,
     }
 
 

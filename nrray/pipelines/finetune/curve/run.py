@@ -34,10 +34,11 @@ from nrray.pipelines.finetune.curve.document import (
 )
 from nrray.pipelines.finetune.curve.report import PICTURE_FILE, Curve, case_curves, report_subsets
 from nrray.pipelines.finetune.curve.subsets import nested_subsets, shown_activities
+from nrray.pipelines.finetune.expected_time import expected_time
 from nrray.pipelines.finetune.held_out import LABELS, TEST, measured_on_test, trained_model_config
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, job_of_cases, planned_job, resolved_finetune
 from nrray.pipelines.finetune.report import training_sentence
-from nrray.pipelines.finetune.run import drawn_training, extracted_job, train
+from nrray.pipelines.finetune.run import drawn_training, extracted_job, reported_workers, train
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
 from nrray.report.case_curves import case_curves_picture
 from nrray.storage import Folder
@@ -81,6 +82,11 @@ def run_curve(config: FinetuneConfig, sizes: Sequence[int], reporter: Reporter, 
     reporter.say(training_sentence(resolved))
     report_subsets(subsets, [_planned(job) for job in jobs], resolved.job.label_set, reporter)
     if dry_run:
+        pending_jobs = [job for job in jobs if trained_model_folder(job.output) is None]
+        if pending_jobs:
+            with ray_session():
+                workers, _ = reported_workers(config.workers, reporter)
+            reporter.say(f"all trainings: {expected_time(pending_jobs, num_workers=workers).text()}")
         reporter.say("dry run: nothing was decoded, nothing was written")
         return Curve(output=str(output), trained_model=None, document=None)
     output.create()
