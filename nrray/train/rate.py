@@ -51,9 +51,11 @@ def training_rate(job: FinetuneJob) -> TrainingRate:
         (num_windows, sampling.frames_per_window, sampling.frame_height_px, sampling.frame_width_px, 3), np.uint8
     )
     augment = job.training.augment.times(job.training.augment_strength)
+    channels = torch.from_numpy(trainee.inputs.frame_stacking.channels)
 
     def prepare() -> None:
-        augmented = [augmented_window(window, augment, np.random.default_rng(0)) for window in windows]
+        random = np.random.default_rng(0)
+        augmented = [augmented_window(window, augment, random, channels=channels) for window in windows]
         trainee.inputs(np.stack(augmented))
 
     preparing = _seconds(prepare)
