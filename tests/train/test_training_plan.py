@@ -63,7 +63,7 @@ def test_new_looks_let_the_tower_s_last_blocks_learn_and_known_ones_leave_it_as_
             language_model=LanguageModelLearning.ADAPTER,
         )
     assert near.parts == ResolvedParts(tower=TowerLearning.FROZEN, language_model=LanguageModelLearning.ADAPTER)
-    assert "1.6 times as far" in " ".join(far.reasons)
+    assert f"{FAR + 0.1:.2f} times as far" in " ".join(far.reasons)
     assert "does not say which looks its tower knows" in " ".join(unknown.reasons)
 
 

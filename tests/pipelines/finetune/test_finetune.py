@@ -168,4 +168,4 @@ def test_a_dry_run_takes_the_facts_of_a_plan_that_is_there(archive, tmp_path):
     write_plan(planned_training(config.parts, config.training, facts, start=job.start), Folder(str(output)))
     found = run_finetune(config, Reporter(), dry_run=True)
     assert found.plan.facts.looks_distance == 1.23
-    assert "1.2 times as far" in " ".join(found.plan.reasons)
+    assert "1.23 times as far" in " ".join(found.plan.reasons)
