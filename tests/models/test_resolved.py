@@ -59,7 +59,7 @@ def test_the_digest_changes_with_any_file_that_code_reads_and_with_nothing_else(
 
 def test_the_digest_of_the_embedded_model_is_the_one_that_outputs_are_bound_to():
     assert resolve_checkpoint(CheckpointChoice()).digest == (
-        "c6eeed76d19e496e7369b5198907e48c4ebad66e428138e5e4a6f61113573555"
+        "abe07e2bebb3f503939d9849cb8cfcf37d1ecc72e556be81e38a78007ffa816b"
     )
 
 
