@@ -12,13 +12,13 @@ from accelerate import Accelerator
 
 from nrray.console.reporter import Reporter
 from nrray.errors import DataError, ResourcesError
-from nrray.pipelines.finetune.job import WorkersConfig, resolved_finetune
+from nrray.pipelines.finetune.job import WorkersConfig, planned_job, resolved_finetune
 from nrray.pipelines.finetune.run import run_finetune
 from nrray.pipelines.on_ray.pools import Capacity
 from nrray.pipelines.on_ray.training_workers import planned_workers
 from nrray.storage import Folder
 from nrray.train.run import finetune
-from nrray.train.training_plan import planned_training, write_plan
+from nrray.train.training_plan import planned_training, read_plan, write_plan
 from tests.pipelines.support import descendants, nrray, one_ray, started, wait_until, words
 from tests.pipelines.training_support import config_of, losses, settings, starts
 
@@ -48,7 +48,11 @@ def wait_for_step(output, step, process, log):
 @pytest.mark.harsh
 def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_path):
     shared, log = tmp_path / "shared", tmp_path / "log"
-    command = ["finetune", *words(**settings(archive, shared, workers__num_workers=2, workers__cpus_per_worker=0.5))]
+    tower = {"parts__tower": "last_blocks"}  # the embedded model knows these looks, and would leave it as it is
+    command = [
+        "finetune",
+        *words(**settings(archive, shared, workers__num_workers=2, workers__cpus_per_worker=0.5, **tower)),
+    ]
     with started(*command, log=log) as process:  # a worker is killed, then the driver
         wait_for_step(shared, 4, process, log)
         workers = descendants(os.getpid(), "RayTrainWorker")
@@ -75,7 +79,8 @@ def test_two_workers_train_as_one_process_does_whatever_is_killed(archive, tmp_p
     accelerator = Accelerator(cpu=True)
     alone = tmp_path / "alone"
     alone.mkdir()
-    finetune(resolved_finetune(config_of(settings(archive, alone))).job, accelerator)
+    config, plan = config_of(settings(archive, alone, **tower)), read_plan(Folder(str(shared)))
+    finetune(planned_job(resolved_finetune(config).job, config, plan.facts), accelerator)
     steps = [step for step, _ in starts(shared)]
     assert steps[0] == 0
     assert [step >= least for step, least in zip(steps[1:], (4, 10, 16), strict=True)] == [True] * 3
