@@ -31,9 +31,9 @@ def training_curves(curves: LearningCurves, *, title: str) -> bytes:
     losses, scores = figure.subplots(2, 1, sharex=True)
     figure.suptitle(title, fontsize=11)
     # Points too: of a short training there is a single one, which no line shows.
-    losses.plot(*_axes(curves.training_loss), ".-", color="0.6", label="training: windows\nweighted, augmented")
-    losses.plot(*_axes(curves.validation_loss), "o-", color="C0", label="validation")
-    losses.set_ylabel("loss (cross-entropy, nats)")
+    losses.plot(*_axes(curves.training_loss), ".-", color="0.6", label="training: objective,\naugmented windows")
+    losses.plot(*_axes(curves.validation_loss), "o-", color="C0", label="validation:\ncross-entropy (nats)")
+    losses.set_ylabel("loss")
     losses.set_ylim(bottom=0)
     for number, (activity, points) in enumerate(curves.f1.items()):
         # Rings of falling size: lines that coincide are all seen.

@@ -53,12 +53,12 @@ class TrainingFacts(Section):
     num_cases: int
     num_validation_cases: int
     has_own_head: bool
-    sizes: PartSizes | None
     bytes_per_weight: int
-    activation_bytes: int | None
+    sizes: PartSizes | None = None
+    activation_bytes: int | None = None
     has_looks: bool = False
-    looks_distance: float | None
-    memory_bytes: int | None
+    looks_distance: float | None = None
+    memory_bytes: int | None = None
 
 
 class PlanDocument(Document):

@@ -226,11 +226,7 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         num_cases=len(train),
         num_validation_cases=len(validation),
         has_own_head=False,
-        sizes=None,
         bytes_per_weight=4,
-        activation_bytes=None,
-        looks_distance=None,
-        memory_bytes=None,
     )
     job = FinetuneJob(
         name="timesformer",

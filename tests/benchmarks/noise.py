@@ -78,11 +78,7 @@ def noise_job(
             num_cases=1,
             num_validation_cases=2,
             has_own_head=True,
-            sizes=None,
             bytes_per_weight=4,
-            activation_bytes=None,
-            looks_distance=None,
-            memory_bytes=None,
         ),
         inputs=InputDigests(annotations="", chunks=""),
     )

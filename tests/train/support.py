@@ -95,11 +95,7 @@ def bright_job(
             num_cases=2,
             num_validation_cases=2,
             has_own_head=False,
-            sizes=None,
             bytes_per_weight=4,
-            activation_bytes=None,
-            looks_distance=None,
-            memory_bytes=None,
         ),
         inputs=InputDigests(annotations="", chunks=""),
     )

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from nrray.train.objective import prior_log_odds
+from nrray.workshop import cycles
 from nrray.workshop.cycles import train_in_cycles
+from nrray.workshop.recipe import train_vlm
 from tests.workshop.toy_vlm import TOY, OneQuestion, separable_windows, tiny_vlm
 
 SHORT = TOY.model_copy(update={"num_steps": 4})
@@ -45,7 +47,15 @@ def test_a_cycle_of_another_recipe_is_trained_again(windows, tmp_path):
     other, _ = cycled(windows, tmp_path, num_cycles=1, config=SHORT.model_copy(update={"num_steps": 3}))
     fresh, _ = cycled(windows, tmp_path / "fresh", num_cycles=1, config=SHORT.model_copy(update={"num_steps": 3}))
     assert same(other, fresh)
-    assert json.loads((tmp_path / "cycle-0/record.json").read_text())["recipe"]["num_steps"] == 3
+    assert json.loads((tmp_path / "cycle-0/record.json").read_text())["made_of"]["recipe"]["num_steps"] == 3
+
+
+def test_a_cycle_of_other_windows_is_trained_again(windows, tmp_path):
+    cycled(windows, tmp_path, num_cycles=1)
+    others = replace(windows, targets=~windows.targets)
+    other, _ = cycled(others, tmp_path, num_cycles=1)
+    fresh, _ = cycled(others, tmp_path / "fresh", num_cycles=1)
+    assert same(other, fresh)
 
 
 def test_weights_are_rounded_as_they_will_be_stored(windows, tmp_path):
@@ -55,11 +65,23 @@ def test_weights_are_rounded_as_they_will_be_stored(windows, tmp_path):
 
 
 def test_the_head_of_a_later_cycle_goes_on_from_what_it_learned(windows, tmp_path):
-    still = SHORT.model_copy(update={"num_steps": 1, "peak_learning_rate": 1e-12})
     learned, _ = cycled(windows, tmp_path, num_cycles=1)
-    record = tmp_path / "cycle-0/record.json"
-    record.write_text(json.dumps({**json.loads(record.read_text()), "recipe": still.model_dump(mode="json")}))
-    again, _ = cycled(windows, tmp_path, num_cycles=2, config=still)
-    prior = prior_log_odds(windows.targets.mean(axis=0))
-    assert torch.allclose(again["out.bias"], learned["out.bias"], atol=1e-6)
-    assert not torch.allclose(again["out.bias"], prior, atol=1e-3)
+    vlm = tiny_vlm()
+    vlm.head.out.bias.data.copy_(learned["out.bias"])
+    still = SHORT.model_copy(update={"num_steps": 1, "peak_learning_rate": 1e-12})
+    for is_new, expected in ((False, learned["out.bias"]), (True, prior_log_odds(windows.targets.mean(axis=0)))):
+        train_vlm(vlm, windows, still, dialogues=OneQuestion(), report=lambda step, loss: None, is_new=is_new)
+        assert torch.allclose(vlm.head.out.bias.detach(), expected.float(), atol=1e-5)
+    assert not torch.allclose(learned["out.bias"], expected.float(), atol=1e-3)
+
+
+def test_only_the_first_cycle_has_a_new_head(windows, tmp_path, monkeypatch):
+    seen = []
+
+    def watched(*arguments, is_new, **options):
+        seen.append(is_new)
+        return train_vlm(*arguments, is_new=is_new, **options)
+
+    monkeypatch.setattr(cycles, "train_vlm", watched)
+    cycled(windows, tmp_path, num_cycles=2)
+    assert seen == [True, False]

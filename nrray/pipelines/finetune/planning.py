@@ -53,7 +53,6 @@ def training_facts(
         bytes_per_weight=weight,
         activation_bytes=activations,
         has_looks=has_looks,
-        looks_distance=None,
         memory_bytes=_worker_bytes(workers, on_gpu=on_gpu),
     )
 

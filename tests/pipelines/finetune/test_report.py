@@ -90,11 +90,7 @@ def test_the_remedy_of_a_training_that_gained_nothing_is_one_that_is_left(chosen
         num_cases=18,
         num_validation_cases=6,
         has_own_head=True,
-        sizes=None,
         bytes_per_weight=4,
-        activation_bytes=None,
-        looks_distance=None,
-        memory_bytes=None,
     )
     plan = PlanDocument(schema_version=1, facts=facts, reasons=(), parts={"tower": tower}, training={})
     metrics = METRICS.model_copy(update={"best_step": 0, "chosen_macro_f1": chosen})
