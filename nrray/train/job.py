@@ -16,9 +16,8 @@ from nrray.train.training_config import HeadSection, ResolvedTraining, Timesform
 from nrray.train.training_plan import TrainingFacts
 
 TRAINED_PARTS = ("train", "validation")  # the test part is for `nrray evaluate`, once
-_FREE = frozenset(
-    {"micro_batch_windows", "loader_processes", "checkpoint_every_steps", "min_positive_windows"}
-)  # settings that change no result
+FREE_SETTINGS = frozenset({"micro_batch_windows", "loader_processes", "checkpoint_every_steps", "min_positive_windows"})
+"""Of the training section: these change no result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,7 @@ class FinetuneJob:
             "parts": self.parts.document(),
             "adapter": self.adapter.model_dump(mode="json"),
             "head": self.head.model_dump(mode="json"),
-            "training": self.training.model_dump(mode="json", exclude=set(_FREE)),
+            "training": self.training.model_dump(mode="json", exclude=set(FREE_SETTINGS)),
         }
 
     def identity(self) -> dict[str, JsonValue]:

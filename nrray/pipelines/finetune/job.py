@@ -14,7 +14,7 @@ from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError
 from nrray.labels import LabelSet, read_label_set
 from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, resolve_checkpoint
-from nrray.models.config import LoraSection, PartsSection
+from nrray.models.config import LoraSection, PartsSection, ResolvedParts
 from nrray.models.metadata import described_inputs
 from nrray.models.resolved import checkpoint_folder
 from nrray.pipelines.finetune.inputs import FinetuneInputs, annotations_digest, read_inputs
@@ -120,6 +120,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         )
     )
     planned = planned_training(config.parts, config.training, facts, start=start)
+    _check_parts(start, planned.parts, config.adapter)
     job = FinetuneJob(
         name=output.name,
         output=str(output),
@@ -140,6 +141,15 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         trackers=config.trackers,
     )
     return ResolvedFinetune(config=config, manifest=inputs.manifest, plan=plan, job=job)
+
+
+def _check_parts(start: ResolvedCheckpoint | TimesformerSection, learning: ResolvedParts, adapter: LoraSection) -> None:
+    """Raise ModelError where the checkpoint lacks what is to learn: before frames are extracted and workers wait for it."""
+    if isinstance(start, ResolvedCheckpoint):
+        from nrray.models.parts import checkpoint_parts  # with torch, which takes seconds
+        from nrray.models.trained_modules import trained_modules
+
+        trained_modules(checkpoint_parts(start), learning, adapter)
 
 
 def _plan(config: FinetuneConfig, inputs: FinetuneInputs, *, label_set: LabelSet, sampling: Sampling) -> ExamplePlan:

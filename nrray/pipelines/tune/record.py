@@ -8,14 +8,16 @@ from nrray.errors import DataError
 from nrray.pipelines.search_sections import Range, Space
 from nrray.pipelines.tune.job import TuneConfig
 from nrray.storage import Folder
-from nrray.train.job import FinetuneJob
+from nrray.train.job import FREE_SETTINGS, FinetuneJob
 
 SEARCH_FILE = "search.json"
 _FREE = frozenset({"max_concurrent", "budget_minutes", "max_trial_failures"})  # settings that change no trial
 
 
 class SearchRecord(Section):
-    """job: the identity of the training of every trial; space: setting to its values; search: settings of the search."""
+    """job: the identity of the training that is searched around, with what learns and how as the config has it: what is planned
+    for it depends on frames, which are not there when a search begins. space: setting to its values; search: settings of the
+    search."""
 
     job: dict[str, JsonValue]
     space: dict[str, JsonValue]
@@ -26,7 +28,11 @@ class SearchRecord(Section):
     def of(cls, config: TuneConfig, job: FinetuneJob, space: Space) -> "SearchRecord":
         """The record of a search that begins."""
         return cls(
-            job=job.identity(),
+            job={
+                **job.identity(),
+                "parts": config.parts.model_dump(mode="json"),
+                "training": config.training.model_dump(mode="json", exclude=set(FREE_SETTINGS)),
+            },
             space={
                 path: values.model_dump(mode="json") if isinstance(values, Range) else list(values)
                 for path, values in space.items()

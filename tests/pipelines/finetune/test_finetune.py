@@ -11,7 +11,7 @@ import ray
 from accelerate import Accelerator
 
 from nrray.console.reporter import Reporter
-from nrray.errors import DataError, ResourcesError
+from nrray.errors import DataError, ModelError, ResourcesError
 from nrray.pipelines.finetune.job import WorkersConfig, planned_job, resolved_finetune
 from nrray.pipelines.finetune.run import run_finetune
 from nrray.pipelines.on_ray.pools import Capacity
@@ -135,6 +135,15 @@ def test_a_part_without_a_case_is_refused_with_what_to_do(archive, tmp_path):
     (tmp_path / "none.json").write_text(json.dumps({"parts": {**parts, "validation": []}}))
     with pytest.raises(DataError, match=r"part 'validation'; expected at least 2, to choose .*Annotate more cases"):
         resolved_finetune(config_of(settings(archive, tmp_path / "out", split=tmp_path / "none.json")))
+
+
+def test_blocks_that_the_tower_has_not_are_refused_before_frames_are_extracted(archive, tmp_path):
+    wrong = {"parts__tower": "last_blocks", "parts__tower_blocks": 99}
+    with pytest.raises(
+        ModelError, match=r"found 7 blocks in its tower, expected at least the 99 of parts.tower_blocks"
+    ):
+        resolved_finetune(config_of(settings(archive, tmp_path / "out", **wrong)))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_case_that_is_in_no_part_is_said(archive, tmp_path):

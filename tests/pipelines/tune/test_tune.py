@@ -14,9 +14,11 @@ from nrray.archive.annotations import read_annotations, write_annotations
 from nrray.console.reporter import Reporter
 from nrray.errors import ConfigError
 from nrray.models.resolved import ResolvedCheckpoint
+from nrray.pipelines.finetune.job import planned_job, resolved_finetune
 from nrray.pipelines.search_sections import Range
 from nrray.pipelines.tune.effects import effective_values
 from nrray.pipelines.tune.job import TuneConfig, resolved_space
+from nrray.pipelines.tune.record import SearchRecord
 from nrray.pipelines.tune.report import report_tune
 from nrray.pipelines.tune.run import run_tune
 from nrray.pipelines.tune.trials import TrialStatus, read_trials
@@ -152,6 +154,19 @@ def test_ctrl_c_and_a_budget_keep_what_was_found(archive, tmp_path):
     assert all(trial.status is not TrialStatus.UNFINISHED for trial in after)
     assert any(trial.status is TrialStatus.FINISHED for trial in after)
     assert "Best: " in ended.stdout
+
+
+def test_a_search_is_the_same_before_and_after_its_looks_are_measured(archive, tmp_path):
+    config = tune_config_of(search_settings(archive, tmp_path / "out"))
+    jobs = []
+    for distance in (0.5, 2.0):  # the tower of the first stays as it is, of the second it learns
+        job = resolved_finetune(config.finetune_config()).job
+        jobs.append(planned_job(job, config, job.facts.model_copy(update={"looks_distance": distance})))
+    one, other = (SearchRecord.of(config, job, {}) for job in jobs)
+    assert jobs[0].identity() != jobs[1].identity()
+    assert one == other
+    slower = config.model_copy(update={"training": config.training.model_copy(update={"learning_rate": 1.0e-6})})
+    assert SearchRecord.of(slower, jobs[0], {}) != one
 
 
 def held():
