@@ -83,7 +83,7 @@ def demo(
             "seconds": result.seconds,
         }
     )
-    _exit_if(result.relabelled.has_failures)
+    _exit_if(result.relabelled.falls_short)
 
 
 @app.command()
@@ -204,7 +204,7 @@ def relabel(
     pictures = [] if dry_run else missing_pictures(Folder(result.output))
     command = shlex.join(["nrray", "relabel", *config_words(config, set_)])
     report_relabel(result, pictures, command, reporter, was_retried=retry_failed)
-    _exit_if(result.has_failures)
+    _exit_if(result.falls_short)
 
 
 @app.command()

@@ -20,7 +20,7 @@ def save_window_looks(vlm: TrainableVlm, folder: Path, *, train: WindowSet, held
 
 
 def window_features(vlm: TrainableVlm, windows: WindowSet, *, batch_windows: int = 32) -> NDArray[np.float32]:
-    """(N, 2C) features of windows, evenly picked, as `nrray.models.looks.tower_features` makes them."""
+    """(N, 2C) features of windows, evenly picked, as `nrray.models.tower_features` makes them."""
     count = len(windows.window_frames)
     picked = np.linspace(0, count - 1, min(count, _MOST_WINDOWS)).astype(np.int64)
     found = []

@@ -16,8 +16,9 @@ from nrray.decode import DecodeConfig, FrameRequest, sample_frames
 from nrray.labels import read_label_set
 from nrray.models.checkpoint import load_checkpoint
 from nrray.models.config import CheckpointChoice, Execution
-from nrray.models.looks import read_looks, tower_features
+from nrray.models.looks import read_looks
 from nrray.models.resolved import resolve_checkpoint
+from nrray.models.tower_features import tower_features
 from nrray.sampling import unit_samples_us
 from nrray.train.trainee.window_inputs import WindowInputs
 from nrray.workshop.embedded_data import Part, numbers_of, source_cases, stored_windows
@@ -52,7 +53,7 @@ def main() -> None:
 
     def line(name: str, windows: np.ndarray) -> None:
         made = (inputs(window[None]) for window in windows)
-        found = looks.distances(tower_features(checkpoint, made, tower=checkpoint.family.tower(checkpoint.model)))
+        found = looks.distances(tower_features(checkpoint, made))
         low, middle, high = np.percentile(found, [5, 50, 95])
         print(f"{name:32} {middle:6.2f}  ({low:.2f} to {high:.2f})  {len(found)} windows", flush=True)
 

@@ -7,8 +7,9 @@ import torch
 from nrray.errors import ModelError
 from nrray.models.checkpoint import load_checkpoint
 from nrray.models.config import CheckpointChoice, Device, Execution
-from nrray.models.looks import LOOKS_FILE, fitted_looks, read_looks, save_looks, tower_features
+from nrray.models.looks import LOOKS_FILE, fitted_looks, read_looks, save_looks
 from nrray.models.resolved import resolve_checkpoint
+from nrray.models.tower_features import tower_features
 
 
 def drawn(rng, count, *, shift=0.0, scale=1.0):
@@ -55,7 +56,7 @@ def test_features_are_means_and_deviations_of_the_tower_s_channels():
     frames = np.random.default_rng(0).integers(0, 255, (2, 4, 128, 128, 3), dtype=np.uint8)
     processor = checkpoint.family.window_processor(checkpoint)
     inputs = [processor.tensors([window], question="What?", frames_per_second=4.0) for window in frames]
-    found = tower_features(checkpoint, inputs, tower=tower)
+    found = tower_features(checkpoint, inputs)
     with torch.inference_mode():
         values = inputs[1]["pixel_values"].reshape(-1, 3, 128, 128)
         channels = tower(pixel_values=values).last_hidden_state.movedim(1, -1).reshape(-1, 1280)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from nrray.errors import ModelError
+from nrray.models.families.tower_moments import Moments, moments_of, watched
 from nrray.types import Frames
 
 CPU = torch.device("cpu")
@@ -18,11 +19,13 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenStates:
-    """Of B windows: hidden (B, L, D) of the last layer; attended, frame_tokens (B, L) bool."""
+    """Of B windows: hidden (B, L, D) of the last layer; attended, frame_tokens (B, L) bool; tower: what the tower put out, None
+    where nobody watched it."""
 
     hidden: torch.Tensor
     attended: torch.Tensor
     frame_tokens: torch.Tensor
+    tower: Moments | None = None
 
 
 UnitForward = Callable[[slice], HiddenStates]
@@ -140,11 +143,14 @@ class WindowRunner:
         return {name: tensor.to(device) for name, tensor in inputs.items()}
 
     def unit_forward(self, frames: Frames, *, question: str, micro_batch_windows: int) -> UnitForward:
-        """A function from rows to hidden states; parts that windows share are computed once, here."""
+        """A function from rows to hidden states, with what the tower put out; what windows share is computed once, here."""
 
         def forward(rows: slice) -> HiddenStates:
             inputs = self.window_inputs(frames, rows, question=question)
-            return self._checkpoint.family.hidden_states(self._checkpoint, inputs)
+            family = self._checkpoint.family
+            with watched(family.tower(self._checkpoint.model)) as outputs:
+                states = family.hidden_states(self._checkpoint, inputs)
+            return replace(states, tower=moments_of(outputs, count=len(states.hidden)))
 
         return forward
 

@@ -1,7 +1,7 @@
 """The strategy of a trained head: one score per activity and window, present from a threshold on, as the rules allow."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,11 @@ from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.config import Execution
 from nrray.models.labeler import ModelInfo, check_frames
+from nrray.models.looks import looks_distances, read_looks
 from nrray.models.metadata import CheckpointMetadata, check_labels
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.rules import states_from_scores
 from nrray.types import Frames, WindowLabels
-
-if TYPE_CHECKING:
-    pass
 
 
 class HeadStrategy(Section):
@@ -72,6 +70,7 @@ class HeadLabeler:
 
         self._metadata = head_metadata(checkpoint)
         self._label_set = label_set
+        self._looks = read_looks(checkpoint.head_folder)
         self._thresholds = np.array([self._metadata.thresholds[name] for name in label_set.names], dtype=np.float32)
         self._scores: HeadScores = HeadScores(checkpoint, self._metadata, execution=execution)
 
@@ -82,9 +81,14 @@ class HeadLabeler:
     def label(self, frames: Frames) -> WindowLabels:
         """As `Labeler` says."""
         check_frames(frames, trained=self._metadata.sampling, name=self._metadata.name)
-        scores = self._scores.of(frames)
-        states = states_from_scores(scores, thresholds=self._thresholds, label_set=self._label_set)
-        return WindowLabels(scores=scores, states=states, answers=None)
+        found = self._scores.of(frames)
+        states = states_from_scores(found.scores, thresholds=self._thresholds, label_set=self._label_set)
+        return WindowLabels(
+            scores=found.scores,
+            states=states,
+            answers=None,
+            looks_distances=looks_distances(self._looks, found.features),
+        )
 
 
 def head_metadata(checkpoint: ResolvedCheckpoint) -> CheckpointMetadata:

@@ -23,9 +23,11 @@ from nrray.models import (
     strategy_of_release_before,
 )
 from nrray.models.config import Dtype
+from nrray.models.looks import read_looks
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing, Plan, plan_units
+from nrray.results.domain import DomainRule, OutsideDomain
 from nrray.results.identity import OutputIdentity, StrategyEntry
 from nrray.results.journal import EntryLimits
 from nrray.results.segments import SegmentRule
@@ -55,6 +57,13 @@ class RelabelConfig(Section):
     packing: Packing = Packing()
     decode: DecodeConfig = DecodeConfig()
     segments: SegmentRule = SegmentRule()
+    outside_domain: OutsideDomain = Field(
+        OutsideDomain.NOT_ASSESSABLE,
+        description="what becomes of videos that look unlike those that the model was trained on: not_assessable, or label",
+    )
+    max_unparsed_share: float = Field(
+        0.1, ge=0, le=1, description="exit code 3 where more of the labels are answers that are neither yes nor no"
+    )
     entries: EntryLimits = EntryLimits()
     ledger: LedgerConfig = LedgerConfig()
     pools: Pools = Pools()
@@ -74,6 +83,7 @@ class RelabelJob:
     unrecorded_strategy: StrategyEntry  # that of outputs which a release began that recorded none
     checkpoint: ResolvedCheckpoint
     strategy: Strategy
+    domain_rule: DomainRule | None  # None: the model knows no looks
     run_id: str
 
 
@@ -96,6 +106,7 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
     if inputs is not None:
         check_sampling(sampling, trained=inputs.sampling, name=checkpoint.name)
     strategy = resolve_strategy(config.strategy, checkpoint, label_set)
+    looks = read_looks(checkpoint.head_folder)
     model = config.model.model_copy(update={"path": checkpoint.path, "adapter": checkpoint.adapter})
     identity = OutputIdentity(
         model=checkpoint.digest,
@@ -117,6 +128,9 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
         unrecorded_strategy=strategy_of_release_before(checkpoint, label_set),
         checkpoint=checkpoint,
         strategy=strategy,
+        domain_rule=None
+        if looks is None
+        else DomainRule(model=checkpoint.name, far=looks.far, outside=config.outside_domain),
         run_id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}",
     )
 
