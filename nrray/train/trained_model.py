@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.archive.splits import SPLIT_FILE
+from nrray.models.looks import Looks, save_looks
 from nrray.models.metadata import Base, CheckpointMetadata, trained_labels, vouched_files, write_metadata
 from nrray.storage import Folder, make_private
 from nrray.train.card import tuned_card
@@ -28,14 +29,16 @@ def write_trained_model(
     cross_fitted: CrossFitted,
     train: Examples,
     validation: Examples,
+    looks: Looks,
 ) -> None:
     """Write the adapter, or the model where it was trained whole, into the output. logits: of the validation windows;
-    cross_fitted: its honest figure on them."""
+    cross_fitted: its honest figure on them; looks: of the windows that it was trained on."""
     target = Path(job.output) / (ADAPTER_FOLDER if trainee.base is not None else MODEL_FOLDER)
     with tempfile.TemporaryDirectory(dir=job.output, prefix=".tmp-") as temporary:
         folder = Path(temporary) / target.name
         folder.mkdir()
         trainee.module.save(folder)
+        save_looks(looks, folder)
         metrics = _metrics(job, progress, cross_fitted, train=train, validation=validation)
         Folder(str(folder)).write_json(METRICS_FILE, metrics.model_dump(mode="json"))
         Folder(str(folder)).write_json(SPLIT_FILE, job.split.model_dump(mode="json"))
