@@ -15,6 +15,7 @@ from nrray.models.families import loaded_family
 from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.families.four_bit import is_loaded_in_four_bit
 from nrray.models.labeler import ModelInfo
+from nrray.models.looks import read_looks
 from nrray.models.resolved import ResolvedCheckpoint, check_same_here
 
 _LOADING_ERRORS = (
@@ -75,6 +76,7 @@ def load_checkpoint(resolved: ResolvedCheckpoint, *, execution: Execution) -> Lo
         processor=processor,
         device=device,
         dtype=dtype,
+        looks=read_looks(resolved.head_folder),
     )
 
 

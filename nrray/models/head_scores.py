@@ -20,10 +20,10 @@ from nrray.types import Frames
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredWindows:
-    """Of W windows: scores (W, A), and features (W, D) of what the tower saw, None of no window."""
+    """Of W windows: scores (W, A), and distances of looks (W,), None where the checkpoint knows none."""
 
     scores: NDArray[np.float32]
-    features: NDArray[np.float32] | None
+    distances: NDArray[np.float32] | None
 
 
 class HeadScores:
@@ -50,7 +50,7 @@ class HeadScores:
         """All windows of a unit. Raises LabelMemoryError."""
         num_windows, num_activities = len(frames.window_frames), len(self._metadata.labels.activities)
         if num_windows == 0:
-            return ScoredWindows(scores=np.zeros((0, num_activities), dtype=np.float32), features=None)
+            return ScoredWindows(scores=np.zeros((0, num_activities), dtype=np.float32), distances=None)
         shown = stacked(frames, self._metadata.frame_stacking)
         with torch.inference_mode():
             forward = self._runner.unit_forward(
@@ -59,12 +59,11 @@ class HeadScores:
             batches = micro_batched(
                 lambda rows: self._scored(forward(rows)), num_rows=num_windows, rows_per_batch=self._micro_batch_windows
             )
+        distances = [found for _, found in batches if found is not None]
         return ScoredWindows(
             scores=torch.cat([scores for scores, _ in batches]).numpy(),
-            features=torch.cat([features for _, features in batches]).numpy(),
+            distances=np.concatenate(distances) if distances else None,
         )
 
-    def _scored(self, states: HiddenStates) -> tuple[torch.Tensor, torch.Tensor]:
-        assert states.tower is not None  # a runner watches the tower
-        scores = torch.sigmoid(self._head(states) / self._temperatures)
-        return scores.cpu(), states.tower.features().cpu()
+    def _scored(self, states: HiddenStates) -> tuple[torch.Tensor, NDArray[np.float32] | None]:
+        return torch.sigmoid(self._head(states) / self._temperatures).cpu(), states.distances

@@ -5,7 +5,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nrray.models.families.tower_moments import moments_of, watched
+from nrray.models.families.blocks import block_to_watch
+from nrray.models.families.tower_moments import moments_of, outputs_of
 from nrray.models.looks import Looks, fitted_looks
 from nrray.train.batches import PlainWindows, on_device
 from nrray.train.examples import Examples
@@ -30,7 +31,7 @@ def trained_looks(
     seen, held_out = (
         _features(trainee, part, store=store, device=device, micro_batch_windows=micro_batch_windows) for part in picked
     )
-    return fitted_looks(seen, held_out=held_out, held_out_cases=picked[1].cases)
+    return fitted_looks(seen, held_out=held_out, held_out_cases=picked[1].cases, cases=picked[0].cases)
 
 
 def _features(
@@ -47,12 +48,14 @@ def _features(
     )
     found, module = [], trainee.module
     module.eval()
-    with torch.inference_mode(), autocast(device, trainee.dtype), watched(module.tower()) as outputs:
+    with torch.inference_mode(), autocast(device, trainee.dtype), outputs_of(block_to_watch(module.tower())) as outputs:
         for number in range(len(windows)):
             batch = windows[number]
             outputs.clear()
             module(on_device(batch.inputs, device))
-            found.append(moments_of(outputs, count=len(batch.indices)).features().cpu().numpy())
+            moments = moments_of(outputs, count=len(batch.indices))
+            assert moments is not None  # the tower was run
+            found.append(moments.features().cpu().numpy())
     features: NDArray[np.float32] = np.concatenate(found)
     return features
 

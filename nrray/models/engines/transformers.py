@@ -10,7 +10,8 @@ from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import load_checkpoint, model_info
 from nrray.models.config import Execution
 from nrray.models.engines.engine import Answers, Choice
-from nrray.models.families.tower_moments import moments_of, watched
+from nrray.models.families.family import distances, watched
+from nrray.models.families.tower_moments import moments_of
 from nrray.models.frame_stacking import stacked
 from nrray.models.labeler import ModelInfo, check_frames
 from nrray.models.resolved import ResolvedCheckpoint
@@ -45,19 +46,18 @@ class TransformersEngine:
             rows_per_batch=self._micro_batch_windows,
         )
         nothing = np.zeros((0, len(choices)), np.float32)
-        features = [batch.features for batch in batches if batch.features is not None]
+        known = [batch.distances for batch in batches if batch.distances is not None]
         return Answers(
             texts=[text for batch in batches for text in batch.texts],
             probabilities=np.concatenate([nothing, *(batch.probabilities for batch in batches)]),
-            features=np.concatenate(features) if features else None,
+            distances=np.concatenate(known) if known else None,
         )
 
     def _answered(
         self, frames: Frames, rows: slice, *, question: str, token_ids: list[list[int]], max_tokens: int
     ) -> Answers:
         inputs = self._runner.window_inputs(frames, rows, question=question)
-        tower = self._checkpoint.family.tower(self._checkpoint.model)
-        with torch.inference_mode(), watched(tower) as outputs:
+        with torch.inference_mode(), watched(self._checkpoint) as outputs:
             generated = self._checkpoint.model.generate(
                 **inputs,
                 max_new_tokens=max_tokens,
@@ -73,7 +73,7 @@ class TransformersEngine:
         return Answers(
             texts=texts,
             probabilities=choice_probabilities(first, token_ids).numpy(),
-            features=moments_of(outputs, count=count).features().cpu().numpy(),
+            distances=distances(self._checkpoint, moments_of(outputs, count=count)),
         )
 
 

@@ -14,8 +14,16 @@ from numpy.typing import NDArray
 
 from nrray.errors import ModelError
 from nrray.models.batches import micro_batched
-from nrray.models.families.family import HiddenStates, LoadedCheckpoint, UnitForward, WindowProcessor, WindowRunner
-from nrray.models.families.tower_moments import Moments, joined, moments_of, watched
+from nrray.models.families.family import (
+    HiddenStates,
+    LoadedCheckpoint,
+    UnitForward,
+    WindowProcessor,
+    WindowRunner,
+    distances,
+    watched,
+)
+from nrray.models.families.tower_moments import Moments, joined, moments_of
 from nrray.models.families.vlm import (
     ImagePromptProcessor,
     VisionLanguageModel,
@@ -104,15 +112,18 @@ class FrameWiseRunner(WindowRunner):
             embeds = text.expand(batch, -1, -1).masked_scatter(mask.unsqueeze(-1), picked.to(text.dtype))
             attended = torch.ones_like(mask)
             hidden = last_hidden(checkpoint, {"inputs_embeds": embeds, "attention_mask": attended.long()})
-            return HiddenStates(hidden=hidden, attended=attended, frame_tokens=mask, tower=seen.pooled(of_frames))
+            pooled = seen.pooled(of_frames) if seen is not None else None
+            return HiddenStates(
+                hidden=hidden, attended=attended, frame_tokens=mask, distances=distances(checkpoint, pooled)
+            )
 
         return forward
 
-    def frame_embeddings(self, pixels: NDArray[np.uint8]) -> tuple[torch.Tensor, Moments]:
-        """(N, tokens a frame, D) embeddings of (N, H, W, 3) uint8 frames, and what the tower put out."""
+    def frame_embeddings(self, pixels: NDArray[np.uint8]) -> tuple[torch.Tensor, Moments | None]:
+        """(N, tokens a frame, D) embeddings of (N, H, W, 3) uint8 frames, and what was watched of the tower."""
         checkpoint = self._checkpoint
         prepared = checkpoint.processor.image_processor(images=list(pixels), return_tensors="pt")
-        with watched(checkpoint.family.tower(checkpoint.model)) as outputs:
+        with watched(checkpoint) as outputs:
             embeddings = _image_features(checkpoint, prepared["pixel_values"].to(checkpoint.device))
         return embeddings, moments_of(outputs, count=len(pixels))
 

@@ -31,31 +31,36 @@ class Moments:
         )
 
 
-def joined(parts: Sequence[Moments]) -> Moments:
-    """The frames of all parts, in order."""
+def joined(parts: Sequence[Moments | None]) -> Moments | None:
+    """The frames of all parts, in order; None where a part is."""
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts):
+        return None
     return Moments(
-        means=torch.cat([part.means for part in parts]),
-        variances=torch.cat([part.variances for part in parts]),
-        places=parts[0].places,
+        means=torch.cat([part.means for part in known]),
+        variances=torch.cat([part.variances for part in known]),
+        places=known[0].places,
     )
 
 
-def moments_of(outputs: Sequence[torch.Tensor], *, count: int) -> Moments:
-    """Of what a tower put out, in one call or several, for `count` frames or windows of one size in order."""
+def moments_of(outputs: Sequence[torch.Tensor], *, count: int) -> Moments | None:
+    """Of what a module put out, in one call or several, for `count` frames or windows of one size in order; None of nothing."""
+    if not outputs:
+        return None
     places = torch.cat([_places(output) for output in outputs])
     each = places.reshape(count, -1, places.shape[-1]).float()
     return Moments(means=each.mean(dim=1), variances=each.var(dim=1, correction=0), places=each.shape[1])
 
 
 @contextmanager
-def watched(tower: Any) -> Iterator[list[torch.Tensor]]:
+def outputs_of(module: Any) -> Iterator[list[torch.Tensor]]:
     """All that a module puts out within the block, in order."""
     outputs: list[torch.Tensor] = []
 
     def watch(_module: Any, _inputs: Any, output: Any) -> None:
         outputs.append(output if isinstance(output, torch.Tensor) else output[0])
 
-    hook = tower.register_forward_hook(watch)
+    hook = module.register_forward_hook(watch)
     try:
         yield outputs
     finally:

@@ -12,7 +12,6 @@ from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.config import Execution
 from nrray.models.labeler import ModelInfo, check_frames
-from nrray.models.looks import looks_distances, read_looks
 from nrray.models.metadata import CheckpointMetadata, check_labels
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.rules import states_from_scores
@@ -70,7 +69,6 @@ class HeadLabeler:
 
         self._metadata = head_metadata(checkpoint)
         self._label_set = label_set
-        self._looks = read_looks(checkpoint.head_folder)
         self._thresholds = np.array([self._metadata.thresholds[name] for name in label_set.names], dtype=np.float32)
         self._scores: HeadScores = HeadScores(checkpoint, self._metadata, execution=execution)
 
@@ -87,7 +85,7 @@ class HeadLabeler:
             scores=found.scores,
             states=states,
             answers=None,
-            looks_distances=looks_distances(self._looks, found.features),
+            looks_distances=found.distances,
         )
 
 

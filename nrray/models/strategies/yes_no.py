@@ -14,7 +14,6 @@ from nrray.models.config import Execution
 from nrray.models.engines import EngineKind, load_engine
 from nrray.models.engines.engine import Engine
 from nrray.models.labeler import ModelInfo
-from nrray.models.looks import Looks, looks_distances, read_looks
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.rules import rethresholded_answers
 from nrray.models.strategies.answers import PARSER, parse_answer
@@ -78,18 +77,15 @@ class YesNoStrategy(Section):
         """The checkpoint, loaded. Raises ModelError."""
         self.check(checkpoint, label_set)
         engine = load_engine(self.engine, checkpoint, execution=execution)
-        return YesNoLabeler(engine, self, label_set=label_set, looks=read_looks(checkpoint.head_folder))
+        return YesNoLabeler(engine, self, label_set=label_set)
 
 
 class YesNoLabeler:
     """Answers are kept word for word; states are PRESENT, ABSENT or UNPARSED. Scores are P(yes) / (P(yes) + P(no)) of an
     answer's first token, NaN without such tokens."""
 
-    def __init__(
-        self, engine: Engine, strategy: YesNoStrategy, *, label_set: LabelSet, looks: Looks | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, strategy: YesNoStrategy, *, label_set: LabelSet) -> None:
         self._engine = engine
-        self._looks = looks
         self._answer_tokens = strategy.answer_tokens
         self._prompts = [strategy.prompts(label_set)[name] for name in label_set.names]
 
@@ -108,7 +104,7 @@ class YesNoLabeler:
             scores=np.stack([yes_share(answers.probabilities) for answers in asked], axis=1),
             states=np.array(states, dtype=np.uint8).T,
             answers=[list(texts) for texts in zip(*(answers.texts for answers in asked), strict=True)],
-            looks_distances=looks_distances(self._looks, asked[0].features),
+            looks_distances=asked[0].distances,
         )
 
 
