@@ -6,6 +6,8 @@ from nrray.evaluate.document import EVALUATION_FILE, EvaluationDocument
 from nrray.evaluate.page import PAGE_FILE
 from nrray.report.run_page import RunFile, RunPage
 
+MAX_SENTENCES = 3  # of claims, as the outcome of a comparison
+
 
 def evaluation_run_page(document: EvaluationDocument, transcript: Transcript) -> RunPage:
     """The page of an evaluation, which leads to its report."""
@@ -29,9 +31,12 @@ def evaluation_run_page(document: EvaluationDocument, transcript: Transcript) ->
 
 def comparison_run_page(comparison: Comparison, transcript: Transcript) -> RunPage:
     """The page of a comparison."""
+    sentences = comparison.sentences
     return RunPage(
         title=f"Comparison of {', '.join(comparison.values)}",
-        outcome=" ".join(comparison.sentences),
+        outcome=" ".join(sentences)
+        if len(sentences) <= MAX_SENTENCES
+        else f"{len(sentences)} pairs of labellings: each has a sentence below.",
         facts=[
             *(
                 (f"labelling {name}", uri)

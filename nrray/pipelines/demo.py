@@ -13,7 +13,6 @@ from nrray.console.transcript import Transcript
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.evaluation import Evaluation, evaluate
 from nrray.evaluate.figure_text import interval
-from nrray.evaluate.metric_rows import MACRO
 from nrray.evaluate.page import PAGE_FILE
 from nrray.evaluate.run_pages import evaluation_run_page
 from nrray.pipelines.on_ray.session import ray_session
@@ -103,11 +102,11 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
 def demo_page(result: DemoResult, transcript: Transcript) -> RunPage:
     """The page of a demo, which leads to those of its steps."""
     document = result.evaluation.document
-    macro = document.row(MACRO).values["windows f1"]
+    macro = document.macro_row
     return RunPage(
         title="Demo",
-        outcome=f"{document.num_cases} simulated cases labelled by the model in the package: macro F1 {interval(macro, 2)} over "
-        f"{document.num_windows:,} windows. It has seen drawn scenes alone: its labels of real video mean nothing.",
+        outcome=f"{document.num_cases} simulated cases labelled by the model in the package: F1 of windows, {macro.name}, "
+        f"{interval(macro.values['windows f1'], 2)}. It has seen drawn scenes alone: its labels of real video mean nothing.",
         facts=[(f"{name} took", f"{value:.1f} s") for name, value in result.seconds.items()],
         transcript=transcript,
         pictures=[
