@@ -3,7 +3,9 @@
 In: the document that evaluation.json holds, and links into what it is about.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
 
 from markupsafe import Markup
 
@@ -21,6 +23,7 @@ from nrray.types import US_PER_SECOND, hours_of
 
 PAGE_FILE = "report.html"
 MIN_PAIRS_DRAWN, MAX_PAIRS_DRAWN = 3, 300
+NO_BREAK = "\u00a0"
 CASES_LISTED, MOMENTS_LISTED = 200, 12
 SIGNS = {Verdict.GOOD: "\u2713", Verdict.POOR: "\u2717", Verdict.UNDECIDED: "?"}  # told apart without colour
 
@@ -61,8 +64,22 @@ def evaluation_page(document: EvaluationDocument, links: ReviewLinks) -> str:
         "evaluation",
         values,
         styles=("evaluation.css",),
-        filters={function.__name__: function for function in filters},
+        filters={function.__name__: _in_two_pieces(function) for function in filters},
     )
+
+
+def _in_two_pieces(text_of: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter whose text may break before a parenthesis and nowhere in one: a figure stays whole, its interval too."""
+
+    @wraps(text_of)
+    def unbroken(*arguments: Any) -> Any:
+        found = text_of(*arguments)
+        if not isinstance(found, str) or " (" not in found:
+            return found
+        before, rest = found.split(" (", 1)
+        return f"{before} ({rest.replace(' ', NO_BREAK)}"
+
+    return unbroken
 
 
 def starting(names: Sequence[str], *beginnings: str) -> list[str]:

@@ -74,11 +74,11 @@ def _judged(f1: Value, *, num_cases_with: int, level: float, chance: float) -> t
     if f1.low is None or f1.high is None:
         return Verdict.UNDECIDED, "too few cases for an interval"
     if f1.high < level:
-        return Verdict.POOR, f"even the upper end, {f1.high:.2f}, is below {level:.2f}"
+        return Verdict.POOR, f"even the upper end is below {level:.2f}"
     if f1.high <= chance:
-        return Verdict.POOR, f"even the upper end, {f1.high:.2f}, is no better than chance, {chance:.2f}"
+        return Verdict.POOR, "even the upper end is no better than chance"
     if f1.low < level:
-        return Verdict.UNDECIDED, f"the interval holds {level:.2f}: more cases would tell"
+        return Verdict.UNDECIDED, f"the interval holds {level:.2f}"
     if f1.low <= chance:
-        return Verdict.UNDECIDED, f"the interval holds chance, {chance:.2f}: more cases would tell"
-    return Verdict.GOOD, f"the lower end, {f1.low:.2f}, reaches {level:.2f}, and chance is {chance:.2f}"
+        return Verdict.UNDECIDED, "the interval holds chance"
+    return Verdict.GOOD, f"even the lower end is at least {level:.2f}"
