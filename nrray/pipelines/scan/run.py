@@ -76,11 +76,19 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
         reporter.say("dry run: nothing was probed, nothing was written")
         known = [video for path, video in before.items() if path in paths]
         return Scanned(
-            manifest=manifest_uri, videos=known, num_probed=0, num_removed=len(removed), ignored=ignored, cases=Cases()
+            manifest=manifest_uri,
+            videos=known,
+            num_probed=0,
+            num_removed=len(removed),
+            seconds=0.0,
+            ignored=ignored,
+            cases=Cases(),
         )
     output.create()
     sidecar = read_cases(absolute_uri(config.cases)) if config.cases is not None else None
+    started = time.monotonic()
     probed = _probed_and_kept(fresh, config.decode, output, reporter)
+    seconds = time.monotonic() - started
     videos = [probed.get(file.path) or before[file.path] for file in files]
     output.write_table("manifest.parquet", manifest_table(videos))
     output.remove(PARTIAL_FILE)
@@ -90,6 +98,7 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
         videos=videos,
         num_probed=len(probed),
         num_removed=len(removed),
+        seconds=seconds,
         ignored=ignored,
         cases=cases,
     )
