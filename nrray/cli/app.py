@@ -29,7 +29,7 @@ EXIT_FAILURES = 3
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Label newborn-resuscitation video archives with local vision-language models, distributed on Ray.",
+    help="Label video archives with local vision-language models, distributed on Ray.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
