@@ -25,11 +25,12 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class ActivityVerdict:
-    """row: of the activity, with the amount of reference that the verdict rests on; chance: F1 of the best chance baseline."""
+    """row: of the activity, with the amount of reference that the verdict rests on; chance: F1 of the best chance baseline, None
+    where none is defined."""
 
     row: MetricRow
     f1: Value
-    chance: float
+    chance: float | None
     verdict: Verdict
     reason: str
 
@@ -46,7 +47,8 @@ def verdict_sentence(document: EvaluationDocument) -> str:
         verdict: [each.row.name for each in found if each.verdict is verdict]
         for verdict in (Verdict.GOOD, Verdict.POOR, Verdict.UNDECIDED)
     }
-    return "; ".join(f"{verdict.value}: {', '.join(names) or 'none'}" for verdict, names in named.items()).capitalize()
+    text = "; ".join(f"{verdict.value}: {', '.join(names) or 'none'}" for verdict, names in named.items())
+    return text[0].upper() + text[1:]  # names of activities keep their letters
 
 
 def criterion_sentence(document: EvaluationDocument) -> str:
@@ -54,19 +56,21 @@ def criterion_sentence(document: EvaluationDocument) -> str:
     return (
         f"Good enough: the lower end of the 95 % interval of F1 over time is at least "
         f"{document.settings.sufficient_f1:.2f} and above the best chance baseline, and {MIN_CASES_WITH} cases or more show the "
-        f"activity. Not good enough: the upper end is below. There is no agreed level; sufficient_f1 sets it."
+        f"activity. Not good enough: not even the upper end is. There is no agreed level; sufficient_f1 sets it."
     )
 
 
 def _verdict(document: EvaluationDocument, row: MetricRow) -> ActivityVerdict:
     level, f1 = document.settings.sufficient_f1, row.values[VERDICT_METRIC]
     by_baseline = document.baselines.get(row.name, {}).values()
-    chance = max((value for base in by_baseline if (value := base[VERDICT_METRIC]) is not None), default=0.0)
-    verdict, reason = _judged(f1, num_cases_with=row.num_cases_with or 0, level=level, chance=chance)
+    chance = max((value for base in by_baseline if (value := base[VERDICT_METRIC]) is not None), default=None)
+    verdict, reason = _judged(f1, num_cases_with=row.num_cases_with, level=level, chance=chance or 0.0)
     return ActivityVerdict(row=row, f1=f1, chance=chance, verdict=verdict, reason=reason)
 
 
-def _judged(f1: Value, *, num_cases_with: int, level: float, chance: float) -> tuple[Verdict, str]:
+def _judged(f1: Value, *, num_cases_with: int | None, level: float, chance: float) -> tuple[Verdict, str]:
+    if num_cases_with is None:
+        return Verdict.UNDECIDED, "not labelled by both"
     if num_cases_with == 0:
         return Verdict.UNDECIDED, "no case of the reference shows it"
     if num_cases_with < MIN_CASES_WITH:

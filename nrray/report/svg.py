@@ -28,7 +28,7 @@ class IntervalRow:
     estimate: float | None
     low: float | None
     high: float | None
-    chance: float
+    chance: float | None
 
 
 def interval_plot(rows: Sequence[IntervalRow], *, level: float, x_label: str, title: str) -> Markup:
@@ -47,9 +47,10 @@ def interval_plot(rows: Sequence[IntervalRow], *, level: float, x_label: str, ti
     for number, row in enumerate(rows):
         y = 4 + (number + 0.5) * INTERVAL_ROW_PX
         parts.append(_text(INTERVAL_NAME_PX - 8, y + 4, row.name, "label end"))
-        x = x_of(row.chance)
-        corners = f"{x - 4:.1f},{y:.1f} {x:.1f},{y - 4:.1f} {x + 4:.1f},{y:.1f} {x:.1f},{y + 4:.1f}"
-        parts.append(Markup('<polygon class="chance" points="{}"/>').format(corners))
+        if row.chance is not None:
+            x = x_of(row.chance)
+            corners = f"{x - 4:.1f},{y:.1f} {x:.1f},{y - 4:.1f} {x + 4:.1f},{y:.1f} {x:.1f},{y + 4:.1f}"
+            parts.append(Markup('<polygon class="chance" points="{}"/>').format(corners))
         if row.low is not None and row.high is not None:
             parts.append(_line(x_of(row.low), y, x_of(row.high), y, "interval"))
             parts += [_line(x_of(end), y - 5, x_of(end), y + 5, "interval") for end in (row.low, row.high)]
