@@ -51,7 +51,7 @@ def review_links(candidate: str, manifest: str | None, paths: Sequence[str], *, 
     version = Folder(candidate)
     if not version.exists(RECORD_FILE) and (version / "latest").exists(RECORD_FILE):
         version = version / "latest"
-    pictures = _pictures(version, report) if report.is_local else {}
+    pictures = _pictures(version, paths, report) if report.is_local else {}
     missing = None
     videos: dict[str, VideoLinks] = {}
     try:
@@ -88,11 +88,11 @@ def _videos(manifest: str, paths: Sequence[str], report: Folder) -> dict[str, Vi
     }
 
 
-def _pictures(version: Folder, report: Folder) -> dict[str, str]:
+def _pictures(version: Folder, paths: Sequence[str], report: Folder) -> dict[str, str]:
     if not version.is_local or not version.exists("timelines"):
         return {}
     named = timeline_files(version.path())
-    addresses = {path: _relative(version.path(f"timelines/{name}"), report) for path, name in named.items()}
+    addresses = {path: _relative(version.path(f"timelines/{named[path]}"), report) for path in paths if path in named}
     return {path: address for path, address in addresses.items() if address is not None}
 
 
