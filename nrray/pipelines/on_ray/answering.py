@@ -47,7 +47,7 @@ def _host_and_port(address: str) -> str:
     """Where the control service of the cluster is, as host:port. Raises ResourcesError."""
     if "://" in address:
         raise ResourcesError(
-            f"RAY_ADDRESS={address} is an address of Ray Client, which the work of nrray cannot go through. Set the cluster's own "
+            f"RAY_ADDRESS={address} is an address of Ray Client, which Ray Data does not run through. Set the cluster's own "
             f"address, HOST:PORT (the port is 6379 by default), on one of its nodes, or run the command as a job of it: "
             f"ray job submit. {_WAY_OUT}"
         )

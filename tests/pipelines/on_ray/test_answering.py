@@ -89,7 +89,10 @@ def test_a_host_that_drops_packets(monkeypatch):
 
 
 def test_a_server_that_speaks_something_else(monkeypatch):
-    program = "import http.server as s; d = s.HTTPServer(('127.0.0.1', 0), s.SimpleHTTPRequestHandler); print(d.server_port, flush=True); d.serve_forever()"
+    program = (
+        "import http.server as h; server = h.HTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler); "
+        "print(server.server_port, flush=True); server.serve_forever()"
+    )
     server = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt, watched_call
+from nrray.pipelines.on_ray.session import terminated_as_interrupt, watched_call
 
 
 def test_a_watched_call_runs_beside_the_ticks_of_the_calling_thread():
