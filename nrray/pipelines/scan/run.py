@@ -8,7 +8,7 @@ from functools import partial
 import pyarrow as pa
 from pydantic import Field
 
-from nrray.archive.cases import Cases, read_cases
+from nrray.archive.cases import Cases, cases_table, read_cases
 from nrray.archive.manifest import (
     CHUNK_BYTES,
     content_id_of,
@@ -29,7 +29,7 @@ from nrray.pipelines.scan.listing import VIDEO_SUFFIXES, Listed, Listing, listed
 from nrray.pipelines.scan.report import Scanned
 from nrray.storage import Folder, absolute_uri, located, source_facts
 from nrray.tables import rows_from_table, table_from_rows
-from nrray.types import US_PER_SECOND, Case, ProbeStatus, Video
+from nrray.types import US_PER_SECOND, ProbeStatus, Video
 
 STALL_SECONDS = 1800  # without a probed file for so long, the scan ends with an error
 
@@ -46,7 +46,7 @@ class ScanConfig(Section):
 
     archive: str = Field(description="folder or URI of the videos")
     output: str = Field(description="folder or URI for manifest.parquet and cases.parquet")
-    cases: str | None = Field(None, description="sidecar table (CSV or Parquet) with the birth that each video shows")
+    cases: str | None = Field(None, description="sidecar table (CSV or Parquet) with the case that each video shows")
     suffixes: tuple[str, ...] = Field(
         VIDEO_SUFFIXES, description="suffixes of videos; files without a suffix are taken too"
     )
@@ -88,16 +88,18 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
     if dry_run:
         reporter.say("dry run: nothing was probed, nothing was written")
         known = [video for path, video in before.items() if path in paths | hidden]
-        return scanned(videos=known, num_probed=0, cases=Cases())
+        return scanned(videos=known, num_probed=0, seconds=0.0, cases=Cases())
     output.create()
     sidecar = read_cases(absolute_uri(config.cases)) if config.cases is not None else None
+    started = time.monotonic()
     probed = _probed_and_kept(fresh, config.decode, output, reporter)
+    seconds = time.monotonic() - started
     videos = [probed.get(file.path) or before[file.path] for file in files]
     videos += [before[path] for path in sorted(hidden)]
     output.write_table("manifest.parquet", manifest_table(videos))
     output.remove(PARTIAL_FILE)
     cases = _joined_cases(config, sidecar, videos, output, reporter)
-    return scanned(videos=videos, num_probed=len(probed), cases=cases)
+    return scanned(videos=videos, num_probed=len(probed), seconds=seconds, cases=cases)
 
 
 def _without_videos(config: ScanConfig, listing: Listing, *, num_known: int) -> DataError:
@@ -282,5 +284,5 @@ def _joined_cases(
             f"no video_path of {config.cases} is in the archive: it has {min(named)!r}, the archive {min(paths, default='')!r}. "
             f"Paths are relative to {absolute_uri(config.archive)}."
         )
-    output.write_table("cases.parquet", table_from_rows(cases.rows, Case))
+    output.write_table("cases.parquet", cases_table(cases.rows))
     return cases
