@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 _MAX_SHOWN = 77  # characters of a value that was found
 
@@ -54,7 +53,7 @@ class _Place:
 def setting_problems(cls: type[BaseModel], error: ValidationError, *, without: Container[str] = ()) -> list[str]:
     """One line per setting that has a problem, each with its path: `pools.decoders: found 0, expected 1 or more, or 'auto'`.
     A misspelt key is told with its closest match. `without`: kinds of problems that are told elsewhere."""
-    problems: dict[str, list[tuple[_Place, ErrorDetails]]] = {}
+    problems: dict[str, list[tuple[_Place, Mapping[str, Any]]]] = {}
     for problem in error.errors(include_url=False):
         if problem["type"] in without:
             continue
@@ -65,7 +64,7 @@ def setting_problems(cls: type[BaseModel], error: ValidationError, *, without: C
     return [line for path, here in problems.items() if path not in outer for line in _lines(path, here)]
 
 
-def _lines(path: str, here: Sequence[tuple[_Place, ErrorDetails]]) -> list[str]:
+def _lines(path: str, here: Sequence[tuple[_Place, Mapping[str, Any]]]) -> list[str]:
     """Of the problems at one place: where several types may stand there, each of them has its own."""
     prefix = f"{path}: " if path else ""
     lines, expected = [], []
@@ -84,16 +83,16 @@ def _lines(path: str, here: Sequence[tuple[_Place, ErrorDetails]]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _expectation(problem: ErrorDetails) -> str:
+def _expectation(problem: Mapping[str, Any]) -> str:
     words = _EXPECTED.get(problem["type"])
     if words is not None:
         return words(problem.get("ctx", {}))
     if problem["msg"].startswith("expected "):  # a kind of ours, with a message of ours
-        return problem["msg"].removeprefix("expected ")
+        return str(problem["msg"]).removeprefix("expected ")
     return f"another value ({problem['type'].replace('_', ' ')})"
 
 
-def _own_sentence(problem: ErrorDetails) -> str:
+def _own_sentence(problem: Mapping[str, Any]) -> str:
     """The sentence of a check of ours, after what was found where it does not say that itself."""
     sentence = str(problem.get("ctx", {}).get("error", problem["msg"]))
     if "found" in sentence or isinstance(problem["input"], dict):
