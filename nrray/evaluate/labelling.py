@@ -51,6 +51,7 @@ class Labelling:
     failed_us: int  # windows that were to be labelled and were not
     windows: Windows | None
     doubts: tuple[str, ...] = ()  # sentences on labels that look wrong
+    unlabelled: frozenset[str] = frozenset()  # activities that nobody looked for: their silence means nothing
 
 
 def read_labelling(uri: str, *, activities: tuple[str, ...]) -> Labelling:
@@ -91,6 +92,7 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Labelling:
         failed_us=int(every.length_us.sum() - examined.length_us.sum()),
         windows=_windows(labels, index(labels["path"]), activities),
         doubts=tuple(_doubts(timed, labels, where=folder.path("").rstrip("/"))),
+        unlabelled=frozenset(activities) - set(pc.unique(labels["activity"].cast(pa.string())).to_pylist()),
     )
 
 
@@ -146,6 +148,7 @@ def _annotations(folder: Folder, uri: str, activities: tuple[str, ...]) -> Label
         failed_us=0,
         windows=None,
         doubts=() if doubt is None else (f"{uri}: {doubt}",),
+        unlabelled=frozenset(activities) - annotations.labelled,
     )
 
 

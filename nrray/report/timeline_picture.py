@@ -32,7 +32,7 @@ UNEXAMINED_FACE, UNEXAMINED_EDGE = "#E4E4E4", "#8A8A8A"
 UNEXAMINED_HATCHES: dict[CoverageStatus, str] = {
     CoverageStatus.FAILED: "/////",
     CoverageStatus.QUARANTINED: "xxxxx",
-    CoverageStatus.NOT_ASSESSABLE: "++++",
+    CoverageStatus.NOT_ASSESSABLE: "++",
     CoverageStatus.NOT_RUN: "....",
 }
 UNEXAMINED_TEXTS: dict[CoverageStatus, str] = {

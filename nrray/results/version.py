@@ -106,11 +106,17 @@ class VersionRecord(Document, Provenance):
         return f"{self.version} ({self.kind.value}{parents})"
 
     @property
-    def unparsed_share(self) -> float:
-        """The share of labels that are answers which could not be parsed, of those that claim something or try to."""
+    def states_together(self) -> Counter[str]:
+        """Labels of all activities by state."""
         counts = Counter[str]()
         for by_state in self.states.values():
             counts.update(by_state)
+        return counts
+
+    @property
+    def unparsed_share(self) -> float:
+        """The share of labels that are answers which could not be parsed, of those that claim something or try to."""
+        counts = self.states_together
         tried = counts.total() - counts[LabelState.NOT_ASSESSABLE.value]
         return counts[LabelState.UNPARSED.value] / tried if tried else 0.0
 

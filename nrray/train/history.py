@@ -70,12 +70,16 @@ def read_history(output: Folder) -> list[Event]:
     """The events of the training in `output` so far, none before it has begun. Raises DataError, StorageError."""
     if not output.exists(HISTORY_FILE):
         return []
-    try:
-        return [event_from_json(json.loads(line)) for line in output.read_bytes(HISTORY_FILE).splitlines()]
-    except ValueError as error:
-        raise DataError(
-            f"{output.path(HISTORY_FILE)} is damaged: {error}. Delete it; the model beside it is not affected."
-        ) from None
+    events = []
+    for number, line in enumerate(output.read_bytes(HISTORY_FILE).splitlines(), start=1):
+        try:
+            events.append(event_from_json(json.loads(line)))
+        except ValueError:
+            raise DataError(
+                f"{output.path(HISTORY_FILE)} is damaged: line {number} is no event of a training: {line[:80]!r}. Delete the "
+                f"file; the model beside it is not affected."
+            ) from None
+    return events
 
 
 def validations(history: Iterable[Event]) -> list[Validated]:
@@ -89,6 +93,17 @@ def best_validation(history: Iterable[Event]) -> Validated | None:
     scored = [(event.validation_macro_f1, -event.validation_loss, event) for event in validations(history)]
     known = [(macro, merit, event) for macro, merit, event in scored if macro is not None]
     return max(known, key=lambda row: row[:2])[2] if known else None
+
+
+def training_seconds(history: Iterable[Event]) -> float:
+    """Time from each start to the last event before the next one."""
+    total, start, last = 0.0, None, 0.0
+    for event in history:
+        if isinstance(event, TrainingStarted):
+            total += last - start if start is not None else 0.0
+            start = event.unix_seconds
+        last = event.unix_seconds
+    return round(total + (last - start if start is not None else 0.0), 1)
 
 
 def event_from_json(document: JsonValue) -> Event:

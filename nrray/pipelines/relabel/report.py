@@ -116,7 +116,11 @@ def report_labels(record: VersionRecord, reporter: Reporter) -> None:
     reporter.table(
         f"Labels of {record.version} by state",
         ["activity", *(state.replace("_", " ") for state in shown)],
-        [[name, *(counts.get(state, 0) for state in shown)] for name, counts in record.states.items()],
+        [
+            [name, *(record.states[name].get(state, 0) for state in shown)]
+            for name in record.activities
+            if name in record.states
+        ],
     )
     if record.unparsed_share:
         sample = ", ".join(json.dumps(answer, ensure_ascii=False) for answer in record.unparsed_answers)
