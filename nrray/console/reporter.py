@@ -11,26 +11,45 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nrray.console.run_record import LOGGER
+
 PIPE_COLUMNS = 120  # of tables, where there is no terminal to ask
 
 
 class Reporter:
-    """Prints the output of a verb. With `is_json`, sentences are dropped and `finish` prints the document."""
+    """Prints the output of a verb, and logs it. With `is_json`, sentences are dropped and `finish` prints the document; with
+    `is_quiet` nothing is printed; with `is_verbose` details are."""
 
-    def __init__(self, *, is_json: bool = False) -> None:
+    def __init__(self, *, is_json: bool = False, is_quiet: bool = False, is_verbose: bool = False) -> None:
         self.is_json = is_json
+        self.is_silent = is_json or is_quiet
+        self._is_verbose = is_verbose
         self._here = f"{Path.cwd()}/"  # read now: the folder of a Ray job is deleted once Ray stops
         width = None if sys.stdout.isatty() else PIPE_COLUMNS
         self.console = Console(highlight=False, width=width, soft_wrap=width is not None, stderr=is_json)
 
     def say(self, text: str) -> None:
         """One sentence or line."""
-        if not self.is_json:
+        LOGGER.info(printable(text))
+        if not self.is_silent:
             self.console.print(printable(text), markup=False)
+
+    def detail(self, text: str) -> None:
+        """A line that is printed only where details were asked for; the log has it always."""
+        LOGGER.info(printable(text))
+        if self._is_verbose and not self.is_silent:
+            self.console.print(printable(text), markup=False, style="dim")
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A small table; numbers are right-aligned."""
-        if self.is_json or not rows:
+        if not rows:
+            return
+        for line in (
+            title,
+            *(f"  {', '.join(f'{n} {_cell(v)}' for n, v in zip(header, row, strict=True))}" for row in rows),
+        ):
+            LOGGER.info(printable(line))
+        if self.is_silent:
             return
         table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
         for index, name in enumerate(header):
@@ -42,8 +61,9 @@ class Reporter:
 
     def next_command(self, command: str) -> None:
         """The exact next command, for the folder where this one was called: paths in that folder are shortened."""
-        if not self.is_json:
-            shortened = re.sub(rf"(?<=[ ='[]){re.escape(self._here)}", "", command)
+        shortened = re.sub(rf"(?<=[ ='[]){re.escape(self._here)}", "", command)
+        LOGGER.info(f"Next: {printable(command)}")
+        if not self.is_silent:
             self.console.print(f"Next: {printable(shortened)}", markup=False, soft_wrap=True)
 
     def finish(self, document: dict[str, Any]) -> None:

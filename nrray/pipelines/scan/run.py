@@ -18,6 +18,7 @@ from nrray.archive.manifest import (
 from nrray.config import Section
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
+from nrray.console.run_record import keep_record
 from nrray.decode import DecodeConfig, GuardedDecoder
 from nrray.errors import DataError, DecodeError, ErrorKind
 from nrray.pipelines.job_folder import refuse_job_folder
@@ -79,6 +80,7 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
             manifest=manifest_uri, videos=known, num_probed=0, num_removed=len(removed), ignored=ignored, cases=Cases()
         )
     output.create()
+    keep_record(output, "scan", config)
     sidecar = read_cases(absolute_uri(config.cases)) if config.cases is not None else None
     probed = _probed_and_kept(fresh, config.decode, output, reporter)
     videos = [probed.get(file.path) or before[file.path] for file in files]
@@ -213,7 +215,7 @@ def _probed(files: list[Listed], decode: DecodeConfig, reporter: Reporter) -> It
         table = table_from_rows(named, Listed)
         rows = max(1, min(16, table.num_rows // (probers.count * 16)))
         with Progress(
-            console=reporter.console, verb="scan", total_units=len(named), total_us=0, quiet=reporter.is_json
+            console=reporter.console, verb="scan", total_units=len(named), total_us=0, quiet=reporter.is_silent
         ) as progress:
             for row in streamed_rows(
                 [table.slice(start, rows) for start in range(0, table.num_rows, rows)],
