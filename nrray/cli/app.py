@@ -45,7 +45,7 @@ EXIT_FAILURES = 3
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Label newborn-resuscitation video archives with local vision-language models, distributed on Ray.",
+    help="Label video archives with local vision-language models, distributed on Ray.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -76,8 +76,10 @@ def demo(
 ) -> None:
     """Simulate cases, scan, relabel and compare with the truth: the whole main job, with no download."""
     from nrray.evaluate.metric_rows import MACRO
-    from nrray.pipelines.demo import activity_figures
+    from nrray.pipelines.demo import activity_figures, demo_page
     from nrray.pipelines.demo import demo as run_demo
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder
 
     result = run_demo(folder, num_cases=cases, reporter=reporter)
     reporter.table("Seconds", ["step", "s"], [[name, f"{value:.1f}"] for name, value in result.seconds.items()])
@@ -87,6 +89,7 @@ def demo(
     reporter.say(f"Report:    {result.evaluation.folder}/report.html")
     reporter.say(f"Configs:   {result.folder}/scan.yaml, {result.folder}/relabel.yaml")
     reporter.next_command(f"nrray status {shlex.quote(result.folder + '/labels')}")
+    reporter.page(write_run_page(Folder(result.folder), demo_page(result, reporter.transcript)))
     reporter.finish(
         {
             "folder": result.folder,
@@ -131,7 +134,9 @@ def simulate(
     """Render simulated resuscitations with exact truth."""
     from nrray.console.run_record import keep_record
     from nrray.pipelines.simulate import simulate as run_simulate
+    from nrray.pipelines.simulate import simulation_page
     from nrray.project import next_command
+    from nrray.report.run_page import write_run_page
     from nrray.simulate import SimulateConfig
     from nrray.storage import Folder
 
@@ -149,6 +154,8 @@ def simulate(
     keep_record(Folder(result.folder), "simulate", settings)
     places = {"archive": f"{result.folder}/videos", "cases": f"{result.folder}/cases.csv"}
     reporter.next_command(next_command("scan", {**places, "output": f"{result.folder}/scan"}))
+    page = simulation_page(result, settings, reporter.transcript)
+    reporter.page(write_run_page(Folder(result.folder), page))
     reporter.finish(asdict(result))
 
 
@@ -161,11 +168,12 @@ def scan(
     dry_run: DryRunOption = False,
 ) -> None:
     """Probe an archive's videos and write or update its manifest."""
-    from nrray.pipelines.scan.report import report_scan
+    from nrray.pipelines.scan.report import report_scan, scan_page
     from nrray.pipelines.scan.run import ScanConfig
     from nrray.pipelines.scan.run import scan as run_scan
     from nrray.project import next_command
-    from nrray.storage import absolute_uri
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder, absolute_uri
 
     settings = settings_given(ScanConfig, "scan", config, set_, reporter)
     result = run_scan(settings, reporter, dry_run=dry_run)
@@ -174,6 +182,8 @@ def scan(
         labels = absolute_uri(settings.output).rstrip("/") + "-labels"
         if len(result.videos) > result.num_bad:
             reporter.next_command(next_command("relabel", {"manifest": result.manifest}, output=labels))
+        page = scan_page(result, reporter.transcript, archive=settings.archive)
+        reporter.page(write_run_page(Folder(settings.output), page))
     reporter.finish(
         {
             "manifest": result.manifest,
@@ -201,18 +211,23 @@ def relabel(
 ) -> None:
     """Label everything that the archive has and the output lacks; run it again to go on where it stopped."""
     from nrray.pipelines.relabel.job import RelabelConfig
+    from nrray.pipelines.relabel.page import relabel_page
     from nrray.pipelines.relabel.report import report_relabel
     from nrray.pipelines.relabel.run import RelabelOptions
     from nrray.pipelines.relabel.run import relabel as run_relabel
     from nrray.pipelines.relabel.timelines import missing_pictures
+    from nrray.report.run_page import write_run_page
     from nrray.storage import Folder
 
     settings = settings_given(RelabelConfig, "relabel", config, set_, reporter)
     options = RelabelOptions(limit_units=limit, dry_run=dry_run, retry_failed=retry_failed)
     result = run_relabel(settings, options, reporter)
-    pictures = [] if dry_run else missing_pictures(Folder(result.output))
+    output = Folder(result.output)
+    pictures = [] if dry_run else missing_pictures(output)
     command = shlex.join(["nrray", "relabel", *config_words(config, set_)])
     report_relabel(result, pictures, command, reporter, was_retried=retry_failed)
+    if not dry_run:
+        reporter.page(write_run_page(output, relabel_page(output, reporter.transcript)))
     _exit_if(result.has_failures)
 
 

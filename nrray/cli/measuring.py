@@ -24,6 +24,8 @@ def evaluate(reporter: "Reporter", config: ConfigArgument = None, set_: SetOptio
     from nrray.evaluate.evaluation import evaluate as run_evaluate
     from nrray.evaluate.figure_text import interval, number
     from nrray.evaluate.page import PAGE_FILE
+    from nrray.evaluate.run_pages import evaluation_run_page
+    from nrray.report.run_page import write_run_page
     from nrray.storage import Folder
 
     settings = settings_given(EvaluateConfig, "evaluate", config, set_, reporter)
@@ -59,6 +61,7 @@ def evaluate(reporter: "Reporter", config: ConfigArgument = None, set_: SetOptio
         )
     reporter.say(f"Report:  {result.folder}/{PAGE_FILE}")
     reporter.say(f"Numbers: {result.folder}/{EVALUATION_FILE}")
+    reporter.page(write_run_page(Folder(result.folder), evaluation_run_page(document, reporter.transcript)))
     reporter.finish(document.model_dump(mode="json", by_alias=True))
 
 
@@ -68,6 +71,8 @@ def compare(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption
     from nrray.evaluate.comparison import compare as run_compare
     from nrray.evaluate.config import CompareConfig
     from nrray.evaluate.figure_text import interval, number
+    from nrray.evaluate.run_pages import comparison_run_page
+    from nrray.report.run_page import write_run_page
     from nrray.storage import Folder
 
     settings = settings_given(CompareConfig, "compare", config, set_, reporter)
@@ -111,6 +116,7 @@ def compare(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption
     )
     for sentence in found.sentences:
         reporter.say(sentence)
+    reporter.page(write_run_page(Folder(settings.output), comparison_run_page(found, reporter.transcript)))
     reporter.finish(found.model_dump(mode="json", by_alias=True))
 
 

@@ -24,18 +24,27 @@ def finetune(
     ] = None,
 ) -> None:
     """Adapt a checkpoint to annotated videos with LoRA; run it again to go on where it stopped."""
-    from nrray.pipelines.finetune.curve.report import report_curve
+    from nrray.pipelines.finetune.curve.report import curve_page, report_curve
     from nrray.pipelines.finetune.curve.run import run_curve
     from nrray.pipelines.finetune.curve.subsets import sizes_of
     from nrray.pipelines.finetune.job import FinetuneConfig
-    from nrray.pipelines.finetune.report import report_finetune
+    from nrray.pipelines.finetune.report import finetune_page, report_finetune
     from nrray.pipelines.finetune.run import run_finetune
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder
 
     settings = settings_given(FinetuneConfig, "finetune", config, set_, reporter)
     if curve is not None:
-        report_curve(run_curve(settings, sizes_of(curve), reporter, dry_run=dry_run), settings, reporter)
+        measured = run_curve(settings, sizes_of(curve), reporter, dry_run=dry_run)
+        report_curve(measured, settings, reporter)
+        if measured.document is not None:
+            page = curve_page(measured.document, reporter.transcript, output=measured.output)
+            reporter.page(write_run_page(Folder(measured.output), page))
         return
-    report_finetune(run_finetune(settings, reporter, dry_run=dry_run), settings, reporter)
+    result = run_finetune(settings, reporter, dry_run=dry_run)
+    report_finetune(result, settings, reporter)
+    if result.metrics is not None:
+        reporter.page(write_run_page(Folder(result.output), finetune_page(result, result.metrics, reporter.transcript)))
 
 
 def tune(
@@ -47,12 +56,18 @@ def tune(
 ) -> None:
     """Search which parts learn, and their rates: many fine-tunings, the best of them ready for relabel."""
     from nrray.pipelines.tune.job import TuneConfig
-    from nrray.pipelines.tune.report import report_tune
+    from nrray.pipelines.tune.report import report_tune, tune_page
     from nrray.pipelines.tune.run import run_tune
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder
 
     budget = [] if budget_minutes is None else [f"search.budget_minutes={budget_minutes}"]
     settings = settings_given(TuneConfig, "tune", config, [*(set_ or ()), *budget], reporter)
-    report_tune(run_tune(settings, reporter, dry_run=dry_run), settings, reporter)
+    result = run_tune(settings, reporter, dry_run=dry_run)
+    report_tune(result, settings, reporter)
+    if result.best is not None:
+        page = tune_page(result, result.best, reporter.transcript)
+        reporter.page(write_run_page(Folder(result.output), page))
 
 
 def export_model(

@@ -12,27 +12,31 @@ from rich.markup import escape
 from rich.table import Table
 
 from nrray.console.run_record import LOGGER
+from nrray.console.transcript import ReportedTable, Transcript
 
 PIPE_COLUMNS = 120  # of tables, where there is no terminal to ask
 
 
 class Reporter:
     """Prints the output of a verb, and logs it. With `is_json`, sentences are dropped and `finish` prints the document; with
-    `is_quiet` nothing is printed; with `is_verbose` details are."""
+    `is_quiet` nothing is printed; with `is_verbose` details are. The transcript has all that is said in any case."""
 
     def __init__(self, *, is_json: bool = False, is_quiet: bool = False, is_verbose: bool = False) -> None:
         self.is_json = is_json
         self.is_silent = is_json or is_quiet
         self._is_verbose = is_verbose
-        self._here = f"{Path.cwd()}/"  # read now: the folder of a Ray job is deleted once Ray stops
+        self.transcript = Transcript(folder=str(Path.cwd()))  # now: the folder of a Ray job is deleted once Ray stops
+        self._here = f"{self.transcript.folder}/"
         width = None if sys.stdout.isatty() else PIPE_COLUMNS
         self.console = Console(highlight=False, width=width, soft_wrap=width is not None, stderr=is_json)
 
     def say(self, text: str) -> None:
         """One sentence or line."""
-        LOGGER.info(printable(text))
+        shown = printable(text)
+        LOGGER.info(shown)
+        self.transcript.entries.append(shown)
         if not self.is_silent:
-            self.console.print(printable(text), markup=False)
+            self.console.print(shown, markup=False)
 
     def detail(self, text: str) -> None:
         """A line that is printed only where details were asked for; the log has it always."""
@@ -44,27 +48,34 @@ class Reporter:
         """A small table; numbers are right-aligned."""
         if not rows:
             return
-        for line in (
-            title,
-            *(f"  {', '.join(f'{n} {_cell(v)}' for n, v in zip(header, row, strict=True))}" for row in rows),
-        ):
-            LOGGER.info(printable(line))
+        is_number = tuple(all(isinstance(row[index], int | float) for row in rows) for index in range(len(header)))
+        cells = tuple(tuple(printable(_cell(value)) for value in row) for row in rows)
+        self.transcript.entries.append(
+            ReportedTable(title=title, header=tuple(header), rows=cells, is_number=is_number)
+        )
+        for line in (printable(title), *(", ".join(map(" ".join, zip(header, row, strict=True))) for row in cells)):
+            LOGGER.info(line)
         if self.is_silent:
             return
         table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-        for index, name in enumerate(header):
-            is_number = all(isinstance(row[index], int | float) for row in rows)
-            table.add_column(escape(name), justify="right" if is_number else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(escape(printable(_cell(value))) for value in row))
+        for name, is_right in zip(header, is_number, strict=True):
+            table.add_column(escape(name), justify="right" if is_right else "left", overflow="fold")
+        for row in cells:
+            table.add_row(*map(escape, row))
         self.console.print(table)
 
     def next_command(self, command: str) -> None:
         """The exact next command, for the folder where this one was called: paths in that folder are shortened."""
-        shortened = re.sub(rf"(?<=[ ='[]){re.escape(self._here)}", "", command)
+        self.transcript.commands.append(printable(command))
         LOGGER.info(f"Next: {printable(command)}")
         if not self.is_silent:
+            shortened = re.sub(rf"(?<=[ ='[]){re.escape(self._here)}", "", command)
             self.console.print(f"Next: {printable(shortened)}", markup=False, soft_wrap=True)
+
+    def page(self, address: str) -> None:
+        """Where the page of the run is; the page itself does not say so."""
+        if not self.is_silent:
+            self.console.print(f"Page: {printable(address)}", markup=False)
 
     def finish(self, document: dict[str, Any]) -> None:
         """Print the machine-readable result, where JSON was asked for."""
