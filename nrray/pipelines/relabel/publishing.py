@@ -100,7 +100,7 @@ def _tables(job: RelabelJob, index: pa.Table) -> Iterator[VersionTables]:
         rule=job.config.segments,
         rethreshold=rethresholding(job),
         domain_rule=job.domain_rule,
-        source=f"model:{job.identity.model[:12]}",
+        source=f"{job.checkpoint.name}@{job.identity.model[:12]}",
     )
 
 
