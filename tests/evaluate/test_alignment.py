@@ -84,6 +84,8 @@ def test_figures_of_an_activity_that_one_side_does_not_label_are_undefined_and_n
     assert "suction" not in document.confusion["ventilation"][Mistake.MISSED]
     assert "suction" not in document.balanced.rows
     assert all(case.f1["suction"] is None for case in document.cases)
+    assert "suction" not in document.cases[0].videos[0].lanes
+    assert "stimulation" in document.cases[0].videos[0].lanes
     assert any(note.startswith("anna does not label suction: ") for note in document.notes)
     assert not any("suction in no case of the reference" in note for note in document.notes)
     others = evaluated(tmp_path, labels, whole)
