@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from nrray.archive.manifest import facts_of_videos
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
+from nrray.console.run_record import keep_record
 from nrray.errors import NrrayError
 from nrray.models.config import resolved_dtype
 from nrray.pipelines.on_ray.pools import MIB, Pool, cluster_capacity, planned_pools, pools_sentence
@@ -59,6 +60,7 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
     job.output.create()
     ledger, journal = Ledger(job.output), Journal(job.output, job.run_id)
     with WriterLock(job.output, lease_seconds=config.ledger.lease_seconds) as lock:
+        keep_record(job.output, "relabel", config)
         ledger.create()
         journal.create()
         index = ledger.index()
@@ -145,7 +147,7 @@ def _run(
                 verb="relabel",
                 total_units=work.num_rows,
                 total_us=sum(video_us.values()),
-                quiet=reporter.is_json,
+                quiet=reporter.is_silent,
             ) as progress,
             LedgerWriter(
                 ledger, lock, max_units=store.file_units, max_seconds=store.flush_seconds, on_written=settled
