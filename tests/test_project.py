@@ -117,7 +117,7 @@ def test_scan_takes_the_project_says_so_and_leaves_its_record(here, capsys):
     assert main(["scan"]) == 0
     said = written(capsys)
     assert f"{PROJECT_FILE}: archive={here}/videos, output={here}/runs/scan" in said
-    following = said.partition("Next: ")[2]
+    following = said.partition("Next: ")[2].partition(" Page:")[0]
     assert following == "nrray relabel"
     scanned = here / "runs/scan"
     assert yaml.safe_load((scanned / CONFIG_FILE).read_text())["archive"] == f"{here}/videos"
