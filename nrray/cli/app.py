@@ -89,6 +89,9 @@ def demo(
 @app.command()
 def doctor(
     model: Annotated[str | None, typer.Option(help="Also load this checkpoint folder and label one window.")] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="Adapter of `nrray finetune` on --model: also check that it fits.")
+    ] = None,
     label_set: Annotated[str | None, typer.Option(help="Label set file for --model.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -96,7 +99,8 @@ def doctor(
     from nrray.console.reporter import Reporter
     from nrray.pipelines.doctor import run_doctor
 
-    _exit_if(not run_doctor(model=model, label_set=label_set, reporter=Reporter(is_json=as_json)), code=EXIT_ERROR)
+    can_run = run_doctor(model=model, adapter=adapter, label_set=label_set, reporter=Reporter(is_json=as_json))
+    _exit_if(not can_run, code=EXIT_ERROR)
 
 
 @app.command(cls=with_settings("nrray.simulate", "SimulateConfig"))

@@ -44,6 +44,10 @@ class YesNoStrategy(Section):
         """Activity to the text of the user's turn, after the frames."""
         return {activity.name: f"{activity.question} {self.instruction}" for activity in label_set.activities}
 
+    def questions(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[str, ...]:
+        """Texts of the user's turn that the model is given."""
+        return tuple(self.prompts(label_set).values())
+
     def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
         """Everything that decides a label beside the digests of checkpoint and label set."""
         return {
