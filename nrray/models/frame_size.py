@@ -17,6 +17,11 @@ class FrameSize:
         """Width over height."""
         return self.width_px / self.height_px
 
+    @property
+    def pixels(self) -> int:
+        """How many it has."""
+        return self.width_px * self.height_px
+
 
 @dataclass(frozen=True, kw_only=True)
 class FramePattern:
@@ -56,12 +61,8 @@ def frame_pattern(processor: Any, source: FrameSize, *, patch_px: int | None, im
 
 
 def smaller(pattern: FramePattern, size: FrameSize, *, share: float) -> FrameSize:
-    """A size with about `share` of the pixels of another, of the same aspect, as the pattern has it."""
-    scale = math.sqrt(share)
-    return FrameSize(
-        width_px=_floored(size.width_px * scale, pattern.step_px),
-        height_px=_floored(size.height_px * scale, pattern.step_px),
-    )
+    """A size with `share` of the pixels of another at most, about of its aspect, as the pattern has it."""
+    return _nearest(size, pixels=size.pixels * share, step_px=pattern.step_px)
 
 
 def _fixed(sides: FrameSize, source: FrameSize, *, step_px: int) -> FramePattern:
@@ -78,10 +79,20 @@ def _fixed(sides: FrameSize, source: FrameSize, *, step_px: int) -> FramePattern
 def _fitted(source: FrameSize, *, longest_px: int | None, step_px: int) -> FramePattern:
     longest = max(source.width_px, source.height_px)
     share = min(1.0, (longest_px or longest) / longest)
-    size = FrameSize(
-        width_px=_floored(source.width_px * share, step_px), height_px=_floored(source.height_px * share, step_px)
-    )
+    size = _nearest(source, pixels=source.pixels * share**2, step_px=step_px)
     return FramePattern(size=size, step_px=step_px, keeps_aspect=True)
+
+
+def _nearest(like: FrameSize, *, pixels: float, step_px: int) -> FrameSize:
+    """Multiples of a step with so many pixels at most: as near to an aspect as can be, and not much fewer than these."""
+    height = math.sqrt(pixels / like.aspect)
+    sides = [[_floored(side, step_px) + more for more in (0, step_px)] for side in (height * like.aspect, height)]
+    found = [FrameSize(width_px=width, height_px=height) for width in sides[0] for height in sides[1]]
+    least = min(found, key=lambda size: size.pixels)
+    fitting = [size for size in found if size.pixels <= pixels * 1.001] or [least]
+    return min(
+        fitting, key=lambda size: abs(math.log(size.aspect / like.aspect)) + 0.5 * abs(math.log(pixels / size.pixels))
+    )
 
 
 def _floored(length: float, step_px: int) -> int:

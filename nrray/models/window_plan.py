@@ -90,7 +90,7 @@ def _chosen(checkpoint: LoadedCheckpoint, section: SamplingSection, video: Frame
         image_px=_vision_number(checkpoint, "image_size"),
     )
     for timing in _timings(checkpoint, section):
-        sampling = _sized(checkpoint, section.over(timing), section, pattern, question=question)
+        sampling = _sized(checkpoint, section.over(timing), section, pattern, video=video, question=question)
         if _measured(checkpoint, sampling, question=question).frame_tokens <= MAX_FRAME_TOKENS:
             return sampling
     return sampling  # as few frames as can be
@@ -129,24 +129,29 @@ def _timing(rate: float, window: float) -> Sampling:
 
 
 def _sized(
-    checkpoint: LoadedCheckpoint, timing: Sampling, section: SamplingSection, pattern: FramePattern, *, question: str
+    checkpoint: LoadedCheckpoint,
+    timing: Sampling,
+    section: SamplingSection,
+    pattern: FramePattern,
+    *,
+    video: FrameSize,
+    question: str,
 ) -> Sampling:
     """The timing with the largest frames that stay within the limits, or with those that the section sets."""
     given = section.given
     if {"frame_width_px", "frame_height_px"} <= given.keys():
         return timing
     size = pattern.size
-    room = MAX_WINDOW_BYTES / (size.width_px * size.height_px * 3 * timing.frames_per_window)
+    if pattern.keeps_aspect:
+        made = _measured(checkpoint, _with_size(timing, video, section), question=question).resized
+        size = made if made is not None and made.pixels < size.pixels else size  # more would be decoded for nothing
+    room = MAX_WINDOW_BYTES / (size.pixels * 3 * timing.frames_per_window)
     if room < 1 and not pattern.is_exact:
         size = smaller(pattern, size, share=room)
     sampling = _with_size(timing, size, section)
     if not pattern.keeps_aspect:
         return sampling
-    plan = _measured(checkpoint, sampling, question=question)
-    if plan.resized is not None and plan.resized.width_px * plan.resized.height_px < size.width_px * size.height_px:
-        size = plan.resized  # larger frames would be decoded for nothing
-        sampling = _with_size(timing, size, section)
-    tokens = plan.frame_tokens
+    tokens = _measured(checkpoint, sampling, question=question).frame_tokens
     while tokens > MAX_FRAME_TOKENS:
         size = smaller(pattern, size, share=min(0.95, MAX_FRAME_TOKENS / tokens))
         fewer = _measured(checkpoint, _with_size(timing, size, section), question=question).frame_tokens
