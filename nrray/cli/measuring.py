@@ -130,12 +130,15 @@ def split(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOp
             for part, row in written.shares.items()
         ],
     )
-    for part, cases in written.split.parts.items():
-        if not cases and settings.fractions[part]:
-            num_cases = sum(map(len, written.split.parts.values()))
-            reporter.say(
-                f"{part} has no case: {num_cases} are too few to give every part some. Annotate more, or move cases by hand."
-            )
+    for note in written.notes:
+        reporter.say(note)
     reporter.say(f"Split: {written.path}. It is a plain file: edit it if you know better.")
     reporter.next_command(f"nrray evaluate --set split={shlex.quote(written.path)} --set part=test ...")
-    reporter.finish({"path": written.path, "parts": written.split.parts, "shares": written.shares})
+    reporter.finish(
+        {
+            "path": written.path,
+            "parts": written.split.parts,
+            "shares": written.shares,
+            "notes": list(written.notes),
+        }
+    )
