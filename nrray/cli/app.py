@@ -20,13 +20,9 @@ import typer
 
 from nrray import __version__
 from nrray.cli import annotations, measuring, training
+from nrray.cli.exit_codes import EXIT_ERROR, EXIT_FAILURES, EXIT_INTERRUPTED, EXIT_USAGE
 from nrray.cli.options import ConfigArgument, DryRunOption, JsonOption, SetOption, config_words, with_settings
 from nrray.errors import ConfigError, NrrayError
-
-EXIT_ERROR = 1
-EXIT_USAGE = 2
-EXIT_FAILURES = 3
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     help="Label newborn-resuscitation video archives with local vision-language models, distributed on Ray.",

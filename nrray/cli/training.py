@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nrray.cli.exit_codes import EXIT_ERROR, EXIT_FAILURES
 from nrray.cli.options import ConfigArgument, DryRunOption, JsonOption, SetOption
 
 
@@ -33,9 +34,15 @@ def finetune(
     settings = load_config(FinetuneConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
     if curve is not None:
-        report_curve(run_curve(settings, sizes_of(curve), reporter, dry_run=dry_run), settings, reporter)
+        measured = run_curve(settings, sizes_of(curve), reporter, dry_run=dry_run)
+        report_curve(measured, settings, reporter)
+        if not measured.has_learned:
+            raise typer.Exit(EXIT_FAILURES)
         return
-    report_finetune(run_finetune(settings, reporter, dry_run=dry_run), settings, reporter)
+    result = run_finetune(settings, reporter, dry_run=dry_run)
+    report_finetune(result, settings, reporter)
+    if not result.has_learned:
+        raise typer.Exit(EXIT_ERROR)
 
 
 def tune(

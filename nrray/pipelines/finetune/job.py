@@ -25,6 +25,7 @@ from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling, SamplingSection
 from nrray.storage import Folder, absolute_uri, is_local
+from nrray.train.doubts import few_examples
 from nrray.train.examples import (
     Chunk,
     ExamplePlan,
@@ -169,7 +170,9 @@ def _plan(config: FinetuneConfig, inputs: FinetuneInputs, *, label_set: LabelSet
     )
     train, validation = (all_examples(plan.chunks, part, sampling) for part in TRAINED_PARTS)
     least = config.training.min_positive_windows
+    few = few_examples(num_windows=len(train), num_cases=len(set(train.cases.tolist())))
     notes = [
+        *([few] if few is not None else []),
         *training_notes(train, label_set, min_positive_windows=least),
         *validation_notes(validation, label_set, min_positive_windows=least),
     ]
