@@ -7,7 +7,8 @@ A video becomes labels by these hops:
        (plan)   (driver)      (decode)     (label ................)      (ledger)   (publish)
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, ClassVar
 
@@ -111,7 +112,8 @@ class Video:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One video of one birth, as a sidecar table describes it: where the video stands on the case's clock."""
+    """One video of one case, as a sidecar table describes it: where the video stands on the case's clock, and the instants
+    of the case that are known, by name, in microseconds on that clock. Those that indicators count from, a label set names."""
 
     schema_version: ClassVar[int] = 1
 
@@ -119,9 +121,8 @@ class Case:
     video_path: str
     camera: str
     video_start_us: int  # on the case's clock
-    birth_us: int | None
-    table_arrival_us: int | None
     site: str | None
+    instants: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

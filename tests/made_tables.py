@@ -23,8 +23,6 @@ def cases_of(case_of_path: Mapping[str, str]) -> Cases:
                 video_path=path,
                 camera="",
                 video_start_us=0,
-                birth_us=None,
-                table_arrival_us=None,
                 site=None,
             )
             for path, case_id in case_of_path.items()

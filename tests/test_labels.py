@@ -1,3 +1,7 @@
+import json
+from importlib import resources
+
+import numpy as np
 import pytest
 
 from nrray.errors import ConfigError
@@ -78,3 +82,91 @@ def test_rules_about_unknown_activities_are_refused(rules):
 def test_an_activity_that_excludes_itself_is_refused():
     with pytest.raises(ValueError, match="exclude themselves"):
         LabelSet(name="s", activities=(activity("a"),), rules=Rules(exclusive=(("a", "a"),)))
+
+
+def test_of_many_exclusive_activities_every_pair_excludes_itself():
+    phases = tuple(activity(name) for name in "abc")
+    rules = LabelSet(name="s", activities=phases, rules=Rules(exclusive=(("a", "b", "c"),))).rules
+    assert rules.exclusive_pairs == (("a", "b"), ("a", "c"), ("b", "c"))
+
+
+@pytest.mark.parametrize("group", [("a",), ()])
+def test_a_group_of_one_excludes_nothing_and_is_refused(group):
+    with pytest.raises(ValueError, match="expected two or more"):
+        Rules(exclusive=(group,))
+
+
+def test_definition_start_and_end_are_optional_and_leave_no_empty_phrase(tmp_path):
+    (tmp_path / "labels.yaml").write_text('name: s\nactivities:\n- {name: a, question: "Is it?"}\n')
+    (alone,) = read_label_set(tmp_path / "labels.yaml").activities
+    assert alone.description == ""
+    assert activity(definition="A tool", starts=None, ends=" ").description == "A tool."
+    assert activity(definition="D.", starts="s", ends="e!").description == "D. It starts: s. It ends: e!"
+
+
+def covered(share, covered_us, window_us=3_000_000):
+    item = activity(positive_coverage=share)
+    return bool(item.is_positive(np.array([covered_us]), np.array([window_us]))[0])
+
+
+def test_an_activity_that_must_cover_all_of_a_window_does_so_by_covering_all_of_it():
+    assert covered(1.0, 3_000_000)
+    assert not covered(1.0, 2_999_999)
+    assert not covered(1.0, 0)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.3, 0.5, 0.7, 0.9])
+def test_a_window_is_positive_from_a_microsecond_more_than_the_share_on(share):
+    exact = round(share * 3_000_000)  # in floats some of these products fall short of their whole number
+    assert not covered(share, exact)
+    assert covered(share, exact + 1)
+    assert not covered(share, 0)
+
+
+def indicator(**values):
+    return LabelSet(name="s", activities=(activity("a"), activity("b")), indicators=(values,)).indicators[0]
+
+
+def test_an_indicator_is_named_by_its_kind_and_activity_or_as_it_says():
+    assert indicator(kind="episodes", activity="a").title == "a episodes"
+    assert indicator(kind="begun_within", activity="a", seconds=30).title == "a within 30 s"
+    assert indicator(kind="total", activity="a", name="a in all").title == "a in all"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"kind": "episodes", "activity": "ghost"}, "ghost.*does not label"),
+        ({"kind": "before_first", "activity": "a", "other": "ghost"}, "ghost.*does not label"),
+        ({"kind": "fraction", "activity": "a"}, "needs `seconds`"),
+        ({"kind": "total", "activity": "a", "seconds": 3}, "has no `seconds`"),
+        ({"kind": "inside_gaps", "activity": "a"}, "needs `other`"),
+        ({"kind": "inside_gaps", "activity": "a", "other": "a"}, "expected two activities"),
+        ({"kind": "often", "activity": "a"}, "time_to_first"),
+    ],
+)
+def test_an_indicator_that_cannot_be_read_from_the_labels_is_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        indicator(**values)
+
+
+def test_indicators_of_one_name_are_refused():
+    twice = ({"kind": "total", "activity": "a"}, {"kind": "total", "activity": "a"})
+    with pytest.raises(ValueError, match=r"repeat.*total a"):
+        LabelSet(name="s", activities=(activity("a"),), indicators=twice)
+
+
+def test_the_digest_is_of_what_decides_a_label_and_indicators_decide_none():
+    plain = LabelSet(name="s", activities=(activity("a"), activity("b")))
+    counted = {"clock": {"zero": ["birth"]}, "indicators": ({"kind": "total", "activity": "a"},)}
+    assert LabelSet(name="s", activities=plain.activities, **counted).digest == plain.digest
+    for change in ({"definition": "Other."}, {"starts": None}, {"question": "Is it?"}):
+        changed = (activity("a", **change), activity("b"))
+        assert LabelSet(name="s", activities=changed).digest != plain.digest
+    exclusive = LabelSet(name="s", activities=plain.activities, rules=Rules(exclusive=(("a", "b"),)))
+    assert exclusive.digest != plain.digest
+
+
+def test_the_shipped_digest_is_that_of_the_models_that_were_trained_for_it():
+    trained = json.loads((resources.files("nrray") / "models/embedded/nrray.json").read_text(encoding="utf-8"))
+    assert read_label_set().digest == trained["labels"]["digest"]

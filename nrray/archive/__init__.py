@@ -1,1 +1,1 @@
-"""The contents of an archive: videos, the births that they show, annotations, splits."""
+"""The contents of an archive: videos, the cases that they show, annotations, splits."""

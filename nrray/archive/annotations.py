@@ -1,13 +1,16 @@
-"""Annotations of an archive's videos: their folder of two tables, the field's millisecond text, and window targets by them."""
+"""Annotations of an archive's videos: a folder of two tables and of the activities that were looked for,
+the field's millisecond text, and window targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from nrray.documents import Document, document_from
 from nrray.errors import DataError
 from nrray.intervals import Interval, union_of
 from nrray.labels import Activity
@@ -16,6 +19,7 @@ from nrray.tables import VERSION_COLUMN, check_columns, schema_of, table_from_ro
 from nrray.types import US_PER_SECOND, Extent, Origin, Segment
 
 SEGMENTS_FILE, EXTENTS_FILE = "segments.parquet", "extents.parquet"
+ACTIVITIES_FILE = "activities.json"
 SIMULATION = "simulation"  # source of simulated segments
 
 _SMALL_SHARE = 0.02  # of a video's length: annotations that all end there were read in the wrong unit
@@ -25,24 +29,49 @@ _GLANCE_US = 200_000  # nobody annotates a shorter activity
 
 @dataclass(frozen=True, kw_only=True)
 class Annotations:
-    """The two tables of a folder, with the columns of Segment and of Extent; a column of texts is plain strings."""
+    """The two tables of a folder, with the columns of Segment and of Extent; a column of texts is plain strings. labelled: the
+    activities that the annotators looked for, so that silence about them is absence."""
 
     segments: pa.Table
     extents: pa.Table
+    labelled: frozenset[str]
+
+
+class LabelledActivities(Document):
+    """The content of activities.json."""
+
+    newest_version: ClassVar[int] = 1
+
+    activities: tuple[str, ...]
 
 
 def read_annotations(uri: str) -> Annotations:
-    """The annotations in a folder on any storage. Raises DataError where a table is missing, lacks columns, is of a newer
-    version, or has a row that ends before it starts."""
+    """The annotations in a folder on any storage. Activities that the folder does not say were looked for, and of which it has
+    no segment, are not labelled. Raises DataError where a table is missing, lacks columns, is of a newer version, or has a row
+    that ends before it starts."""
     folder = Folder(uri)
-    return Annotations(segments=_table(folder, SEGMENTS_FILE, Segment), extents=_table(folder, EXTENTS_FILE, Extent))
+    segments, extents = _table(folder, SEGMENTS_FILE, Segment), _table(folder, EXTENTS_FILE, Extent)
+    named = frozenset(pc.unique(segments["activity"]).to_pylist())
+    return Annotations(segments=segments, extents=extents, labelled=named | _stated_activities(folder))
 
 
-def write_annotations(folder: Folder, segments: Sequence[Segment], extents: Sequence[Extent]) -> None:
-    """Write both tables into `folder`, which is made where it is missing."""
+def write_annotations(
+    folder: Folder, segments: Sequence[Segment], extents: Sequence[Extent], *, activities: Sequence[str] = ()
+) -> None:
+    """Write both tables into `folder`, which is made where it is missing. `activities` were looked for in all extents, also
+    those of which there is no segment."""
     folder.create()
+    looked_for = list(dict.fromkeys([*activities, *sorted({segment.activity for segment in segments})]))
+    folder.write_json(ACTIVITIES_FILE, {"activities": looked_for, "schema_version": LabelledActivities.newest_version})
     folder.write_table(SEGMENTS_FILE, table_from_rows(segments, Segment))
     folder.write_table(EXTENTS_FILE, table_from_rows(extents, Extent))
+
+
+def _stated_activities(folder: Folder) -> frozenset[str]:
+    if not folder.exists(ACTIVITIES_FILE):
+        return frozenset()
+    data = folder.read_json(ACTIVITIES_FILE)
+    return frozenset(document_from(LabelledActivities, data, name=ACTIVITIES_FILE, folder=str(folder)).activities)
 
 
 def _table(folder: Folder, name: str, row_type: type[Segment] | type[Extent]) -> pa.Table:
@@ -170,7 +199,7 @@ def window_targets(
     window_start_us: NDArray[np.int64],
     window_end_us: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """(W, A) whether each activity covers more than its `positive_coverage` of a window, by the segments of one video.
+    """(W, A) whether each activity makes each window positive, by the segments of one video.
 
     Overlapping segments of one activity count once.
     """
@@ -184,5 +213,5 @@ def window_targets(
         for start, end in union_of(starts[mine], ends[mine]).tolist():
             overlap = np.minimum(window_end_us, end) - np.maximum(window_start_us, start)
             covered += np.maximum(overlap, 0)
-        targets[:, column] = covered > activity.positive_coverage * length
+        targets[:, column] = activity.is_positive(covered, length)
     return targets

@@ -1,21 +1,24 @@
-"""The case sidecar: the birth that a video shows, its camera, and its place on the case's clock."""
+"""The case sidecar: the case that a video shows, its camera, its place on the case's clock, and instants of the case."""
 
 import csv
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nrray.errors import DataError
 from nrray.storage import located
+from nrray.tables import VERSION_COLUMN
 from nrray.types import Case
 
 _REQUIRED = ("case_id", "video_path")
-_TIMES = ("video_start_us", "birth_us", "table_arrival_us")
+_FIELDS = (*_REQUIRED, "camera", "video_start_us", "site")
+_INSTANT_SUFFIX = "_us"  # of the columns that are instants
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +52,8 @@ class Cases:
 
 def read_cases(uri: str | None) -> Cases:
     """The cases of a sidecar, CSV or Parquet by its suffix; without a sidecar no rows. `case_id` and `video_path` are
-    required; the camera is "" and the start 0 where a column is missing, other fields are None.
+    required; the camera is "" and the start 0 where a column is missing, the site is None. Every other column whose name ends
+    in `_us` is an instant on the case's clock, known where it has a value: `birth_us` is the instant `birth`.
 
     Raises DataError that names the line (CSV) or row (Parquet).
     """
@@ -87,31 +91,53 @@ def read_cases(uri: str | None) -> Cases:
     return Cases(rows=tuple(cases))
 
 
-def cases_csv(rows: Iterable[Case]) -> str:
+def cases_csv(rows: Sequence[Case]) -> str:
     """Rows as CSV text, which `read_cases` reads."""
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    names = [field.name for field in fields(Case)]
-    writer.writerow(names)
-    for row in rows:
-        values = (getattr(row, name) for name in names)
+    columns = _columns(rows)
+    writer.writerow(columns)
+    for values in zip(*columns.values(), strict=True):
         writer.writerow(["" if value is None else value for value in values])
     return text.getvalue()
+
+
+def cases_table(rows: Sequence[Case]) -> pa.Table:
+    """Rows as a table, which `read_cases` reads from a Parquet file."""
+    columns = _columns(rows)
+    arrays = [
+        pa.array(values, pa.int64() if name.endswith(_INSTANT_SUFFIX) else pa.string())
+        for name, values in columns.items()
+    ]
+    versions = pa.array(np.full(len(rows), Case.schema_version, np.int16))
+    return pa.table([*arrays, versions], names=[*columns, VERSION_COLUMN])
+
+
+def _columns(rows: Sequence[Case]) -> dict[str, list[Any]]:
+    """The fields of all rows, then a column for each of their instants."""
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in _FIELDS}
+    for instant in dict.fromkeys(name for row in rows for name in row.instants):
+        columns[f"{instant}{_INSTANT_SUFFIX}"] = [row.instants.get(instant) for row in rows]
+    return columns
 
 
 def _case(row: Mapping[str, Any], where: str) -> Case:
     for name in _REQUIRED:
         if row.get(name) in (None, ""):
             raise DataError(f"{where}: no {name}; columns found: {', '.join(str(key) for key in row)}")
-    times = {name: _microseconds(row.get(name), name, where) for name in _TIMES}
+    times = {
+        name: _microseconds(value, name, where)
+        for name, value in row.items()
+        if isinstance(name, str) and name.endswith(_INSTANT_SUFFIX)  # DictReader has None for fields beyond the header
+    }
+    start_us = times.pop("video_start_us", None)
     return Case(
         case_id=str(row["case_id"]),
         video_path=str(row["video_path"]),
         camera=str(row.get("camera") or ""),
-        video_start_us=times["video_start_us"] or 0,
-        birth_us=times["birth_us"],
-        table_arrival_us=times["table_arrival_us"],
+        video_start_us=start_us or 0,
         site=str(row["site"]) if row.get("site") else None,
+        instants={name.removesuffix(_INSTANT_SUFFIX): us for name, us in times.items() if us is not None},
     )
 
 

@@ -1,6 +1,6 @@
 """Assignment of cases to the train, validation and test part: a plain JSON file that people may write, and its checks.
 
-A split is by case, never by video or window: videos of one birth resemble each other. Reads of a split part are noted in
+A split is by case, never by video or window: videos of one case resemble each other. Reads of a split part are noted in
 a file beside the split, so that tuning on the test part leaves a trace; a copy under another name in the same folder
 continues the count.
 """

@@ -25,7 +25,7 @@ from nrray.cli.options import ConfigArgument, DryRunOption, JsonOption, SetOptio
 from nrray.errors import ConfigError, NrrayError
 
 app = typer.Typer(
-    help="Label newborn-resuscitation video archives with local vision-language models, distributed on Ray.",
+    help="Label video archives with local vision-language models, distributed on Ray.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -57,8 +57,10 @@ def demo(
     """Simulate cases, scan, relabel and compare with the truth: the whole main job, with no download."""
     from nrray.console.reporter import Reporter
     from nrray.evaluate.metric_rows import MACRO
-    from nrray.pipelines.demo import activity_figures
+    from nrray.pipelines.demo import activity_figures, demo_page
     from nrray.pipelines.demo import demo as run_demo
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder
 
     reporter = Reporter(is_json=as_json)
     result = run_demo(folder, num_cases=cases, reporter=reporter)
@@ -69,6 +71,7 @@ def demo(
     reporter.say(f"Report:    {result.evaluation.folder}/report.html")
     reporter.say(f"Configs:   {result.folder}/scan.yaml, {result.folder}/relabel.yaml")
     reporter.next_command(f"nrray status {shlex.quote(result.folder + '/labels')}")
+    reporter.page(write_run_page(Folder(result.folder), demo_page(result, reporter.transcript)))
     reporter.finish(
         {
             "folder": result.folder,
@@ -117,7 +120,10 @@ def simulate(
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
     from nrray.pipelines.simulate import simulate as run_simulate
+    from nrray.pipelines.simulate import simulation_page
+    from nrray.report.run_page import write_run_page
     from nrray.simulate import SimulateConfig
+    from nrray.storage import Folder
 
     families = [f"appearance=[{', '.join(appearance)}]"] if appearance else []
     drawn_by = [f"renderer={renderer}"] if renderer is not None else []
@@ -135,6 +141,8 @@ def simulate(
     reporter.next_command(
         f"nrray scan --set archive={folder}/videos --set cases={folder}/cases.csv --set output={folder}/scan"
     )
+    page = simulation_page(result, settings, reporter.transcript)
+    reporter.page(write_run_page(Folder(result.folder), page))
     reporter.finish(asdict(result))
 
 
@@ -148,10 +156,11 @@ def scan(
     """Probe an archive's videos and write or update its manifest."""
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
-    from nrray.pipelines.scan.report import report_scan
+    from nrray.pipelines.scan.report import report_scan, scan_page
     from nrray.pipelines.scan.run import ScanConfig
     from nrray.pipelines.scan.run import scan as run_scan
-    from nrray.storage import absolute_uri
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder, absolute_uri
 
     settings = load_config(ScanConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
@@ -163,6 +172,8 @@ def scan(
             reporter.next_command(
                 f"nrray relabel --set manifest={shlex.quote(result.manifest)} --set output={shlex.quote(labels)}"
             )
+        page = scan_page(result, reporter.transcript, archive=settings.archive)
+        reporter.page(write_run_page(Folder(settings.output), page))
     reporter.finish(
         {
             "manifest": result.manifest,
@@ -191,19 +202,24 @@ def relabel(
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
     from nrray.pipelines.relabel.job import RelabelConfig
+    from nrray.pipelines.relabel.page import relabel_page
     from nrray.pipelines.relabel.report import report_relabel
     from nrray.pipelines.relabel.run import RelabelOptions
     from nrray.pipelines.relabel.run import relabel as run_relabel
     from nrray.pipelines.relabel.timelines import missing_pictures
+    from nrray.report.run_page import write_run_page
     from nrray.storage import Folder
 
     settings = load_config(RelabelConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
     options = RelabelOptions(limit_units=limit, dry_run=dry_run, retry_failed=retry_failed)
     result = run_relabel(settings, options, reporter)
-    pictures = [] if dry_run else missing_pictures(Folder(result.output))
+    output = Folder(result.output)
+    pictures = [] if dry_run else missing_pictures(output)
     command = shlex.join(["nrray", "relabel", *config_words(config, set_)])
     report_relabel(result, pictures, command, reporter, was_retried=retry_failed)
+    if not dry_run:
+        reporter.page(write_run_page(output, relabel_page(output, reporter.transcript)))
     _exit_if(result.has_failures)
 
 

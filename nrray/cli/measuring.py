@@ -22,6 +22,9 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
     from nrray.evaluate.evaluation import evaluate as run_evaluate
     from nrray.evaluate.figure_text import interval, number
     from nrray.evaluate.page import PAGE_FILE
+    from nrray.evaluate.run_pages import evaluation_run_page
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder
 
     settings = load_config(EvaluateConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
@@ -56,6 +59,7 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
         )
     reporter.say(f"Report:  {result.folder}/{PAGE_FILE}")
     reporter.say(f"Numbers: {result.folder}/{EVALUATION_FILE}")
+    reporter.page(write_run_page(Folder(result.folder), evaluation_run_page(document, reporter.transcript)))
     reporter.finish(document.model_dump(mode="json", by_alias=True))
 
 
@@ -66,6 +70,9 @@ def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
     from nrray.evaluate.comparison import compare as run_compare
     from nrray.evaluate.config import CompareConfig
     from nrray.evaluate.figure_text import interval, number
+    from nrray.evaluate.run_pages import comparison_run_page
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder
 
     settings = load_config(CompareConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
@@ -108,6 +115,7 @@ def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
     )
     for sentence in found.sentences:
         reporter.say(sentence)
+    reporter.page(write_run_page(Folder(settings.output), comparison_run_page(found, reporter.transcript)))
     reporter.finish(found.model_dump(mode="json", by_alias=True))
 
 

@@ -24,23 +24,30 @@ def finetune(
     """Adapt a checkpoint to annotated videos with LoRA; run it again to go on where it stopped."""
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
-    from nrray.pipelines.finetune.curve.report import report_curve
+    from nrray.pipelines.finetune.curve.report import curve_page, report_curve
     from nrray.pipelines.finetune.curve.run import run_curve
     from nrray.pipelines.finetune.curve.subsets import sizes_of
     from nrray.pipelines.finetune.job import FinetuneConfig
-    from nrray.pipelines.finetune.report import report_finetune
+    from nrray.pipelines.finetune.report import finetune_page, report_finetune
     from nrray.pipelines.finetune.run import run_finetune
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder
 
     settings = load_config(FinetuneConfig, config, set_ or ())
     reporter = Reporter(is_json=as_json)
     if curve is not None:
         measured = run_curve(settings, sizes_of(curve), reporter, dry_run=dry_run)
         report_curve(measured, settings, reporter)
+        if measured.document is not None:
+            page = curve_page(measured.document, reporter.transcript, output=measured.output)
+            reporter.page(write_run_page(Folder(measured.output), page))
         if not measured.has_learned:
             raise typer.Exit(EXIT_FAILURES)
         return
     result = run_finetune(settings, reporter, dry_run=dry_run)
     report_finetune(result, settings, reporter)
+    if result.metrics is not None:
+        reporter.page(write_run_page(Folder(result.output), finetune_page(result, result.metrics, reporter.transcript)))
     if not result.has_learned:
         raise typer.Exit(EXIT_ERROR)
 
@@ -56,13 +63,19 @@ def tune(
     from nrray.config import load_config
     from nrray.console.reporter import Reporter
     from nrray.pipelines.tune.job import TuneConfig
-    from nrray.pipelines.tune.report import report_tune
+    from nrray.pipelines.tune.report import report_tune, tune_page
     from nrray.pipelines.tune.run import run_tune
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder
 
     budget = [] if budget_minutes is None else [f"search.budget_minutes={budget_minutes}"]
     settings = load_config(TuneConfig, config, [*(set_ or ()), *budget])
     reporter = Reporter(is_json=as_json)
-    report_tune(run_tune(settings, reporter, dry_run=dry_run), settings, reporter)
+    result = run_tune(settings, reporter, dry_run=dry_run)
+    report_tune(result, settings, reporter)
+    if result.best is not None:
+        page = tune_page(result, result.best, reporter.transcript)
+        reporter.page(write_run_page(Folder(result.output), page))
 
 
 def export_model(

@@ -11,40 +11,58 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nrray.console.transcript import ReportedTable, Transcript
+
 PIPE_COLUMNS = 120  # of tables, where there is no terminal to ask
 
 
 class Reporter:
-    """Prints the output of a verb. With `is_json`, sentences are dropped and `finish` prints the document."""
+    """Prints the output of a verb. With `is_json`, sentences are dropped and `finish` prints the document; the transcript has
+    them in either case."""
 
     def __init__(self, *, is_json: bool = False) -> None:
         self.is_json = is_json
-        self._here = f"{Path.cwd()}/"  # read now: the folder of a Ray job is deleted once Ray stops
+        self.transcript = Transcript(folder=str(Path.cwd()))  # now: the folder of a Ray job is deleted once Ray stops
+        self._here = f"{self.transcript.folder}/"
         width = None if sys.stdout.isatty() else PIPE_COLUMNS
         self.console = Console(highlight=False, width=width, soft_wrap=width is not None, stderr=is_json)
 
     def say(self, text: str) -> None:
         """One sentence or line."""
+        shown = printable(text)
+        self.transcript.entries.append(shown)
         if not self.is_json:
-            self.console.print(printable(text), markup=False)
+            self.console.print(shown, markup=False)
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A small table; numbers are right-aligned."""
-        if self.is_json or not rows:
+        if not rows:
+            return
+        is_number = tuple(all(isinstance(row[index], int | float) for row in rows) for index in range(len(header)))
+        cells = tuple(tuple(printable(_cell(value)) for value in row) for row in rows)
+        self.transcript.entries.append(
+            ReportedTable(title=title, header=tuple(header), rows=cells, is_number=is_number)
+        )
+        if self.is_json:
             return
         table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-        for index, name in enumerate(header):
-            is_number = all(isinstance(row[index], int | float) for row in rows)
-            table.add_column(escape(name), justify="right" if is_number else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(escape(printable(_cell(value))) for value in row))
+        for name, is_right in zip(header, is_number, strict=True):
+            table.add_column(escape(name), justify="right" if is_right else "left", overflow="fold")
+        for row in cells:
+            table.add_row(*map(escape, row))
         self.console.print(table)
 
     def next_command(self, command: str) -> None:
         """The exact next command, for the folder where this one was called: paths in that folder are shortened."""
+        self.transcript.commands.append(printable(command))
         if not self.is_json:
             shortened = re.sub(rf"(?<=[ ='[]){re.escape(self._here)}", "", command)
             self.console.print(f"Next: {printable(shortened)}", markup=False, soft_wrap=True)
+
+    def page(self, address: str) -> None:
+        """Where the page of the run is; the page itself does not say so."""
+        if not self.is_json:
+            self.console.print(f"Page: {printable(address)}", markup=False)
 
     def finish(self, document: dict[str, Any]) -> None:
         """Print the machine-readable result, where JSON was asked for."""

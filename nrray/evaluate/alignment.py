@@ -1,7 +1,8 @@
-"""Two labellings aligned: the time and windows that both examined, case by case, and the amounts that are left out."""
+"""Two labellings aligned: the time and windows that both examined, case by case, and the amounts that are left out. An activity
+that one of them does not label has no time and no windows here, so that no figure of it is defined."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from nrray.archive.cases import Cases
 from nrray.errors import DataError
 from nrray.evaluate.labelling import Labelling, Windows
+from nrray.evaluate.sides import Sides
 from nrray.labels import Activity
 from nrray.metrics.spans import Spans, axis_of, intersection, overlaps, spans_of, summed, union_by_video
 from nrray.metrics.timelines import Timelines, timelines_of
@@ -59,6 +61,26 @@ class Alignment:
     windows: WindowPairs
     has_scores: bool
     left_out: LeftOut
+    unlabelled: Sides[frozenset[str]]  # activities
+
+    @property
+    def is_labelled(self) -> NDArray[np.bool_]:
+        """(A,) whether both labellings label each activity."""
+        missing = self.unlabelled.candidate | self.unlabelled.reference
+        return np.array([name not in missing for name in self.activities], bool)
+
+    @property
+    def unlabelled_notes(self) -> list[str]:
+        """A sentence for each side that does not label every activity."""
+        return [
+            f"{name} does not label {', '.join(each for each in self.activities if each in missing)}: figures of what it does "
+            f"not label are not defined, and never 0."
+            for name, missing in (
+                (self.candidate, self.unlabelled.candidate),
+                (self.reference, self.unlabelled.reference),
+            )
+            if missing
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +118,19 @@ def aligned(
     known_cases = sorted(set(case_ids))
     index_of = {case_id: index for index, case_id in enumerate(known_cases)}
     case_of_video = np.array([index_of[case_id] for case_id in case_ids], np.int64)
+    missing = ours.unlabelled | theirs.unlabelled
+    nothing = np.zeros(0, np.int64)
     timelines = {
         activity.name: timelines_of(
-            theirs.segments[activity.name], ours.segments[activity.name], evaluated, num_videos=len(shared.paths)
+            theirs.segments[activity.name],
+            ours.segments[activity.name],
+            spans_of(nothing, nothing, nothing) if activity.name in missing else evaluated,
+            num_videos=len(shared.paths),
         )
         for activity in activities
     }
-    windows, num_across = _window_pairs(ours, timelines, evaluated, activities, case_of_video)
+    is_labelled = np.array([activity.name not in missing for activity in activities], bool)
+    windows, num_across = _window_pairs(ours, timelines, evaluated, activities, case_of_video, is_labelled)
     total_us = int(evaluated.length_us.sum())
     return Alignment(
         candidate=candidate.name,
@@ -122,8 +150,9 @@ def aligned(
             videos_of_candidate_alone=len(set(candidate.paths) - set(reference.paths)),
             videos_of_reference_alone=len(set(reference.paths) - set(candidate.paths)),
             windows_across_borders=num_across,
-            undecided=int((~windows.decided).sum()),
+            undecided=int((~windows.decided[:, is_labelled]).sum()),
         ),
+        unlabelled=Sides(candidate=ours.unlabelled, reference=theirs.unlabelled),
     )
 
 
@@ -142,13 +171,11 @@ def restricted(labelling: Labelling, paths: list[str]) -> Labelling:
             scores=windows.scores[kept],
             states=windows.states[kept],
         )
-    return Labelling(
-        name=labelling.name,
+    return replace(
+        labelling,
         paths=paths,
-        activities=labelling.activities,
         segments={name: _moved(spans, moved) for name, spans in labelling.segments.items()},
         examined=_moved(labelling.examined, moved),
-        failed_us=labelling.failed_us,
         windows=windows,
     )
 
@@ -180,6 +207,7 @@ def _window_pairs(
     evaluated: Spans,
     activities: Sequence[Activity],
     case_of_video: NDArray[np.int64],
+    is_labelled: NDArray[np.bool_],
 ) -> tuple[WindowPairs, int]:
     """The candidate's own windows, or a grid of the default sampling where it has none; and the number of windows that reach
     out of the evaluated spans."""
@@ -208,6 +236,9 @@ def _window_pairs(
         decided = ~np.isin(states, _UNDECIDED)
         num_unparsed = (states == STATE_INDEX[LabelState.UNPARSED]).sum(axis=0).astype(np.int64)
     reference = np.stack([_covered(windows, timelines[a.name].reference, a) for a in activities], axis=1)
+    candidate, decided, reference = candidate & is_labelled, decided & is_labelled, reference & is_labelled
+    scores = np.where(is_labelled, scores, np.nan)
+    num_unparsed = np.where(is_labelled, num_unparsed, 0)
     pairs = WindowPairs(
         case=case_of_video[windows.video],
         candidate=candidate,
@@ -242,7 +273,7 @@ def _grid(evaluated: Spans) -> Spans:
 
 
 def _covered(windows: Spans, pieces: Spans, activity: Activity) -> NDArray[np.bool_]:
-    """(W,) whether more than the activity's `positive_coverage` of each window is covered."""
+    """(W,) whether the activity makes each window positive."""
     shared = overlaps(windows, pieces)
     covered_us = summed(shared.length_us, shared.left, len(windows))
-    return covered_us > activity.positive_coverage * windows.length_us
+    return activity.is_positive(covered_us, windows.length_us)

@@ -21,7 +21,7 @@ class BalancedRow:
 
 @dataclass(frozen=True, kw_only=True)
 class BalancedSubset:
-    """Ratios over the subset's windows; rows: by activity."""
+    """Ratios over the subset's windows; rows: by activity that both sides label."""
 
     num_windows: int
     rows: Mapping[str, BalancedRow]
@@ -49,5 +49,6 @@ def balanced_subset(alignment: Alignment, *, num_windows: int, seed: int) -> Bal
                 support=int(counts[i, 0] + counts[i, 2]),
             )
             for i, name in enumerate(alignment.activities)
+            if alignment.is_labelled[i]
         },
     )

@@ -1,4 +1,5 @@
-"""Cases from the worst on: F1 of time, and for the first ones both timelines."""
+"""Cases from the worst on: F1 of time, and for the first ones both timelines. A case in which the reference shows none of the
+activities has no F1 to rank by."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,29 +28,40 @@ class VideoTimeline:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseRow:
-    """One case; f1: of time, by activity; macro_f1: over the macro activities."""
+    """One case; f1: of time, by activity; macro_f1: over the macro activities that the reference shows in the case, None where it
+    shows none; claimed_wrongly_us: time in which the candidate claims activities that the reference does not show then, added up
+    over the macro activities."""
 
     case_id: str
     hours: float
     f1: Mapping[str, float | None]
     macro_f1: float | None
+    claimed_wrongly_us: int | None = None  # of a document that says no such time
     videos: tuple[VideoTimeline, ...]  # of the worst cases alone
 
 
 def case_rows(
     alignment: Alignment, measures: Measures, *, excluded_from_macro: Sequence[str], num_worst: int
 ) -> tuple[CaseRow, ...]:
-    """Every case by rising F1 of time; the first `num_worst` with the timelines of their videos."""
-    f1 = ratios_of(measures.sums["time"]).f1  # (C, A)
-    macro = mean_defined(f1[:, [i for i, name in enumerate(measures.activities) if name not in excluded_from_macro]])
-    order = np.lexsort((np.array(alignment.cases), np.where(np.isfinite(macro), macro, np.inf)))
-    videos_of = {case: np.flatnonzero(alignment.case_of_video == case).tolist() for case in order[:num_worst].tolist()}
+    """Every case by rising F1 of time, then those without one by falling time that is claimed wrongly; the first `num_worst` of
+    those with one have the timelines of their videos."""
+    time = measures.sums["time"]  # (C, A, 4)
+    f1 = ratios_of(time).f1
+    shows = time[..., 0] + time[..., 2] > 0
+    columns = [i for i, name in enumerate(measures.activities) if name not in excluded_from_macro]
+    macro = mean_defined(np.where(shows, f1, np.nan)[:, columns])
+    wrong_us = time[:, columns, 1].sum(axis=1)
+    is_ranked = np.isfinite(macro)
+    order = np.lexsort((np.array(alignment.cases), -wrong_us, np.where(is_ranked, macro, np.inf)))
+    worst = [case for case in order.tolist() if is_ranked[case]][:num_worst]
+    videos_of = {case: np.flatnonzero(alignment.case_of_video == case).tolist() for case in worst}
     return tuple(
         CaseRow(
             case_id=alignment.cases[case],
-            hours=hours_of(float(measures.sums["time"][case, 0].sum())),
+            hours=hours_of(float(time[case].sum(axis=-1).max())),
             f1={name: defined(f1[case, i]) for i, name in enumerate(alignment.activities)},
             macro_f1=defined(macro[case]),
+            claimed_wrongly_us=int(wrong_us[case]),
             videos=tuple(_video_timeline(alignment, video) for video in videos_of.get(case, ())),
         )
         for case in order.tolist()

@@ -1,4 +1,4 @@
-"""Clinical indicators over cases, of each labelling, and their agreement (Bland and Altman 1986)."""
+"""Indicators over cases, of each labelling, and their agreement (Bland and Altman 1986)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.archive.cases import Cases
-from nrray.evaluate.indicators import CaseIndicators, CaseTimeline, IndicatorUnit, Zero, case_indicators
+from nrray.evaluate.indicators import CaseIndicators, CaseTimeline, Indicator, IndicatorUnit, case_indicators
 from nrray.evaluate.labelling import Labelling
 from nrray.evaluate.resampling import Resamples, Value, resampled_quantiles, value_of
 from nrray.evaluate.sides import Sides
 from nrray.intervals import Interval
+from nrray.labels import LabelSet
 from nrray.metrics.counts import divided
 from nrray.metrics.spans import Spans, intersection, spans_of, union_by_video
 from nrray.types import US_PER_SECOND
@@ -20,7 +21,8 @@ from nrray.types import US_PER_SECOND
 
 @dataclass(frozen=True, kw_only=True)
 class IndicatorSummary:
-    """One indicator over the cases of one labelling: it is known of `num_known` out of `num_cases`."""
+    """One indicator over the cases of one labelling: it is known of `num_known` out of `num_cases`; `reason` is why it is known
+    of none, where all cases share one."""
 
     name: str
     unit: IndicatorUnit
@@ -30,6 +32,7 @@ class IndicatorSummary:
     lower_quartile: float | None
     upper_quartile: float | None
     mean: Value  # of a yes/no indicator the share
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +61,9 @@ class CaseValue:
 
 @dataclass(frozen=True, kw_only=True)
 class ClinicalIndicators:
-    """Indicators of both labellings, in one order. zeros: the number of cases by the zero that they count from; cases:
-    case_id to indicator to value."""
+    """Indicators of both labellings, in one order. zeros: the number of cases by the zero that they count from; unseen: the
+    zero and the arrival between which no camera sees the case, where the label set names both; cases: case_id to indicator to
+    value."""
 
     merge_gap_seconds: float
     zeros: Sides[Mapping[str, int]]
@@ -67,22 +71,25 @@ class ClinicalIndicators:
     reference: tuple[IndicatorSummary, ...]
     agreement: tuple[IndicatorAgreement, ...]
     cases: Sides[Mapping[str, Mapping[str, CaseValue]]]
+    unseen: tuple[str, str] | None = None
 
 
 def clinical_indicators(
     candidate: Labelling,
     reference: Labelling,
+    label_set: LabelSet,
     *,
     cases: Cases,
     case_ids: Sequence[str],
     merge_gap_seconds: float,
     resamples: Resamples,
 ) -> ClinicalIndicators:
-    """Indicators of the cases `case_ids` in the time that each labelling examined; activities of several cameras are joined."""
+    """The label set's indicators of the cases `case_ids` in the time that each labelling examined; activities of several
+    cameras are joined."""
     gap_us = round(merge_gap_seconds * US_PER_SECOND)
     ours, theirs = (
         [
-            case_indicators(timeline, merge_gap_us=gap_us)
+            case_indicators(timeline, label_set, merge_gap_us=gap_us)
             for timeline in case_timelines(labelling, cases=cases, case_ids=case_ids)
         ]
         for labelling in (candidate, reference)
@@ -94,6 +101,7 @@ def clinical_indicators(
         reference=tuple(summaries(theirs, resamples)),
         agreement=tuple(agreements(ours, theirs, resamples)),
         cases=Sides(candidate=_case_values(ours), reference=_case_values(theirs)),
+        unseen=_unseen(label_set),
     )
 
 
@@ -114,16 +122,17 @@ def case_timelines(labelling: Labelling, *, cases: Cases, case_ids: Sequence[str
     by_activity = {
         name: _intervals_by_case(intersection(on_case_clock(spans), examined), len(case_ids))
         for name, spans in labelling.segments.items()
+        if name not in labelling.unlabelled
     }
     examined_by_case = _intervals_by_case(examined, len(case_ids))
-    first_row = {case_id: rows[0] for case_id, rows in cases.rows_by_case().items()}
+    rows_of = cases.rows_by_case()
     return [
         CaseTimeline(
             case_id=case_id,
             intervals={activity: by_case[i] for activity, by_case in by_activity.items()},
             examined=examined_by_case[i],
-            birth_us=first_row[case_id].birth_us if case_id in first_row else None,
-            table_arrival_us=first_row[case_id].table_arrival_us if case_id in first_row else None,
+            start_us=min((row.video_start_us for row in rows_of.get(case_id, ())), default=0),
+            instants=rows_of[case_id][0].instants if case_id in rows_of else {},
         )
         for i, case_id in enumerate(case_ids)
     ]
@@ -151,6 +160,7 @@ def summaries(cases: Sequence[CaseIndicators], resamples: Resamples) -> list[Ind
                 lower_quartile=lower,
                 upper_quartile=upper,
                 mean=means[column],
+                reason=_shared_reason([case.indicators[column] for case in cases]),
             )
         )
     return found
@@ -190,10 +200,21 @@ def agreements(
     return found
 
 
+def _shared_reason(indicators: Sequence[Indicator]) -> str | None:
+    reasons = {indicator.reason for indicator in indicators}
+    return reasons.pop() if len(reasons) == 1 else None
+
+
 def _zeros(cases: Sequence[CaseIndicators]) -> dict[str, int]:
-    """Zero to its number of cases, "none" where there is nothing to count from."""
-    counts = Counter(case.zero for case in cases)
-    return {"none" if zero is None else zero.value: counts[zero] for zero in (*Zero, None) if counts[zero]}
+    """Zero to its number of cases, the commonest first, "none" for cases with nothing to count from."""
+    return dict(Counter("none" if case.zero is None else case.zero for case in cases).most_common())
+
+
+def _unseen(label_set: LabelSet) -> tuple[str, str] | None:
+    clock = label_set.clock
+    if clock.arrival is None or not clock.zero or clock.zero[0] == clock.arrival:
+        return None
+    return clock.zero[0].replace("_", " "), clock.arrival.replace("_", " ")
 
 
 def _case_values(cases: Sequence[CaseIndicators]) -> dict[str, dict[str, CaseValue]]:

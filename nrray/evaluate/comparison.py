@@ -68,6 +68,7 @@ def compare(config: CompareConfig) -> Comparison:
     alignments = [
         aligned(candidate, reference, shared, activities=label_set.activities, cases=cases) for candidate in candidates
     ]
+    notes += dict.fromkeys(note for alignment in alignments for note in alignment.unlabelled_notes)
     if split_part is not None:
         notes.append(read_note(split_part, purpose=f"compare {', '.join(part.candidate for part in alignments)}"))
     notes += training_notes(candidates, config.candidates, shared.paths, cases)
@@ -195,9 +196,12 @@ def _baselines(
 
 def _alpha(alignments: Sequence[Alignment], activity: str) -> float | None:
     timelines = [alignment.timelines[activity] for alignment in alignments]
-    examined = timelines[0].evaluated
+    # A candidate that does not label the activity has no evaluated time; one that does has the reference's too.
+    whole = max(timelines, key=lambda part: len(part.evaluated))
     return defined(
-        krippendorff_alpha([*((part.candidate, examined) for part in timelines), (timelines[0].reference, examined)])
+        krippendorff_alpha(
+            [*((part.candidate, part.evaluated) for part in timelines), (whole.reference, whole.evaluated)]
+        )
     )
 
 

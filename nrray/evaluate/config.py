@@ -20,7 +20,7 @@ class EvaluateConfig(Section):
     split: str | None = Field(None, description="split file; with it only the cases of `part` are measured")
     part: str = Field("test", description="part of the split")
     merge_gap_seconds: float = Field(
-        2.0, ge=0, description="gaps up to this are closed before clinical indicators; there is no agreed value"
+        2.0, ge=0, description="gaps up to this are closed before indicators; there is no agreed value"
     )
     balanced_windows: int = Field(
         0,

@@ -20,15 +20,18 @@ class Mistake(str, Enum):
 
 
 Confusion = Mapping[str, Mapping[Mistake, Mapping[str, Value]]]
-"""Activity to mistake to the number of wrong windows by other activity, NOTHING_ELSE and ALL_WINDOWS."""
+"""Activity to mistake to the number of wrong windows by other activity, NOTHING_ELSE and ALL_WINDOWS; of activities that both
+sides label."""
 
 
 def confusion(alignment: Alignment, resamples: Resamples) -> Confusion:
     """The activities that the reference has where an activity is claimed wrongly, and that the candidate claims where the
     activity is missed."""
     windows = alignment.windows
+    labelled = np.flatnonzero(alignment.is_labelled).tolist()
     table = {}
-    for i, name in enumerate(alignment.activities):
+    for i in labelled:
+        name = alignment.activities[i]
         wrong = windows.candidate[:, i] & ~windows.reference[:, i] & windows.decided[:, i]
         missed = ~windows.candidate[:, i] & windows.reference[:, i] & windows.decided[:, i]
         table[name] = {
@@ -43,8 +46,9 @@ def _others(
 ) -> dict[str, Value]:
     """The numbers of the windows `at` in which `side` (W, A) has each activity beside `activity`."""
     rows, case = side[at], alignment.windows.case[at]
-    columns = {name: rows[:, i] for i, name in enumerate(alignment.activities) if i != activity}
-    columns[NOTHING_ELSE] = np.logical_not(np.delete(rows, activity, axis=1).any(axis=1))
+    others = [i for i in np.flatnonzero(alignment.is_labelled).tolist() if i != activity]
+    columns = {alignment.activities[i]: rows[:, i] for i in others}
+    columns[NOTHING_ELSE] = np.logical_not(rows[:, others].any(axis=1))
     columns[ALL_WINDOWS] = np.ones(len(rows), bool)
     counts = {}
     for name, column in columns.items():

@@ -16,7 +16,6 @@ from nrray.evaluate.clinical import ClinicalIndicators, clinical_indicators
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.confusion import confusion
 from nrray.evaluate.document import EVALUATION_FILE, EvaluationDocument
-from nrray.evaluate.indicators import VENTILATION
 from nrray.evaluate.inputs import SplitPart, input_notes, read_contents_by_case, read_note, read_split_part
 from nrray.evaluate.labelling import read_labelling
 from nrray.evaluate.measures import Measures, measures_of
@@ -60,10 +59,11 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     notes += few_cases_notes(len(alignment.cases))
     resamples = resamples_of(len(alignment.cases), num_resamples=config.num_resamples, seed=config.seed)
     clinical = None
-    if VENTILATION in label_set.names:
+    if label_set.indicators:
         clinical = clinical_indicators(
             candidate,
             reference,
+            label_set,
             cases=cases,
             case_ids=alignment.cases,
             merge_gap_seconds=config.merge_gap_seconds,
@@ -123,7 +123,7 @@ def evaluation_document(
         clinical=clinical,
         cases=case_rows(alignment, measures, excluded_from_macro=excluded_from_macro, num_worst=settings.worst_cases),
         left_out=alignment.left_out,
-        notes=(*notes, *_absence_notes(measures)),
+        notes=(*notes, *alignment.unlabelled_notes, *_absence_notes(measures)),
     )
 
 
@@ -137,7 +137,8 @@ def _content_notes(split_part: SplitPart, manifest: str | None, cases: Cases) ->
 
 def _absence_notes(measures: Measures) -> list[str]:
     """A sentence on activities that the reference never has."""
-    absent = [measures.activities[i] for i in np.flatnonzero(~measures.is_in_reference)]
+    is_absent = ~measures.is_in_reference & measures.is_labelled
+    absent = [measures.activities[i] for i in np.flatnonzero(is_absent)]
     return [f"{', '.join(absent)} in no case of the reference: macro averages are over the others."] if absent else []
 
 

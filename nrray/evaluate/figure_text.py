@@ -26,7 +26,7 @@ def interval(value: Value | None, digits: int = 3, to: str = " to ") -> str:
 
 
 def in_unit(value: float | None, unit: IndicatorUnit) -> str:
-    """An indicator's value as a clinician writes it."""
+    """An indicator's value as text."""
     return "-" if value is None else _FORMATS[unit].format(value)
 
 

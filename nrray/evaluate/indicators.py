@@ -1,30 +1,24 @@
-"""Clinical indicators of one case: the first questions of a review of a resuscitation, the zero that times count from, and an
-unknown value with its reason where an indicator needs time that was not examined.
+"""Indicators of one case, as its label set declares them: the first questions of a review, the zero that times count from,
+and an unknown value with its reason where an indicator needs time that was not examined, or an activity that is not labelled.
 
-Definitions are those of published audits (Stavanger, Haydom, Uganda; see README). In: disjoint intervals of one case on
-its clock. Rates, heart rate and mask leak cannot be read from intervals and are not here.
+In: disjoint intervals of one case on its clock. A new kind is a member of `IndicatorKind`, a function here and a line in
+`_KINDS`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from statistics import median
 
 from nrray.intervals import Interval, gaps_within, shared_us, union_of_intervals
+from nrray.labels import IndicatorKind, IndicatorSection, LabelSet
 from nrray.types import US_PER_SECOND
 
-GOLDEN_MINUTE_US = 60 * US_PER_SECOND
-FRACTION_SECONDS = (30, 60)
-VISIBLE, VENTILATION, STIMULATION, SUCTION = "baby_visible", "ventilation", "stimulation", "suction"
-
-
-class Zero(str, Enum):
-    """The instant that a case's times count from."""
-
-    BIRTH = "birth"
-    TABLE_ARRIVAL = "table arrival"  # of the sidecar
-    FIRST_VISIBLE = "first baby_visible"  # stands in for table arrival
+START_OF_RECORDING = "start of the recording"
+_LATE_START_US = (
+    2 * US_PER_SECOND
+)  # an examination that begins this late has missed the start; less is a file's own offset
 
 
 class IndicatorUnit(str, Enum):
@@ -38,13 +32,14 @@ class IndicatorUnit(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class CaseTimeline:
-    """One case on its clock: disjoint sorted intervals by activity, the examined time, and the sidecar's instants."""
+    """One case on its clock: disjoint sorted intervals by activity, the examined time, where the recording begins, and the
+    sidecar's instants by name. An activity without a key is not labelled."""
 
     case_id: str
     intervals: Mapping[str, Sequence[Interval]]
     examined: Sequence[Interval]
-    birth_us: int | None
-    table_arrival_us: int | None
+    start_us: int
+    instants: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,203 +54,247 @@ class Indicator:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseIndicators:
-    """All indicators of a case; `zero` is None where there is nothing to count from."""
+    """All indicators of a case; `zero` names the instant that times count from, None where there is none."""
 
     case_id: str
-    zero: Zero | None
+    zero: str | None
     indicators: tuple[Indicator, ...]
 
 
-def case_indicators(case: CaseTimeline, *, merge_gap_us: int) -> CaseIndicators:
-    """The indicators of one case; gaps of an activity up to `merge_gap_us` are closed first: there is no agreed value."""
-    intervals = {
-        name: union_of_intervals(case.intervals.get(name, ()), max_gap_us=merge_gap_us)
-        for name in (VENTILATION, STIMULATION, SUCTION)
+@dataclass(frozen=True, kw_only=True)
+class _Unknown:
+    """Why an indicator has no value."""
+
+    reason: str
+
+
+def case_indicators(case: CaseTimeline, label_set: LabelSet, *, merge_gap_us: int) -> CaseIndicators:
+    """The label set's indicators of one case. Gaps of up to `merge_gap_us` are closed first, but of the activity that must be
+    visible: there is no agreed value."""
+    visible = label_set.rules.requires_visible
+    closed = {
+        name: list(mine) if name == visible else union_of_intervals(mine, max_gap_us=merge_gap_us)
+        for name, mine in case.intervals.items()
     }
-    visible = list(case.intervals.get(VISIBLE, ()))
-    zero, zero_us = _zero(case, visible)
-    begin_us, begin_reason = _begin(case, visible)
-    view = _View(examined=case.examined, begin_us=begin_us, reason=begin_reason)
+    view = _View(case=case, label_set=label_set, intervals=closed)
     return CaseIndicators(
         case_id=case.case_id,
-        zero=zero,
-        indicators=(
-            *_ventilation(intervals, view, zero_us),
-            *_episodes(STIMULATION, intervals[STIMULATION], view, zero_us),
-            *_suction(intervals, view),
-            _idle(intervals, visible, view),
-        ),
+        zero=view.zero[0],
+        indicators=tuple(_indicator(section, view) for section in label_set.indicators),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _View:
-    """The examined time of a case. `begin_us` is the instant at which the newborn came into view; None, with `reason`, where
-    that was not seen."""
+    """A case as it was examined; intervals: by labelled activity, gaps closed."""
 
-    examined: Sequence[Interval]
-    begin_us: int | None
-    reason: str | None
+    case: CaseTimeline
+    label_set: LabelSet
+    intervals: Mapping[str, Sequence[Interval]]
 
     def hole(self, time: Interval) -> str | None:
         """The reason why `time` cannot be judged, or None."""
-        missing_us = time.length_us - shared_us(self.examined, [time])
+        missing_us = time.length_us - shared_us(self.case.examined, [time])
         return f"{missing_us / US_PER_SECOND:.1f} s of the interval were not looked at" if missing_us > 0 else None
 
     def before(self, end_us: int) -> str | None:
-        """The reason why the time from arrival to `end_us` cannot be judged, or None."""
-        return self.reason if self.begin_us is None else self.hole(_between(self.begin_us, end_us))
+        """The reason why the time from the begin to `end_us` cannot be judged, or None."""
+        begin = self.begin
+        return begin.reason if isinstance(begin, _Unknown) else self.hole(_between(begin, end_us))
 
     @cached_property
     def whole(self) -> str | None:
         """The reason why the case as a whole cannot be judged, or None."""
-        return self.before(self.examined[-1].end_us) if self.examined else "nothing of the case was looked at"
+        examined = self.case.examined
+        return self.before(examined[-1].end_us) if examined else "nothing of the case was looked at"
 
+    @cached_property
+    def zero(self) -> tuple[str | None, int]:
+        """What times count from, and when that is."""
+        for name in self.label_set.clock.zero:
+            if name in self.case.instants:
+                return _in_words(name), self.case.instants[name]
+        visible = self.label_set.rules.requires_visible
+        if visible is not None:
+            seen = self.intervals.get(visible, ())
+            return (f"first {visible}", seen[0].start_us) if seen else (None, 0)
+        begin = self.begin
+        return (None, 0) if isinstance(begin, _Unknown) else (START_OF_RECORDING, begin)
 
-def _zero(case: CaseTimeline, visible: Sequence[Interval]) -> tuple[Zero | None, int]:
-    if case.birth_us is not None:
-        return Zero.BIRTH, case.birth_us
-    if case.table_arrival_us is not None:
-        return Zero.TABLE_ARRIVAL, case.table_arrival_us
-    return (Zero.FIRST_VISIBLE, visible[0].start_us) if visible else (None, 0)
-
-
-def _begin(case: CaseTimeline, visible: Sequence[Interval]) -> tuple[int | None, str | None]:
-    """The instant at which the newborn came into view, or the reason why it was not seen: events on the table before it would
-    be unknown."""
-    if not case.examined:
-        return None, "nothing of the case was looked at"
-    first_us = case.examined[0].start_us
-    if case.table_arrival_us is not None:
-        if case.table_arrival_us >= first_us:
-            return case.table_arrival_us, None
-        return None, "the table arrival was not looked at"
-    if not visible:
-        return None, "no newborn was seen"
-    if visible[0].start_us <= first_us:
-        return None, "the newborn was there when the looking began: events before it are not known"
-    return visible[0].start_us, None
-
-
-def _ventilation(intervals: Mapping[str, list[Interval]], view: _View, zero_us: int) -> list[Indicator]:
-    ventilation = intervals[VENTILATION]
-    if not ventilation:
-        return _never_ventilated(view)
-    first_us = ventilation[0].start_us
-    reason = view.before(first_us)
-    delay_us = first_us - zero_us
-    found = [
-        _indicator("time to first ventilation", IndicatorUnit.SECONDS, delay_us / US_PER_SECOND, reason),
-        _indicator("ventilated within 60 s", IndicatorUnit.YES, float(delay_us <= GOLDEN_MINUTE_US), reason),
-    ]
-    for seconds in FRACTION_SECONDS:
-        part = Interval(start_us=first_us, end_us=first_us + seconds * US_PER_SECOND)
-        share = shared_us(ventilation, [part]) / part.length_us
-        found.append(
-            _indicator(
-                f"ventilation fraction, first {seconds} s", IndicatorUnit.SHARE, share, reason or view.hole(part)
-            )
+    @cached_property
+    def begin(self) -> int | _Unknown:
+        """The instant from which on the case could be seen, or why that was not looked at: events right after it would be
+        unknown."""
+        examined, visible, arrival = (
+            self.case.examined,
+            self.label_set.rules.requires_visible,
+            self.label_set.clock.arrival,
         )
-    minute = Interval(start_us=first_us, end_us=first_us + GOLDEN_MINUTE_US)
-    gaps = gaps_within(minute, ventilation)
-    gap_us = _total_us(gaps)
-    hole = reason or view.hole(minute)
-    found.append(
-        _indicator("interruption in the first 60 s of ventilation", IndicatorUnit.SECONDS, gap_us / US_PER_SECOND, hole)
+        if not examined:
+            return _Unknown(reason="nothing of the case was looked at")
+        first_us = examined[0].start_us
+        if arrival is not None and arrival in self.case.instants:
+            if self.case.instants[arrival] >= first_us:
+                return self.case.instants[arrival]
+            return _Unknown(reason=f"the {_in_words(arrival)} was not looked at")
+        if visible is None:
+            late_us = first_us - self.case.start_us
+            if late_us <= _LATE_START_US:
+                return first_us
+            return _Unknown(reason=f"the first {late_us / US_PER_SECOND:.1f} s of the recording were not looked at")
+        if visible not in self.intervals:
+            return _Unknown(reason=f"{visible} is not labelled")
+        seen = self.intervals[visible]
+        if not seen:
+            return _Unknown(reason=f"no {visible} was seen")
+        if seen[0].start_us <= first_us:
+            return _Unknown(reason=f"{visible} was so when the looking began: events before it are not known")
+        return seen[0].start_us
+
+
+_Value = float | _Unknown
+
+
+def _indicator(section: IndicatorSection, view: _View) -> Indicator:
+    unit, value_of = _KINDS[section.kind]
+    needed = [section.activity, *([] if section.other is None else [section.other])]
+    if section.kind is IndicatorKind.ALONE:
+        needed = [*needed, *(name for name in view.label_set.names if name != section.activity)]
+    missing = [name for name in needed if name not in view.intervals]
+    found = _Unknown(reason=f"{missing[0]} is not labelled") if missing else value_of(section, view)
+    if isinstance(found, _Unknown):
+        return Indicator(name=section.title, unit=unit, value=None, reason=found.reason)
+    return Indicator(name=section.title, unit=unit, value=found, reason=None)
+
+
+def _time_to_first(section: IndicatorSection, view: _View) -> _Value:
+    mine = view.intervals[section.activity]
+    if not mine:
+        return _Unknown(reason=view.whole or _none_seen(section.activity))
+    return _known((mine[0].start_us - view.zero[1]) / US_PER_SECOND, view.before(mine[0].start_us) or _no_zero(view))
+
+
+def _begun_within(section: IndicatorSection, view: _View) -> _Value:
+    """A case that was examined as a whole and never shows the activity is a no."""
+    mine = view.intervals[section.activity]
+    if not mine:
+        return _known(0.0, view.whole)
+    delay_us = mine[0].start_us - view.zero[1]
+    return _known(float(delay_us <= _us(section.seconds)), view.before(mine[0].start_us) or _no_zero(view))
+
+
+def _fraction(section: IndicatorSection, view: _View) -> _Value:
+    mine = view.intervals[section.activity]
+    if not mine:
+        return _Unknown(reason=view.whole or _none_seen(section.activity))
+    part = _first_part(section, mine)
+    return _known(shared_us(mine, [part]) / part.length_us, view.before(part.start_us) or view.hole(part))
+
+
+def _interruption(section: IndicatorSection, view: _View) -> _Value:
+    mine = view.intervals[section.activity]
+    if not mine:
+        return _Unknown(reason=view.whole or _none_seen(section.activity))
+    part = _first_part(section, mine)
+    gap_us = _total_us(gaps_within(part, mine))
+    return _known(gap_us / US_PER_SECOND, view.before(part.start_us) or view.hole(part))
+
+
+def _interruption_during(section: IndicatorSection, view: _View) -> _Value:
+    mine = view.intervals[section.activity]
+    if not mine:
+        return _Unknown(reason=view.whole or _none_seen(section.activity))
+    part = _first_part(section, mine)
+    gaps = gaps_within(part, mine)
+    reason = view.before(part.start_us) or view.hole(part)
+    if not gaps:
+        return _Unknown(reason=reason or "no interruption")
+    return _known(shared_us(_others(section, view), gaps) / _total_us(gaps), reason)
+
+
+def _episodes(section: IndicatorSection, view: _View) -> _Value:
+    return _known(float(len(view.intervals[section.activity])), view.whole)
+
+
+def _total(section: IndicatorSection, view: _View) -> _Value:
+    return _known(_total_us(view.intervals[section.activity]) / US_PER_SECOND, view.whole)
+
+
+def _median_episode(section: IndicatorSection, view: _View) -> _Value:
+    mine = view.intervals[section.activity]
+    if not mine:
+        return _Unknown(reason=view.whole or _none_seen(section.activity))
+    return _known(median(episode.length_us / US_PER_SECOND for episode in mine), view.whole)
+
+
+def _before_first(section: IndicatorSection, view: _View) -> _Value:
+    mine, others = view.intervals[section.activity], _others(section, view)
+    if not others:
+        return _Unknown(reason=view.whole or _none_seen(str(section.other)))
+    first_us = others[0].start_us
+    begin_us = first_us if isinstance(view.begin, _Unknown) else view.begin
+    before_us = shared_us(mine, [_between(begin_us, first_us)])
+    return _known(before_us / US_PER_SECOND, view.before(first_us))
+
+
+def _inside_gaps(section: IndicatorSection, view: _View) -> _Value:
+    mine, others = view.intervals[section.activity], _others(section, view)
+    if not others:
+        return _Unknown(reason=view.whole or _none_seen(str(section.other)))
+    course = Interval(start_us=others[0].start_us, end_us=others[-1].end_us)
+    return _known(shared_us(mine, gaps_within(course, others)) / US_PER_SECOND, view.hole(course))
+
+
+def _alone(section: IndicatorSection, view: _View) -> _Value:
+    mine = view.intervals[section.activity]
+    busy = union_of_intervals(
+        interval for name in view.label_set.names if name != section.activity for interval in view.intervals[name]
     )
-    for name in (STIMULATION, SUCTION):
-        share = shared_us(intervals[name], gaps) / gap_us if gap_us else 0.0
-        found.append(
-            _indicator(
-                f"interruption during {name}",
-                IndicatorUnit.SHARE,
-                share,
-                hole or (None if gap_us else "no interruption"),
-            )
-        )
-    lengths = [sequence.length_us / US_PER_SECOND for sequence in ventilation]
-    found.append(_indicator("ventilation sequences", IndicatorUnit.COUNT, float(len(lengths)), view.whole))
-    found.append(_indicator("median ventilation sequence", IndicatorUnit.SECONDS, median(lengths), view.whole))
-    return found
+    return _known((_total_us(mine) - shared_us(busy, mine)) / US_PER_SECOND, view.whole)
 
 
-def _never_ventilated(view: _View) -> list[Indicator]:
-    """A case that was examined as a whole and never ventilated was not ventilated within 60 s, in 0 sequences."""
-    hole = view.whole
-    reason = hole or "no ventilation was seen"
-    return [
-        _unknown("time to first ventilation", IndicatorUnit.SECONDS, reason),
-        _indicator("ventilated within 60 s", IndicatorUnit.YES, 0.0, hole),
-        *(
-            _unknown(f"ventilation fraction, first {seconds} s", IndicatorUnit.SHARE, reason)
-            for seconds in FRACTION_SECONDS
-        ),
-        _unknown("interruption in the first 60 s of ventilation", IndicatorUnit.SECONDS, reason),
-        *(_unknown(f"interruption during {name}", IndicatorUnit.SHARE, reason) for name in (STIMULATION, SUCTION)),
-        _indicator("ventilation sequences", IndicatorUnit.COUNT, 0.0, hole),
-        _unknown("median ventilation sequence", IndicatorUnit.SECONDS, reason),
-    ]
+_KINDS: Mapping[IndicatorKind, tuple[IndicatorUnit, Callable[[IndicatorSection, _View], _Value]]] = {
+    IndicatorKind.TIME_TO_FIRST: (IndicatorUnit.SECONDS, _time_to_first),
+    IndicatorKind.BEGUN_WITHIN: (IndicatorUnit.YES, _begun_within),
+    IndicatorKind.FRACTION: (IndicatorUnit.SHARE, _fraction),
+    IndicatorKind.INTERRUPTION: (IndicatorUnit.SECONDS, _interruption),
+    IndicatorKind.INTERRUPTION_DURING: (IndicatorUnit.SHARE, _interruption_during),
+    IndicatorKind.EPISODES: (IndicatorUnit.COUNT, _episodes),
+    IndicatorKind.TOTAL: (IndicatorUnit.SECONDS, _total),
+    IndicatorKind.MEDIAN_EPISODE: (IndicatorUnit.SECONDS, _median_episode),
+    IndicatorKind.BEFORE_FIRST: (IndicatorUnit.SECONDS, _before_first),
+    IndicatorKind.INSIDE_GAPS: (IndicatorUnit.SECONDS, _inside_gaps),
+    IndicatorKind.ALONE: (IndicatorUnit.SECONDS, _alone),
+}
 
 
-def _episodes(name: str, episodes: Sequence[Interval], view: _View, zero_us: int) -> list[Indicator]:
-    whole = view.whole
-    lengths = [episode.length_us / US_PER_SECOND for episode in episodes]
-    found = []
-    if episodes:
-        first_us = episodes[0].start_us
-        delay = (first_us - zero_us) / US_PER_SECOND
-        found.append(_indicator(f"time to first {name}", IndicatorUnit.SECONDS, delay, view.before(first_us)))
-    else:
-        found.append(_unknown(f"time to first {name}", IndicatorUnit.SECONDS, whole or f"no {name} was seen"))
-    found.append(_indicator(f"{name} episodes", IndicatorUnit.COUNT, float(len(episodes)), whole))
-    found.append(_indicator(f"total {name}", IndicatorUnit.SECONDS, sum(lengths), whole))
-    middle = median(lengths) if lengths else 0.0
-    found.append(
-        _indicator(
-            f"median {name} episode",
-            IndicatorUnit.SECONDS,
-            middle,
-            whole or (None if episodes else f"no {name} was seen"),
-        )
-    )
-    return found
+def _first_part(section: IndicatorSection, mine: Sequence[Interval]) -> Interval:
+    """The `seconds` from the first onset on."""
+    return Interval(start_us=mine[0].start_us, end_us=mine[0].start_us + _us(section.seconds))
 
 
-def _suction(intervals: Mapping[str, list[Interval]], view: _View) -> list[Indicator]:
-    suction, ventilation, whole = intervals[SUCTION], intervals[VENTILATION], view.whole
-    total_us = _total_us(suction)
-    found = [
-        _indicator("suction episodes", IndicatorUnit.COUNT, float(len(suction)), whole),
-        _indicator("total suction", IndicatorUnit.SECONDS, total_us / US_PER_SECOND, whole),
-    ]
-    if not ventilation:
-        reason = whole or "no ventilation was seen"
-        return [
-            *found,
-            *(
-                _unknown(f"suction {where}", IndicatorUnit.SECONDS, reason)
-                for where in ("before first ventilation", "inside ventilation gaps")
-            ),
-        ]
-    first_us = ventilation[0].start_us
-    ventilated = Interval(start_us=first_us, end_us=ventilation[-1].end_us)
-    begin_us = first_us if view.begin_us is None else view.begin_us
-    before_us = shared_us(suction, [_between(begin_us, first_us)])
-    inside_us = shared_us(suction, gaps_within(ventilated, ventilation))
-    found.append(
-        _indicator(
-            "suction before first ventilation", IndicatorUnit.SECONDS, before_us / US_PER_SECOND, view.before(first_us)
-        )
-    )
-    hole = view.hole(ventilated)
-    found.append(_indicator("suction inside ventilation gaps", IndicatorUnit.SECONDS, inside_us / US_PER_SECOND, hole))
-    return found
+def _others(section: IndicatorSection, view: _View) -> Sequence[Interval]:
+    return view.intervals[str(section.other)]
 
 
-def _idle(intervals: Mapping[str, list[Interval]], visible: Sequence[Interval], view: _View) -> Indicator:
-    busy = union_of_intervals(interval for mine in intervals.values() for interval in mine)
-    idle_us = _total_us(visible) - shared_us(busy, visible)
-    return _indicator("idle while visible", IndicatorUnit.SECONDS, idle_us / US_PER_SECOND, view.whole)
+def _us(seconds: float | None) -> int:
+    return round((seconds or 0.0) * US_PER_SECOND)
+
+
+def _none_seen(activity: str) -> str:
+    return f"no {activity} was seen"
+
+
+def _no_zero(view: _View) -> str | None:
+    return "there is no instant to count from" if view.zero[0] is None else None
+
+
+def _known(value: float, reason: str | None) -> _Value:
+    return _Unknown(reason=reason) if reason else value
+
+
+def _in_words(instant: str) -> str:
+    return instant.replace("_", " ")
 
 
 def _between(start_us: int, end_us: int) -> Interval:
@@ -265,11 +304,3 @@ def _between(start_us: int, end_us: int) -> Interval:
 
 def _total_us(intervals: Sequence[Interval]) -> int:
     return sum(interval.length_us for interval in intervals)
-
-
-def _indicator(name: str, unit: IndicatorUnit, value: float, reason: str | None) -> Indicator:
-    return Indicator(name=name, unit=unit, value=None if reason else value, reason=reason)
-
-
-def _unknown(name: str, unit: IndicatorUnit, reason: str) -> Indicator:
-    return Indicator(name=name, unit=unit, value=None, reason=reason)

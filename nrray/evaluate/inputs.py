@@ -15,7 +15,10 @@ def input_notes(labellings: Sequence[Labelling], cases: Cases, *, sidecar: str |
     video of the labellings."""
     doubts = [doubt for labelling in labellings for doubt in labelling.doubts]
     if sidecar is None:
-        return ["Without a case sidecar every video counts as a case: cameras of one birth count as several.", *doubts]
+        return [
+            "Without a case sidecar every video counts as a case: several cameras of one case count as several.",
+            *doubts,
+        ]
     known = {path for labelling in labellings for path in labelling.paths}
     missing = sorted(known - cases.by_path.keys())
     if len(missing) == len(known):

@@ -49,6 +49,7 @@ class Labelling:
     failed_us: int  # windows that were to be labelled and were not
     windows: Windows | None
     doubts: tuple[str, ...] = ()  # sentences on labels that look wrong
+    unlabelled: frozenset[str] = frozenset()  # activities that nobody looked for: their silence means nothing
 
 
 def read_labelling(uri: str, *, activities: tuple[str, ...]) -> Labelling:
@@ -87,6 +88,7 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Labelling:
         examined=examined,
         failed_us=int(every.length_us.sum() - examined.length_us.sum()),
         windows=_windows(labels, index(labels["path"]), activities),
+        unlabelled=frozenset(activities) - set(pc.unique(labels["activity"].cast(pa.string())).to_pylist()),
     )
 
 
@@ -111,6 +113,7 @@ def _annotations(folder: Folder, uri: str, activities: tuple[str, ...]) -> Label
         failed_us=0,
         windows=None,
         doubts=() if doubt is None else (f"{uri}: {doubt}",),
+        unlabelled=frozenset(activities) - annotations.labelled,
     )
 
 

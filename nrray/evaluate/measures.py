@@ -86,13 +86,14 @@ def metrics_of(sums: Sums) -> dict[str, NDArray[np.float64]]:
 @dataclass(frozen=True, kw_only=True)
 class Measures:
     """estimates: metric to (A,); resampled: metric to (B, A). Macro averages are over the activities that the reference has:
-    (A,) and, of the resamples, (B, A)."""
+    (A,) and, of the resamples, (B, A). All figures of an activity that is not labelled are NaN."""
 
     activities: tuple[str, ...]
     estimates: dict[str, NDArray[np.float64]]
     resampled: dict[str, NDArray[np.float64]]
     sums: Sums  # (C, A, k)
     micro: dict[str, tuple[float, NDArray[np.float64]]]  # metric to estimate and (B,)
+    is_labelled: NDArray[np.bool_]  # by both
     is_in_reference: NDArray[np.bool_]
     is_in_reference_resampled: NDArray[np.bool_]
 
@@ -114,6 +115,7 @@ def measures_of(alignment: Alignment, resamples: Resamples) -> Measures:
         resampled=resampled,
         sums=sums,
         micro=micro,
+        is_labelled=alignment.is_labelled,
         is_in_reference=_reference_us(total["time"]) > 0,
         is_in_reference_resampled=_reference_us(drawn["time"]) > 0,
     )

@@ -18,7 +18,8 @@ MACRO, MICRO = "macro", "micro"
 
 @dataclass(frozen=True, kw_only=True)
 class MetricRow:
-    """The metrics of one activity, or an average over several, with the amount of reference that they rest on."""
+    """The metrics of one activity, or an average over several, with the amount of reference that they rest on; None of an
+    average, and of an activity that is not labelled."""
 
     name: str
     values: Mapping[str, Value]
@@ -65,16 +66,17 @@ def onset_error_rows(
 
 def _activity_row(measures: Measures, i: int) -> MetricRow:
     counts, time = measures.sums["windows"][:, i], measures.sums["time"][:, i]
+    is_labelled = bool(measures.is_labelled[i])
     return MetricRow(
         name=measures.activities[i],
         values={
             metric: value_of(float(measures.estimates[metric][i]), measures.resampled[metric][:, i])
             for metric in measures.estimates
         },
-        support_windows=int(counts[:, 0].sum() + counts[:, 2].sum()),
-        support_us=int(time[:, 0].sum() + time[:, 2].sum()),
-        num_segments=int(measures.sums[f"segments {float(IOUS[0]):g}"][:, i, 2].sum()),
-        num_cases_with=int((time[:, 0] + time[:, 2] > 0).sum()),
+        support_windows=int(counts[:, 0].sum() + counts[:, 2].sum()) if is_labelled else None,
+        support_us=int(time[:, 0].sum() + time[:, 2].sum()) if is_labelled else None,
+        num_segments=int(measures.sums[f"segments {float(IOUS[0]):g}"][:, i, 2].sum()) if is_labelled else None,
+        num_cases_with=int((time[:, 0] + time[:, 2] > 0).sum()) if is_labelled else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Intervals: the 2.5 and 97.5 percentiles over resamples of whole cases. Windows of one birth resemble each other, and
+"""Intervals: the 2.5 and 97.5 percentiles over resamples of whole cases. Windows of one case resemble each other, and
 resampling windows alone would make intervals too narrow."""
 
 import math

@@ -160,7 +160,7 @@ def _timed_ancestor(item: _Annotation, annotations: dict[str, _Annotation], *, w
 
 
 def _activity_of_tier(tier_id: str, mode: ActivityFrom, known_names: frozenset[str]) -> tuple[str | None, str | None]:
-    """(activity, annotator) that a tier's id gives: `suction`, or `suction@anna`; (None, None) where values tell."""
+    """(activity, annotator) that a tier's id gives: `ACTIVITY`, or `ACTIVITY@ANNOTATOR`; (None, None) where values tell."""
     base, _, suffix = tier_id.partition("@")
     if mode is ActivityFrom.VALUE:
         return None, None

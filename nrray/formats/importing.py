@@ -161,4 +161,4 @@ def _write(output: Folder, files: Sequence[ImportedFile], config: ImportConfig) 
         for item in files
     ]
     output.write_json(RECORD, {"config": config.model_dump(mode="json"), "files": record})
-    write_annotations(output, segments, extents)
+    write_annotations(output, segments, extents, activities=config.activities)

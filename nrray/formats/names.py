@@ -20,6 +20,8 @@ class ActivityNames:
         self.known = frozenset([*self._activities, *config.names, *config.ignore])
         if unknown := sorted(set(config.names.values()) - set(self._activities)):
             raise ConfigError(f"names maps to {unknown}, which the label set lacks; it has {list(self._activities)}")
+        if unknown := sorted(set(config.activities) - set(self._activities)):
+            raise ConfigError(f"activities names {unknown}, which the label set lacks; it has {list(self._activities)}")
         if both := sorted(self._ignored & set(config.names)):
             raise ConfigError(f"{both} are both in names and in ignore: keep one")
 

@@ -132,6 +132,10 @@ class ImportConfig(ReadOptions):
     )
     names: dict[str, str] = Field(default_factory=dict, description="their activity names to ours")
     ignore: list[str] = Field(default_factory=list, description="activity names that are left out, and counted")
+    activities: list[str] = Field(
+        default_factory=list,
+        description="that the annotators looked for, beside those that the files name: silence about these is absence",
+    )
     offset_seconds: float = Field(0.0, allow_inf_nan=False, description="added to all times")
     extent: ExtentFrom = Field(
         ExtentFrom.STATED,

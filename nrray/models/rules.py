@@ -38,13 +38,13 @@ def apply_rules(
 ) -> NDArray[np.bool_]:
     """(W, A) claims that can be true at once.
 
-    Of an exclusive pair the one further above its threshold stays, in shares of the way from threshold to 1; a tie
-    keeps the pair's first. Nothing stays where the activity that must be visible is absent.
+    Of an exclusive group the one furthest above its threshold stays, in shares of the way from threshold to 1; a tie
+    keeps the group's first. Nothing stays where the activity that must be visible is absent.
     """
     kept = present.copy()
     margin = (scores - thresholds) / np.maximum(1 - thresholds, 1e-6)
     names = label_set.names
-    for first, second in label_set.rules.exclusive:
+    for first, second in label_set.rules.exclusive_pairs:
         a, b = names.index(first), names.index(second)
         both = kept[:, a] & kept[:, b]
         first_wins = margin[:, a] >= margin[:, b]

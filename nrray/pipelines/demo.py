@@ -9,16 +9,22 @@ from pathlib import Path
 import yaml
 
 from nrray.console.reporter import Reporter
+from nrray.console.transcript import Transcript
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.evaluation import Evaluation, evaluate
+from nrray.evaluate.figure_text import interval
+from nrray.evaluate.page import PAGE_FILE
+from nrray.evaluate.run_pages import evaluation_run_page
 from nrray.pipelines.on_ray.session import ray_session
 from nrray.pipelines.relabel.job import RelabelConfig
+from nrray.pipelines.relabel.page import relabel_page
 from nrray.pipelines.relabel.report import Relabelled
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.relabel.timelines import draw_pictures
-from nrray.pipelines.scan.report import Scanned, report_scan
+from nrray.pipelines.scan.report import Scanned, report_scan, scan_page
 from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
+from nrray.report.run_page import RUN_PAGE_FILE, RunFile, RunPage, RunPicture, write_run_page
 from nrray.simulate import SimulateConfig
 from nrray.storage import Folder
 
@@ -53,14 +59,14 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
             reporter.say(f"1/5 simulate {num_cases} cases")
             simulation = simulate(simulate_config, reporter)
             reporter.say(f"{simulation.num_videos} videos, {simulation.video_us / 60e6:.1f} min of video")
-        with _timed("scan", seconds):
+        with _timed("scan", seconds), reporter.transcript.part() as scan_transcript:
             reporter.say("2/5 scan")
             scanned = scan(scan_config, reporter)
             report_scan(scanned, reporter)
-        with _timed("relabel", seconds):
+        with _timed("relabel", seconds), reporter.transcript.part() as relabel_transcript:
             reporter.say("3/5 relabel")
             relabelled = relabel(relabel_config, RelabelOptions(), reporter)
-    with _timed("compare", seconds):
+    with _timed("compare", seconds), reporter.transcript.part() as evaluate_transcript:
         reporter.say("4/5 compare with the simulation's truth")
         truth = str(root / "archive" / "truth")
         evaluation = evaluate(
@@ -76,6 +82,13 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
         reporter.say("5/5 draw timelines")
         pictures = draw_pictures(Folder(str(root / "labels")), reference=truth)
     _write_configs(root, scan_config, relabel_config)
+    pages = {
+        "scan": scan_page(scanned, scan_transcript, archive=scan_config.archive),
+        "labels": relabel_page(Folder(str(root / "labels")), relabel_transcript),
+        "evaluation": evaluation_run_page(evaluation.document, evaluate_transcript),
+    }
+    for name, page in pages.items():
+        write_run_page(Folder(str(root / name)), page)
     return DemoResult(
         folder=str(root),
         scanned=scanned,
@@ -83,6 +96,34 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
         evaluation=evaluation,
         pictures=pictures,
         seconds={name: round(value, 1) for name, value in seconds.items()},
+    )
+
+
+def demo_page(result: DemoResult, transcript: Transcript) -> RunPage:
+    """The page of a demo, which leads to those of its steps."""
+    document = result.evaluation.document
+    macro = document.macro_row
+    return RunPage(
+        title="Demo",
+        outcome=f"{document.num_cases} simulated cases labelled by the model in the package: F1 of windows, {macro.name}, "
+        f"{interval(macro.values['windows f1'], 2)}. It has seen drawn scenes alone: its labels of real video mean nothing.",
+        facts=[(f"{name} took", f"{value:.1f} s") for name, value in result.seconds.items()],
+        transcript=transcript,
+        pictures=[
+            RunPicture(
+                file=Path(picture).relative_to(result.folder).as_posix(),
+                description=f"Timeline of {Path(picture).stem}",
+            )
+            for picture in result.pictures
+        ],
+        files=[
+            RunFile(file=f"evaluation/{PAGE_FILE}", meaning="the labels against the truth"),
+            RunFile(file=f"labels/{RUN_PAGE_FILE}", meaning="the page of the labels"),
+            RunFile(file=f"scan/{RUN_PAGE_FILE}", meaning="the page of the scan"),
+            RunFile(file="archive", meaning="videos and truth"),
+            RunFile(file="scan.yaml", meaning="config to scan again"),
+            RunFile(file="relabel.yaml", meaning="config to label again"),
+        ],
     )
 
 

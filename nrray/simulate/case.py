@@ -80,9 +80,11 @@ def case_rows(case: SimulatedCase) -> list[Case]:
             video_path=camera.video_path,
             camera=camera.name,
             video_start_us=camera.start_us,
-            birth_us=case.birth_us,
-            table_arrival_us=round(case.scenario.arrival_s * US_PER_SECOND),
             site=case.site,
+            instants={
+                "birth": case.birth_us,
+                "table_arrival": round(case.scenario.arrival_s * US_PER_SECOND),
+            },
         )
         for camera in case.cameras
     ]

@@ -15,6 +15,7 @@ from nrray.archive.cases import cases_csv
 from nrray.simulate.appearance import View
 from nrray.simulate.case import Camera, SimulatedCase, camera_spans, case_rows
 from nrray.simulate.renderers import opened_scene
+from nrray.simulate.scenario import activity_spans
 from nrray.storage import Folder
 from nrray.types import US_PER_SECOND, Extent, Origin, Segment
 
@@ -137,6 +138,7 @@ def write_truth(cases: list[SimulatedCase], folder: str | Path) -> None:
     truth.create()
     segments: list[Segment] = []
     extents: list[Extent] = []
+    activities = list(dict.fromkeys(name for case in cases for name in activity_spans(case.scenario)))
     for case in cases:
         for camera in case.cameras:
             mine = _segments(case, camera)
@@ -145,7 +147,7 @@ def write_truth(cases: list[SimulatedCase], folder: str | Path) -> None:
             end_us = camera.duration_us + 1
             extents.append(Extent(path=camera.video_path, start_us=0, end_us=end_us, source=SIMULATION))
             truth.write_bytes(f"{Path(camera.video_path).stem}.txt", millisecond_text(mine).encode(), durable=False)
-    write_annotations(truth, segments, extents)
+    write_annotations(truth, segments, extents, activities=activities)
     root.write_bytes("cases.csv", cases_csv([row for case in cases for row in case_rows(case)]).encode())
 
 

@@ -1,5 +1,5 @@
 """Random changes of a window's pixels that leave its activities as they are: mirror, turn, zoom, shift, colour, light,
-tone, sharpness, noise. All frames of a window are changed alike, so that only the newborn's and the people's motion remains.
+tone, sharpness, noise. All frames of a window are changed alike, so that only the motion in the scene remains.
 """
 
 from collections.abc import Callable

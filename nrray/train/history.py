@@ -91,6 +91,17 @@ def best_validation(history: Iterable[Event]) -> Validated | None:
     return max(known, key=lambda row: row[:2])[2] if known else None
 
 
+def training_seconds(history: Iterable[Event]) -> float:
+    """Time from each start to the last event before the next one."""
+    total, start, last = 0.0, None, 0.0
+    for event in history:
+        if isinstance(event, TrainingStarted):
+            total += last - start if start is not None else 0.0
+            start = event.unix_seconds
+        last = event.unix_seconds
+    return round(total + (last - start if start is not None else 0.0), 1)
+
+
 def event_from_json(document: JsonValue) -> Event:
     """The event in a line of history.jsonl. Raises ValueError."""
     if isinstance(document, dict) and "event" not in document:

@@ -60,7 +60,8 @@ def save_embedded(vlm: HeadedVlm, folder: Path, *, metadata: CheckpointMetadata,
 def embedded_sentences(label_set: LabelSet) -> Iterator[str]:
     """All that is said about activities, for the tokenizer's vocabulary."""
     for activity in label_set.activities:
-        yield from (activity.name.replace("_", " "), activity.definition, activity.starts, activity.ends)
+        yield activity.name.replace("_", " ")
+        yield from (text for text in (activity.definition, activity.starts, activity.ends) if text is not None)
         for answer in ("yes", "no", "Yes", "No", "Yes.", "No."):
             yield f"{activity.question} {INSTRUCTION} {answer}"
             yield answer  # as a turn of its own it has no blank before it

@@ -204,3 +204,14 @@ def test_one_video_among_others_is_doubted_where_no_segment_lasts_as_long_as_a_g
     lengths = {"v": 100_000_000, "w": 100_000_000}
     assert "'v.mp4'" in str(doubt_of([*others, segment("suction", 1_000_000, 1_199_999)], **lengths))
     assert doubt_of([*others, segment("suction", 1_000_000, 1_200_000)], **lengths) is None
+
+
+def test_an_activity_is_labelled_where_it_was_looked_for_or_found(tmp_path):
+    folder = Folder(str(tmp_path))
+    write_annotations(folder, [segment("suction")], [extent()], activities=("ventilation",))
+    assert read_annotations(folder.uri).labelled == {"suction", "ventilation"}
+    (tmp_path / "activities.json").unlink()
+    assert read_annotations(folder.uri).labelled == {"suction"}, "a folder that says nothing says what it has"
+    (tmp_path / "activities.json").write_text("{}")
+    with pytest.raises(DataError, match=r"activities\.json"):
+        read_annotations(folder.uri)

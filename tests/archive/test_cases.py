@@ -2,9 +2,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nrray.archive.cases import Cases, cases_csv, read_cases
+from nrray.archive.cases import Cases, cases_csv, cases_table, read_cases
 from nrray.errors import DataError
-from nrray.tables import table_from_rows
 from nrray.types import Case
 
 CASES = (
@@ -13,18 +12,16 @@ CASES = (
         video_path='a "quoted", name\nü.mp4',
         camera="head",
         video_start_us=0,
-        birth_us=-30_000_000,
-        table_arrival_us=1_500_000,
         site="north",
+        instants={"birth": -30_000_000, "table_arrival": 1_500_000},
     ),
     Case(
         case_id="c1",
         video_path="b.mp4",
         camera="foot",
         video_start_us=2_000_000,
-        birth_us=-30_000_000,
-        table_arrival_us=None,
         site=None,
+        instants={"birth": -30_000_000},
     ),
 )
 
@@ -42,7 +39,7 @@ def test_csv_gives_the_same_rows_back(tmp_path, bom):
 
 def test_parquet_gives_the_same_rows_back(tmp_path):
     path = tmp_path / "cases.parquet"
-    pq.write_table(table_from_rows(CASES, Case), path)
+    pq.write_table(cases_table(CASES), path)
     assert read_cases(str(path)) == Cases(rows=CASES)
 
 
@@ -50,7 +47,7 @@ def test_a_parquet_sidecar_is_known_by_its_suffix_and_its_times_are_whole_micros
     path = tmp_path / "CASES.PARQUET"
     columns = {"case_id": ["c1", "c2"], "video_path": ["a", "b"]}
     pq.write_table(pa.table({**columns, "birth_us": [1.0, None]}), path)
-    assert [case.birth_us for case in read_cases(str(path)).rows] == [1, None]
+    assert [case.instants for case in read_cases(str(path)).rows] == [{"birth": 1}, {}]
     for wrong in ([1.0, 2.5], [True, None]):
         pq.write_table(pa.table({**columns, "birth_us": wrong}), path)
         with pytest.raises(DataError, match=r"birth_us is [^;]+; expected whole microseconds"):
@@ -59,7 +56,7 @@ def test_a_parquet_sidecar_is_known_by_its_suffix_and_its_times_are_whole_micros
 
 def test_only_case_and_video_are_required(tmp_path):
     (case,) = read_cases(written(tmp_path, "case_id,video_path\nc7,x.mp4\n")).rows
-    assert (case.camera, case.video_start_us, case.birth_us, case.site) == ("", 0, None, None)
+    assert (case.camera, case.video_start_us, case.instants, case.site) == ("", 0, {}, None)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +91,12 @@ def test_a_missing_or_unreadable_file_is_refused(tmp_path):
 
 def test_an_empty_sidecar_has_no_rows(tmp_path):
     assert read_cases(written(tmp_path, "case_id,video_path\n")) == Cases()
+
+
+def test_any_column_of_microseconds_is_an_instant_of_its_name(tmp_path):
+    text = "case_id,video_path,incision_us,closing_us,surgeon\nc1,a.mp4,5000000,,S\nc2,b.mp4,0,7,\n"
+    rows = read_cases(written(tmp_path, text)).rows
+    assert [row.instants for row in rows] == [{"incision": 5_000_000}, {"incision": 0, "closing": 7}]
 
 
 def test_a_video_without_a_row_is_a_case_of_its_own():

@@ -29,8 +29,8 @@ def seconds(spans):
     return [(round(start * US), round(end * US)) for start, end in spans]
 
 
-def write_annotations(folder: Path, segments, extents, source="human"):
-    """segments: path to {activity: [(start, end) s]}; extents: path to [(start, end) s]."""
+def write_annotations(folder: Path, segments, extents, source="human", activities=LABELS.names):
+    """segments: path to {activity: [(start, end) s]}; extents: path to [(start, end) s]; activities: that were looked for."""
     rows = [
         Segment(path=path, activity=activity, start_us=start, end_us=end, source=source, origin=Origin.HUMAN)
         for path, mine in segments.items()
@@ -42,7 +42,7 @@ def write_annotations(folder: Path, segments, extents, source="human"):
         for path, spans in extents.items()
         for start, end in seconds(spans)
     ]
-    annotations.write_annotations(Folder(str(folder)), rows, examined)
+    annotations.write_annotations(Folder(str(folder)), rows, examined, activities=activities)
     return str(folder)
 
 

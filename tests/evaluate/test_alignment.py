@@ -4,6 +4,7 @@ import pytest
 from nrray.errors import DataError
 from nrray.evaluate.comparison import compare
 from nrray.evaluate.config import CompareConfig
+from nrray.evaluate.confusion import Mistake
 from tests.evaluate.archives import (
     PATHS,
     TRUTH,
@@ -59,3 +60,70 @@ def test_a_case_that_was_not_examined_is_no_case(tmp_path):
     assert document.num_cases == 3
     config = CompareConfig(candidates=tuple(labels.values()), reference=reference, output=str(tmp_path / "out"))
     assert compare(config).num_cases == 3
+
+
+def unlabelled_suction(tmp_path):
+    """A reference whose annotator did not look for suction."""
+    without = {name: spans for name, spans in TRUTH.items() if name != "suction"}
+    extents = {path: [(0, 60)] for path in PATHS}
+    return write_annotations(tmp_path / "partly", dict.fromkeys(PATHS, without), extents, "anna", activities=())
+
+
+def test_figures_of_an_activity_that_one_side_does_not_label_are_undefined_and_never_0(tmp_path):
+    labels, whole = archive(tmp_path)
+    document = evaluated(tmp_path, labels, unlabelled_suction(tmp_path), balanced_windows=40)
+    row = document.row("suction")
+    assert {(value.estimate, value.low, value.high) for value in row.values.values()} == {(None, None, None)}
+    assert (row.support_windows, row.support_us, row.num_segments, row.num_cases_with) == (None,) * 4
+    assert {value for base in document.baselines["suction"].values() for value in base.values()} == {None}
+    assert document.alpha["suction"] is None
+    assert "suction" not in document.confusion
+    assert "suction" not in document.confusion["ventilation"][Mistake.MISSED]
+    assert "suction" not in document.balanced.rows
+    assert all(case.f1["suction"] is None for case in document.cases)
+    assert any(note.startswith("anna does not label suction: ") for note in document.notes)
+    assert not any("suction in no case of the reference" in note for note in document.notes)
+    others = evaluated(tmp_path, labels, whole)
+    assert document.row("ventilation").values == others.row("ventilation").values
+    assert document.hours == others.hours
+    assert document.left_out.undecided == 0
+
+
+def test_indicators_of_an_activity_that_a_source_does_not_label_are_not_labelled(tmp_path):
+    labels, _ = archive(tmp_path)
+    clinical = evaluated(tmp_path, labels, unlabelled_suction(tmp_path)).clinical
+    theirs = {row.name: row for row in clinical.reference}
+    assert (
+        theirs["suction episodes"].reason == theirs["interruption during suction"].reason == "suction is not labelled"
+    )
+    assert theirs["suction episodes"].median.estimate is None
+    assert theirs["stimulation episodes"].num_known > 0
+    values = clinical.cases.reference[PATHS[0]]
+    assert (values["total suction"].value, values["total suction"].reason) == (None, "suction is not labelled")
+    assert clinical.cases.candidate[PATHS[0]]["total suction"].value is not None
+    assert "<td>suction is not labelled</td>" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_activity_that_was_looked_for_and_never_found_is_absent(tmp_path):
+    truth = {name: spans for name, spans in TRUTH.items() if name != "suction"}
+    extents = {path: [(0, 60)] for path in PATHS}
+    reference = write_annotations(tmp_path / "none", dict.fromkeys(PATHS, truth), extents, activities=("suction",))
+    labels, _ = archive(tmp_path)
+    document = evaluated(tmp_path, labels, reference)
+    assert estimate(document, "suction", "time precision") == 0
+    assert {row.name: row for row in document.clinical.reference}["suction episodes"].median.estimate == 0
+    assert any(note.startswith("suction in no case of the reference") for note in document.notes)
+
+
+def test_a_candidate_without_an_activity_is_not_compared_on_it(tmp_path):
+    labels, reference = archive(tmp_path)
+    partly = unlabelled_suction(tmp_path)
+    config = CompareConfig(
+        candidates=(labels, partly), names=("model", "anna"), reference=reference, output=str(tmp_path / "out")
+    )
+    found = compare(config)
+    assert found.values["anna"]["suction"].estimate is None
+    assert found.values["model"]["suction"].estimate > 0
+    assert "suction" not in found.scopes[0]
+    assert any(note.startswith("anna does not label suction") for note in found.notes)
+    assert 0.5 < found.alpha["suction"] < 1, "of the two that label it"

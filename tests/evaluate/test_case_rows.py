@@ -32,3 +32,28 @@ def test_the_macro_f1_of_a_case_is_without_the_excluded_activity(tmp_path):
     (row,) = evaluated(tmp_path, candidate, reference).cases
     assert row.f1["baby_visible"] == 0
     assert row.macro_f1 == 1
+
+
+def test_a_case_in_which_nothing_happens_has_no_f1_and_is_no_worst_case(tmp_path):
+    paths = PATHS[:4]
+    extents = {path: [(0, 60)] for path in paths}
+    truth = {paths[0]: TRUTH, paths[1]: {}, paths[2]: {"baby_visible": [(5, 60)]}, paths[3]: TRUTH}
+    claimed = {paths[0]: shifted(2), paths[1]: {"suction": [(3, 9)]}, paths[2]: {"suction": [(3, 23)]}, paths[3]: TRUTH}
+    reference = write_annotations(tmp_path / "truth", truth, extents)
+    candidate = write_annotations(tmp_path / "claims", claimed, extents, source="claims")
+    rows = evaluated(tmp_path, candidate, reference, worst_cases=4).cases
+    assert [row.case_id for row in rows] == [paths[0], paths[3], paths[2], paths[1]]
+    assert [row.macro_f1 is None for row in rows] == [False, False, True, True]
+    assert [row.claimed_wrongly_us for row in rows[1:]] == [0, 20 * US, 6 * US]
+    assert [len(row.videos) for row in rows] == [1, 1, 0, 0]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "2 of 4 cases show none of the activities of the macro average in the reference" in page
+
+
+def test_a_false_claim_does_not_enter_the_mean_of_a_case_that_shows_other_activities(tmp_path):
+    extents = {PATHS[0]: [(0, 60)]}
+    truth = {"baby_visible": [(5, 60)], "ventilation": [(10, 20)]}
+    reference = write_annotations(tmp_path / "truth", {PATHS[0]: truth}, extents)
+    claims = {PATHS[0]: {**truth, "suction": [(30, 32)]}}
+    (row,) = evaluated(tmp_path, write_annotations(tmp_path / "claims", claims, extents), reference).cases
+    assert (row.f1["suction"], row.macro_f1, row.claimed_wrongly_us) == (0, 1, 2 * US)

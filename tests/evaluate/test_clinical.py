@@ -5,7 +5,7 @@ import pytest
 
 from nrray.archive.cases import Cases
 from nrray.evaluate.clinical import agreements, case_timelines, clinical_indicators, summaries
-from nrray.evaluate.indicators import CaseIndicators, Indicator, IndicatorUnit, Zero
+from nrray.evaluate.indicators import CaseIndicators, Indicator, IndicatorUnit
 from nrray.evaluate.labelling import read_labelling
 from nrray.evaluate.resampling import resamples_of
 from nrray.intervals import Interval
@@ -18,7 +18,7 @@ def made_cases(values, unit=IndicatorUnit.SECONDS):
     return [
         CaseIndicators(
             case_id=f"case {number}",
-            zero=Zero.BIRTH,
+            zero="birth",
             indicators=(
                 Indicator(name="delay", unit=unit, value=value, reason=None if value is not None else "nobody looked"),
             ),
@@ -84,9 +84,8 @@ def two_cameras(tmp_path):
             video_path=path,
             camera=path,
             video_start_us=start_s * US,
-            birth_us=birth_s * US,
-            table_arrival_us=None,
             site=None,
+            instants={"birth": birth_s * US},
         )
         for path, start_s, birth_s in (("head.mp4", 100, 70), ("foot.mp4", 130, 60))
     ]
@@ -101,9 +100,9 @@ def test_cameras_of_a_case_are_joined_on_its_clock(tmp_path):
         Interval(start_us=110 * US, end_us=120 * US),
         Interval(start_us=130 * US, end_us=135 * US),
     ]
-    assert birth.birth_us == 60 * US  # of its first video by path
+    assert birth.instants == {"birth": 60 * US}  # of its first video by path
     assert alone.intervals["ventilation"] == [Interval(start_us=US, end_us=2 * US)]
-    assert alone.birth_us is None
+    assert alone.instants == {}
 
 
 def test_cases_are_counted_by_their_zero(tmp_path):
@@ -111,6 +110,7 @@ def test_cases_are_counted_by_their_zero(tmp_path):
     found = clinical_indicators(
         labelling,
         labelling,
+        LABELS,
         cases=cases,
         case_ids=["birth", "alone.mp4"],
         merge_gap_seconds=2,
@@ -119,4 +119,4 @@ def test_cases_are_counted_by_their_zero(tmp_path):
     assert found.zeros.candidate == found.zeros.reference == {"birth": 1, "none": 1}
     values = found.cases.candidate["birth"]
     assert values["total stimulation"].value is None
-    assert values["total stimulation"].reason == "no newborn was seen"
+    assert values["total stimulation"].reason == "no baby_visible was seen"

@@ -2,9 +2,13 @@ import shutil
 
 import pytest
 
+from nrray.console.transcript import Transcript
 from nrray.errors import DataError
 from nrray.evaluate.comparison import compare
 from nrray.evaluate.config import CompareConfig
+from nrray.evaluate.run_pages import comparison_run_page
+from nrray.report.run_page import write_run_page
+from nrray.storage import Folder
 from tests.evaluate.archives import (
     PATHS,
     TRUTH,
@@ -15,6 +19,7 @@ from tests.evaluate.archives import (
     write_annotations,
     write_labels,
 )
+from tests.report.pages import check_self_contained
 
 
 def test_a_better_labelling_may_be_claimed_and_an_equal_one_may_not(tmp_path):
@@ -33,6 +38,15 @@ def test_a_better_labelling_may_be_claimed_and_an_equal_one_may_not(tmp_path):
     assert f"No difference in {over} between bad and twin may be claimed" in claims
     assert any("8 cases: below about 20" in note for note in found.notes)
     assert any("Without a case sidecar" in note for note in found.notes)
+
+
+def test_the_page_of_a_run_begins_with_the_claims(tmp_path):
+    good, reference = archive(tmp_path, right=0.97, name="good", seed=1)
+    bad, _ = archive(tmp_path, right=0.7, name="<b>bad", seed=2)
+    found = compare(CompareConfig(candidates=(good, bad), reference=reference, output=str(tmp_path / "out")))
+    write_run_page(Folder(str(tmp_path / "out")), comparison_run_page(found, Transcript(folder="/here")))
+    page = check_self_contained((tmp_path / "out" / "index.html").read_text(), folder=tmp_path / "out")
+    assert f"Comparison of good, <b>bad {found.sentences[0]}" in page.text
 
 
 def test_labels_are_called_by_their_folder_where_that_tells_them_apart(tmp_path):

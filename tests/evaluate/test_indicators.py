@@ -1,9 +1,11 @@
 import pytest
 
-from nrray.evaluate.indicators import CaseTimeline, Zero, case_indicators
+from nrray.evaluate.indicators import CaseTimeline, case_indicators
 from nrray.intervals import Interval
+from nrray.labels import LabelSet, read_label_set
 
 US = 1_000_000
+NEWBORN = read_label_set()
 
 
 def case(
@@ -21,32 +23,34 @@ def case(
             "suction": intervals(suction),
         },
         examined=intervals(examined),
-        birth_us=None if birth is None else round(birth * US),
-        table_arrival_us=None if arrival is None else round(arrival * US),
+        start_us=0,
+        instants={
+            name: round(at * US) for name, at in (("birth", birth), ("table_arrival", arrival)) if at is not None
+        },
     )
 
 
-def values(timeline, gap=2):
-    found = case_indicators(timeline, merge_gap_us=gap * US)
+def values(timeline, gap=2, label_set=NEWBORN):
+    found = case_indicators(timeline, label_set, merge_gap_us=gap * US)
     return {indicator.name: indicator.value for indicator in found.indicators}, found
 
 
 def test_time_counts_from_birth_and_else_from_the_arrival_that_is_known():
     ventilated = {"ventilation": ((70, 90),)}
     for more, zero, seconds in (
-        ({"birth": -20}, Zero.BIRTH, 90),
-        ({"arrival": 8}, Zero.TABLE_ARRIVAL, 62),
-        ({}, Zero.FIRST_VISIBLE, 60),
+        ({"birth": -20}, "birth", 90),
+        ({"arrival": 8}, "table arrival", 62),
+        ({}, "first baby_visible", 60),
     ):
         found, indicators = values(case(**ventilated, **more))
-        assert indicators.zero is zero
+        assert indicators.zero == zero
         assert found["time to first ventilation"] == seconds
         assert found["ventilated within 60 s"] == float(seconds <= 60)
 
 
 def test_birth_is_the_zero_where_birth_and_table_arrival_are_known():
     found, indicators = values(case(ventilation=((70, 90),), birth=-20, arrival=8))
-    assert indicators.zero is Zero.BIRTH
+    assert indicators.zero == "birth"
     assert found["time to first ventilation"] == 90
     assert found["ventilated within 60 s"] == 0
 
@@ -106,3 +110,76 @@ def test_gaps_up_to_the_merge_gap_are_closed():
     ventilated = case(ventilation=((20, 30), (32, 40), (43, 50)))
     assert values(ventilated, gap=2)[0]["ventilation sequences"] == 2
     assert values(ventilated, gap=3)[0]["ventilation sequences"] == 1
+
+
+def label_set(**parts):
+    names = ("opening", "work", "closing")
+    activities = tuple({"name": name, "question": f"Is it {name}?"} for name in names)
+    return LabelSet(name="workshop", activities=activities, **parts)
+
+
+def plain_case(start=0.0, instants=(), examined=((0, 100),), **activities):
+    def intervals(pairs):
+        return [Interval(start_us=round(begin * US), end_us=round(end * US)) for begin, end in pairs]
+
+    return CaseTimeline(
+        case_id="c",
+        intervals={name: intervals(pairs) for name, pairs in activities.items()},
+        examined=intervals(examined),
+        start_us=round(start * US),
+        instants={name: round(at * US) for name, at in instants},
+    )
+
+
+WORK = {"opening": ((0, 10),), "work": ((20, 50), (60, 80)), "closing": ()}
+DECLARED = (
+    {"kind": "time_to_first", "activity": "work"},
+    {"kind": "episodes", "activity": "closing"},
+    {"kind": "before_first", "activity": "opening", "other": "work"},
+    {"kind": "alone", "activity": "work"},
+)
+
+
+def test_another_domain_has_its_own_indicators_and_none_of_ours():
+    found, indicators = values(plain_case(**WORK), label_set=label_set(indicators=DECLARED))
+    assert found == {"time to first work": 20, "closing episodes": 0, "opening before first work": 10, "work alone": 50}
+    assert indicators.zero == "start of the recording"
+    assert values(plain_case(**WORK), label_set=label_set())[0] == {}
+
+
+def test_an_activity_that_nobody_labelled_is_not_zero():
+    unlabelled = {name: spans for name, spans in WORK.items() if name != "closing"}
+    found, indicators = values(plain_case(**unlabelled), label_set=label_set(indicators=DECLARED))
+    reasons = {each.name: each.reason for each in indicators.indicators}
+    assert found["closing episodes"] is None
+    assert reasons["closing episodes"] == "closing is not labelled"
+    assert found["work alone"] is None, "closing may have gone on meanwhile"
+    assert found["time to first work"] == 20
+
+
+def test_every_newborn_indicator_is_unknown_where_nothing_is_labelled():
+    _, indicators = values(plain_case())
+    assert indicators.zero is None
+    assert {each.value for each in indicators.indicators} == {None}
+    assert all(each.reason.endswith("is not labelled") for each in indicators.indicators)
+
+
+def test_times_count_from_the_first_instant_of_the_label_set_that_is_known():
+    clock = {"zero": ("incision", "entry")}
+    declared = label_set(indicators=DECLARED, clock=clock)
+    found, indicators = values(plain_case(instants=(("entry", 5),), **WORK), label_set=declared)
+    assert (indicators.zero, found["time to first work"]) == ("entry", 15)
+    both = plain_case(instants=(("entry", 5), ("incision", 12)), **WORK)
+    found, indicators = values(both, label_set=declared)
+    assert (indicators.zero, found["time to first work"]) == ("incision", 8)
+
+
+@pytest.mark.parametrize(("begin", "is_known"), [(0.0, True), (1.4, True), (2.0, True), (2.1, False)])
+def test_the_start_of_a_recording_may_be_missed_by_a_files_own_offset_and_no_more(begin, is_known):
+    found, indicators = values(plain_case(examined=((begin, 100),), **WORK), label_set=label_set(indicators=DECLARED))
+    if is_known:
+        assert found["time to first work"] == pytest.approx(20 - begin)
+    else:
+        assert found["time to first work"] is None
+        assert indicators.zero is None
+        assert indicators.indicators[0].reason == "the first 2.1 s of the recording were not looked at"

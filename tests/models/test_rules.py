@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nrray.labels import read_label_set
+from nrray.labels import LabelSet, read_label_set
 from nrray.models.rules import apply_rules, rethresholded_answers, states_from_scores
 from nrray.types import STATE_INDEX, LabelState
 
@@ -99,3 +99,16 @@ def test_the_rules_leave_the_claims_that_they_are_given_as_they_are():
     kept = apply_rules(claims, scores=scores, thresholds=HALF, label_set=LABELS)
     assert kept.tolist() == [[True, False, False, True]]
     assert claims.tolist() == [[True, True, False, True]]
+
+
+def test_of_an_exclusive_group_of_phases_the_one_furthest_above_its_threshold_stays():
+    activities = tuple({"name": name, "question": "?"} for name in "abcd")
+    phases = LabelSet(name="phases", activities=activities, rules={"exclusive": (("a", "b", "c"),)})
+    scores = np.float32([[0.6, 0.8, 0.7, 0.9], [0.7, 0.6, 0.7, 0.1], [0.4, 0.2, 0.6, 0.6], [0.4, 0.2, 0.3, 0.6]])
+    kept = apply_rules(scores >= HALF, scores=scores, thresholds=HALF, label_set=phases)
+    assert kept.tolist() == [
+        [False, True, False, True],
+        [True, False, False, False],  # a tie keeps the group's first
+        [False, False, True, True],
+        [False, False, False, True],
+    ]

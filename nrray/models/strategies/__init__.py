@@ -12,7 +12,7 @@ from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.strategies.head import HeadStrategy
-from nrray.models.strategies.yes_no import YesNoStrategy
+from nrray.models.strategies.yes_no import Wording, YesNoStrategy
 
 
 def _kind(value: Any) -> str | None:
@@ -39,7 +39,7 @@ def strategy_of_release_before(checkpoint: ResolvedCheckpoint, label_set: LabelS
     """The identity of the strategy that an output has which records none: a release had no other."""
     if checkpoint.metadata is not None:
         return HeadStrategy().identity(checkpoint, label_set)
-    asked = YesNoStrategy(instruction="Answer with one word, yes or no.", answer_tokens=8)
+    asked = YesNoStrategy(wording=Wording.QUESTION, instruction="Answer with one word, yes or no.", answer_tokens=8)
     return {**asked.identity(checkpoint, label_set), "engine": "transformers", "parser": "plain_yes_or_no/1"}
 
 

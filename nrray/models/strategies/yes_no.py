@@ -1,6 +1,7 @@
 """The strategy of one yes/no question per activity, answered in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import Field, JsonValue
 from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.config import Execution
+from nrray.models.config import PACKAGED_FOLDERS, Execution
 from nrray.models.engines import EngineKind, load_engine
 from nrray.models.engines.engine import Engine
 from nrray.models.labeler import ModelInfo
@@ -24,10 +25,22 @@ YES = ("yes", "Yes", "YES", " yes", " Yes")
 NO = ("no", "No", "NO", " no", " No")
 
 
+class Wording(str, Enum):
+    """What of an activity a question says."""
+
+    DEFINED = "defined"  # its definition, start and end, then its question
+    QUESTION = "question"  # its question alone
+
+
 class YesNoStrategy(Section):
     """A vision-language model is asked about each activity; plain answers are states, and the rules are not applied."""
 
     kind: Literal["yes_no"] = Field("yes_no", description="a question per activity, answered in words")
+    wording: Wording | None = Field(
+        default=None,
+        description="what of an activity is said: `defined` is its definition, start and end, then its question (default); "
+        "`question` is its question alone (default of the models in the package, which were taught no other)",
+    )
     instruction: str = Field(default=INSTRUCTION, min_length=1, description="behind every question")
     answer_tokens: int = Field(default=8, ge=1, le=256, description="of an answer at most")
     engine: EngineKind = Field(default=EngineKind.TRANSFORMERS, description="library that runs the model")
@@ -40,9 +53,18 @@ class YesNoStrategy(Section):
                 f"knows no words. Set strategy.kind=head, or give a vision-language model."
             )
 
-    def prompts(self, label_set: LabelSet) -> dict[str, str]:
+    def prompts(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, str]:
         """Activity to the text of the user's turn, after the frames."""
-        return {activity.name: f"{activity.question} {self.instruction}" for activity in label_set.activities}
+        default = Wording.QUESTION if checkpoint.path in PACKAGED_FOLDERS else Wording.DEFINED
+        is_defined = (self.wording or default) is Wording.DEFINED
+        return {
+            activity.name: " ".join(
+                text
+                for text in (activity.description if is_defined else "", activity.question, self.instruction)
+                if text
+            )
+            for activity in label_set.activities
+        }
 
     def questions(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[str, ...]:
         """Texts of the user's turn that the model is given."""
@@ -53,7 +75,7 @@ class YesNoStrategy(Section):
         return {
             "kind": self.kind,
             "engine": self.engine.value,
-            "prompts": {**self.prompts(label_set)},
+            "prompts": {**self.prompts(checkpoint, label_set)},
             "answer_tokens": self.answer_tokens,
             "parser": PARSER,
             "scored_spellings": {"yes": list(YES), "no": list(NO)},
@@ -81,17 +103,19 @@ class YesNoStrategy(Section):
         """The checkpoint, loaded. Raises ModelError."""
         self.check(checkpoint, label_set)
         engine = load_engine(self.engine, checkpoint, execution=execution)
-        return YesNoLabeler(engine, self, label_set=label_set)
+        prompts = self.prompts(checkpoint, label_set)
+        return YesNoLabeler(engine, [prompts[name] for name in label_set.names], answer_tokens=self.answer_tokens)
 
 
 class YesNoLabeler:
     """Answers are kept word for word; states are PRESENT, ABSENT or UNPARSED. Scores are P(yes) / (P(yes) + P(no)) of an
     answer's first token, NaN without such tokens."""
 
-    def __init__(self, engine: Engine, strategy: YesNoStrategy, *, label_set: LabelSet) -> None:
+    def __init__(self, engine: Engine, prompts: Sequence[str], *, answer_tokens: int) -> None:
+        """prompts: one for each activity, in the label set's order."""
         self._engine = engine
-        self._answer_tokens = strategy.answer_tokens
-        self._prompts = [strategy.prompts(label_set)[name] for name in label_set.names]
+        self._prompts = prompts
+        self._answer_tokens = answer_tokens
 
     @property
     def info(self) -> ModelInfo:

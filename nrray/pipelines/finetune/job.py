@@ -63,7 +63,7 @@ class FinetuneConfig(Section):
     split: str = Field(description="split file of `nrray split`; its test part is not read")
     cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
     output: str = Field(description="folder of checkpoints, history and the adapter; all workers see it")
-    label_set: str | None = Field(None, description="label set file; the newborn-resuscitation set where none is given")
+    label_set: str | None = Field(None, description="label set file; the one in the package where none is given")
     model: ModelConfig = ModelConfig()
     timesformer: TimesformerSection | None = Field(
         None, description="a TimeSformer from scratch for the checkpoint; as a baseline"

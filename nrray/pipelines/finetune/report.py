@@ -4,19 +4,32 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
+from nrray.console.progress import duration_text
 from nrray.console.reporter import Reporter
+from nrray.console.transcript import Transcript
 from nrray.labels import read_label_set
 from nrray.models.config import EMBEDDED, TowerLearning
 from nrray.pipelines.finetune.expected_time import ExpectedTime
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, store_bytes
+from nrray.report.run_page import MAX_FAILURES, Failure, RunFile, RunPage, RunPicture
 from nrray.report.training_curves import LearningCurves
+from nrray.storage import Folder
 from nrray.train.doubts import Overfitting, few_examples
 from nrray.train.examples import all_examples
-from nrray.train.history import HISTORY_FILE, Event, StepMeasured, best_validation, validations
+from nrray.train.history import (
+    HISTORY_FILE,
+    Event,
+    StepMeasured,
+    best_validation,
+    read_history,
+    training_seconds,
+    validations,
+)
 from nrray.train.job import TRAINED_PARTS
-from nrray.train.output import TrainingMetrics, is_adapter_folder
-from nrray.train.training_plan import PlanDocument
+from nrray.train.output import ADAPTER_FOLDER, MODEL_FOLDER, TrainingMetrics, is_adapter_folder
+from nrray.train.training_plan import PLAN_FILE, PlanDocument
 
 CURVES_FILE = "curves.png"
 
@@ -84,6 +97,53 @@ def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporte
             "overfitting": asdict(result.overfitting) if result.overfitting is not None else None,
             "expected_time": asdict(result.expected_time) if result.expected_time is not None else None,
         }
+    )
+
+
+def finetune_page(result: Finetuned, metrics: TrainingMetrics, transcript: Transcript) -> RunPage:
+    """The page of a finished training."""
+    history = read_history(Folder(result.output))
+    rates = [event.windows_per_second for event in history if isinstance(event, StepMeasured)]
+    honest = metrics.validation
+    facts = [
+        ("trained on", f"{metrics.num_train_windows:,} windows"),
+        ("validated on", f"{metrics.num_validation_windows:,} windows"),
+        ("steps", f"{metrics.steps:,} of at most {metrics.num_steps:,}; kept: step {metrics.best_step:,}"),
+        ("speed", f"{duration_text(training_seconds(history))} of training"),
+        ("model" if result.has_learned else "record, not for use", str(result.trained_model)),
+    ]
+    if rates:
+        facts[3] = ("speed", f"{facts[3][1]}, {median(rates):.1f} windows per second")
+    if not result.has_learned:
+        outcome = "Nothing was learned: no step was better than none. No adapter is left."
+    elif honest is not None and honest.macro_f1 is not None:
+        outcome = (
+            f"Macro F1 {honest.macro_f1} on {honest.num_cases} cases of the validation part, cross-fitted by case."
+        )
+    else:
+        outcome = "Trained. No honest figure: the validation part has too few cases."
+    return RunPage(
+        title=f"Fine-tuning in {result.output}",
+        outcome=outcome,
+        facts=facts,
+        transcript=transcript,
+        failures=[
+            Failure(what=name, amount="chunk of video", kind="not trained on", reason=reason)
+            for name, reason in list(result.dropped.items())[:MAX_FAILURES]
+        ],
+        num_failures=len(result.dropped),
+        pictures=[
+            RunPicture(
+                file=CURVES_FILE,
+                description="Learning curves: loss of training and validation, and F1 of validation, over optimizer steps",
+            )
+        ],
+        files=[
+            RunFile(file=ADAPTER_FOLDER, meaning="the adapter: for model.adapter of nrray relabel"),
+            RunFile(file=MODEL_FOLDER, meaning="the model: for model.path of nrray relabel"),
+            RunFile(file=PLAN_FILE, meaning="what learns, and why"),
+            RunFile(file=HISTORY_FILE, meaning="every step and validation"),
+        ],
     )
 
 

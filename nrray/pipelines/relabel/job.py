@@ -48,7 +48,7 @@ class RelabelConfig(Section):
 
     manifest: str = Field(description="manifest.parquet of `nrray scan`")
     output: str = Field(description="folder or URI of ledger and label versions")
-    label_set: str | None = Field(None, description="label set file; the newborn-resuscitation set where none is given")
+    label_set: str | None = Field(None, description="label set file; the one in the package where none is given")
     model: ModelConfig = ModelConfig()
     strategy: Strategy | None = Field(
         None, description="how the model labels; None: its head where it has one, else yes_no"

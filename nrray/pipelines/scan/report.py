@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from nrray.archive.cases import Cases
 from nrray.archive.manifest import duplicate_groups, problem_counts
 from nrray.console.reporter import Reporter
+from nrray.console.transcript import Transcript
+from nrray.report.run_page import MAX_FAILURES, Failure, RunFile, RunPage
 from nrray.types import ProbeStatus, Video, hours_of
 
 
@@ -17,6 +19,7 @@ class Scanned:
     videos: list[Video]
     num_probed: int
     num_removed: int
+    seconds: float  # that probing took, the start of its workers included
     ignored: Counter[str]  # files that are no videos, by suffix
     cases: Cases
 
@@ -52,8 +55,47 @@ def report_scan(scanned: Scanned, reporter: Reporter) -> None:
     if scanned.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in scanned.ignored.most_common(8))
         reporter.say(f"Ignored files: {kinds}")
-    reporter.say(_verdict(scanned, readable, len(duplicates)))
+    reporter.say(_verdict(scanned, readable, num_duplicates=len(duplicates)))
     reporter.say(f"Manifest: {scanned.manifest}")
+
+
+def scan_page(scanned: Scanned, transcript: Transcript, *, archive: str) -> RunPage:
+    """The page of a scan."""
+    bad = [video for video in scanned.videos if video.status is ProbeStatus.BAD]
+    readable = [video for video in scanned.videos if video.status is ProbeStatus.OK]
+    return RunPage(
+        title=f"Scan of {archive}",
+        outcome=_verdict(scanned, readable, num_duplicates=len(duplicate_groups(scanned.videos))),
+        facts=[
+            ("video files", f"{len(scanned.videos):,}"),
+            ("readable", f"{len(readable):,}, {hours_of(sum(video.duration_us or 0 for video in readable)):.2f} h"),
+            ("not readable", f"{len(bad):,}"),
+            ("probed by this call", _probed_text(scanned)),
+            ("gone since the scan before", f"{scanned.num_removed:,}"),
+            ("cases", _cases_text(scanned)),
+        ],
+        transcript=transcript,
+        failures=[
+            Failure(what=video.path, amount="file", kind=str(video.error_kind), reason=str(video.reason))
+            for video in bad[:MAX_FAILURES]
+        ],
+        num_failures=len(bad),
+        files=[
+            RunFile(file="manifest.parquet", meaning="a row per video file, with the reason where it cannot be read"),
+            RunFile(file="cases.parquet", meaning="the birth that each video shows"),
+        ],
+    )
+
+
+def _probed_text(scanned: Scanned) -> str:
+    if not scanned.num_probed:
+        return "none, all files were known"
+    return f"{scanned.num_probed:,} files in {scanned.seconds:.1f} s, workers' start included"
+
+
+def _cases_text(scanned: Scanned) -> str:
+    rows = scanned.cases.rows
+    return f"{len({row.case_id for row in rows}):,}, of a sidecar" if rows else "one per video"
 
 
 def _others(group: list[Video]) -> str:
@@ -76,7 +118,7 @@ def _codec_row(key: tuple[str, str], group: list[Video]) -> list[object]:
     ]
 
 
-def _verdict(scanned: Scanned, readable: list[Video], num_duplicates: int) -> str:
+def _verdict(scanned: Scanned, readable: list[Video], *, num_duplicates: int) -> str:
     hours = hours_of(sum(video.duration_us or 0 for video in readable))
     if not scanned.videos:
         return "Verdict: the archive has no videos."

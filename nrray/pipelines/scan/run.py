@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pyarrow as pa
 from pydantic import Field
 
-from nrray.archive.cases import Cases, read_cases
+from nrray.archive.cases import Cases, cases_table, read_cases
 from nrray.archive.manifest import (
     CHUNK_BYTES,
     content_id_of,
@@ -28,7 +28,7 @@ from nrray.pipelines.scan.listing import VIDEO_SUFFIXES, Listed, listed_files
 from nrray.pipelines.scan.report import Scanned
 from nrray.storage import Folder, absolute_uri, located, source_facts
 from nrray.tables import rows_from_table, table_from_rows
-from nrray.types import US_PER_SECOND, Case, ProbeStatus, Video
+from nrray.types import US_PER_SECOND, ProbeStatus, Video
 
 STALL_SECONDS = 1800  # without a probed file for so long, the scan ends with an error
 
@@ -45,7 +45,7 @@ class ScanConfig(Section):
 
     archive: str = Field(description="folder or URI of the videos")
     output: str = Field(description="folder or URI for manifest.parquet and cases.parquet")
-    cases: str | None = Field(None, description="sidecar table (CSV or Parquet) with the birth that each video shows")
+    cases: str | None = Field(None, description="sidecar table (CSV or Parquet) with the case that each video shows")
     suffixes: tuple[str, ...] = Field(
         VIDEO_SUFFIXES, description="suffixes of videos; files without a suffix are taken too"
     )
@@ -76,11 +76,19 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
         reporter.say("dry run: nothing was probed, nothing was written")
         known = [video for path, video in before.items() if path in paths]
         return Scanned(
-            manifest=manifest_uri, videos=known, num_probed=0, num_removed=len(removed), ignored=ignored, cases=Cases()
+            manifest=manifest_uri,
+            videos=known,
+            num_probed=0,
+            num_removed=len(removed),
+            seconds=0.0,
+            ignored=ignored,
+            cases=Cases(),
         )
     output.create()
     sidecar = read_cases(absolute_uri(config.cases)) if config.cases is not None else None
+    started = time.monotonic()
     probed = _probed_and_kept(fresh, config.decode, output, reporter)
+    seconds = time.monotonic() - started
     videos = [probed.get(file.path) or before[file.path] for file in files]
     output.write_table("manifest.parquet", manifest_table(videos))
     output.remove(PARTIAL_FILE)
@@ -90,6 +98,7 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
         videos=videos,
         num_probed=len(probed),
         num_removed=len(removed),
+        seconds=seconds,
         ignored=ignored,
         cases=cases,
     )
@@ -257,5 +266,5 @@ def _joined_cases(
             f"no video_path of {config.cases} is in the archive: it has {min(named)!r}, the archive {min(paths, default='')!r}. "
             f"Paths are relative to {absolute_uri(config.archive)}."
         )
-    output.write_table("cases.parquet", table_from_rows(cases.rows, Case))
+    output.write_table("cases.parquet", cases_table(cases.rows))
     return cases

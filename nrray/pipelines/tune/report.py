@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from nrray.console.progress import duration_text
 from nrray.console.reporter import Reporter
+from nrray.console.transcript import Transcript
 from nrray.evaluate.figure_text import interval, number
 from nrray.evaluate.resampling import Value
 from nrray.pipelines.finetune.report import relabel_command
@@ -20,6 +22,7 @@ from nrray.pipelines.tune.trials import (
     searched_paths,
     trial_text,
 )
+from nrray.report.run_page import MAX_FAILURES, Failure, RunFile, RunPage, RunPicture
 from nrray.train.output import trained_model_folder
 
 
@@ -61,6 +64,40 @@ def report_tune(result: Tuned, config: TuneConfig, reporter: Reporter) -> None:
             "saved_share": saved_share(result.trials),
             "trials": {status.value: sum(t.status is status for t in result.trials) for status in TrialStatus},
         }
+    )
+
+
+def tune_page(result: Tuned, best: Trial, transcript: Transcript) -> RunPage:
+    """The page of a search."""
+    failed = [trial for trial in result.trials if trial.failure is not None]
+    counts = {status: sum(trial.status is status for trial in result.trials) for status in TrialStatus}
+    return RunPage(
+        title=f"Search in {result.output}",
+        outcome=f"Best: {best.name}, {trial_text(best)}: macro F1 of validation {number(best.macro_f1)}, "
+        f"for which it was chosen.",
+        facts=[
+            ("trials", ", ".join(f"{count} {each.value.replace('_', ' ')}" for each, count in counts.items() if count)),
+            ("time of training, of all trials", duration_text(sum(trial.seconds for trial in result.trials))),
+            ("steps that pruning saved", f"{100 * saved_share(result.trials):.0f} %"),
+        ],
+        transcript=transcript,
+        failures=[
+            Failure(what=trial.name, amount="trial", kind=trial.failure.kind, reason=trial.failure.message)
+            for trial in failed[:MAX_FAILURES]
+            if trial.failure is not None
+        ],
+        num_failures=len(failed),
+        pictures=[
+            RunPicture(
+                file=PICTURE_FILE,
+                description="Macro F1 of validation over each searched setting, learning curves and minutes of every trial",
+            )
+        ],
+        files=[
+            RunFile(file=BEST, meaning="the best trial's model"),
+            RunFile(file=BEST_CONFIG, meaning="a config that trains it again"),
+            RunFile(file=TABLE_FILE, meaning="a row per trial"),
+        ],
     )
 
 

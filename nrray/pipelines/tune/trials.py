@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from nrray.errors import DataError
 from nrray.storage import Folder
 from nrray.train.failure import TrainingFailure, read_failure
-from nrray.train.history import Event, TrainingStarted, Validated, best_validation, read_history
+from nrray.train.history import Event, Validated, best_validation, read_history, training_seconds
 from nrray.train.output import STOPPED_FILE, finished_model_folder
 
 TRIALS, VALUES_FILE = "trials", "values.json"
@@ -66,14 +66,8 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """Time from each start to the last event before the next one."""
-        total, start, last = 0.0, None, 0.0
-        for event in self.history:
-            if isinstance(event, TrainingStarted):
-                total += last - start if start is not None else 0.0
-                start = event.unix_seconds
-            last = event.unix_seconds
-        return round(total + (last - start if start is not None else 0.0), 1)
+        """Time that it was trained."""
+        return training_seconds(self.history)
 
 
 def begin_trial(folder: Path, values: TrialValues) -> None:

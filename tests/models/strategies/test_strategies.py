@@ -16,7 +16,7 @@ from nrray.models import (
     resolve_strategy,
     strategy_of_release_before,
 )
-from nrray.models.strategies.yes_no import INSTRUCTION
+from nrray.models.strategies.yes_no import INSTRUCTION, Wording
 
 
 def resolved(folder):
@@ -99,7 +99,8 @@ def test_the_identity_of_a_head_is_its_prompt_thresholds_and_rules(embedded, lab
 
 def test_the_identity_of_questions_has_them_word_for_word(plain, label_set):
     identity = YesNoStrategy(instruction="Yes or no?", answer_tokens=4).identity(plain, label_set)
-    assert identity["prompts"]["suction"] == f"{label_set.activities[3].question} Yes or no?"
+    suction = label_set.activities[3]
+    assert identity["prompts"]["suction"] == f"{suction.description} {suction.question} Yes or no?"
     assert list(identity["prompts"]) == list(label_set.names)
     assert (identity["kind"], identity["engine"], identity["answer_tokens"]) == ("yes_no", "transformers", 4)
     assert identity["parser"] == "plain_yes_or_no/1"
@@ -109,14 +110,49 @@ def test_the_identity_of_questions_has_them_word_for_word(plain, label_set):
 def test_another_instruction_or_length_is_another_identity(plain, label_set):
     identities = [
         json.dumps(strategy.identity(plain, label_set))
-        for strategy in (YesNoStrategy(), YesNoStrategy(instruction="Yes or no?"), YesNoStrategy(answer_tokens=4))
+        for strategy in (
+            YesNoStrategy(),
+            YesNoStrategy(instruction="Yes or no?"),
+            YesNoStrategy(answer_tokens=4),
+            YesNoStrategy(wording=Wording.QUESTION),
+        )
     ]
-    assert len(set(identities)) == 3
+    assert len(set(identities)) == 4
 
 
-def test_outputs_that_record_no_strategy_were_made_with_the_defaults_of_today(embedded, plain, label_set):
+def test_another_definition_is_another_identity_where_it_is_asked(plain, label_set):
+    first = label_set.activities[0].model_copy(update={"definition": "Something else."})
+    other = label_set.model_copy(update={"activities": (first, *label_set.activities[1:])})
+    assert YesNoStrategy().identity(plain, other) != YesNoStrategy().identity(plain, label_set)
+    alone = YesNoStrategy(wording=Wording.QUESTION)
+    assert alone.identity(plain, other) == alone.identity(plain, label_set)
+
+
+def test_the_models_in_the_package_are_asked_as_they_were_taught(embedded, plain, label_set):
+    suction = label_set.activities[3]
+    taught = f"{suction.question} {INSTRUCTION}"
+    assert YesNoStrategy().prompts(embedded, label_set)["suction"] == taught
+    assert (
+        YesNoStrategy(wording=Wording.DEFINED)
+        .prompts(embedded, label_set)["suction"]
+        .endswith(f"mouth and nose. {taught}")
+    )
+    assert YesNoStrategy(wording=Wording.QUESTION).prompts(plain, label_set)["suction"] == taught
+
+
+def test_what_an_activity_does_not_say_leaves_no_empty_phrase(plain, label_set):
+    bare = label_set.activities[3].model_copy(update={"definition": None, "starts": None, "ends": "It is out."})
+    asked = YesNoStrategy().prompts(plain, label_set.model_copy(update={"activities": (bare,)}))
+    assert asked == {"suction": f"It ends: It is out. {bare.question} {INSTRUCTION}"}
+    silent = bare.model_copy(update={"ends": None})
+    asked = YesNoStrategy().prompts(plain, label_set.model_copy(update={"activities": (silent,)}))
+    assert asked == {"suction": f"{bare.question} {INSTRUCTION}"}
+
+
+def test_outputs_that_record_no_strategy_were_made_by_a_head_or_by_questions_alone(embedded, plain, label_set):
     assert strategy_of_release_before(embedded, label_set) == HeadStrategy().identity(embedded, label_set)
-    assert strategy_of_release_before(plain, label_set) == YesNoStrategy().identity(plain, label_set)
+    asked = YesNoStrategy(wording=Wording.QUESTION)
+    assert strategy_of_release_before(plain, label_set) == asked.identity(plain, label_set)
     assert YesNoStrategy().instruction == INSTRUCTION == "Answer with one word, yes or no."
 
 

@@ -35,7 +35,9 @@ class Scripted:
 def labelled(strategy, sampling, texts):
     engine = Scripted(texts)
     frames = synthetic_frames(sampling, num_windows=len(texts[0]))
-    return engine, YesNoLabeler(engine, strategy, label_set=LABELS).label(frames)
+    prompts = strategy.prompts(resolve_checkpoint(CheckpointChoice()), LABELS)
+    labeler = YesNoLabeler(engine, list(prompts.values()), answer_tokens=strategy.answer_tokens)
+    return engine, labeler.label(frames)
 
 
 def test_every_activity_is_asked_about_with_the_instruction_behind_its_question(small_sampling):
@@ -61,7 +63,7 @@ def test_the_rules_are_not_applied_to_answers(small_sampling):
 def test_a_unit_without_windows_has_no_labels(small_sampling):
     engine = Scripted([[]] * 4)
     unit = synthetic_frames(small_sampling, num_windows=1)
-    labels = YesNoLabeler(engine, YesNoStrategy(), label_set=LABELS).label(unit)
+    labels = YesNoLabeler(engine, ["?"] * 4, answer_tokens=8).label(unit)
     assert (labels.scores.shape, labels.states.shape, labels.answers) == ((0, 4), (0, 4), [])
 
 

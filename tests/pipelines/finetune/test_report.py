@@ -7,11 +7,21 @@ import pytest
 from nrray.console.reporter import Reporter
 from nrray.pipelines.finetune.job import FinetuneConfig
 from nrray.pipelines.finetune.progress import HistoryReport
-from nrray.pipelines.finetune.report import Finetuned, learning_curves, relabel_command, report_finetune
+from nrray.pipelines.finetune.report import (
+    CURVES_FILE,
+    Finetuned,
+    finetune_page,
+    learning_curves,
+    relabel_command,
+    report_finetune,
+)
+from nrray.report.run_page import write_run_page
+from nrray.report.training_curves import training_curves
 from nrray.storage import Folder
 from nrray.train.history import StepMeasured, TrainingStarted, Validated, write_history
 from nrray.train.output import CrossFitted, Estimate, TrainingMetrics
 from nrray.train.training_plan import PlanDocument, TrainingFacts
+from tests.report.pages import check_self_contained
 
 METRICS = TrainingMetrics(
     num_train_windows=304,
@@ -127,6 +137,26 @@ def test_the_honest_figure_comes_first_and_the_chosen_one_beside_it(tmp_path, ca
     )
     report_finetune(older, config(), Reporter())
     assert "macro F1 0.69 as chosen on it, which is too high" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_page_has_the_honest_figure_the_speed_the_curves_and_what_was_dropped(tmp_path):
+    output = Folder(str(tmp_path))
+    history = [started(0), measured(10, unix_seconds=120.0), validated(20, 0.5, unix_seconds=240.0)]
+    write_history(output, history)
+    output.write_bytes(CURVES_FILE, training_curves(learning_curves(history), title="t"))
+    (tmp_path / "adapter").mkdir()
+    dropped = {"<b>chunk</b>": "the file is truncated"}
+    result = Finetuned(output=str(tmp_path), trained_model=tmp_path / "adapter", metrics=METRICS, dropped=dropped)
+    reporter = Reporter(is_json=True)
+    report_finetune(result, config(), reporter)
+    write_run_page(output, finetune_page(result, METRICS, reporter.transcript))
+    page = check_self_contained((tmp_path / "index.html").read_text(), folder=tmp_path)
+    assert "Macro F1 0.53 (0.44 to 0.61) on 6 cases of the validation part" in page.text
+    assert "4 min of training, 4.0 windows per second" in page.text
+    assert "<b>chunk</b>" in page.text
+    assert "the file is truncated" in page.text
+    assert "nrray relabel --set" in page.text
+    assert [alt.split(":")[0] for _, alt in page.images] == ["Learning curves"]
 
 
 def test_the_document_of_a_call_holds_the_metrics(tmp_path, capsys):

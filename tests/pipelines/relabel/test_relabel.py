@@ -14,17 +14,20 @@ import pytest
 import nrray
 from nrray.config import load_config
 from nrray.console.reporter import Reporter
+from nrray.console.transcript import Transcript
 from nrray.errors import DataError, IdentityError, ModelError, ResourcesError
 from nrray.models import ModelConfig, YesNoStrategy
 from nrray.pipelines.on_ray.session import ray_session
 from nrray.pipelines.relabel.job import RelabelConfig, resolved_job
+from nrray.pipelines.relabel.page import relabel_page
 from nrray.pipelines.relabel.report import Relabelled, report_relabel
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.relabel.status import output_status
-from nrray.pipelines.scan.report import Scanned
+from nrray.pipelines.scan.report import Scanned, report_scan, scan_page
 from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing
+from nrray.report.run_page import write_run_page
 from nrray.results.identity import bind_identity
 from nrray.results.publish import VersionTables, write_version
 from nrray.results.segments import SegmentRule
@@ -33,6 +36,7 @@ from nrray.storage import Folder
 from nrray.types import ProbeStatus
 from tests.made_versions import merge_provenance
 from tests.pipelines.support import assert_same_tables, run_json, tables
+from tests.report.pages import check_self_contained
 from tests.videos import write_sound, write_video
 
 QUIET = Reporter(is_json=True)
@@ -245,6 +249,26 @@ def test_copies_get_the_same_scores(output):
     labels = tables(output)["labels"].to_pylist()
     scores = {name: [row["score"] for row in labels if row["path"] == name] for name in ("good.mp4", "copy.mp4")}
     assert scores["good.mp4"] == scores["copy.mp4"]
+
+
+def test_the_pages_name_every_bad_file_with_its_reason(archive, scanned, output, tmp_path):
+    reporter = Reporter(is_json=True)
+    report_scan(scanned, reporter)
+    folder = Folder(str(tmp_path))
+    write_run_page(folder, scan_page(scanned, reporter.transcript, archive=str(archive)))
+    shown = check_self_contained((tmp_path / "index.html").read_text(), folder=tmp_path).text
+    bad = [video for video in scanned.videos if video.status is ProbeStatus.BAD]
+    assert bad
+    for video in bad:
+        assert " ".join(f"{video.path} file {video.error_kind} {video.reason}".split()) in shown
+    write_run_page(Folder(str(output)), relabel_page(Folder(str(output)), Transcript(folder="/here")))
+    page = check_self_contained((output / "index.html").read_text(), folder=output)
+    rows = [row for row in tables(output)["coverage"].to_pylist() if row["status"] != "ok"]
+    assert rows
+    for row in rows:
+        assert " ".join(str(row["reason"]).split()) in page.text
+    assert "hours of video per hour" in page.text
+    (output / "index.html").unlink()
 
 
 def test_a_finished_output_is_left_as_it_is(scanned, output):

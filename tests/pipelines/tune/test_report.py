@@ -7,13 +7,17 @@ import pytest
 from nrray.console.reporter import Reporter
 from nrray.evaluate.resampling import Value
 from nrray.pipelines.tune.job import TuneConfig
-from nrray.pipelines.tune.report import report_tune
+from nrray.pipelines.tune.report import report_tune, tune_page
 from nrray.pipelines.tune.results import Tuned
 from nrray.pipelines.tune.trials import (
     read_trials,
 )
+from nrray.report.run_page import write_run_page
+from nrray.storage import Folder
+from nrray.train.failure import FAILURE_FILE, TrainingFailure
 from nrray.train.output import STOPPED_FILE
 from tests.pipelines.tune.support import make_trial, validated
+from tests.report.pages import check_self_contained
 
 
 def test_the_report_names_the_best_what_pruning_saved_and_the_score_on_the_test_part(tmp_path, capsys):
@@ -47,6 +51,25 @@ def test_the_report_names_the_best_what_pruning_saved_and_the_score_on_the_test_
     assert document["gain_over_default"] == {"estimate": 0.1, "low": 0.05, "high": 0.15}
     assert document["best_by_part"] == {"parts.tower": {"adapter": 0.9, "frozen": 0.5}}
     assert document["trials"] == {"finished": 1, "stopped_early": 1, "failed": 0, "unfinished": 0}
+
+
+def test_the_page_counts_trials_and_gives_the_reason_of_each_that_failed(tmp_path):
+    make_trial(tmp_path / "trials/trial-a", validated(20, 0.9), is_finished=True)
+    failed = make_trial(tmp_path / "trials/trial-b")
+    failed.write_json(FAILURE_FILE, TrainingFailure(kind="TrainingError", message="loss is <nan>").model_dump())
+    (tmp_path / "best/adapter").mkdir(parents=True)
+    trials = read_trials(tmp_path / "trials")
+    config = TuneConfig.model_validate({"manifest": "m", "annotations": "a", "split": "s", "output": str(tmp_path)})
+    result = Tuned(
+        output=str(tmp_path), trials=trials, best=trials[0], test=None, num_not_significantly_worse=0, gain=None
+    )
+    reporter = Reporter(is_json=True)
+    report_tune(result, config, reporter)
+    write_run_page(Folder(str(tmp_path)), tune_page(result, trials[0], reporter.transcript))
+    page = check_self_contained((tmp_path / "index.html").read_text(), folder=tmp_path)
+    assert "1 finished, 1 failed" in page.text
+    assert "trial-b trial TrainingError loss is <nan>" in page.text
+    assert "Best: trial-a" in page.text
 
 
 @pytest.mark.parametrize(

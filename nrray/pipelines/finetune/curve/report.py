@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nrray.console.reporter import Reporter
+from nrray.console.transcript import Transcript
 from nrray.evaluate.figure_text import interval, number
 from nrray.evaluate.resampling import Value
 from nrray.labels import LabelSet
@@ -12,6 +13,7 @@ from nrray.pipelines.finetune.curve.document import CURVE_FILE, CurveDocument, C
 from nrray.pipelines.finetune.job import FinetuneConfig
 from nrray.pipelines.finetune.report import relabel_command
 from nrray.report.case_curves import CaseCurve, ScoreOfCases
+from nrray.report.run_page import RunFile, RunPage, RunPicture
 from nrray.train.examples import Examples
 
 PICTURE_FILE = "curve.png"
@@ -68,6 +70,32 @@ def report_curve(result: Curve, config: FinetuneConfig, reporter: Reporter) -> N
             "trained_model": str(result.trained_model) if result.trained_model is not None else None,
             "curve": document.model_dump(mode="json", by_alias=True) if document is not None else None,
         }
+    )
+
+
+def curve_page(document: CurveDocument, transcript: Transcript, *, output: str) -> RunPage:
+    """The page of a finished curve."""
+    return RunPage(
+        title=f"Would more cases help? {output}",
+        outcome=" ".join(document.sentences),
+        facts=[
+            (
+                "trainings",
+                f"{len(document.points)}, of {', '.join(str(len(point.cases)) for point in document.points)} cases",
+            ),
+            ("test cases", f"{document.num_test_cases:,}"),
+        ],
+        transcript=transcript,
+        pictures=[
+            RunPicture(
+                file=PICTURE_FILE,
+                description="F1 over windows of the test part by number of training cases, with 95 % intervals",
+            )
+        ],
+        files=[
+            RunFile(file=CURVE_FILE, meaning="the same numbers for programs"),
+            RunFile(file="curve", meaning="the trainings"),
+        ],
     )
 
 
