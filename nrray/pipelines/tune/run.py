@@ -19,6 +19,7 @@ from nrray.pipelines.tune.job import TuneConfig, resolved_space, space_text
 from nrray.pipelines.tune.record import SearchRecord, bound_search
 from nrray.pipelines.tune.results import Tuned, search_result, write_trials
 from nrray.pipelines.tune.search import allotted, search_trials
+from nrray.pipelines.tune.settings import TrialSettings, planned_trials
 from nrray.storage import Folder
 from nrray.writer_lock import WriterLock
 
@@ -52,14 +53,16 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
 
 
 def _dry_run(config: TuneConfig, resolved: ResolvedFinetune, space: Space, reporter: Reporter) -> Tuned:
+    planned = planned_trials(TrialSettings.of(config, resolved.job, space), space, config.search)
+    num_trials = planned.num_trials
     with ray_session():
-        allotment = allotted(config)
+        allotment = allotted(config, num_trials)
     steps = resolved.job.training.num_steps
-    num_trials, num_workers = config.search.num_trials, allotment.num_workers
+    num_workers = allotment.num_workers
     reporter.say(f"space: {space_text(space)}")
     reporter.say(
-        f"the config's own values first, then {num_trials} trials of at most {steps} steps of {config.training.batch_windows} "
-        f"windows, {allotment.num_concurrent} at once, {num_workers} workers each"
+        f"the config's own values first, then {planned.text()}, of at most {steps} steps of {config.training.batch_windows} "
+        f"windows each, {allotment.num_concurrent} at once, {num_workers} workers each"
     )
     one = expected_time([resolved.job], num_workers=num_workers)
     expected = replace(one, seconds=one.seconds * (1 + num_trials / allotment.num_concurrent))
