@@ -49,7 +49,7 @@ class DistinctSearch(Searcher):  # type: ignore[misc]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """As `Searcher` says."""
-        score = (result or {}).get(self._metric)
+        score = (result or {}).get(str(self._metric))
         if score is not None:
             self._scores[self._key_of[trial_id]] = float(score)
         self._inner.on_trial_complete(self._inner_ids[trial_id], result, error)
