@@ -125,14 +125,16 @@ def _notes(
 
 def with_room_for_two(fractions: Mapping[str, float], num_cases: int) -> dict[str, float]:
     """Fractions by which every part that is to have a share gets at least two cases, at the cost of the largest: neither a choice
-    nor an interval can be made of one case. Of too few cases for that they stay as they are."""
-    least = 2 / max(1, num_cases)
-    small = [name for name, fraction in fractions.items() if 0 < fraction < least]
+    nor an interval can be made of one case. Of too few cases for that every part gets one, and of fewer still they stay as
+    they are."""
     largest = max(fractions, key=lambda name: fractions[name])
-    rest = fractions[largest] - sum(least - fractions[name] for name in small)
-    if not small or rest < least:
-        return dict(fractions)
-    return {**fractions, **dict.fromkeys(small, least), largest: rest}
+    for num_least in (2, 1):
+        least = num_least / max(1, num_cases)
+        small = [name for name, fraction in fractions.items() if 0 < fraction < least]
+        rest = fractions[largest] - sum(least - fractions[name] for name in small)
+        if rest >= least:
+            return {**fractions, **dict.fromkeys(small, least), largest: rest} if small else dict(fractions)
+    return dict(fractions)
 
 
 def _site_strata(cases: Cases, case_ids: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
