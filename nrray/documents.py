@@ -1,11 +1,12 @@
 """JSON documents of an output as strict types: a key that is missing, unknown or wrong is an error that names the file."""
 
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from pydantic import ValidationError
 
 from nrray.config import Section
 from nrray.errors import DataError
+from nrray.setting_problems import setting_problems
 
 
 class Document(Section):
@@ -46,21 +47,12 @@ def section_from(cls: type[SectionT], data: object, *, name: str, folder: str) -
 def _problems(cls: type[Section], error: ValidationError) -> list[str]:
     """Clauses that begin with a verb: of all missing keys one, of all unknown ones one, of each other key one."""
     keys: dict[str, list[str]] = {"missing": [], "extra_forbidden": []}
-    others = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+    for problem in error.errors(include_url=False):
         if problem["type"] in keys:
-            keys[problem["type"]].append(key)
-        else:
-            others.append(f"has {key or 'content'} that cannot be used ({_reason(problem)})")
+            keys[problem["type"]].append(".".join(str(part) for part in problem["loc"]))
     clauses = []
     if missing := keys["missing"]:
         clauses.append(f"lacks {', '.join(missing)}; expected the keys {', '.join(sorted(cls.model_fields))}")
     if unknown := keys["extra_forbidden"]:
         clauses.append(f"has unknown keys {', '.join(unknown)}")
-    return clauses + others
-
-
-def _reason(problem: Any) -> str:
-    found = repr(problem.get("input"))
-    return f"found {found if len(found) < 80 else found[:77] + '...'}: {problem['msg']}"
+    return clauses + [f"has {line}" for line in setting_problems(cls, error, without=keys)]

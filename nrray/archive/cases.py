@@ -53,7 +53,7 @@ class Cases:
 def read_cases(uri: str | None) -> Cases:
     """The cases of a sidecar, CSV or Parquet by its suffix; without a sidecar no rows. `case_id` and `video_path` are
     required; the camera is "" and the start 0 where a column is missing, the site is None. Every other column whose name ends
-    in `_us` is an instant on the case's clock, known where it has a value: `birth_us` is the instant `birth`.
+    in `_us` is an instant on the case's clock, known where it has a value: `order_us` is the instant `order`.
 
     Raises DataError that names the line (CSV) or row (Parquet).
     """

@@ -29,6 +29,9 @@ class EvaluateConfig(Section):
     )
     num_resamples: int = Field(2000, ge=100, le=100_000, description="resamples of cases for intervals")
     seed: int = Field(0, ge=0, description="of resamples and of the balanced subset")
+    sufficient_f1: float = Field(
+        0.8, ge=0, le=1, description="F1 over time from which the report calls an activity good enough"
+    )
     worst_cases: int = Field(10, ge=0, le=200, description="timelines in the report, worst first")
 
 

@@ -53,14 +53,14 @@ def onset_error_rows(
     """Activity to median, quartiles and number of the signed onset errors of events matched within the collar, in
     seconds: above 0 is late."""
     rows = {}
-    for name in alignment.activities:
+    for name, is_labelled in zip(alignment.activities, alignment.is_labelled.tolist(), strict=True):
         errors = onset_errors(alignment.timelines[name], round(collar_seconds * US_PER_SECOND))
         error_s = errors.error_us / US_PER_SECOND
         shares = list(ONSET_QUANTILES.values())
         exact = np.quantile(error_s, shares, method="inverted_cdf") if len(error_s) else np.full(len(shares), np.nan)
         spread = resampled_quantiles(error_s, alignment.case_of_video[errors.video], resamples, shares)
         values = {label: value_of(float(exact[i]), spread[:, i]) for i, label in enumerate(ONSET_QUANTILES)}
-        rows[name] = _plain_row(name, values, num_segments=len(error_s))
+        rows[name] = _plain_row(name, values, num_segments=len(error_s) if is_labelled else None)
     return rows
 
 
