@@ -4,7 +4,6 @@ Each section class lives beside the code that it configures; a verb's config com
 of them.
 """
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -13,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from nrray.errors import ConfigError
+from nrray.setting_problems import setting_problems
 
 
 class Section(BaseModel):
@@ -99,7 +99,7 @@ def validate_mapping(cls: type[SectionT], data: dict[str, Any], *, where: str) -
     try:
         return cls.model_validate(data)
     except ValidationError as error:
-        lines = [_problem_line(cls, problem) for problem in error.errors()]
+        lines = setting_problems(cls, error)
         raise ConfigError(f"{where}: {len(lines)} problem(s)\n" + "\n".join(f"  {line}" for line in lines)) from None
 
 
@@ -123,33 +123,3 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override!r}: '{parent}' is a single value, it has no '{last}'.")
         target = child
     target[last] = value
-
-
-def _problem_line(cls: type[BaseModel], problem: Any) -> str:
-    location = [part for part in problem["loc"] if isinstance(part, str)]
-    path = ".".join(str(part) for part in problem["loc"]) or "(top level)"
-    if problem["type"] == "extra_forbidden":
-        known = _fields_at(cls, location[:-1])
-        close = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
-        meant = ".".join([*map(str, problem["loc"][:-1]), *close])
-        hint = f"; did you mean '{meant}'?" if close else f"; known keys: {', '.join(sorted(known)) or 'none'}"
-        return f"{path}: unknown key{hint}"
-    if problem["type"] == "missing":
-        return f"{path}: is required and was not given"
-    found = repr(problem.get("input"))
-    return f"{path}: found {found if len(found) < 80 else found[:77] + '...'}: {problem['msg']}"
-
-
-def _fields_at(cls: type[BaseModel], path: list[str]) -> list[str]:
-    sections = [cls]
-    for part in path:
-        annotations = [section.model_fields[part].annotation for section in sections if part in section.model_fields]
-        sections = [section for annotation in annotations for section in _sections_in(annotation)] or sections
-    return [name for section in sections for name in section.model_fields]
-
-
-def _sections_in(annotation: Any) -> list[type[BaseModel]]:
-    """The section classes that an annotation names: itself, or inside a union, a tuple, a list or a mapping."""
-    if isinstance(annotation, type) and not get_args(annotation) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [section for argument in get_args(annotation) for section in _sections_in(argument)]

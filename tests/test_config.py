@@ -165,7 +165,7 @@ def test_defaults_are_checked_too():
 def test_a_long_value_is_cut_in_the_message(tmp_path):
     message = refusal(tmp_path, f"count: [{', '.join(['1'] * 200)}]")
     (line,) = (line for line in message.splitlines() if "count: found" in line)
-    assert "...: " in line
+    assert "..., expected a whole number" in line
     assert len(line) < 160
 
 

@@ -179,12 +179,13 @@ def scan(
             "manifest": result.manifest,
             "videos": len(result.videos),
             "unreadable": result.num_bad,
+            "not_looked_into": [asdict(item) for item in result.unlisted],
             "probed": result.num_probed,
             "removed": result.num_removed,
             "dry_run": dry_run,
         }
     )
-    _exit_if(result.num_bad > 0)
+    _exit_if(result.has_failures)
 
 
 @app.command(cls=with_settings("nrray.pipelines.relabel.job", "RelabelConfig"))

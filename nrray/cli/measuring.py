@@ -23,6 +23,7 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
     from nrray.evaluate.figure_text import interval, number
     from nrray.evaluate.page import PAGE_FILE
     from nrray.evaluate.run_pages import evaluation_run_page
+    from nrray.evaluate.verdicts import criterion_sentence, verdict_sentence
     from nrray.report.run_page import write_run_page
     from nrray.storage import Folder
 
@@ -57,6 +58,8 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
                 for name, row in document.balanced.rows.items()
             ],
         )
+    reporter.say(f"{verdict_sentence(document)}.")
+    reporter.say(criterion_sentence(document))
     reporter.say(f"Report:  {result.folder}/{PAGE_FILE}")
     reporter.say(f"Numbers: {result.folder}/{EVALUATION_FILE}")
     reporter.page(write_run_page(Folder(result.folder), evaluation_run_page(document, reporter.transcript)))

@@ -34,7 +34,8 @@ class Comparison(Document):
     """The content of comparison.json. values: labelling to scope (the macro average, then activities) to its value with a
     95 % interval of its own."""
 
-    newest_version: ClassVar[int] = 1
+    newest_version: ClassVar[int] = 2
+    oldest_version: ClassVar[int] = 2  # before, intervals were percentiles of resamples
 
     settings: CompareConfig
     metric: str

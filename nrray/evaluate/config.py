@@ -28,6 +28,9 @@ class EvaluateConfig(Section):
         description="also measure a class-balanced subset of at most so many windows, as the study did; 0: none",
     )
     seed: int = Field(0, ge=0, description="of the balanced subset")
+    sufficient_f1: float = Field(
+        0.8, ge=0, le=1, description="F1 over time from which the report calls an activity good enough"
+    )
     worst_cases: int = Field(10, ge=0, le=200, description="timelines in the report, worst first")
 
 

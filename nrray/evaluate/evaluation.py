@@ -21,6 +21,7 @@ from nrray.evaluate.labelling import read_labelling
 from nrray.evaluate.measures import Measures, measures_of
 from nrray.evaluate.metric_rows import metric_rows, onset_error_rows
 from nrray.evaluate.page import PAGE_FILE, evaluation_page
+from nrray.evaluate.review_links import review_links
 from nrray.evaluate.score_curves import precision_recall_curves, reliability_bins
 from nrray.evaluate.training_cases import training_notes
 from nrray.labels import read_label_set
@@ -79,7 +80,9 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     # On one line: Python indents a hundred times slower than it writes.
     content = json.dumps(document.model_dump(mode="json", by_alias=True), allow_nan=False)
     folder.write_bytes(EVALUATION_FILE, f"{content}\n".encode())
-    folder.write_bytes(PAGE_FILE, evaluation_page(document).encode())
+    paths = [video.path for case in document.cases for video in case.videos]
+    links = review_links(config.candidate, config.manifest, paths, report=folder)
+    folder.write_bytes(PAGE_FILE, evaluation_page(document, links).encode())
     return Evaluation(folder=str(folder), document=document)
 
 

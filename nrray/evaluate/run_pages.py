@@ -4,6 +4,7 @@ from nrray.console.transcript import Transcript
 from nrray.evaluate.comparison import COMPARISON_FILE, Comparison
 from nrray.evaluate.document import EVALUATION_FILE, EvaluationDocument
 from nrray.evaluate.page import PAGE_FILE
+from nrray.evaluate.verdicts import verdict_sentence
 from nrray.report.run_page import RunFile, RunPage
 
 MAX_SENTENCES = 3  # of claims, as the outcome of a comparison
@@ -13,11 +14,14 @@ def evaluation_run_page(document: EvaluationDocument, transcript: Transcript) ->
     """The page of an evaluation, which leads to its report."""
     return RunPage(
         title=f"{document.candidate} against {document.reference}",
-        outcome=f"Measured on {document.num_cases:,} cases, {document.hours:.2f} h that both looked at: {PAGE_FILE} has it all.",
+        outcome=f"{verdict_sentence(document)}.",
         facts=[
             ("candidate", document.settings.candidate),
             ("reference", document.settings.reference),
-            ("cases, videos", f"{document.num_cases:,}, {document.num_videos:,}"),
+            (
+                "cases, videos",
+                f"{document.num_cases:,}, {document.num_videos:,}; {document.hours:.2f} h that both looked at",
+            ),
             ("windows", f"{document.num_windows:,}"),
             ("activities", ", ".join(document.activities)),
         ],

@@ -16,6 +16,7 @@ from nrray.formats.reading import (
     Observation,
     ParsedFile,
     ParsedSegment,
+    Problems,
     counted,
     json_value,
     list_of,
@@ -39,7 +40,7 @@ class MediaFile:
 
 
 def read_boris(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
-    """Raises DataError that names observation, behaviour and time."""
+    """Problems and DataError name observation, behaviour and time."""
     project = json_value(data, file=file)
     if not isinstance(project, dict) or not isinstance(project.get("observations"), dict):
         raise DataError(f"{file} is no BORIS project: expected a mapping with `observations`")
@@ -51,19 +52,22 @@ def read_boris(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
     parallel: list[str] = []
     left_out: Counter[str] = Counter()
     for name, value in project["observations"].items():
-        where = f"{file}, observation {name!r}"
-        observation = mapping_of(value, where=where)
-        events = list_of(observation.get("events"), where=f"{where}, events")
-        media = _media(observation, where=where)
-        if not media:
-            live.append(len(events))
-            continue
-        if sum(bool(files) for files in observation["file"].values()) > 1:
-            parallel.append(name)
-        toggles = _toggles(
-            events, types, offset_us=_offset_us(observation, where=where), left_out=left_out, where=where
-        )
-        observations += _observations(name, toggles, media, observation, mode=context.options.open_states, where=where)
+        with context.problems.gathering():
+            where = f"{file}, observation {name!r}"
+            observation = mapping_of(value, where=where)
+            events = list_of(observation.get("events"), where=f"{where}, events")
+            media = _media(observation, where=where)
+            if not media:
+                live.append(len(events))
+                continue
+            if sum(bool(files) for files in observation["file"].values()) > 1:
+                parallel.append(name)
+            offset_us, num_before = _offset_us(observation, where=where), len(context.problems.errors)
+            toggles = _toggles(
+                events, types, offset_us=offset_us, left_out=left_out, problems=context.problems, where=where
+            )
+            if len(context.problems.errors) == num_before:  # else a start or a stop is missing in the pairs
+                observations += _observations(name, toggles, media, observation, context=context, where=where)
     notes = []
     if live:
         notes.append(f"{counted(len(live), 'observation')} without video with {counted(sum(live), 'event')} left out.")
@@ -79,24 +83,31 @@ def read_boris(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
 
 
 def _toggles(
-    events: Sequence[Any], types: Mapping[str, str], *, offset_us: int, left_out: Counter[str], where: str
+    events: Sequence[Any],
+    types: Mapping[str, str],
+    *,
+    offset_us: int,
+    left_out: Counter[str],
+    problems: Problems,
+    where: str,
 ) -> dict[tuple[str, str, str], list[int]]:
     """Media times of state events by (subject, behaviour, modifiers), which is how BORIS itself pairs them."""
     toggles: dict[tuple[str, str, str], list[int]] = {}
     for event in events:
-        if not isinstance(event, list) or len(event) < _FIELDS:
-            raise DataError(f"{where}: found the event {event!r}, expected [time, subject, behaviour, ...]")
-        subject, behaviour, modifiers = str(event[1]), str(event[2]), str(event[3]) if len(event) > _FIELDS else ""
-        if behaviour not in types:
-            raise DataError(f"{where}: behaviour {behaviour!r} at {event[0]} s is not in the project's ethogram")
-        if "point" in types[behaviour].lower():
-            left_out["points"] += 1
-            continue
-        modifiers = "" if modifiers == "None" else modifiers
-        left_out["modifiers"] += modifiers != ""
-        left_out["subjects"] += subject != ""
-        time_us = seconds_us(event[0], where=f"{where}, {behaviour!r}") - offset_us
-        toggles.setdefault((subject, behaviour, modifiers), []).append(time_us)
+        with problems.gathering():
+            if not isinstance(event, list) or len(event) < _FIELDS:
+                raise DataError(f"{where}: found the event {event!r}, expected [time, subject, behaviour, ...]")
+            subject, behaviour, modifiers = str(event[1]), str(event[2]), str(event[3]) if len(event) > _FIELDS else ""
+            if behaviour not in types:
+                raise DataError(f"{where}: behaviour {behaviour!r} at {event[0]} s is not in the project's ethogram")
+            if "point" in types[behaviour].lower():
+                left_out["points"] += 1
+                continue
+            modifiers = "" if modifiers == "None" else modifiers
+            left_out["modifiers"] += modifiers != ""
+            left_out["subjects"] += subject != ""
+            time_us = seconds_us(event[0], where=f"{where}, {behaviour!r}") - offset_us
+            toggles.setdefault((subject, behaviour, modifiers), []).append(time_us)
     return toggles
 
 
@@ -211,11 +222,11 @@ def _observations(
     media: Sequence[MediaFile],
     observation: Mapping[str, Any],
     *,
-    mode: OpenStates,
+    context: ReadContext,
     where: str,
 ) -> list[Observation]:
     """One for each file of the observation, but those that its time interval leaves out and that have no segment."""
-    segments = _segments_by_file(toggles, media, mode=mode, where=where)
+    segments = _segments_by_file(toggles, media, context=context, where=where)
     stated = list_of(observation.get("observation time interval"), where=f"{where}, observation time interval")
     if len(stated) not in (0, 2):
         raise DataError(f"{where}: found the observation time interval {stated}, expected [start, end]")
@@ -238,7 +249,7 @@ def _observations(
 
 
 def _segments_by_file(
-    toggles: Mapping[tuple[str, str, str], list[int]], media: Sequence[MediaFile], *, mode: OpenStates, where: str
+    toggles: Mapping[tuple[str, str, str], list[int]], media: Sequence[MediaFile], *, context: ReadContext, where: str
 ) -> dict[str, list[ParsedSegment]]:
     segments: dict[str, list[ParsedSegment]] = {item.name: [] for item in media}
     for (subject, behaviour, modifiers), unsorted in toggles.items():
@@ -246,18 +257,23 @@ def _segments_by_file(
         place = f"{where}, behaviour {behaviour!r}" + (f", subject {subject!r}" if subject else "")
         place += f", modifiers {modifiers!r}" if modifiers else ""
         if len(times) % 2:
-            end_us = media[-1].end_us
-            if mode is not OpenStates.TO_END or end_us is None:
-                advice = "set open_states=to_end" if end_us is not None else "the media's length is not known"
-                raise DataError(
-                    f"{place}: started at {seconds_text(times[-1])} and not stopped. Stop it in BORIS, or {advice}."
-                )
-            times.append(end_us)
-        for start_us, end_us in zip(times[::2], times[1::2], strict=True):
+            with context.problems.gathering():
+                times.append(_open_end_us(times[-1], media, context.options.open_states, where=place))
+        for start_us, end_us in zip(times[::2], times[1::2], strict=False):
             at = f"{place}, {seconds_text(start_us)}"
-            for video, first, stop in split_over_media(start_us, end_us, media, where=at):
-                segments[video].append(ParsedSegment(label=behaviour, start_us=first, end_us=stop, where=at))
+            with context.problems.gathering():
+                for video, first, stop in split_over_media(start_us, end_us, media, where=at):
+                    segments[video].append(ParsedSegment(label=behaviour, start_us=first, end_us=stop, where=at))
     return segments
+
+
+def _open_end_us(start_us: int, media: Sequence[MediaFile], mode: OpenStates, *, where: str) -> int:
+    """The end of a state that was never stopped."""
+    end_us = media[-1].end_us
+    if mode is not OpenStates.TO_END or end_us is None:
+        advice = "set open_states=to_end" if end_us is not None else "the media's length is not known"
+        raise DataError(f"{where}: started at {seconds_text(start_us)} and not stopped. Stop it in BORIS, or {advice}.")
+    return end_us
 
 
 BORIS = FileFormat(

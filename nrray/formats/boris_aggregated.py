@@ -33,7 +33,7 @@ Row = tuple[str, Mapping[str, str]]  # where, cells by column
 
 
 def read_boris_aggregated(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
-    """Raises DataError that names the line."""
+    """Problems and DataError name the line."""
     text = utf8_text(data, file=file)
     delimiter = "\t" if "\t" in text.split("\n", 1)[0] else ","
     rows = list(delimited_rows(text, delimiter, file=file))
@@ -49,20 +49,21 @@ def read_boris_aggregated(data: bytes, *, file: str, context: ReadContext) -> Pa
     by_observation: dict[str, list[Row]] = {}
     skipped: Counter[str] = Counter()
     for number, cells in rows[1:]:
-        row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
-        where = f"{file}, line {number}"
-        if len(cells) < len(header) and any(row.get(name) is None for name in _NEEDED):
-            raise DataError(f"{where}: found {len(cells)} columns, the header has {len(header)}")
-        mine = by_observation.setdefault(row["Observation id"], [])
-        kind = row["Behavior type"].upper()
-        if kind not in ("STATE", "POINT"):
-            raise DataError(f"{where}: Behavior type is {row['Behavior type']!r}, expected STATE or POINT")
-        skipped["points"] += kind == "POINT"
-        skipped["subjects"] += row.get("Subject", "") not in ("", "No focal subject")
-        mine.append((where, row))
+        with context.problems.gathering():
+            row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
+            where = f"{file}, line {number}"
+            if len(cells) < len(header) and any(row.get(name) is None for name in _NEEDED):
+                raise DataError(f"{where}: found {len(cells)} columns, the header has {len(header)}")
+            kind = row["Behavior type"].upper()
+            if kind not in ("STATE", "POINT"):
+                raise DataError(f"{where}: Behavior type is {row['Behavior type']!r}, expected STATE or POINT")
+            skipped["points"] += kind == "POINT"
+            skipped["subjects"] += row.get("Subject", "") not in ("", "No focal subject")
+            by_observation.setdefault(row["Observation id"], []).append((where, row))
     observations = []
     for name, mine in by_observation.items():
-        observations += _observations(name, mine, media_column, file=file, videos=context.videos)
+        with context.problems.gathering():
+            observations += _observations(name, mine, media_column, file=file, context=context)
     notes = []
     if skipped["points"]:
         notes.append(f"{counted(skipped['points'], 'POINT row')} left out: an instant is no interval.")
@@ -84,10 +85,16 @@ def boris_aggregated_text(video: VideoAnnotations) -> str:
 
 
 def _observations(
-    name: str, rows: Sequence[Row], media_column: str, *, file: str, videos: KnownVideos
+    name: str, rows: Sequence[Row], media_column: str, *, file: str, context: ReadContext
 ) -> list[Observation]:
     """An observation for each of its video files; where there are several, their lengths must be the manifest's."""
-    ordered = sorted(rows, key=lambda row: _seconds(row, "Start (s)"))
+    videos, starts_us = context.videos, []
+    for row in rows:
+        with context.problems.gathering():
+            starts_us.append(_seconds(row, "Start (s)"))
+    if len(starts_us) < len(rows):
+        return []
+    ordered = [row for _, row in sorted(zip(starts_us, rows, strict=True), key=lambda pair: pair[0])]
     files = list(dict.fromkeys(_media_name(row[1][media_column]) for row in ordered))
     length_us = _length_us(rows[0])
     media = [MediaFile(name=files[0], start_us=0, end_us=length_us)]
@@ -100,14 +107,15 @@ def _observations(
         where, cells = row
         if cells["Behavior type"].upper() == "POINT":
             continue
-        if not cells["Stop (s)"] or cells["Stop (s)"] == "NA":
-            raise DataError(
-                f"{where}: {cells['Behavior']!r} was started and not stopped. Stop it in BORIS, export again."
-            )
-        offset_us = _offset_us(row)
-        start_us, end_us = (_seconds(row, column) - offset_us for column in ("Start (s)", "Stop (s)"))
-        for video, first, stop in split_over_media(start_us, end_us, media, where=where):
-            segments[video].append(ParsedSegment(label=cells["Behavior"], start_us=first, end_us=stop, where=where))
+        with context.problems.gathering():
+            if not cells["Stop (s)"] or cells["Stop (s)"] == "NA":
+                raise DataError(
+                    f"{where}: {cells['Behavior']!r} was started and not stopped. Stop it in BORIS, export again."
+                )
+            offset_us = _offset_us(row)
+            start_us, end_us = (_seconds(row, column) - offset_us for column in ("Start (s)", "Stop (s)"))
+            for video, first, stop in split_over_media(start_us, end_us, media, where=where):
+                segments[video].append(ParsedSegment(label=cells["Behavior"], start_us=first, end_us=stop, where=where))
     return [
         Observation(
             name=name,

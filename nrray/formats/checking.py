@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 
 from nrray.archive.annotations import num_overlapping, unit_doubt
 from nrray.errors import ConfigError, DataError
-from nrray.formats.names import ActivityNames
+from nrray.formats.names import ActivityNames, UnknownActivityError
 from nrray.formats.options import ExtentFrom, ImportConfig
-from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, counted
-from nrray.formats.videos import KnownVideos, UnknownVideoError, seconds_text
+from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, Problems, counted
+from nrray.formats.videos import KnownVideos, seconds_text
 from nrray.intervals import Interval
 from nrray.tables import table_from_rows
 from nrray.types import US_PER_SECOND, Extent, Origin, Segment, Video
@@ -45,18 +45,15 @@ segment_order = attrgetter("path", "start_us", "activity", "source", "end_us")
 
 
 def placed_observations(
-    parsed: ParsedFile, *, file: str, videos: KnownVideos
-) -> tuple[list[PlacedObservation], list[UnknownVideoError]]:
-    """Each observation with its video, and an error for each that is of no video of the manifest."""
+    parsed: ParsedFile, *, file: str, videos: KnownVideos, problems: Problems
+) -> list[PlacedObservation]:
+    """Each observation with its video; one that is of no video of the manifest is a problem."""
     placed: list[PlacedObservation] = []
-    unknown: list[UnknownVideoError] = []
     for observation in parsed.observations:
-        try:
+        with problems.gathering():
             video = videos.of(observation.video_name, file=file, where=f"{file}, {observation.name}")
             placed.append(PlacedObservation(observation=observation, video=video))
-        except UnknownVideoError as error:
-            unknown.append(error)
-    return placed, unknown
+    return placed
 
 
 def checked_annotations(
@@ -67,12 +64,12 @@ def checked_annotations(
     config: ImportConfig,
     videos: KnownVideos,
     names: ActivityNames,
+    problems: Problems,
 ) -> CheckedAnnotations:
-    """The segments and extents of a file whose observations have their videos.
-
-    Raises DataError that names the place in the file.
-    """
-    _check_only_video(placed, file=file, config=config)
+    """The segments and extents of a file whose observations have their videos, less those whose problems are gathered, each of
+    which names the place in the file. Raises ConfigError."""
+    with problems.gathering():
+        _check_only_video(placed, file=file, config=config)
     notes = list(parsed.notes)
     sources = _sources(placed, file=file, config=config, notes=notes)
     wanted = [
@@ -88,8 +85,9 @@ def checked_annotations(
     segments: list[Segment] = []
     extents: list[Extent] = []
     for item, source in wanted:
-        segments += _segments(item, source, every, config=config, names=names, tally=tally)
-        extents += _extents(item, source, file=file, config=config, videos=videos)
+        segments += _segments(item, source, every, config=config, names=names, tally=tally, problems=problems)
+        with problems.gathering():
+            extents += _extents(item, source, file=file, config=config, videos=videos)
     segments.sort(key=segment_order)
     times = {item.video.path: _time_of(item.video) for item in placed}
     notes += [*tally.segment_notes(), *_doubts(segments, times), *tally.end_notes()]
@@ -140,32 +138,39 @@ def _segments(
     config: ImportConfig,
     names: ActivityNames,
     tally: _Tally,
+    problems: Problems,
 ) -> list[Segment]:
     """Those of one observation; `every` segment of the file is named where a label is unknown."""
     offset_us = round(config.offset_seconds * US_PER_SECOND)
     segments = []
     for parsed in item.observation.segments:
-        activity = names.activity_of(parsed, among=every)
-        if activity is None:
-            tally.ignored[parsed.label] += 1
-            continue
-        start_us, end_us = parsed.start_us + offset_us, parsed.end_us + offset_us
-        _check_times(parsed, start_us, end_us)
-        if start_us == end_us:
-            tally.empty.append(parsed.where)
-            continue
-        if (beyond_us := _beyond_us(item.video, start_us, end_us, where=parsed.where)) >= ROUNDING_US:
-            tally.beyond_us.append(beyond_us)
-        segments.append(
-            Segment(
-                path=item.video.path,
-                activity=activity,
-                start_us=start_us,
-                end_us=end_us,
-                source=source,
-                origin=Origin.IMPORTED,
+        with problems.gathering():
+            try:
+                activity = names.activity_of(parsed, among=every)
+            except UnknownActivityError:
+                if not any(isinstance(error, UnknownActivityError) for error in problems.errors):
+                    raise  # it names all others of the file
+                continue
+            if activity is None:
+                tally.ignored[parsed.label] += 1
+                continue
+            start_us, end_us = parsed.start_us + offset_us, parsed.end_us + offset_us
+            _check_times(parsed, start_us, end_us)
+            if start_us == end_us:
+                tally.empty.append(parsed.where)
+                continue
+            if (beyond_us := _beyond_us(item.video, start_us, end_us, where=parsed.where)) >= ROUNDING_US:
+                tally.beyond_us.append(beyond_us)
+            segments.append(
+                Segment(
+                    path=item.video.path,
+                    activity=activity,
+                    start_us=start_us,
+                    end_us=end_us,
+                    source=source,
+                    origin=Origin.IMPORTED,
+                )
             )
-        )
     return segments
 
 

@@ -13,7 +13,6 @@ from nrray.errors import DataError
 from nrray.formats.file_format import FileFormat, ReadContext, SourceKept, VideoAnnotations
 from nrray.formats.options import ColumnMap, Delimiter, ReadOptions, TimeUnit
 from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, delimited_rows, microseconds, utf8_text
-from nrray.formats.videos import KnownVideos
 
 _CHARACTERS = {Delimiter.TAB: "\t", Delimiter.COMMA: ",", Delimiter.SEMICOLON: ";", Delimiter.BLANKS: None}
 _NAMED_UNIT = re.compile(r"(start|end|duration)_(us|ms|s|seconds|frames)")
@@ -23,7 +22,7 @@ Row = tuple[int, list[str]]
 
 
 def read_delimited(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
-    """Raises DataError that names the line."""
+    """Problems and DataError name the line."""
     options = context.options
     rows = _rows(data, file=file, options=options)
     if not rows:
@@ -42,12 +41,12 @@ def read_delimited(data: bytes, *, file: str, context: ReadContext) -> ParsedFil
             f"{file}, line {rows[0][0]}: {rows[0][1]} does not say in which unit its times are. "
             f"Set time_unit to one of {[item.value for item in TimeUnit]}."
         )
-    return rows_reading(rows, columns=columns, unit=unit, file=file, videos=context.videos)
+    return rows_reading(rows, columns=columns, unit=unit, file=file, context=context)
 
 
 def read_elan_tab(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
     """ELAN's export: with a header line by its names, without one by the place of the times. Raises DataError."""
-    options, videos = context.options, context.videos
+    options = context.options
     # ELAN does not quote: a quotation mark is an ordinary character
     lines = utf8_text(data, file=file).splitlines()
     rows = [
@@ -56,49 +55,39 @@ def read_elan_tab(data: bytes, *, file: str, context: ReadContext) -> ParsedFile
         if number > options.skip_rows and line.strip()
     ]
     if options.columns is not None and options.time_unit is not None:
-        return rows_reading(rows, columns=options.columns, unit=options.time_unit, file=file, videos=videos)
+        return rows_reading(rows, columns=options.columns, unit=options.time_unit, file=file, context=context)
     if options.columns is not None or options.time_unit is not None:
         raise DataError(f"{file}: give both columns and time_unit for an ELAN export, or none: they are then found")
     if not rows:
         return ParsedFile(observations=[Observation(name=file, video_name=None, annotator=None, segments=[])])
     columns, unit = _elan_columns(rows[0], file=file)
-    return rows_reading(rows, columns=columns, unit=unit, file=file, videos=videos)
+    return rows_reading(rows, columns=columns, unit=unit, file=file, context=context)
 
 
 def rows_reading(
-    rows: Sequence[Row], *, columns: ColumnMap, unit: TimeUnit, file: str, videos: KnownVideos
+    rows: Sequence[Row], *, columns: ColumnMap, unit: TimeUnit, file: str, context: ReadContext
 ) -> ParsedFile:
-    """`rows` (header included, where columns are named) read by a column map. Raises DataError."""
+    """`rows` (header included, where columns are named) read by a column map. Problems and DataError name the line."""
+    videos, problems = context.videos, context.problems
     index, body = _indices(columns, rows, file=file)
-    has_header = body is not rows
+    header = rows[0][1] if body is not rows else None
     observations: dict[tuple[str | None, str | None], list[ParsedSegment]] = {}
+    rates: dict[str | None, float | None] = {}  # by the names of videos, None where there is none
     for number, row in body:
-        where = f"{file}, line {number}"
-        if len(row) <= max(index[name] for name in index if name not in ("video", "source")):
-            raise DataError(f"{where}: found {len(row)} columns, the column map needs {max(index.values()) + 1}: {row}")
-        if has_header and any(cell.strip() for cell in row[len(rows[0][1]) :]):
-            raise DataError(
-                f"{where}: found {len(row)} columns, the header has {len(rows[0][1])}: {row}. Are there commas in its numbers? "
-                f"Quote them, or separate columns by something else."
+        with problems.gathering():
+            where = f"{file}, line {number}"
+            cells = _cells(row, index, header, where=where)
+            video_name, source = cells.get("video") or None, cells.get("source") or None
+            if unit is TimeUnit.FRAMES and video_name not in rates:
+                rates[video_name] = None
+                rates[video_name] = videos.frame_rate(videos.of(video_name, file=file, where=where), where=where)
+            fps = rates.get(video_name)
+            if unit is TimeUnit.FRAMES and fps is None:
+                continue  # told where the video was first named
+            start_us, end_us = _times_us(cells, unit, fps=fps, where=where)
+            observations.setdefault((video_name, source), []).append(
+                ParsedSegment(label=cells["activity"], start_us=start_us, end_us=end_us, where=where)
             )
-        cells = {name: row[place].strip() if place < len(row) else "" for name, place in index.items()}
-        video_name, source = cells.get("video") or None, cells.get("source") or None
-        fps = None
-        if unit is TimeUnit.FRAMES:
-            fps = videos.frame_rate(videos.of(video_name, file=file, where=where), where=where)
-        times = {
-            name: microseconds(cells[name], unit, where=f"{where}, {name}", fps=fps)
-            for name in ("start", "end", "duration")
-            if name in cells and (cells[name] or name != "duration" or "end" not in cells)
-        }
-        end_us = times["end"] if "end" in times else times["start"] + times["duration"]
-        if "duration" in times and abs(times["start"] + times["duration"] - end_us) > _slack_us(cells, unit, fps):
-            raise DataError(
-                f"{where}: start {cells['start']}, end {cells['end']} and duration {cells['duration']} do not fit together"
-            )
-        observations.setdefault((video_name, source), []).append(
-            ParsedSegment(label=cells["activity"], start_us=times["start"], end_us=end_us, where=where)
-        )
     if not observations and "video" not in index:
         observations[None, None] = []
     return ParsedFile(
@@ -107,6 +96,33 @@ def rows_reading(
             for (video, source), segments in observations.items()
         ]
     )
+
+
+def _cells(row: Sequence[str], index: dict[str, int], header: Sequence[str] | None, *, where: str) -> dict[str, str]:
+    """The mapped cells of a row, an empty text for a last one that is not there."""
+    if len(row) <= max(index[name] for name in index if name not in ("video", "source")):
+        raise DataError(f"{where}: found {len(row)} columns, the column map needs {max(index.values()) + 1}: {row}")
+    if header is not None and any(cell.strip() for cell in row[len(header) :]):
+        raise DataError(
+            f"{where}: found {len(row)} columns, the header has {len(header)}: {row}. Are there commas in its numbers? "
+            f"Quote them, or separate columns by something else."
+        )
+    return {name: row[place].strip() if place < len(row) else "" for name, place in index.items()}
+
+
+def _times_us(cells: dict[str, str], unit: TimeUnit, *, fps: float | None, where: str) -> tuple[int, int]:
+    """Start and end of a row."""
+    times = {
+        name: microseconds(cells[name], unit, where=f"{where}, {name}", fps=fps)
+        for name in ("start", "end", "duration")
+        if name in cells and (cells[name] or name != "duration" or "end" not in cells)
+    }
+    end_us = times["end"] if "end" in times else times["start"] + times["duration"]
+    if "duration" in times and abs(times["start"] + times["duration"] - end_us) > _slack_us(cells, unit, fps):
+        raise DataError(
+            f"{where}: start {cells['start']}, end {cells['end']} and duration {cells['duration']} do not fit together"
+        )
+    return times["start"], end_us
 
 
 def delimited_text(video: VideoAnnotations) -> str:

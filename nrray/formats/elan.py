@@ -36,7 +36,7 @@ class _Annotation:
 
 
 def read_elan(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
-    """A tier whose id is a known name is an activity. Raises DataError."""
+    """A tier whose id is a known name is an activity. Problems and DataError name tier and annotation."""
     options = context.options
     root = _root(data, file=file)
     header = root.find("HEADER")
@@ -44,7 +44,14 @@ def read_elan(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
     if units != "milliseconds":
         raise DataError(f'{file}: times are in {units!r}, expected a HEADER with TIME_UNITS="milliseconds"')
     video_name, origin_us, notes = _media(root, videos=context.videos, file=file)
-    annotations = {item.number: item for tier in root.iter("TIER") for item in _annotations(tier, file=file)}
+    annotations: dict[str, _Annotation] = {}
+    for tier in root.iter("TIER"):
+        for element in tier.iter():
+            with context.problems.gathering():
+                if (item := _annotation(element, tier.get("TIER_ID", ""), file=file)) is not None:
+                    annotations[item.number] = item
+    if context.problems.errors:  # others may refer to those that cannot be used
+        return ParsedFile(observations=[])
     slots = SlotTimes(root, file=file, mode=options.unset_time_slots)
     by_tier: dict[str, list[_Annotation]] = {}
     for item in annotations.values():
@@ -59,15 +66,16 @@ def read_elan(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
         annotator = tier.get("ANNOTATOR") or tier.get("PARTICIPANT") or (tier_id if activity is None else suffix)
         mine = observations.setdefault(annotator or None, []) if by_tier.get(tier_id) or activity is not None else []
         for item in by_tier.get(tier_id, []):
-            where = f"{file}, tier {tier_id!r}, annotation {item.number}"
-            timed = _timed_ancestor(item, annotations, where=where)
-            skipped["of REF annotations taken from their parents"] += timed is not item
-            name = activity if activity is not None else item.value.strip()
-            if not name:
-                skipped["empty"] += 1
-                continue
-            start_us, end_us = (slots.time_us(slot, where=where) + origin_us for slot in (timed.first, timed.last))
-            mine.append(ParsedSegment(label=name, start_us=start_us, end_us=end_us, where=where))
+            with context.problems.gathering():
+                where = f"{file}, tier {tier_id!r}, annotation {item.number}"
+                timed = _timed_ancestor(item, annotations, where=where)
+                skipped["of REF annotations taken from their parents"] += timed is not item
+                name = activity if activity is not None else item.value.strip()
+                if not name:
+                    skipped["empty"] += 1
+                    continue
+                start_us, end_us = (slots.time_us(slot, where=where) + origin_us for slot in (timed.first, timed.last))
+                mine.append(ParsedSegment(label=name, start_us=start_us, end_us=end_us, where=where))
     if skipped["empty"]:
         notes.append(f"{counted(skipped.pop('empty'), 'annotation')} without a value left out.")
     if num_times := skipped["of REF annotations taken from their parents"]:
@@ -124,29 +132,22 @@ def _media(root: ElementTree.Element, *, videos: KnownVideos, file: str) -> tupl
     return chosen[0].get("MEDIA_URL") or chosen[0].get("RELATIVE_MEDIA_URL") or None, origin_us, notes
 
 
-def _annotations(tier: ElementTree.Element, *, file: str) -> list[_Annotation]:
-    tier_id = tier.get("TIER_ID", "")
-    found = []
-    for item in tier.iter():
-        if item.tag not in ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION"):
-            continue
-        is_timed = item.tag == "ALIGNABLE_ANNOTATION"
-        needed = (
-            ("ANNOTATION_ID", "TIME_SLOT_REF1", "TIME_SLOT_REF2") if is_timed else ("ANNOTATION_ID", "ANNOTATION_REF")
-        )
-        if missing := [name for name in needed if not item.get(name)]:
-            raise DataError(f"{file}, tier {tier_id!r}: annotation {item.get('ANNOTATION_ID')} lacks {missing}")
-        found.append(
-            _Annotation(
-                number=item.get("ANNOTATION_ID", ""),
-                value=item.findtext("ANNOTATION_VALUE") or "",
-                tier=tier_id,
-                first=item.get("TIME_SLOT_REF1") if is_timed else None,
-                last=item.get("TIME_SLOT_REF2") if is_timed else None,
-                parent=None if is_timed else item.get("ANNOTATION_REF"),
-            )
-        )
-    return found
+def _annotation(item: ElementTree.Element, tier_id: str, *, file: str) -> _Annotation | None:
+    """The annotation that an element of a tier is, None where it is something else."""
+    if item.tag not in ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION"):
+        return None
+    is_timed = item.tag == "ALIGNABLE_ANNOTATION"
+    needed = ("ANNOTATION_ID", "TIME_SLOT_REF1", "TIME_SLOT_REF2") if is_timed else ("ANNOTATION_ID", "ANNOTATION_REF")
+    if missing := [name for name in needed if not item.get(name)]:
+        raise DataError(f"{file}, tier {tier_id!r}: annotation {item.get('ANNOTATION_ID')} lacks {missing}")
+    return _Annotation(
+        number=item.get("ANNOTATION_ID", ""),
+        value=item.findtext("ANNOTATION_VALUE") or "",
+        tier=tier_id,
+        first=item.get("TIME_SLOT_REF1") if is_timed else None,
+        last=item.get("TIME_SLOT_REF2") if is_timed else None,
+        parent=None if is_timed else item.get("ANNOTATION_REF"),
+    )
 
 
 def _timed_ancestor(item: _Annotation, annotations: dict[str, _Annotation], *, where: str) -> _Annotation:

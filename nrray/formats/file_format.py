@@ -2,27 +2,30 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
 from nrray.formats.options import ReadOptions, TimeUnit
-from nrray.formats.reading import ParsedFile
+from nrray.formats.reading import ParsedFile, Problems
 from nrray.formats.videos import KnownVideos
 from nrray.types import Extent, Segment
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadContext:
-    """The settings and names that a reader may need beside the file. known_names: activity names that files may use."""
+    """The settings and names that a reader may need beside the file. known_names: activity names that files may use; problems:
+    of the rows that a reader leaves out, to find those of the others too."""
 
     options: ReadOptions
     videos: KnownVideos
     known_names: frozenset[str]
+    problems: Problems = field(default_factory=Problems)
 
 
 class Reader(Protocol):
-    """The content of one file, parsed. Raises DataError that names the file and the place in it."""
+    """The content of one file, parsed, less the rows whose problems it gathers. Raises DataError for a file that cannot be read
+    at all; each names the file and the place in it."""
 
     def __call__(self, data: bytes, *, file: str, context: ReadContext) -> ParsedFile: ...
 

@@ -13,11 +13,14 @@ from nrray.formats.checking import CheckedAnnotations, checked_annotations, plac
 from nrray.formats.file_format import ReadContext
 from nrray.formats.names import ActivityNames
 from nrray.formats.options import Format, ImportConfig
+from nrray.formats.reading import ParsedFile, Problems, counted
 from nrray.formats.videos import KnownVideos, UnknownVideoError, all_unknown
 from nrray.storage import Folder, absolute_uri, is_local, located, read_table, storage_errors
 from nrray.types import US_PER_SECOND, Extent, Segment
 
 RECORD = "import.json"
+
+_MAX_PROBLEMS_OF_FILE, _MAX_PROBLEMS = 10, 60  # lines that are printed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,44 +66,79 @@ class ImportResult:
 
 
 def import_annotations(config: ImportConfig) -> ImportResult:
-    """Read all files, then write the tables: nothing is written where one file is refused. Raises NrrayError."""
+    """Read all files, then write the tables: nothing is written where one file has a problem.
+
+    Raises NrrayError, for problems of files one DataError that names all of them.
+    """
     output = Folder(config.output)
     if output.exists(SEGMENTS_FILE) and not output.exists(RECORD):
         raise DataError(f"{output} holds annotations that no import wrote: choose another output")
     names = ActivityNames(config)
     manifest = manifest_videos(read_table(config.manifest))
     videos = KnownVideos(manifest, only=config.video, renamed=config.videos, fps=config.fps)
-    contents = {file: _content(file) for file in found_files(config.files)}
-    kinds = {file: format_of(file, data, config) for file, data in contents.items()}
-    check_read_options(config, set(kinds.values()))
-    context = ReadContext(options=config, videos=videos, known_names=names.known)
+    problems = {file: Problems() for file in found_files(config.files)}
+    contents: dict[str, bytes] = {}
+    kinds: dict[str, Format] = {}
+    for file, gathered in problems.items():
+        with gathered.gathering():
+            contents[file] = _content(file)
+            kinds[file] = format_of(file, contents[file], config)
+    if len(kinds) == len(problems):  # else it is not known which formats there are
+        check_read_options(config, set(kinds.values()))
     files: list[ImportedFile] = []
-    unknown: list[UnknownVideoError] = []
-    for file, data in contents.items():
-        videos.variable_rate_paths.clear()
-        try:
-            parsed = CATALOGUE[kinds[file]].read(data, file=file, context=context)
-        except UnknownVideoError as error:  # a reader of frame numbers has to know the video first
-            unknown.append(error)
-            continue
-        placed, unplaced = placed_observations(parsed, file=file, videos=videos)
-        unknown += unplaced
-        if unknown:
-            continue
-        annotations = checked_annotations(parsed, placed, file=file, config=config, videos=videos, names=names)
-        digest = hashlib.sha256(data).hexdigest()
-        files.append(ImportedFile(file=file, format=kinds[file], sha256=digest, annotations=annotations))
-    if unknown:
-        raise all_unknown(unknown, videos)
+    for file, kind in kinds.items():
+        context = ReadContext(options=config, videos=videos, known_names=names.known, problems=problems[file])
+        annotations = _annotations(contents[file], kind, file=file, config=config, names=names, context=context)
+        digest = hashlib.sha256(contents[file]).hexdigest()
+        files.append(ImportedFile(file=file, format=kind, sha256=digest, annotations=annotations))
+    if any(gathered.errors for gathered in problems.values()):
+        raise all_problems([gathered.errors for gathered in problems.values()], videos)
     _check_annotator(files, config.annotator)
     _check_sources(files)
     _write(output, files, config)
     return ImportResult(folder=output.uri, files=files)
 
 
+def all_problems(by_file: Sequence[Sequence[DataError]], videos: KnownVideos) -> DataError:
+    """One error for the problems of all files; names that are of no video are told together, as they are mended together."""
+    unknown = [error for errors in by_file for error in errors if isinstance(error, UnknownVideoError)]
+    others = [[error for error in errors if not isinstance(error, UnknownVideoError)] for errors in by_file]
+    listed: list[str] = []
+    for errors in filter(None, others):
+        listed += [str(error) for error in errors[:_MAX_PROBLEMS_OF_FILE]]
+        if len(errors) > _MAX_PROBLEMS_OF_FILE:
+            listed.append(f"and {len(errors) - _MAX_PROBLEMS_OF_FILE} more in this file")
+    cut = len(listed) - _MAX_PROBLEMS
+    if cut > 0:
+        listed[_MAX_PROBLEMS:] = [f"and {cut} lines more"]
+    if unknown:
+        listed.append(str(all_unknown(unknown, videos)))
+    num_problems = sum(map(len, others)) + len(unknown)
+    if num_problems == 1 or len(listed) == 1:
+        return DataError(listed[0])
+    lines = "".join(f"\n  {line}" for line in listed)
+    return DataError(
+        f"{num_problems} problems in {counted(sum(map(bool, by_file)), 'file')}; nothing was imported:{lines}"
+    )
+
+
+def _annotations(
+    data: bytes, kind: Format, *, file: str, config: ImportConfig, names: ActivityNames, context: ReadContext
+) -> CheckedAnnotations:
+    """Those of one file, less what has a problem: the context gathers it. Raises ConfigError."""
+    videos, problems = context.videos, context.problems
+    videos.variable_rate_paths.clear()
+    parsed = ParsedFile(observations=[])
+    with problems.gathering():
+        parsed = CATALOGUE[kind].read(data, file=file, context=context)
+    placed = placed_observations(parsed, file=file, videos=videos, problems=problems)
+    return checked_annotations(parsed, placed, file=file, config=config, videos=videos, names=names, problems=problems)
+
+
 def found_files(patterns: Sequence[str]) -> list[str]:
     """Each file once, in the order of the patterns. Raises DataError for a pattern that finds none."""
     found: list[str] = []
+    missing: list[str] = []
     for pattern in patterns:
         file_system, path = located(pattern)
         with storage_errors(f"cannot list {pattern}"):
@@ -108,11 +146,12 @@ def found_files(patterns: Sequence[str]) -> list[str]:
                 paths = [path]
             else:
                 paths = sorted(str(item) for item in file_system.glob(path) if file_system.isfile(item))
-        if not paths:
-            raise DataError(
-                f"no file found at {pattern}: give paths of annotation files, or a pattern such as in/*.eaf"
-            )
+        missing += [] if paths else [pattern]
         found += paths if is_local(absolute_uri(pattern)) else [file_system.unstrip_protocol(item) for item in paths]
+    if missing:
+        raise DataError(
+            f"no file found at {', '.join(missing)}: give paths of annotation files, or a pattern such as in/*.eaf"
+        )
     return list(dict.fromkeys(found))
 
 
@@ -128,14 +167,20 @@ def _check_annotator(files: Sequence[ImportedFile], annotator: str | None) -> No
 def _check_sources(files: Sequence[ImportedFile]) -> None:
     """Raises DataError where two files speak of one video as one source: their silence would contradict each other."""
     seen: dict[tuple[str, str], str] = {}
+    clashes: list[str] = []
     for item in files:
-        for key in sorted({(row.path, row.source) for row in _rows(item)}):
-            if key in seen:
-                raise DataError(
-                    f"{seen[key]} and {item.file} both annotate {key[0]} as source {key[1]!r}. Tell them apart with "
-                    f"source='{{folder}}' or source='{{stem}}', or import them into two folders."
-                )
-            seen[key] = item.file
+        for path, source in sorted({(row.path, row.source) for row in _rows(item)}):
+            first = seen.setdefault((path, source), item.file)
+            if first != item.file:
+                clashes.append(f"{first} and {item.file} both annotate {path} as source {source!r}")
+    if clashes:
+        listed = clashes[:_MAX_PROBLEMS_OF_FILE]
+        if len(clashes) > len(listed):
+            listed.append(f"and {len(clashes) - len(listed)} more such pairs")
+        raise DataError(
+            f"{'; '.join(listed)}. Tell them apart with source='{{folder}}' or source='{{stem}}', or import them into two "
+            f"folders."
+        )
 
 
 def _rows(item: ImportedFile) -> list[Segment | Extent]:

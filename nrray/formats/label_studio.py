@@ -27,8 +27,7 @@ _VIDEO_KEYS = ("video", "video_url")
 
 
 def read_label_studio(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
-    """Raises DataError that names task and region."""
-    videos = context.videos
+    """Problems and DataError name task and region."""
     tasks = json_value(data, file=file)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) and "data" in task for task in tasks):
         raise DataError(
@@ -37,41 +36,53 @@ def read_label_studio(data: bytes, *, file: str, context: ReadContext) -> Parsed
     observations: list[Observation] = []
     skipped: Counter[str] = Counter()
     for index, task in enumerate(tasks, start=1):
-        task_place = f"{file}, task {index} (id {task.get('id')})"
-        skipped["prediction"] += len(list_of(task.get("predictions"), where=f"{task_place}, predictions"))
-        given = [
-            mapping_of(item, where=f"{task_place}, annotations")
-            for item in list_of(task.get("annotations"), where=f"{task_place}, annotations")
-        ]
-        annotations = [item for item in given if not item.get("was_cancelled")]
-        skipped["skipped annotation"] += len(given) - len(annotations)
-        skipped["unannotated task"] += not annotations
-        if not annotations:
-            continue
-        name = _video_name(task["data"])
-        if name is None and videos.only is None:
-            raise DataError(
-                f"{task_place}: its data names no video under {list(_VIDEO_KEYS)}: {task['data']!r}. Set video=PATH."
-            )
-        for item in annotations:
-            where = f"{task_place}, annotation {item.get('id')}"
-            segments: list[ParsedSegment] = []
-            for region in list_of(item.get("result"), where=where):
-                found = _parsed_segments(mapping_of(region, where=where), name, videos=videos, file=file, where=where)
-                skipped["other region"] += found is None
-                segments += found or []
-            observations.append(
-                Observation(
-                    name=f"{index}.{item.get('id')}",
-                    video_name=name,
-                    annotator=_annotator(item.get("completed_by")),
-                    segments=segments,
-                )
-            )
+        with context.problems.gathering():
+            observations += _observations(task, index, skipped, file=file, context=context)
     return ParsedFile(
         observations=observations,
         notes=[f"{counted(count, noun)} left out." for noun, count in sorted(skipped.items()) if count],
     )
+
+
+def _observations(
+    task: Mapping[str, Any], index: int, skipped: Counter[str], *, file: str, context: ReadContext
+) -> list[Observation]:
+    """One for each annotation of a task; what is left out is counted in `skipped`."""
+    videos = context.videos
+    task_place = f"{file}, task {index} (id {task.get('id')})"
+    skipped["prediction"] += len(list_of(task.get("predictions"), where=f"{task_place}, predictions"))
+    given = [
+        mapping_of(item, where=f"{task_place}, annotations")
+        for item in list_of(task.get("annotations"), where=f"{task_place}, annotations")
+    ]
+    annotations = [item for item in given if not item.get("was_cancelled")]
+    skipped["skipped annotation"] += len(given) - len(annotations)
+    skipped["unannotated task"] += not annotations
+    if not annotations:
+        return []
+    name = _video_name(task["data"])
+    if name is None and videos.only is None:
+        raise DataError(
+            f"{task_place}: its data names no video under {list(_VIDEO_KEYS)}: {task['data']!r}. Set video=PATH."
+        )
+    observations = []
+    for item in annotations:
+        where = f"{task_place}, annotation {item.get('id')}"
+        segments: list[ParsedSegment] = []
+        for region in list_of(item.get("result"), where=where):
+            with context.problems.gathering():
+                found = _parsed_segments(mapping_of(region, where=where), name, videos=videos, file=file, where=where)
+                skipped["other region"] += found is None
+                segments += found or []
+        observations.append(
+            Observation(
+                name=f"{index}.{item.get('id')}",
+                video_name=name,
+                annotator=_annotator(item.get("completed_by")),
+                segments=segments,
+            )
+        )
+    return observations
 
 
 def label_studio_text(video: VideoAnnotations) -> str:

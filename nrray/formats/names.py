@@ -10,6 +10,10 @@ from nrray.formats.reading import ParsedSegment
 from nrray.labels import read_label_set
 
 
+class UnknownActivityError(DataError):
+    """A label that is none of the label set; the first one of a file names all others of it."""
+
+
 class ActivityNames:
     """`known` are all labels that a file may use. Raises ConfigError where settings contradict the label set."""
 
@@ -26,7 +30,8 @@ class ActivityNames:
             raise ConfigError(f"{both} are both in names and in ignore: keep one")
 
     def activity_of(self, segment: ParsedSegment, *, among: Sequence[ParsedSegment]) -> str | None:
-        """None for a label that is ignored. Raises DataError for one that is not known, which names all such of `among`."""
+        """None for a label that is ignored. Raises UnknownActivityError, which names all
+        such of `among`."""
         if segment.label in self._ignored:
             return None
         name = self._map.get(segment.label, segment.label)
@@ -37,7 +42,7 @@ class ActivityNames:
         hint = f"did you mean {close[0]!r}?" if close else f"none is close, known are {list(self._activities)}."
         example = close[0] if close else "ACTIVITY"
         others = self._others(segment, among)
-        raise DataError(
+        raise UnknownActivityError(
             f"{segment.where}: unknown activity {segment.label!r}; {hint} Say which it is, such as "
             f"names={{{segment.label!r}: {example}}}, or leave it out with ignore=[{segment.label!r}].{others}"
         )

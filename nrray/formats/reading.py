@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from io import StringIO
@@ -49,6 +50,21 @@ class ParsedFile:
 
     observations: list[Observation]
     notes: list[str] = field(default_factory=list)
+
+
+class Problems:
+    """The problems of one file, gathered so that all of them are told, and mended, at once."""
+
+    def __init__(self) -> None:
+        self.errors: list[DataError] = []
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """A DataError within the block is one more problem, and the block is left: for each row of a file its own block."""
+        try:
+            yield
+        except DataError as error:
+            self.errors.append(error)
 
 
 def utf8_text(data: bytes, *, file: str) -> str:

@@ -16,8 +16,7 @@ _NOT_CUES = re.compile(r"(NOTE|STYLE|REGION)(\s|$)")
 
 
 def read_webvtt(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
-    """Raises DataError that names the line."""
-    del context  # the same for every reader; this format does not need it
+    """Problems and DataError name the line."""
     lines = utf8_text(data, file=file).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not re.fullmatch(r"WEBVTT([ \t].*)?", lines[0]):
         raise DataError(f"{file}, line 1: found {lines[0][:40]!r}, expected WEBVTT")
@@ -29,14 +28,10 @@ def read_webvtt(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
         if _NOT_CUES.match(block[0]) and "-->" not in block[0]:
             num_notes += block[0].startswith("NOTE")
             continue
-        timed = next((index for index, line in enumerate(block[:2]) if "-->" in line), None)
-        if timed is None:
-            raise DataError(f"{file}, line {first + 1}: found {block[0]!r}, expected a cue: START --> END")
-        where = f"{file}, line {first + timed + 1}"
-        start_us, end_us = _cue_times(block[timed], where)
-        names = [html.unescape(_TAG.sub("", line)).strip() for line in block[timed + 1 :]]
-        num_empty += not any(names)
-        segments += [ParsedSegment(label=name, start_us=start_us, end_us=end_us, where=where) for name in names if name]
+        with context.problems.gathering():
+            found = _cue_segments(first, block, file=file)
+            num_empty += not found
+            segments += found
     notes = []
     if num_notes:
         notes.append(f"{counted(num_notes, 'NOTE')} left out.")
@@ -45,6 +40,16 @@ def read_webvtt(data: bytes, *, file: str, context: ReadContext) -> ParsedFile:
     return ParsedFile(
         observations=[Observation(name=file, video_name=None, annotator=None, segments=segments)], notes=notes
     )
+
+
+def _cue_segments(first: int, block: Sequence[str], *, file: str) -> list[ParsedSegment]:
+    timed = next((index for index, line in enumerate(block[:2]) if "-->" in line), None)
+    if timed is None:
+        raise DataError(f"{file}, line {first + 1}: found {block[0]!r}, expected a cue: START --> END")
+    where = f"{file}, line {first + timed + 1}"
+    start_us, end_us = _cue_times(block[timed], where)
+    names = [html.unescape(_TAG.sub("", line)).strip() for line in block[timed + 1 :]]
+    return [ParsedSegment(label=name, start_us=start_us, end_us=end_us, where=where) for name in names if name]
 
 
 def webvtt_text(video: VideoAnnotations) -> str:

@@ -13,6 +13,7 @@ from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.models.frame_stacking import FrameStacking
 from nrray.sampling import Sampling
+from nrray.setting_problems import setting_problems
 
 INPUTS_KEY = "nrray_inputs"
 
@@ -39,7 +40,8 @@ def read_inputs(folder: Path) -> CheckpointInputs | None:
     try:
         return CheckpointInputs.model_validate(found)
     except ValidationError as error:
+        problems = "; ".join(setting_problems(CheckpointInputs, error))
         raise ModelError(
-            f"{file}: its key {INPUTS_KEY} cannot be used: {error}. Copy the checkpoint again, or use the version of nrray "
+            f"{file}: its key {INPUTS_KEY} cannot be used: {problems}. Copy the checkpoint again, or use the version of nrray "
             f"that wrote it."
         ) from None

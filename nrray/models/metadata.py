@@ -16,6 +16,7 @@ from nrray.models.digests import file_digests
 from nrray.models.frame_stacking import FrameStacking
 from nrray.models.inputs import CheckpointInputs, read_inputs
 from nrray.sampling import Sampling
+from nrray.setting_problems import setting_problems
 
 METADATA_FILE = "nrray.json"
 HEAD_FILE = "head.safetensors"
@@ -97,8 +98,11 @@ def read_metadata(folder: str | Path) -> CheckpointMetadata | None:
                 f"Train the model again with this version of nrray."
             )
         metadata = CheckpointMetadata.model_validate(data)
-    except (OSError, ValueError, ValidationError) as error:
-        raise ModelError(f"{file} cannot be used: {error}. Train the model again, or restore the file.") from None
+    except (OSError, ValueError) as error:  # among them ValidationError
+        problems = (
+            "; ".join(setting_problems(CheckpointMetadata, error)) if isinstance(error, ValidationError) else error
+        )
+        raise ModelError(f"{file} cannot be used: {problems}. Train the model again, or restore the file.") from None
     if unknown := sorted(set(metadata.temperatures) - set(metadata.labels.activities)):
         raise ModelError(f"{file}: found temperatures for {unknown}, which are no activities of it. Restore the file.")
     if set(metadata.thresholds) != set(metadata.labels.activities):

@@ -66,9 +66,12 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
         with _timed("relabel", seconds), reporter.transcript.part() as relabel_transcript:
             reporter.say("3/5 relabel")
             relabelled = relabel(relabel_config, RelabelOptions(), reporter)
+    truth = str(root / "archive" / "truth")
+    with _timed("draw", seconds):
+        reporter.say("4/5 draw timelines")
+        pictures = draw_pictures(Folder(str(root / "labels")), reference=truth)
     with _timed("compare", seconds), reporter.transcript.part() as evaluate_transcript:
-        reporter.say("4/5 compare with the simulation's truth")
-        truth = str(root / "archive" / "truth")
+        reporter.say("5/5 compare with the simulation's truth")
         evaluation = evaluate(
             EvaluateConfig(
                 candidate=str(root / "labels"),
@@ -78,9 +81,6 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
             )
         )
         _report_agreement(evaluation, reporter)
-    with _timed("draw", seconds):
-        reporter.say("5/5 draw timelines")
-        pictures = draw_pictures(Folder(str(root / "labels")), reference=truth)
     _write_configs(root, scan_config, relabel_config)
     pages = {
         "scan": scan_page(scanned, scan_transcript, archive=scan_config.archive),

@@ -47,7 +47,7 @@ def case_curves_picture(curves: Sequence[CaseCurve], *, title: str) -> bytes:
     for axes in panels[len(curves) :]:
         axes.set_visible(False)
     for row in range(num_rows):
-        panels[row * num_columns].set_ylabel("F1 over windows of the test part")
+        panels[row * num_columns].set_ylabel("F1 over windows of the test part (0 to 1)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
@@ -73,6 +73,6 @@ def _panel(axes: Axes, curve: CaseCurve, sizes: Sequence[int]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.3)
     axes.set_ylim(-0.02, 1.02)
-    axes.set_xlabel("training cases")
+    axes.set_xlabel("training cases (number)")
     axes.grid(axis="y", color="0.9")
     axes.spines[["top", "right"]].set_visible(False)

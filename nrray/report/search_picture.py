@@ -12,6 +12,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from pydantic import JsonValue
 
 COLOURS = {"finished": "C0", "stopped_early": "C1", "failed": "C3", "unfinished": "0.6"}
+MARKERS = {"finished": "o", "stopped_early": "v", "failed": "X", "unfinished": "s"}  # told apart without colour
+HATCHES = {"finished": "", "stopped_early": "//", "failed": "xx", "unfinished": ".."}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ def search_picture(trials: Sequence[TrialPoints], *, log_paths: Sequence[str], t
         axes.spines[["top", "right"]].set_visible(False)
     for status, colour in COLOURS.items():
         if any(trial.status == status for trial in trials):
-            panels[0].plot([], [], "o", color=colour, label=status.replace("_", " "))
+            panels[0].plot([], [], MARKERS[status], color=colour, label=status.replace("_", " "))
     if best is not None:
         panels[0].plot([], [], "o", color="0.1", markersize=12, fillstyle="none", label="best")
     panels[0].legend(frameon=False, loc="best", fontsize=8)
@@ -63,7 +65,7 @@ def _scores(axes: Axes, trials: Sequence[TrialPoints], path: str, *, best: Trial
     levels = sorted({str(value) for value in values})
     for trial, value in zip(trials, values, strict=True):
         where: Any = value if numbers else levels.index(str(value))
-        axes.plot([where], [float(trial.macro_f1 or 0)], "o", color=COLOURS[trial.status])
+        axes.plot([where], [float(trial.macro_f1 or 0)], MARKERS[trial.status], color=COLOURS[trial.status])
         if trial is best:
             axes.plot([where], [float(trial.macro_f1 or 0)], "o", color="0.1", markersize=12, fillstyle="none")
     if not numbers:
@@ -78,7 +80,7 @@ def _scores(axes: Axes, trials: Sequence[TrialPoints], path: str, *, best: Trial
     elif len(set(values)) <= 8:
         axes.set_xticks(sorted(set(values)))
     axes.set_xlabel(path)
-    axes.set_ylabel("best macro F1 of validation")
+    axes.set_ylabel("best macro F1 of validation (0 to 1)")
 
 
 def _curves(axes: Axes, trials: Sequence[TrialPoints], *, best: TrialPoints | None) -> None:
@@ -88,14 +90,14 @@ def _curves(axes: Axes, trials: Sequence[TrialPoints], *, best: TrialPoints | No
             style: dict[str, Any] = {"color": COLOURS[trial.status], "alpha": 0.7, "linewidth": 1}
             if trial is best:
                 style = {"color": "0.1", "linewidth": 2, "zorder": 3}
-            axes.plot(steps, scores, ".-", **style)
-    axes.set_xlabel("optimizer step")
-    axes.set_ylabel("macro F1 of validation")
+            axes.plot(steps, scores, "-", marker=MARKERS[trial.status], markersize=4, **style)
+    axes.set_xlabel("optimizer step (number)")
+    axes.set_ylabel("macro F1 of validation (0 to 1)")
 
 
 def _costs(axes: Axes, trials: Sequence[TrialPoints]) -> None:
     for number, trial in enumerate(trials, start=1):
-        axes.bar(number, trial.minutes, color=COLOURS[trial.status])
+        axes.bar(number, trial.minutes, color=COLOURS[trial.status], hatch=HATCHES[trial.status], edgecolor="white")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("trial, best first")
-    axes.set_ylabel("minutes of training")
+    axes.set_xlabel("trial (number), best first")
+    axes.set_ylabel("training (min)")

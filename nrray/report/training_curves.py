@@ -9,6 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+MARKERS = ("o", "s", "^", "D", "v", "p")
+
 Points = Sequence[tuple[int, float | None]]
 """(optimizer step, value), steps rising; None where there is no value."""
 
@@ -33,16 +35,20 @@ def training_curves(curves: LearningCurves, *, title: str) -> bytes:
     # Points too: of a short training there is a single one, which no line shows.
     losses.plot(*_axes(curves.training_loss), ".-", color="0.6", label="training: objective,\naugmented windows")
     losses.plot(*_axes(curves.validation_loss), "o-", color="C0", label="validation:\ncross-entropy (nats)")
-    losses.set_ylabel("loss")
+    losses.set_ylabel("loss (nats)")
     losses.set_ylim(bottom=0)
     for number, (activity, points) in enumerate(curves.f1.items()):
-        # Rings of falling size: lines that coincide are all seen.
-        ring: dict[str, Any] = {"marker": "o", "markersize": 4 + 1.5 * (len(curves.f1) - number), "fillstyle": "none"}
+        # Hollow marks of falling size: lines that coincide are all seen; their shapes tell them apart without colour.
+        ring: dict[str, Any] = {
+            "marker": MARKERS[number % len(MARKERS)],
+            "markersize": 4 + 1.5 * (len(curves.f1) - number),
+            "fillstyle": "none",
+        }
         label = activity if any(value is not None for _, value in points) else f"{activity}: in no window"
         scores.plot(*_axes(points), color=f"C{number + 1}", label=label, clip_on=False, **ring)
     scores.plot(*_axes(curves.macro_f1), "o-", color="0.1", markersize=4, label="macro", clip_on=False)
-    scores.set_ylabel("F1 of validation windows, as fitted on them")
-    scores.set_xlabel("optimizer step")
+    scores.set_ylabel("F1 of validation windows,\nas fitted on them (0 to 1)")
+    scores.set_xlabel("optimizer step (number)")
     scores.xaxis.set_major_locator(MaxNLocator(integer=True))
     scores.set_ylim(0, 1)
     for axes in (losses, scores):

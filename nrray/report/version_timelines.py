@@ -53,7 +53,7 @@ def draw_version_timelines(
             if video_id not in chosen:
                 continue
             video = chosen.pop(video_id)
-            name = f"{video.number:04d}-{safe_name(video.path)}.png"
+            name = video.file
             lanes = [_model_lane(mine, segments[video_id], activities)]
             lanes += _reference_lane(reference, video.path)
             target.write_bytes(name, _picture(video.path, activities, rows, lanes), durable=False)
@@ -61,6 +61,11 @@ def draw_version_timelines(
             if not chosen:
                 break
     return [written[number] for number in sorted(written)]
+
+
+def timeline_files(version: str | Path) -> dict[str, str]:
+    """Path of each readable video to the name of its picture, if it was drawn. Raises DataError."""
+    return {video.path: video.file for video in _first_videos(Folder(str(version)), None).values()}
 
 
 def safe_name(path: str) -> str:
@@ -76,9 +81,13 @@ class _Chosen:
     number: int
     path: str
 
+    @property
+    def file(self) -> str:
+        return f"{self.number:04d}-{safe_name(self.path)}.png"
 
-def _first_videos(version: Folder, max_pictures: int) -> dict[str, _Chosen]:
-    """By video id: the readable videos that come first by path, numbered from 1."""
+
+def _first_videos(version: Folder, max_pictures: int | None) -> dict[str, _Chosen]:
+    """By video id: the readable videos that come first by path, or all of them, numbered from 1."""
     path_of: dict[str, str] = {}
     with _parquet(version, "coverage.parquet") as file:
         for table in _batches(file, name=version.path("coverage.parquet"), columns=["video_id", "path", "start_us"]):

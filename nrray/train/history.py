@@ -70,12 +70,16 @@ def read_history(output: Folder) -> list[Event]:
     """The events of the training in `output` so far, none before it has begun. Raises DataError, StorageError."""
     if not output.exists(HISTORY_FILE):
         return []
-    try:
-        return [event_from_json(json.loads(line)) for line in output.read_bytes(HISTORY_FILE).splitlines()]
-    except ValueError as error:
-        raise DataError(
-            f"{output.path(HISTORY_FILE)} is damaged: {error}. Delete it; the model beside it is not affected."
-        ) from None
+    events = []
+    for number, line in enumerate(output.read_bytes(HISTORY_FILE).splitlines(), start=1):
+        try:
+            events.append(event_from_json(json.loads(line)))
+        except ValueError:
+            raise DataError(
+                f"{output.path(HISTORY_FILE)} is damaged: line {number} is no event of a training: {line[:80]!r}. Delete the "
+                f"file; the model beside it is not affected."
+            ) from None
+    return events
 
 
 def validations(history: Iterable[Event]) -> list[Validated]:

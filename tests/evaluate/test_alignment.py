@@ -5,6 +5,7 @@ from nrray.errors import DataError
 from nrray.evaluate.comparison import compare
 from nrray.evaluate.config import CompareConfig
 from nrray.evaluate.confusion import Mistake
+from nrray.evaluate.verdicts import Verdict, verdicts
 from tests.evaluate.archives import (
     PATHS,
     TRUTH,
@@ -77,6 +78,8 @@ def test_figures_of_an_activity_that_one_side_does_not_label_are_undefined_and_n
     assert (row.support_windows, row.support_us, row.num_segments, row.num_cases_with) == (None,) * 4
     assert {value for base in document.baselines["suction"].values() for value in base.values()} == {None}
     assert document.alpha["suction"] is None
+    judged = {each.row.name: each for each in verdicts(document)}["suction"]
+    assert (judged.verdict, judged.reason, judged.chance) == (Verdict.UNDECIDED, "not labelled by both", None)
     assert "suction" not in document.confusion
     assert "suction" not in document.confusion["ventilation"][Mistake.MISSED]
     assert "suction" not in document.balanced.rows

@@ -63,10 +63,10 @@ def test_any_length_is_drawn_in_a_small_file(duration_seconds):
 
 def test_a_picture_takes_less_than_a_second():
     picture_of(600)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(3):
         picture_of(3600)
-    assert (time.perf_counter() - started) / 3 < 1.0
+    assert (time.process_time() - started) / 3 < 1.0
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def _has_token() -> bool:
 
 
 if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:  # else too late: whoever imported Ray has chosen
-    if "RAY_ADDRESS" in os.environ:
+    if os.environ.get("RAY_ADDRESS", "").strip() not in ("", "local"):
         os.environ["RAY_AUTH_MODE"] = "token" if _has_token() else "disabled"
     else:
         os.environ["RAY_AUTH_MODE"] = "token"

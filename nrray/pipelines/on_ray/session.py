@@ -15,6 +15,7 @@ import ray
 from ray.exceptions import RayError
 
 from nrray.errors import ResourcesError
+from nrray.pipelines.on_ray.answering import check_answers
 from nrray.pipelines.on_ray.pools import MIB
 
 _STARTING_WORKERS = 16
@@ -27,17 +28,18 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
     instance on this machine, on loopback, with a token of its own. Within a running session it is that session. A block that
     raises leaves Ray running until the process ends.
 
-    Raises ResourcesError where no Ray can be had.
+    Raises ResourcesError where no Ray can be had: within seconds where nothing answers at RAY_ADDRESS.
     """
     if ray.is_initialized():
         yield
         return
     for name in ("ray", "ray.data", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    address = os.environ.get("RAY_ADDRESS", "local")
-    if address == "local":
+    address = os.environ.get("RAY_ADDRESS", "").strip()
+    if address in ("", "local"):
         _start_private(dashboard=dashboard)
     else:
+        check_answers(address)
         _connect(address)
     # After an error Ray ends with the process: while a graph still runs, shutting down may end the process at once, before the
     # error is printed.
@@ -122,8 +124,8 @@ def _connect(address: str) -> None:
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, RuntimeError, OSError, ValueError) as error:
         raise ResourcesError(
-            f"no Ray cluster answers at RAY_ADDRESS={address} (RAY_AUTH_MODE={os.environ.get('RAY_AUTH_MODE')}): {error}. "
-            f"Unset RAY_ADDRESS to run on this machine alone."
+            f"RAY_ADDRESS={address}: the cluster answers, and Ray could not connect to it: {error}. Unset RAY_ADDRESS to run on "
+            f"this machine alone."
         ) from error
 
 

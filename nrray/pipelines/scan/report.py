@@ -7,8 +7,11 @@ from nrray.archive.cases import Cases
 from nrray.archive.manifest import duplicate_groups, problem_counts
 from nrray.console.reporter import Reporter
 from nrray.console.transcript import Transcript
+from nrray.pipelines.scan.listing import Unlisted
 from nrray.report.run_page import MAX_FAILURES, Failure, RunFile, RunPage
 from nrray.types import ProbeStatus, Video, hours_of
+
+_MAX_UNLISTED_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +24,18 @@ class Scanned:
     num_removed: int
     seconds: float  # that probing took, the start of its workers included
     ignored: Counter[str]  # files that are no videos, by suffix
+    unlisted: list[Unlisted]
+    num_kept: int  # known from earlier scans, and now behind what could not be looked into
     cases: Cases
 
     @property
     def num_bad(self) -> int:
         return sum(video.status is ProbeStatus.BAD for video in self.videos)
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether there is something in the archive that could not be read."""
+        return self.num_bad > 0 or bool(self.unlisted)
 
 
 def report_scan(scanned: Scanned, reporter: Reporter) -> None:
@@ -46,6 +56,10 @@ def report_scan(scanned: Scanned, reporter: Reporter) -> None:
         ["kind", "files", "first", "reason"],
         [[kind, count, first[kind].path, first[kind].reason] for kind, count in sorted(problems.items())],
     )
+    shown = scanned.unlisted[:_MAX_UNLISTED_SHOWN]
+    reporter.table("Not looked into", ["folder or link", "reason"], [[item.path, item.reason] for item in shown])
+    if more := len(scanned.unlisted) - len(shown):
+        reporter.say(f"and {more} more")
     duplicates = duplicate_groups(scanned.videos)
     reporter.table(
         "Same content",
@@ -76,10 +90,16 @@ def scan_page(scanned: Scanned, transcript: Transcript, *, archive: str) -> RunP
         ],
         transcript=transcript,
         failures=[
-            Failure(what=video.path, amount="file", kind=str(video.error_kind), reason=str(video.reason))
-            for video in bad[:MAX_FAILURES]
-        ],
-        num_failures=len(bad),
+            *(
+                Failure(what=item.path, amount="folder or link", kind="not looked into", reason=item.reason)
+                for item in scanned.unlisted
+            ),
+            *(
+                Failure(what=video.path, amount="file", kind=str(video.error_kind), reason=str(video.reason))
+                for video in bad
+            ),
+        ][:MAX_FAILURES],
+        num_failures=len(bad) + len(scanned.unlisted),
         files=[
             RunFile(file="manifest.parquet", meaning="a row per video file, with the reason where it cannot be read"),
             RunFile(file="cases.parquet", meaning="the birth that each video shows"),
@@ -120,13 +140,14 @@ def _codec_row(key: tuple[str, str], group: list[Video]) -> list[object]:
 
 def _verdict(scanned: Scanned, readable: list[Video], *, num_duplicates: int) -> str:
     hours = hours_of(sum(video.duration_us or 0 for video in readable))
-    if not scanned.videos:
-        return "Verdict: the archive has no videos."
-    if not readable:
-        return f"Verdict: none of the {len(scanned.videos)} files can be read."
     parts = [f"{len(readable)} videos, {hours:.2f} h, can be labelled"]
-    if scanned.num_bad:
+    if not readable:
+        parts = [f"none of the {len(scanned.videos)} files can be read"]
+    elif scanned.num_bad:
         parts.append(f"{scanned.num_bad} files cannot be read")
     if num_duplicates:
         parts.append(f"{num_duplicates} of them have several names")
+    if scanned.unlisted:
+        kept = f", {scanned.num_kept} videos that earlier scans found there are kept" if scanned.num_kept else ""
+        parts.append(f"{len(scanned.unlisted)} folders or links could not be looked into{kept}")
     return "Verdict: " + "; ".join(parts) + "."

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import partial
 
 import pyarrow as pa
 from pydantic import Field
@@ -24,7 +25,7 @@ from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.on_ray.pools import PoolRequest, cluster_capacity, planned_pools
 from nrray.pipelines.on_ray.session import ray_session
 from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
-from nrray.pipelines.scan.listing import VIDEO_SUFFIXES, Listed, listed_files
+from nrray.pipelines.scan.listing import VIDEO_SUFFIXES, Listed, Listing, listed_files
 from nrray.pipelines.scan.report import Scanned
 from nrray.storage import Folder, absolute_uri, located, source_facts
 from nrray.tables import rows_from_table, table_from_rows
@@ -56,51 +57,68 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
     """Bring the manifest up to date. Raises ConfigError, DataError, ResourcesError, StorageError."""
     for name in ("archive", "output"):
         refuse_job_folder(getattr(config, name), name)
-    files, ignored = listed_files(config.archive, set(config.suffixes))
-    output = Folder(config.output)
+    listing = listed_files(config.archive, set(config.suffixes))
+    files, output = listing.files, Folder(config.output)
     before = _previous(output)
-    fresh = [file for file in files if not _is_unchanged(file, before.get(file.path))]
     paths = {file.path for file in files}
-    if before and not files:
-        raise DataError(
-            f"none of the {len(before)} known videos is in {absolute_uri(config.archive)} any more: is it mounted? "
-            f"Nothing was changed; for an archive that is really empty choose another output."
-        )
-    removed = [path for path in before if path not in paths]
+    hidden = {path for path in before.keys() - paths if any(item.hides(path) for item in listing.unlisted)}
+    if not files and not hidden:
+        raise _without_videos(config, listing, num_known=len(before))
+    fresh = [file for file in files if not _is_unchanged(file, before.get(file.path))]
+    removed = before.keys() - paths - hidden
     reporter.say(
         f"{len(files)} video files in {absolute_uri(config.archive)}: {len(fresh)} to probe, "
         f"{len(files) - len(fresh)} known, {len(removed)} gone"
+        + (f", {len(hidden)} known that cannot be looked at now" if hidden else "")
     )
+    if listing.unlisted:
+        first = listing.unlisted[0]
+        reporter.say(
+            f"{len(listing.unlisted)} folders or links cannot be looked into, first {first.path}: {first.reason}"
+        )
     manifest_uri = f"{output.uri.rstrip('/')}/manifest.parquet"
+    scanned = partial(
+        Scanned,
+        manifest=manifest_uri,
+        num_removed=len(removed),
+        ignored=listing.ignored,
+        unlisted=listing.unlisted,
+        num_kept=len(hidden),
+    )
     if dry_run:
         reporter.say("dry run: nothing was probed, nothing was written")
-        known = [video for path, video in before.items() if path in paths]
-        return Scanned(
-            manifest=manifest_uri,
-            videos=known,
-            num_probed=0,
-            num_removed=len(removed),
-            seconds=0.0,
-            ignored=ignored,
-            cases=Cases(),
-        )
+        known = [video for path, video in before.items() if path in paths | hidden]
+        return scanned(videos=known, num_probed=0, seconds=0.0, cases=Cases())
     output.create()
     sidecar = read_cases(absolute_uri(config.cases)) if config.cases is not None else None
     started = time.monotonic()
     probed = _probed_and_kept(fresh, config.decode, output, reporter)
     seconds = time.monotonic() - started
     videos = [probed.get(file.path) or before[file.path] for file in files]
+    videos += [before[path] for path in sorted(hidden)]
     output.write_table("manifest.parquet", manifest_table(videos))
     output.remove(PARTIAL_FILE)
     cases = _joined_cases(config, sidecar, videos, output, reporter)
-    return Scanned(
-        manifest=manifest_uri,
-        videos=videos,
-        num_probed=len(probed),
-        num_removed=len(removed),
-        seconds=seconds,
-        ignored=ignored,
-        cases=cases,
+    return scanned(videos=videos, num_probed=len(probed), seconds=seconds, cases=cases)
+
+
+def _without_videos(config: ScanConfig, listing: Listing, *, num_known: int) -> DataError:
+    """The error of an archive in which no video was found."""
+    archive = absolute_uri(config.archive)
+    if num_known:
+        return DataError(
+            f"none of the {num_known} known videos is in {archive} any more: is it mounted? Nothing was changed; for an archive "
+            f"that is really empty choose another output."
+        )
+    others = ", ".join(f"{count} {kind}" for kind, count in listing.ignored.most_common(8)) or "nothing"
+    unlisted = "".join(
+        f"; {len(listing.unlisted)} folders or links could not be looked into, first {item.path} ({item.reason})"
+        for item in listing.unlisted[:1]
+    )
+    return DataError(
+        f"no video in {archive}: found {others}{unlisted}. Looked in it and its folders, but hidden ones and those behind links, "
+        f"for files without a suffix or with one of {' '.join(config.suffixes)}. Is it the right folder, and is it mounted? "
+        f"Other suffixes: --set suffixes=[.abc]. Nothing was written."
     )
 
 

@@ -5,6 +5,7 @@ from itertools import product
 
 from pydantic import Field, JsonValue, ValidationError
 
+from nrray.config import Section
 from nrray.errors import ConfigError
 from nrray.models.config import ResolvedParts
 from nrray.models.families import TuningMethod
@@ -12,6 +13,7 @@ from nrray.models.resolved import ResolvedCheckpoint
 from nrray.pipelines.finetune.job import FinetuneConfig
 from nrray.pipelines.search_sections import Range, Scale, SearchSection, Space
 from nrray.pipelines.tune.effects import PARTS, effective_values
+from nrray.setting_problems import setting_problems
 from nrray.train.start import family_of
 from nrray.train.training_config import TimesformerSection
 
@@ -77,7 +79,7 @@ class TuneConfig(FinetuneConfig):
         try:
             return FinetuneConfig.model_validate(document)
         except ValidationError as error:
-            raise _unusable(values or {}, error) from None
+            raise _unusable(values or {}, FinetuneConfig, error) from None
 
 
 def resolved_space(
@@ -124,7 +126,7 @@ def _check_values(
                         {**parts, path: value}, section=config.parts, start=start, defaults=defaults
                     )
                 except ValidationError as error:
-                    raise _unusable({**parts, path: value}, error) from None
+                    raise _unusable({**parts, path: value}, type(config.parts), error) from None
                 config.finetune_config(effective)
                 idle -= effective.keys()
     if idle:
@@ -134,9 +136,8 @@ def _check_values(
         )
 
 
-def _unusable(values: Mapping[str, JsonValue], error: ValidationError) -> ConfigError:
-    reasons = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-    return ConfigError(f"space: {dict(values)} cannot be used ({reasons}).")
+def _unusable(values: Mapping[str, JsonValue], section: type[Section], error: ValidationError) -> ConfigError:
+    return ConfigError(f"space: {dict(values)} cannot be used: {'; '.join(setting_problems(section, error))}.")
 
 
 def space_text(space: Space) -> str:

@@ -1,4 +1,4 @@
-"""Calls that are watched from the main thread, signals that end a run, and clusters that do not answer."""
+"""Calls that are watched from the main thread, and signals that end a run."""
 
 import os
 import signal
@@ -10,8 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from nrray.errors import ResourcesError
-from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt, watched_call
+from nrray.pipelines.on_ray.session import terminated_as_interrupt, watched_call
 
 
 def test_a_watched_call_runs_beside_the_ticks_of_the_calling_thread():
@@ -58,12 +57,6 @@ def test_in_another_thread_signals_are_left_alone():
     thread.start()
     thread.join()
     assert handlers == [signal.getsignal(signal.SIGTERM)]
-
-
-def test_an_address_that_is_none_is_said_with_the_way_out(monkeypatch):
-    monkeypatch.setenv("RAY_ADDRESS", "nowhere:port")
-    with pytest.raises(ResourcesError, match=r"RAY_ADDRESS=nowhere:port .*Unset RAY_ADDRESS"), ray_session():
-        pass
 
 
 def test_a_block_that_raises_leaves_ray_to_the_end_of_the_process_and_another_one_ends_it():
