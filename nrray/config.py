@@ -4,7 +4,7 @@ Each section class lives beside the code that it configures; a verb's config com
 of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -52,8 +52,15 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def load_config(cls: type[SectionT], path: str | Path | None, overrides: Sequence[str] = ()) -> SectionT:
-    """Read `path` (or only the defaults where it is None), apply `key.path=value` overrides, validate.
+def load_config(
+    cls: type[SectionT],
+    path: str | Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    defaults: Mapping[str, Any] | None = None,
+) -> SectionT:
+    """Read `path` (or only the defaults where it is None), apply `key.path=value` overrides, validate. defaults: of whole keys,
+    before those of `cls`.
 
     Raises ConfigError with one line per problem, each with the key's path and, for a misspelt key, its closest match.
     """
@@ -64,6 +71,7 @@ def load_config(cls: type[SectionT], path: str | Path | None, overrides: Sequenc
         data = read_mapping(path)
     for override in overrides:
         _apply_override(data, override)
+    data = {**(defaults or {}), **data}
     return validate_mapping(cls, data, where=where)
 
 
@@ -73,7 +81,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"config file not found: {file}. Examples are in configs/.") from None
+        raise ConfigError(f"config file not found: {file}. `nrray init --config VERB` writes one.") from None
     except IsADirectoryError:
         raise ConfigError(
             f"config file {file}: found a folder, expected a YAML file. A folder goes into a setting, such as "

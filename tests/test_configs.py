@@ -12,6 +12,7 @@ from nrray.pipelines.finetune.job import FinetuneConfig
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.scan.run import ScanConfig
 from nrray.pipelines.tune.job import TuneConfig
+from nrray.project import Project, verb_settings
 from nrray.simulate import SimulateConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -33,8 +34,9 @@ def test_every_file_is_read_by_one_of_these_tests():
 @pytest.mark.parametrize("name", SECTIONS)
 def test_a_config_is_read_by_its_verb_and_says_so(name):
     file = CONFIGS / name
-    settings = load_config(SECTIONS[name], file)
-    assert settings.model_dump(exclude_unset=True)  # it sets something
+    places = verb_settings(Project(archive="videos"), file.stem)
+    settings = load_config(SECTIONS[name], file, defaults=places)
+    assert set(settings.model_dump(exclude_unset=True)) > set(places)  # it sets something
     assert file.read_text(encoding="utf-8").startswith(f"# nrray {file.stem} configs/{name}: ")
 
 

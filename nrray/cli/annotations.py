@@ -7,24 +7,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nrray.cli.options import ConfigArgument, JsonOption, SetOption, config_words
+from nrray.cli.options import ConfigArgument, SetOption, config_words, settings_given
 
 if TYPE_CHECKING:
     from nrray.console.reporter import Reporter
-    from nrray.formats import ImportResult
+    from nrray.formats import ImportConfig, ImportResult
 
 _MAX_FILES_LISTED = 20  # of more, those with notes
 
 
-def import_(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
+def import_(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:
     """Read annotations of ELAN, BORIS, Label Studio, WebVTT or plain text into tables of segments and extents."""
-    from nrray.config import load_config
-    from nrray.console.reporter import Reporter
+    from nrray.console.run_record import keep_record
     from nrray.formats import ImportConfig, import_annotations
+    from nrray.storage import Folder
 
-    reporter = Reporter(is_json=as_json)
-    result = import_annotations(load_config(ImportConfig, config, set_ or ()))
-    _report_import(result, reporter, words=config_words(config, set_))
+    settings = settings_given(ImportConfig, "import", config, set_, reporter)
+    result = import_annotations(settings)
+    keep_record(Folder(result.folder), "import", settings)
+    _report_import(result, settings, reporter, words=config_words(config, set_))
     reporter.finish(
         {
             "folder": result.folder,
@@ -45,25 +46,32 @@ def import_(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
     )
 
 
-def export(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
+def export(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:
     """Write annotations or a label version as one file per video that another tool reads."""
-    from nrray.config import load_config
-    from nrray.console.reporter import Reporter
+    from nrray.console.run_record import keep_record
     from nrray.formats import ExportConfig, export_annotations
+    from nrray.project import next_command
+    from nrray.storage import Folder
 
-    reporter = Reporter(is_json=as_json)
-    result = export_annotations(load_config(ExportConfig, config, set_ or ()))
+    settings = settings_given(ExportConfig, "export", config, set_, reporter)
+    result = export_annotations(settings)
     for note in result.notes:
         reporter.say(note)
     reporter.say(
         f"{result.num_segments} segments in {len(result.files)} {result.format.value} files in {result.folder}"
     )
-    files = shlex.quote(f"files=[{result.folder}/**/*{result.suffix}]")
-    reporter.next_command(f"nrray import --set {files} --set manifest=MANIFEST --set extent=whole --set output=FOLDER")
+    keep_record(Folder(result.folder), "export", settings)
+    if settings.manifest is not None:
+        back = {"files": f"[{result.folder}/**/*{result.suffix}]", "manifest": settings.manifest, "extent": "whole"}
+        reporter.next_command(next_command("import", {**back, "output": f"{result.folder}-imported"}))
     reporter.finish(asdict(result))
 
 
-def _report_import(result: "ImportResult", reporter: "Reporter", *, words: Sequence[str]) -> None:
+def _report_import(
+    result: "ImportResult", settings: "ImportConfig", reporter: "Reporter", *, words: Sequence[str]
+) -> None:
+    from nrray.project import next_command
+
     listed = result.files
     if len(listed) > _MAX_FILES_LISTED:
         listed = [item for item in result.files if item.annotations.notes][:_MAX_FILES_LISTED]
@@ -93,7 +101,9 @@ def _report_import(result: "ImportResult", reporter: "Reporter", *, words: Seque
         mine = ["--set", f"annotator={result.rivals[0]}", "--set", f"output={result.folder}-{result.rivals[0]}"]
         reporter.next_command(shlex.join(["nrray", "import", *words, *mine]))
     else:
-        reporter.next_command(f"nrray evaluate --set candidate=LABELS --set reference={shlex.quote(result.folder)}")
+        archive = {"manifest": settings.manifest, "label_set": settings.label_set}
+        beside = f"{result.folder.rstrip('/')}-split.json"
+        reporter.next_command(next_command("split", {**archive, "annotations": result.folder}, output=beside))
 
 
 def _seconds_text(seconds_by_activity: dict[str, float] | Counter[str]) -> str:

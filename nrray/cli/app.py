@@ -6,22 +6,38 @@ stopped by Ctrl-C or SIGTERM.
 """
 
 import atexit
+import json
+import logging
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from nrray import __version__
-from nrray.cli import annotations, measuring, training
-from nrray.cli.options import ConfigArgument, DryRunOption, JsonOption, SetOption, config_words, with_settings
+from nrray.cli import annotations, measuring, project, training
+from nrray.cli.options import (
+    ConfigArgument,
+    DryRunOption,
+    SetOption,
+    config_words,
+    project_output,
+    settings_given,
+    with_reporter,
+    with_settings,
+)
 from nrray.errors import ConfigError, NrrayError
+
+if TYPE_CHECKING:
+    from nrray.console.reporter import Reporter
+    from nrray.console.run_record import RunLog
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -31,7 +47,6 @@ EXIT_INTERRUPTED = 130
 app = typer.Typer(
     help="Label video archives with local vision-language models, distributed on Ray.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -53,20 +68,19 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 
 @app.command()
+@with_reporter
 def demo(
+    reporter: "Reporter",
     folder: Annotated[str, typer.Argument(help="Folder for all files of the demo.")] = "nrray-demo",
     cases: Annotated[int, typer.Option(min=1, max=1000, help="Simulated cases.")] = 4,
-    as_json: JsonOption = False,
 ) -> None:
     """Simulate cases, scan, relabel and compare with the truth: the whole main job, with no download."""
-    from nrray.console.reporter import Reporter
     from nrray.evaluate.metric_rows import MACRO
     from nrray.pipelines.demo import activity_figures, demo_page
     from nrray.pipelines.demo import demo as run_demo
     from nrray.report.run_page import write_run_page
     from nrray.storage import Folder
 
-    reporter = Reporter(is_json=as_json)
     result = run_demo(folder, num_cases=cases, reporter=reporter)
     reporter.table("Seconds", ["step", "s"], [[name, f"{value:.1f}"] for name, value in result.seconds.items()])
     reporter.say(f"Tables:    {result.folder}/labels/latest/{{labels,segments,coverage}}.parquet")
@@ -90,20 +104,22 @@ def demo(
 
 
 @app.command()
+@with_reporter
 def doctor(
+    reporter: "Reporter",
     model: Annotated[str | None, typer.Option(help="Also load this checkpoint folder and label one window.")] = None,
     label_set: Annotated[str | None, typer.Option(help="Label set file for --model.")] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Examine this machine: Python, Ray, torch, GPUs, decoders, disk, offline state."""
-    from nrray.console.reporter import Reporter
     from nrray.pipelines.doctor import run_doctor
 
-    _exit_if(not run_doctor(model=model, label_set=label_set, reporter=Reporter(is_json=as_json)), code=EXIT_ERROR)
+    _exit_if(not run_doctor(model=model, label_set=label_set, reporter=reporter), code=EXIT_ERROR)
 
 
 @app.command(cls=with_settings("nrray.simulate", "SimulateConfig"))
+@with_reporter
 def simulate(
+    reporter: "Reporter",
     config: ConfigArgument = None,
     appearance: Annotated[
         list[str] | None,
@@ -113,22 +129,20 @@ def simulate(
         str | None, typer.Option(help="How scenes are drawn; the truth is the same. README lists the renderers.")
     ] = None,
     set_: SetOption = None,
-    as_json: JsonOption = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Render simulated resuscitations with exact truth."""
-    from nrray.config import load_config
-    from nrray.console.reporter import Reporter
+    from nrray.console.run_record import keep_record
     from nrray.pipelines.simulate import simulate as run_simulate
     from nrray.pipelines.simulate import simulation_page
+    from nrray.project import next_command
     from nrray.report.run_page import write_run_page
     from nrray.simulate import SimulateConfig
     from nrray.storage import Folder
 
     families = [f"appearance=[{', '.join(appearance)}]"] if appearance else []
     drawn_by = [f"renderer={renderer}"] if renderer is not None else []
-    settings = load_config(SimulateConfig, config, [*(set_ or ()), *families, *drawn_by])
-    reporter = Reporter(is_json=as_json)
+    settings = settings_given(SimulateConfig, "simulate", config, [*(set_ or ()), *families, *drawn_by], reporter)
     if dry_run:
         reporter.say(f"{settings.num_cases} cases would be rendered into {settings.output}")
         reporter.finish({"dry_run": True, "num_cases": settings.num_cases, "folder": settings.output})
@@ -137,41 +151,37 @@ def simulate(
     reporter.say(
         f"{result.num_cases} cases, {result.num_videos} videos, {result.video_us / 60e6:.1f} min in {result.folder}"
     )
-    folder = shlex.quote(result.folder)
-    reporter.next_command(
-        f"nrray scan --set archive={folder}/videos --set cases={folder}/cases.csv --set output={folder}/scan"
-    )
+    keep_record(Folder(result.folder), "simulate", settings)
+    places = {"archive": f"{result.folder}/videos", "cases": f"{result.folder}/cases.csv"}
+    reporter.next_command(next_command("scan", {**places, "output": f"{result.folder}/scan"}))
     page = simulation_page(result, settings, reporter.transcript)
     reporter.page(write_run_page(Folder(result.folder), page))
     reporter.finish(asdict(result))
 
 
 @app.command(cls=with_settings("nrray.pipelines.scan.run", "ScanConfig"))
+@with_reporter
 def scan(
+    reporter: "Reporter",
     config: ConfigArgument = None,
     set_: SetOption = None,
-    as_json: JsonOption = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Probe an archive's videos and write or update its manifest."""
-    from nrray.config import load_config
-    from nrray.console.reporter import Reporter
     from nrray.pipelines.scan.report import report_scan, scan_page
     from nrray.pipelines.scan.run import ScanConfig
     from nrray.pipelines.scan.run import scan as run_scan
+    from nrray.project import next_command
     from nrray.report.run_page import write_run_page
     from nrray.storage import Folder, absolute_uri
 
-    settings = load_config(ScanConfig, config, set_ or ())
-    reporter = Reporter(is_json=as_json)
+    settings = settings_given(ScanConfig, "scan", config, set_, reporter)
     result = run_scan(settings, reporter, dry_run=dry_run)
     if not dry_run:
         report_scan(result, reporter)
         labels = absolute_uri(settings.output).rstrip("/") + "-labels"
         if len(result.videos) > result.num_bad:
-            reporter.next_command(
-                f"nrray relabel --set manifest={shlex.quote(result.manifest)} --set output={shlex.quote(labels)}"
-            )
+            reporter.next_command(next_command("relabel", {"manifest": result.manifest}, output=labels))
         page = scan_page(result, reporter.transcript, archive=settings.archive)
         reporter.page(write_run_page(Folder(settings.output), page))
     reporter.finish(
@@ -189,19 +199,18 @@ def scan(
 
 
 @app.command(cls=with_settings("nrray.pipelines.relabel.job", "RelabelConfig"))
+@with_reporter
 def relabel(
+    reporter: "Reporter",
     config: ConfigArgument = None,
     set_: SetOption = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="UNITS", help="Try at most so many units.")] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also try units again that failed or lack windows.")
     ] = False,
-    as_json: JsonOption = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Label everything that the archive has and the output lacks; run it again to go on where it stopped."""
-    from nrray.config import load_config
-    from nrray.console.reporter import Reporter
     from nrray.pipelines.relabel.job import RelabelConfig
     from nrray.pipelines.relabel.page import relabel_page
     from nrray.pipelines.relabel.report import report_relabel
@@ -211,8 +220,7 @@ def relabel(
     from nrray.report.run_page import write_run_page
     from nrray.storage import Folder
 
-    settings = load_config(RelabelConfig, config, set_ or ())
-    reporter = Reporter(is_json=as_json)
+    settings = settings_given(RelabelConfig, "relabel", config, set_, reporter)
     options = RelabelOptions(limit_units=limit, dry_run=dry_run, retry_failed=retry_failed)
     result = run_relabel(settings, options, reporter)
     output = Folder(result.output)
@@ -225,62 +233,103 @@ def relabel(
 
 
 @app.command()
+@with_reporter
 def status(
-    output: Annotated[str, typer.Argument(help="The output of a relabel run, running or finished.")],
-    as_json: JsonOption = False,
+    reporter: "Reporter",
+    output: Annotated[
+        str | None,
+        typer.Argument(help="The output of a relabel run, running or finished; that of the project by default."),
+    ] = None,
 ) -> None:
     """Show the state of an output: units by status, failures with reasons, versions."""
-    from nrray.console.reporter import Reporter
     from nrray.pipelines.relabel.status import output_status, report_status
     from nrray.storage import Folder
 
-    reporter = Reporter(is_json=as_json)
-    found = output_status(Folder(output))
+    found = output_status(Folder(output or project_output("relabel")))
     report_status(found, reporter)
     reporter.finish(found.document())
 
 
 @app.command()
+@with_reporter
 def bench(
+    reporter: "Reporter",
     target: Annotated[BenchTarget, typer.Argument(help="Part to measure.")],
     video: Annotated[str | None, typer.Option(help="Measure on this video (decode, relabel).")] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Measure decode, relabel or plan beside their alternatives, as ratios."""
-    from nrray.console.reporter import Reporter
     from nrray.pipelines.bench.run import run_bench
 
-    run_bench(target.value, video=video, reporter=Reporter(is_json=as_json))
+    run_bench(target.value, video=video, reporter=reporter)
 
 
-app.command(cls=with_settings("nrray.formats", "ImportConfig"), name="import")(annotations.import_)
-app.command(cls=with_settings("nrray.formats", "ExportConfig"))(annotations.export)
-app.command(cls=with_settings("nrray.pipelines.finetune.job", "FinetuneConfig"))(training.finetune)
-app.command(cls=with_settings("nrray.pipelines.tune.job", "TuneConfig"))(training.tune)
-app.command("export-model")(training.export_model)
-app.command(cls=with_settings("nrray.evaluate.config", "EvaluateConfig"))(measuring.evaluate)
-app.command(cls=with_settings("nrray.evaluate.config", "CompareConfig"))(measuring.compare)
-app.command(cls=with_settings("nrray.evaluate.config", "SplitConfig"))(measuring.split)
+app.command()(with_reporter(project.init))
+app.command(cls=with_settings("nrray.formats", "ImportConfig"), name="import")(with_reporter(annotations.import_))
+app.command(cls=with_settings("nrray.formats", "ExportConfig"))(with_reporter(annotations.export))
+app.command(cls=with_settings("nrray.pipelines.finetune.job", "FinetuneConfig"))(with_reporter(training.finetune))
+app.command(cls=with_settings("nrray.pipelines.tune.job", "TuneConfig"))(with_reporter(training.tune))
+app.command("export-model")(with_reporter(training.export_model))
+app.command(cls=with_settings("nrray.evaluate.config", "EvaluateConfig"))(with_reporter(measuring.evaluate))
+app.command(cls=with_settings("nrray.evaluate.config", "CompareConfig"))(with_reporter(measuring.compare))
+app.command(cls=with_settings("nrray.evaluate.config", "SplitConfig"))(with_reporter(measuring.split))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit code. Errors of nrray are sentences on stderr, without a traceback."""
+    """Run one command line; returns the exit code. Errors of nrray are sentences on stderr, without a traceback; with --json
+    also a document on stdout."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    log = _begun_log(given)
     try:
-        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
-    except ConfigError as error:
-        return _printed(error, EXIT_USAGE)
+        code = app(args=given, standalone_mode=False)
     except NrrayError as error:
-        return _printed(error, EXIT_ERROR)
+        code = EXIT_USAGE if isinstance(error, ConfigError) else EXIT_ERROR
+        _print_error(str(error), code, given)
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     except Exception as error:
-        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # click's usage errors
-            error.show()  # type: ignore[attr-defined]
-            return int(error.exit_code)
-        raise
+        if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):  # click's usage errors have both
+            logging.getLogger("nrray").exception("this is a fault of nrray")
+            raise
+        error.show()  # type: ignore[attr-defined]
+        code = int(error.exit_code)
+        _print_document(error.format_message(), code, given)
+    finally:
+        _end_log(log)
     if code == EXIT_INTERRUPTED:  # typer's code for a KeyboardInterrupt
         sys.stderr.write("\nStopped. Finished work is kept; the same command goes on from there.\n")
     return code if isinstance(code, int) else 0
+
+
+def _begun_log(arguments: Sequence[str]) -> "RunLog":
+    from nrray.console.run_record import LOGGER, RunLog
+
+    log = RunLog()
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+    LOGGER.addHandler(log)
+    LOGGER.info("%s", shlex.join(["nrray", *arguments]))
+    return log
+
+
+def _end_log(log: "RunLog") -> None:
+    logging.getLogger("nrray").removeHandler(log)
+    log.close()
+
+
+def _print_error(text: str, code: int, arguments: Sequence[str]) -> None:
+    """An error as a sentence; behind a traceback where details were asked for."""
+    from nrray.console.reporter import printable
+
+    if "--verbose" in arguments:
+        traceback.print_exc()
+    logging.getLogger("nrray").error("%s", printable(text), exc_info=True)
+    sys.stderr.write(f"error: {printable(text)}\n")
+    _print_document(text, code, arguments)
+
+
+def _print_document(text: str, code: int, arguments: Sequence[str]) -> None:
+    if "--json" in arguments:
+        sys.stdout.write(json.dumps({"error": text, "exit_code": code}, indent=2) + "\n")
 
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -300,13 +349,6 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # its reader has ended
             stream.flush()
-
-
-def _printed(error: NrrayError, code: int) -> int:
-    from nrray.console.reporter import printable
-
-    sys.stderr.write(f"error: {printable(str(error))}\n")
-    return code
 
 
 def _exit_if(condition: bool, *, code: int = EXIT_FAILURES) -> None:

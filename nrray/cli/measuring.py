@@ -1,8 +1,11 @@
 """The verbs that measure labels: evaluate, compare, split."""
 
-import shlex
+from typing import TYPE_CHECKING
 
-from nrray.cli.options import ConfigArgument, JsonOption, SetOption
+from nrray.cli.options import ConfigArgument, SetOption, settings_given
+
+if TYPE_CHECKING:
+    from nrray.console.reporter import Reporter
 
 _PRINTED = {
     "precision": "windows precision",
@@ -13,10 +16,9 @@ _PRINTED = {
 }
 
 
-def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
+def evaluate(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:
     """Measure one labelling against another, per activity, with intervals over cases; write a report."""
-    from nrray.config import load_config
-    from nrray.console.reporter import Reporter
+    from nrray.console.run_record import keep_record
     from nrray.evaluate.config import EvaluateConfig
     from nrray.evaluate.document import EVALUATION_FILE
     from nrray.evaluate.evaluation import evaluate as run_evaluate
@@ -27,9 +29,9 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
     from nrray.report.run_page import write_run_page
     from nrray.storage import Folder
 
-    settings = load_config(EvaluateConfig, config, set_ or ())
-    reporter = Reporter(is_json=as_json)
+    settings = settings_given(EvaluateConfig, "evaluate", config, set_, reporter)
     result = run_evaluate(settings)
+    keep_record(Folder(result.folder), "evaluate", settings)
     document = result.document
     reporter.say(
         f"{document.candidate} against {document.reference}: {document.num_cases} cases, "
@@ -66,10 +68,9 @@ def evaluate(config: ConfigArgument = None, set_: SetOption = None, as_json: Jso
     reporter.finish(document.model_dump(mode="json", by_alias=True))
 
 
-def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
+def compare(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:
     """Compare several labellings on the same cases, and say which differences may be claimed."""
-    from nrray.config import load_config
-    from nrray.console.reporter import Reporter
+    from nrray.console.run_record import keep_record
     from nrray.evaluate.comparison import compare as run_compare
     from nrray.evaluate.config import CompareConfig
     from nrray.evaluate.figure_text import interval, number
@@ -77,9 +78,9 @@ def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
     from nrray.report.run_page import write_run_page
     from nrray.storage import Folder
 
-    settings = load_config(CompareConfig, config, set_ or ())
-    reporter = Reporter(is_json=as_json)
+    settings = settings_given(CompareConfig, "compare", config, set_, reporter)
     found = run_compare(settings)
+    keep_record(Folder(settings.output), "compare", settings)
     reporter.say(f"{found.num_cases} cases, {found.hours:.2f} h that all labellings and the reference looked at")
     for note in found.notes:
         reporter.say(note)
@@ -122,15 +123,13 @@ def compare(config: ConfigArgument = None, set_: SetOption = None, as_json: Json
     reporter.finish(found.model_dump(mode="json", by_alias=True))
 
 
-def split(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
+def split(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:
     """Assign cases to train, validation and test, evenly by activity and site; write a plain file."""
-    from nrray.config import load_config
-    from nrray.console.reporter import Reporter
     from nrray.evaluate.config import SplitConfig
     from nrray.evaluate.split import split as run_split
+    from nrray.project import next_command
 
-    settings = load_config(SplitConfig, config, set_ or ())
-    reporter = Reporter(is_json=as_json)
+    settings = settings_given(SplitConfig, "split", config, set_, reporter)
     written = run_split(settings)
     columns = list(next(iter(written.shares.values()), {}))
     reporter.table(
@@ -148,5 +147,8 @@ def split(config: ConfigArgument = None, set_: SetOption = None, as_json: JsonOp
                 f"{part} has no case: {num_cases} are too few to give every part some. Annotate more, or move cases by hand."
             )
     reporter.say(f"Split: {written.path}. It is a plain file: edit it if you know better.")
-    reporter.next_command(f"nrray evaluate --set split={shlex.quote(written.path)} --set part=test ...")
+    if settings.annotations is not None:
+        given = {key: getattr(settings, key) for key in ("manifest", "annotations", "cases", "label_set")}
+        output = f"{written.path.removesuffix('.json')}-finetuned"
+        reporter.next_command(next_command("finetune", {**given, "split": written.path}, output=output))
     reporter.finish({"path": written.path, "parts": written.split.parts, "shares": written.shares})

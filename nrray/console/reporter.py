@@ -11,17 +11,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nrray.console.run_record import LOGGER
 from nrray.console.transcript import ReportedTable, Transcript
 
 PIPE_COLUMNS = 120  # of tables, where there is no terminal to ask
 
 
 class Reporter:
-    """Prints the output of a verb. With `is_json`, sentences are dropped and `finish` prints the document; the transcript has
-    them in either case."""
+    """Prints the output of a verb, and logs it. With `is_json`, sentences are dropped and `finish` prints the document; with
+    `is_quiet` nothing is printed; with `is_verbose` details are. The transcript has all that is said in any case."""
 
-    def __init__(self, *, is_json: bool = False) -> None:
+    def __init__(self, *, is_json: bool = False, is_quiet: bool = False, is_verbose: bool = False) -> None:
         self.is_json = is_json
+        self.is_silent = is_json or is_quiet
+        self._is_verbose = is_verbose
         self.transcript = Transcript(folder=str(Path.cwd()))  # now: the folder of a Ray job is deleted once Ray stops
         self._here = f"{self.transcript.folder}/"
         width = None if sys.stdout.isatty() else PIPE_COLUMNS
@@ -30,9 +33,16 @@ class Reporter:
     def say(self, text: str) -> None:
         """One sentence or line."""
         shown = printable(text)
+        LOGGER.info(shown)
         self.transcript.entries.append(shown)
-        if not self.is_json:
+        if not self.is_silent:
             self.console.print(shown, markup=False)
+
+    def detail(self, text: str) -> None:
+        """A line that is printed only where details were asked for; the log has it always."""
+        LOGGER.info(printable(text))
+        if self._is_verbose and not self.is_silent:
+            self.console.print(printable(text), markup=False, style="dim")
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A small table; numbers are right-aligned."""
@@ -43,7 +53,9 @@ class Reporter:
         self.transcript.entries.append(
             ReportedTable(title=title, header=tuple(header), rows=cells, is_number=is_number)
         )
-        if self.is_json:
+        for line in (printable(title), *(", ".join(map(" ".join, zip(header, row, strict=True))) for row in cells)):
+            LOGGER.info(line)
+        if self.is_silent:
             return
         table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
         for name, is_right in zip(header, is_number, strict=True):
@@ -55,13 +67,14 @@ class Reporter:
     def next_command(self, command: str) -> None:
         """The exact next command, for the folder where this one was called: paths in that folder are shortened."""
         self.transcript.commands.append(printable(command))
-        if not self.is_json:
+        LOGGER.info(f"Next: {printable(command)}")
+        if not self.is_silent:
             shortened = re.sub(rf"(?<=[ ='[]){re.escape(self._here)}", "", command)
             self.console.print(f"Next: {printable(shortened)}", markup=False, soft_wrap=True)
 
     def page(self, address: str) -> None:
         """Where the page of the run is; the page itself does not say so."""
-        if not self.is_json:
+        if not self.is_silent:
             self.console.print(f"Page: {printable(address)}", markup=False)
 
     def finish(self, document: dict[str, Any]) -> None:

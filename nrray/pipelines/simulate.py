@@ -43,7 +43,7 @@ def simulate(config: SimulateConfig, reporter: Reporter) -> Simulation:
             verb="simulate",
             total_units=len(cases),
             total_us=video_us,
-            quiet=reporter.is_json,
+            quiet=reporter.is_silent,
         ) as progress,
     ):
         for rendered in completed_calls(

@@ -112,7 +112,7 @@ def extracted(resolved: ResolvedFinetune, reporter: Reporter) -> Extracted:
                 verb="extract",
                 total_units=len(todo),
                 total_us=sum(_length_us(chunk, job.sampling) for chunk in todo),
-                quiet=reporter.is_json,
+                quiet=reporter.is_silent,
             ) as progress,
         ):
             by_name = {chunk.name: chunk for chunk in todo}

@@ -1,6 +1,5 @@
 """The result of `nrray finetune` in sentences, with the next command, and its learning curves."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from nrray.labels import read_label_set
 from nrray.models.config import EMBEDDED, TowerLearning
 from nrray.pipelines.finetune.expected_time import ExpectedTime
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, store_bytes
+from nrray.project import next_command
 from nrray.report.run_page import MAX_FAILURES, Failure, RunFile, RunPage, RunPicture
 from nrray.report.training_curves import LearningCurves
 from nrray.storage import Folder
@@ -179,13 +179,14 @@ def _remedy(metrics: TrainingMetrics, plan: PlanDocument | None) -> str:
 def relabel_command(config: FinetuneConfig, trained_model: Path, *, labels: str) -> str:
     """The command that labels the archive with a trained model."""
     is_adapter = is_adapter_folder(trained_model)
-    words = [
-        *("nrray", "relabel", "--set", f"manifest={config.manifest}", "--set", f"output={labels}"),
-        *(["--set", f"label_set={config.label_set}"] if config.label_set is not None else []),
-        *(["--set", f"model.path={config.model.path}"] if is_adapter and config.model.path != EMBEDDED else []),
-        *("--set", f"model.{'adapter' if is_adapter else 'path'}={trained_model}"),
-    ]
-    return shlex.join(words)
+    settings = {
+        "manifest": config.manifest,
+        "output": labels,
+        "label_set": config.label_set,
+        "model.path": config.model.path if is_adapter and config.model.path != EMBEDDED else None,
+        f"model.{'adapter' if is_adapter else 'path'}": str(trained_model),
+    }
+    return next_command("relabel", settings)
 
 
 def learning_curves(history: Sequence[Event]) -> LearningCurves:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nrray.console.reporter import Reporter
+from nrray.console.run_record import keep_record
 from nrray.pipelines.finetune.expected_time import expected_time
 from nrray.pipelines.finetune.extract import Extracted, extracted
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, planned_job, resolved_finetune
@@ -46,6 +47,7 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
         reporter.say("this training is finished: nothing was trained")
     else:
         with WriterLock(output), ray_session(), terminated_as_interrupt():
+            keep_record(output, "finetune", config)
             train(config, extracted_job(resolved, reporter), reporter)
     trained_model = drawn_training(job)
     if not config.store.keep:

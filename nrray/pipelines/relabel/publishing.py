@@ -89,7 +89,7 @@ def _tables(job: RelabelJob, index: pa.Table) -> Iterator[VersionTables]:
         activities=job.label_set.names,
         rule=job.config.segments,
         rethreshold=rethresholding(job),
-        source=f"model:{job.identity.model[:12]}",
+        source=f"{job.checkpoint.name}@{job.identity.model[:12]}",
     )
 
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from nrray.archive.manifest import facts_of_videos
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
+from nrray.console.run_record import keep_record
 from nrray.errors import NrrayError
 from nrray.models.config import resolved_dtype
 from nrray.pipelines.on_ray.pools import MIB, Pool, cluster_capacity, planned_pools, pools_sentence
@@ -59,6 +60,7 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
     job.output.create()
     ledger, journal = Ledger(job.output), Journal(job.output, job.run_id)
     with WriterLock(job.output) as lock:
+        keep_record(job.output, "relabel", config)
         ledger.create()
         journal.create()
         index = ledger.index()
@@ -141,7 +143,7 @@ def _run(
                 verb="relabel",
                 total_units=work.num_rows,
                 total_us=sum(video_us.values()),
-                quiet=reporter.is_json,
+                quiet=reporter.is_silent,
             ) as progress,
             # Closed before Ray is: a graph that still runs while Ray ends may take this process with it, without a word.
             closing(_results(job, work, stages, pools)) as results,

@@ -19,6 +19,7 @@ from nrray.archive.manifest import (
 from nrray.config import Section
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
+from nrray.console.run_record import keep_record
 from nrray.decode import DecodeConfig, GuardedDecoder
 from nrray.errors import DataError, DecodeError, ErrorKind
 from nrray.pipelines.job_folder import refuse_job_folder
@@ -90,6 +91,7 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
         known = [video for path, video in before.items() if path in paths | hidden]
         return scanned(videos=known, num_probed=0, seconds=0.0, cases=Cases())
     output.create()
+    keep_record(output, "scan", config)
     sidecar = read_cases(absolute_uri(config.cases)) if config.cases is not None else None
     started = time.monotonic()
     probed = _probed_and_kept(fresh, config.decode, output, reporter)
@@ -240,7 +242,7 @@ def _probed(files: list[Listed], decode: DecodeConfig, reporter: Reporter) -> It
         table = table_from_rows(named, Listed)
         rows = max(1, min(16, table.num_rows // (probers.count * 16)))
         with Progress(
-            console=reporter.console, verb="scan", total_units=len(named), total_us=0, quiet=reporter.is_json
+            console=reporter.console, verb="scan", total_units=len(named), total_us=0, quiet=reporter.is_silent
         ) as progress:
             for row in streamed_rows(
                 [table.slice(start, rows) for start in range(0, table.num_rows, rows)],

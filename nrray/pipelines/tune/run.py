@@ -8,6 +8,7 @@ import importlib.util
 from dataclasses import replace
 
 from nrray.console.reporter import Reporter
+from nrray.console.run_record import keep_record
 from nrray.errors import ConfigError
 from nrray.pipelines.finetune.expected_time import expected_time
 from nrray.pipelines.finetune.job import ResolvedFinetune, resolved_finetune
@@ -40,6 +41,7 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
     output.create()
     with WriterLock(output), ray_session(), terminated_as_interrupt():
         is_finished = bound_search(output, SearchRecord.of(config, resolved.job, space)).is_finished
+        keep_record(output, "tune", config)
         if is_finished:
             reporter.say("this search is finished: nothing was trained")
         else:

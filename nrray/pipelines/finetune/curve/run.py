@@ -12,6 +12,7 @@ from nrray.archive.annotations import read_annotations
 from nrray.archive.cases import read_cases
 from nrray.archive.splits import check_cases, part_cases, read_split
 from nrray.console.reporter import Reporter
+from nrray.console.run_record import keep_record
 from nrray.errors import DataError
 from nrray.evaluate.chance_baselines import Baseline
 from nrray.evaluate.comparison import Comparison, compare
@@ -91,6 +92,7 @@ def run_curve(config: FinetuneConfig, sizes: Sequence[int], reporter: Reporter, 
         return Curve(output=str(output), trained_model=None, document=None)
     output.create()
     with WriterLock(output), ray_session(), terminated_as_interrupt():
+        keep_record(output, "finetune", config)
         pending = _with_frames(resolved, [job for job in jobs if trained_model_folder(job.output) is None], reporter)
         untuned = _untuned(resolved, reporter)
         measured: list[_MeasuredTraining] = []
