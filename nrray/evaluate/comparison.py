@@ -139,11 +139,13 @@ def _macro_average_of(
     is_defined = np.all([np.isfinite(macro_terms(part, metric)) for part in measures], axis=0)  # (1 + 2C, A)
     macro = [i for i, name in enumerate(activities) if name not in excluded_from_macro]
     columns = [i for i in macro if is_defined[0, i]]
+    undefined = ~is_defined
+    undefined[1 + len(undefined) // 2 :] = False  # a case alone says something if it does of any labelling
     return _MacroAverage(
         scope=f"macro over {', '.join(activities[i] for i in columns)}",
         columns=columns,
         undefined_activities=[activities[i] for i in macro if not is_defined[0, i]],
-        undefined=~is_defined,
+        undefined=undefined,
     )
 
 

@@ -114,13 +114,15 @@ def measures_of(alignment: Alignment) -> Measures:
     sums = case_sums(alignment)
     jackknifed = {name: jackknifed_sums(part) for name, part in sums.items()}
     pooled = metrics_of({name: part.sum(axis=-2, keepdims=True) for name, part in jackknifed.items()})
+    is_in_reference = _reference_us(jackknifed["time"]) > 0
+    is_in_reference[1 + len(alignment.cases) :] = is_in_reference[0]  # of a case alone, wrong claims count too
     return Measures(
         activities=alignment.activities,
         values=metrics_of(jackknifed) | average_precision_metrics(alignment),
         sums=sums,
         micro={name: rows[:, 0] for name, rows in pooled.items()},
         is_labelled=alignment.is_labelled,
-        is_in_reference=_reference_us(jackknifed["time"]) > 0,
+        is_in_reference=is_in_reference,
     )
 
 

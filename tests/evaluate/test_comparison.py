@@ -26,9 +26,7 @@ def test_a_better_labelling_may_be_claimed_and_an_equal_one_may_not(tmp_path):
     good, reference = archive(tmp_path, right=0.97, name="good", seed=1)
     bad, _ = archive(tmp_path, right=0.7, name="bad", seed=2)
     twin, _ = archive(tmp_path, right=0.7, name="twin", seed=3)
-    config = CompareConfig(
-        candidates=(good, bad, twin), reference=reference, output=str(tmp_path / "out"), num_resamples=500
-    )
+    config = CompareConfig(candidates=(good, bad, twin), reference=reference, output=str(tmp_path / "out"))
     found = compare(config)
     assert found.num_cases == 8
     assert [difference.num_adjusted_for for difference in found.differences[:3]] == [3, 3, 3]
