@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pyarrow.compute as pc
 
-from nrray.errors import DataError
+from nrray.errors import DataError, StorageError
 from nrray.report.version_timelines import timeline_files
 from nrray.results.version import RECORD_FILE, read_version_record
 from nrray.storage import Folder, is_local, read_table
@@ -61,7 +61,7 @@ def review_links(candidate: str, manifest: str | None, paths: Sequence[str], *, 
             missing = "Give manifest=... for links into the videos."
         elif report.is_local:
             videos = _videos(manifest, paths, report)
-    except DataError as error:
+    except (DataError, StorageError) as error:
         missing = f"No links into the videos: {error}"
     return ReviewLinks(
         by_path={
@@ -101,5 +101,7 @@ def _relative(uri: str, report: Folder) -> str | None:
     file."""
     if not is_local(uri):
         return None
-    file = Path(uri.removeprefix("file://"))
-    return quote(Path(os.path.relpath(file, report.path())).as_posix()) if file.is_file() else None
+    file = uri.removeprefix("file://")
+    if not os.path.isfile(file):  # a folder that may not be entered has none
+        return None
+    return quote(Path(os.path.relpath(file, report.path())).as_posix())

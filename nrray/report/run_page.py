@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from nrray import __version__
+from nrray.console.run_record import CONFIG_FILE, LOG_FILE
 from nrray.console.transcript import ReportedTable, Transcript
 from nrray.report.html import png_address, rendered
 from nrray.storage import Folder
@@ -59,6 +60,12 @@ class RunPage:
     files: Sequence[RunFile] = ()
 
 
+_RECORD = (
+    RunFile(file=CONFIG_FILE, meaning="all settings of the run: it is a config to run it again"),
+    RunFile(file=LOG_FILE, meaning="all that was said, with times"),
+)
+
+
 def write_run_page(output: Folder, page: RunPage) -> str:
     """Write the page into an output; returns its address. Files and pictures that are not there are left out. Raises
     StorageError."""
@@ -72,7 +79,7 @@ def write_run_page(output: Folder, page: RunPage) -> str:
             "page": page,
             "pictures": shown,
             "more_pictures": pictures[MAX_PICTURES:],
-            "files": [file for file in page.files if output.exists(file.file)],
+            "files": [file for file in (*page.files, *_RECORD) if output.exists(file.file)],
             "failures": page.failures[:MAX_FAILURES],
             "num_failures": max(page.num_failures, len(page.failures)),
             "entries": entries[-MAX_ENTRIES:],

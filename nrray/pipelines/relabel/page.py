@@ -77,7 +77,7 @@ def _failures(status: OutputStatus) -> list[Failure]:
         return [
             Failure(
                 what=unit.unit_id,
-                amount=f"unit, tried {unit.attempts} times",
+                amount=f"unit, attempts: {unit.attempts}",
                 kind=unit.error_kind or unit.status,
                 reason=unit.error or "-",
             )

@@ -115,9 +115,13 @@ def unlabelled_files(version: Folder) -> tuple[UnlabelledFile, ...]:
     counts: Counter[tuple[str, str, str, bool]] = Counter()
     with version.filesystem.open(version.path("coverage.parquet"), "rb") as stream:
         for batch in pq.ParquetFile(stream).iter_batches(columns=columns):  # a large archive has millions of windows
-            tried = pc.is_in(batch["status"].cast(pa.string()), value_set=_TRIED_IN_VAIN)
-            for row in batch.filter(tried).to_pylist():
-                counts[row["path"], row["status"], row["reason"] or "", row["start_us"] is None] += 1
+            tried = batch.filter(pc.is_in(batch["status"].cast(pa.string()), value_set=_TRIED_IN_VAIN))
+            plain = pa.table({name: tried[name].cast(pa.string()) for name in ("path", "status", "reason")})
+            files = plain.append_column("is_whole", pc.is_null(tried["start_us"])).group_by(
+                ["path", "status", "reason", "is_whole"]
+            )
+            for row in files.aggregate([([], "count_all")]).to_pylist():
+                counts[row["path"], row["status"], row["reason"] or "", row["is_whole"]] += row["count_all"]
     return tuple(
         UnlabelledFile(path=path, windows=None if is_whole else count, status=status, reason=reason)
         for (path, status, reason, is_whole), count in sorted(counts.items())
