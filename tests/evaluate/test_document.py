@@ -51,7 +51,7 @@ def test_the_keys_of_an_evaluation_stay(tmp_path, document):
 
 def test_a_file_with_intervals_of_another_kind_is_refused(tmp_path, document):
     folder = edited(tmp_path / "out", lambda content: content.update(schema_version=1))
-    with pytest.raises(DataError, match="has schema_version 1; expected at least 2. An older nrray wrote it"):
+    with pytest.raises(DataError, match="has schema_version 1; expected at least 2"):
         read_evaluation(folder)
 
 
