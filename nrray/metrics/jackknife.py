@@ -57,7 +57,9 @@ def value_of(figure: Jackknifed, bounds: Bounds = SHARE, *, coverage: float = CO
 
     On the scale f that has no bounds (logit between two, log above one): f(estimate) -+ t f'(estimate) SE, with the jackknife's
     standard error SE = sqrt((C - 1) / C sum (without case i - their mean)^2) (Efron and Tibshirani 1993, chapter 11) and the
-    quantile t of Student's distribution with a degree of freedom less than cases that define the figure.
+    quantile t of Student's distribution. Its degrees of freedom are one less than cases that define the figure, and fewer where
+    few of these carry the error, so that SE itself is known badly: those of a variance with this kurtosis, 2 / (2 / (C - 1) +
+    kurtosis / C) (O'Neill 2014), if the excess kurtosis is above 0.
 
     No interval where one case alone defines the figure. Where all cases say the same, SE is 0 and says nothing: as many cases
     that differ may be missing as these show none of with a probability of (1 - coverage) / 2 (the rule of three: Hanley and
@@ -73,7 +75,8 @@ def value_of(figure: Jackknifed, bounds: Bounds = SHARE, *, coverage: float = CO
     low, high = bounds
     if error <= _rounding(estimate) or not low < estimate < high:
         return _value_of_equal_cases(estimate, bounds, num_cases=num_defining, coverage=coverage)
-    reach = _student(num_defining - 1, coverage) * error
+    degrees = min(num_defining - 1.0, _degrees_of_freedom(len(without), _kurtosis(without)))
+    reach = _student(degrees, coverage) * error
     if np.isinf(low):
         return Value(estimate=estimate, low=estimate - reach, high=estimate + reach)
     above = estimate - low
@@ -93,11 +96,8 @@ def difference_of(
     first: Jackknifed, second: Jackknifed, bounds: Bounds = SHARE, *, coverage: float = COVERAGE
 ) -> Value:
     """`first` minus `second`, case by case the same ones, with its interval: estimate -+ t SE, cut at the widest difference that
-    `bounds` of both allow. SE is the jackknife's, as for `value_of`.
-
-    Where few cases carry the difference, SE itself is known badly. The degrees of freedom of t are then fewer than C - 1: they
-    are those of a variance with this kurtosis, 2 / (2 / (C - 1) + kurtosis / C) (O'Neill 2014), by Fisher's unbiased estimate
-    of the excess kurtosis from four cases on, where that is above 0.
+    `bounds` of both allow. SE and t are as for `value_of`, but for the kurtosis: a claim hangs on the far tail of t, and that of
+    a sample of few cases is too low for it. It is Fisher's unbiased estimate here, from four cases on.
     """
     estimate, without, alone = _parts(first - second)
     defines = np.isfinite(alone) | np.isfinite(_parts(first)[2]) | np.isfinite(_parts(second)[2])
@@ -110,7 +110,8 @@ def difference_of(
     error = _standard_error(without)
     if error <= _rounding(estimate):
         return _value_of_equal_cases(estimate, (-widest, widest), num_cases=num_defining, coverage=coverage)
-    reach = _student(min(num_defining - 1, _degrees_of_freedom(without)), coverage) * error
+    degrees = min(num_defining - 1.0, _degrees_of_freedom(len(without), _unbiased_kurtosis(without)))
+    reach = _student(degrees, coverage) * error
     return Value(estimate=estimate, low=max(estimate - reach, -widest), high=min(estimate + reach, widest))
 
 
@@ -179,14 +180,22 @@ def _student(degrees: float, coverage: float) -> float:
     return float(stdtrit(degrees, (1 + coverage) / 2))
 
 
-def _degrees_of_freedom(without: NDArray[np.float64]) -> float:
+def _degrees_of_freedom(num_cases: int, kurtosis: float) -> float:
+    return 2 / (2 / (num_cases - 1) + max(kurtosis, 0.0) / num_cases)
+
+
+def _kurtosis(without: NDArray[np.float64]) -> float:
+    """Excess kurtosis of the sample."""
+    deviation = without - without.mean()
+    return float(len(without) * (deviation**4).sum() / (deviation**2).sum() ** 2 - 3)
+
+
+def _unbiased_kurtosis(without: NDArray[np.float64]) -> float:
+    """Fisher's: without bias for normal values."""
     num = len(without)
     if num < 4:
-        return num - 1
-    deviation = without - without.mean()
-    kurtosis = num * (deviation**4).sum() / (deviation**2).sum() ** 2 - 3
-    unbiased = (num - 1) / ((num - 2) * (num - 3)) * ((num + 1) * kurtosis + 6)
-    return float(2 / (2 / (num - 1) + max(unbiased, 0.0) / num))
+        return 0.0
+    return (num - 1) / ((num - 2) * (num - 3)) * ((num + 1) * _kurtosis(without) + 6)
 
 
 def _value_of_equal_cases(estimate: float, bounds: Bounds, *, num_cases: int, coverage: float) -> Value:
