@@ -1,4 +1,4 @@
-"""One writer per output: a flock on a file system, a lease on an object store."""
+"""One writer per output: a flock on a file system, a lease on an object store, which a clock keeps."""
 
 import fcntl
 import json
@@ -6,45 +6,76 @@ import math
 import os
 import secrets
 import socket
+import threading
 import time
 from contextlib import ExitStack
 from types import TracebackType
 
+from nrray.clock import Clock
 from nrray.errors import OutputBusyError
 from nrray.storage import PRIVATE_FILE, Folder, storage_errors
 
 FLOCK_PATIENCE_SECONDS = 0.2
+LEASE_SECONDS = 600.0
+_RENEWALS = 5  # in the time of a lease: one may fail to be made in time
 
 
 def owner_text() -> str:
     """The holder of a lock, for the message that other runs get; no two are equal."""
-    owner = {"host": socket.gethostname(), "pid": os.getpid(), "since_unix": int(time.time())}
+    owner = {"host": socket.gethostname(), "pid": os.getpid(), "since_unix": time.time()}
     return json.dumps({**owner, "token": secrets.token_hex(8)})
 
 
 class WriterLock:
     """One writer per output. On a file system a flock, which the kernel drops when its process dies.
 
-    On an object store a lease object, created only if absent and renewed by `renew`; a lease that was not renewed for
-    LEASE_SECONDS is taken over. A writer that lost its lease finds out at the next `renew` and stops; the files that
-    it wrote until then are harmless, because ledger files are whole and carry their units' ids.
+    On an object store a lease object, created only if absent and renewed by the lock's clock; a lease that was not renewed for
+    `lease_seconds` is taken over, which only happens to a run that died or lost its network. A writer that lost its lease
+    finds out by the clock, or by `renew` before it writes, and stops; a file that it was just writing is harmless, because ledger
+    files are whole and carry their units' ids.
     """
 
-    LEASE_SECONDS = 600
-
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, *, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.clock = Clock()
         self._folder = folder
+        self._lease_seconds = lease_seconds
         self._descriptor: int | None = None
         self._lease: bytes | None = None
+        self._renewing = threading.Lock()
+        self._exits = ExitStack()
 
     def __enter__(self) -> "WriterLock":
         if self._folder.is_local:
             self._flock()
         else:
             self._take_lease()
+        self.clock.start()
+        if self._lease is not None:
+            self._exits.enter_context(self.clock.every(self._lease_seconds / _RENEWALS, self.renew))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """Raises the failure of the clock, as `Clock.stop` says."""
+        try:
+            self._exits.close()
+            self.clock.stop(error)
+        finally:
+            self._give_back()
+
+    def renew(self) -> None:
+        """Show that this writer lives, from any thread. Raises OutputBusyError where another took over."""
+        with self._renewing:
+            if self._lease is None:
+                return
+            if self._current_lease() != self._lease:
+                raise OutputBusyError(
+                    f"{self._folder}: another run has taken this output over; this run stops. Watch the other with "
+                    f"`nrray status {self._folder}`; what this run has not written is done again."
+                )
+            self._lease = self._lease_text()
+            self._folder.write_bytes("lock", self._lease)
+
+    def _give_back(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -52,14 +83,8 @@ class WriterLock:
             self._folder.remove("lock")
         self._lease = None
 
-    def renew(self) -> None:
-        """Show that this writer lives. Raises OutputBusyError where another took over."""
-        if self._lease is None:
-            return
-        if self._current_lease() != self._lease:
-            raise OutputBusyError(f"{self._folder}: another run has taken this output over; this run stops.")
-        self._lease = owner_text().encode()
-        self._folder.write_bytes("lock", self._lease)
+    def _lease_text(self) -> bytes:
+        return json.dumps({**json.loads(owner_text()), "lease_seconds": self._lease_seconds}).encode()
 
     def _flock(self) -> None:
         path = self._folder.path("lock")
@@ -78,17 +103,17 @@ class WriterLock:
         self._descriptor = descriptor
 
     def _take_lease(self) -> None:
-        lease = owner_text().encode()
+        lease = self._lease_text()
         path = self._folder.path("lock")
         try:
             self._folder.filesystem.pipe_file(path, lease, mode="create")
         except FileExistsError:
             current = self._current_lease()
-            age_seconds = _lease_age_seconds(current)
-            if age_seconds < self.LEASE_SECONDS:
+            left_seconds = _lease_left_seconds(current)
+            if left_seconds > 0:
                 raise OutputBusyError(
                     f"{self._folder} is being written by another run ({(current or b'').decode(errors='replace')}); "
-                    f"if that run is dead, its lease ends in {self.LEASE_SECONDS - age_seconds:.0f} s."
+                    f"if that run is dead, its lease ends in {left_seconds:.0f} s."
                 ) from None
             self._folder.write_bytes("lock", lease)
             if self._current_lease() != lease:
@@ -102,12 +127,13 @@ class WriterLock:
             return None
 
 
-def _lease_age_seconds(lease: bytes | None) -> float:
-    """Seconds since a lease was taken or renewed; infinite where it cannot be read."""
+def _lease_left_seconds(lease: bytes | None) -> float:
+    """Seconds until a lease may be taken over, by the time that it states of itself; below 0 where it cannot be read."""
     try:
-        return float(time.time() - json.loads(lease or b"")["since_unix"])
+        stated = json.loads(lease or b"")
+        return float(stated["since_unix"] + stated.get("lease_seconds", LEASE_SECONDS) - time.time())
     except (ValueError, KeyError, TypeError):
-        return math.inf
+        return -math.inf
 
 
 def _locked_within(descriptor: int, *, seconds: float) -> bool:
@@ -128,7 +154,7 @@ def is_locked(folder: Folder) -> bool:
     if not folder.exists("lock"):
         return False
     if not folder.is_local:
-        return _lease_age_seconds(folder.read_bytes("lock")) < WriterLock.LEASE_SECONDS
+        return _lease_left_seconds(folder.read_bytes("lock")) > 0
     with storage_errors(f"cannot read {folder.path('lock')}"):
         descriptor = os.open(folder.path("lock"), os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -1,5 +1,7 @@
 import json
+import re
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,7 +46,7 @@ def test_the_order_of_activities_is_part_of_the_digest():
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("name: s\nactivities: []", "at least 1"),
+        ("name: s\nactivities: []", "expected 1 or more"),
         ("activities:\n- {name: a, definition: d, starts: s, ends: e, question: q}", "name: is required"),
         ("name: s\nactivities:\n- {name: a, definition: d, starts: s, ends: e}", "activities.0.question: is required"),
         ("name: s\nactivities:\n- {name: A b, definition: d, starts: s, ends: e, question: q}", "activities.0.name"),
@@ -170,3 +172,12 @@ def test_the_digest_is_of_what_decides_a_label_and_indicators_decide_none():
 def test_the_shipped_digest_is_that_of_the_models_that_were_trained_for_it():
     trained = json.loads((resources.files("nrray") / "models/embedded/nrray.json").read_text(encoding="utf-8"))
     assert read_label_set().digest == trained["labels"]["digest"]
+
+
+def test_the_label_set_of_the_readme_can_be_used(tmp_path):
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(name: .*?)```", text, re.DOTALL)
+    (tmp_path / "kitchen.yaml").write_text(example, encoding="utf-8")
+    kitchen = read_label_set(tmp_path / "kitchen.yaml")
+    assert len(kitchen.rules.exclusive_pairs) == 3
+    assert [each.title for each in kitchen.indicators] == ["waiting time", "frying episodes"]

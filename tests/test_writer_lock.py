@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from nrray.errors import OutputBusyError
+from nrray.errors import OutputBusyError, StorageError
 from nrray.storage import Folder
-from nrray.writer_lock import WriterLock, is_locked, owner_text
+from nrray.writer_lock import LEASE_SECONDS, WriterLock, is_locked, owner_text
+from tests import object_store  # noqa: F401  for URIs objects://
 
 HOLDER = (
     "import sys; from nrray.storage import Folder; from nrray.writer_lock import WriterLock\n"
@@ -151,7 +152,7 @@ def test_a_lease_keeps_others_out_until_it_is_given_back(store):
 
 def test_a_lease_is_respected_until_its_time_is_over(store):
     with WriterLock(store):
-        age_lease(store, WriterLock.LEASE_SECONDS - 20)
+        age_lease(store, LEASE_SECONDS - 20)
         assert is_locked(store)
         with pytest.raises(OutputBusyError, match=r"lease ends in (1\d|20) s"), WriterLock(store):
             pass
@@ -186,7 +187,7 @@ def test_of_two_that_take_a_stale_lease_over_one_stops(store):
 def test_a_stale_lease_is_taken_over_and_the_zombie_finds_out(store):
     zombie = WriterLock(store)
     zombie.__enter__()
-    age_lease(store, WriterLock.LEASE_SECONDS + 1)
+    age_lease(store, LEASE_SECONDS + 1)
     assert not is_locked(store)
     with WriterLock(store) as heir:
         with pytest.raises(OutputBusyError, match="has taken this output over"):
@@ -204,3 +205,91 @@ def test_a_renewed_lease_does_not_go_stale(store):
         assert store.read_bytes("lock") != text
         assert before <= store.read_json("lock")["since_unix"] <= time.time()
         lock.renew()
+
+
+@pytest.fixture
+def objects(tmp_path):
+    """An object store that other processes see too."""
+    return Folder(f"objects://{tmp_path}/output")
+
+
+LEASE_HOLDER = (
+    "import sys, tests.object_store; from nrray.storage import Folder; from nrray.writer_lock import WriterLock\n"
+    "with WriterLock(Folder(sys.argv[1]), lease_seconds=float(sys.argv[2])):\n"
+    "    print('held', flush=True); sys.stdin.read()"
+)
+
+
+@contextmanager
+def lease_holder(objects, lease_seconds):
+    words = [sys.executable, "-c", LEASE_HOLDER, objects.uri, str(lease_seconds)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until(holds, seconds=60.0):
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "the condition did not come true"
+        time.sleep(0.02)
+
+
+def test_a_holder_that_does_nothing_keeps_its_lease_over_many_lease_times(objects):
+    with lease_holder(objects, 3.0):
+        first = objects.read_json("lock")["since_unix"]
+        wait_until(lambda: objects.read_json("lock")["since_unix"] > first + 2.5 * 3.0)
+        assert is_locked(objects)
+        with pytest.raises(OutputBusyError, match="lease ends in"), WriterLock(objects):
+            pass
+
+
+def test_a_lease_outlives_a_killed_holder_by_its_own_time_and_no_longer(objects):
+    with lease_holder(objects, 3.0) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with pytest.raises(OutputBusyError, match="lease ends in"), WriterLock(objects):
+            pass
+        until = objects.read_json("lock")["since_unix"] + 3.0
+        wait_until(lambda: not is_locked(objects))
+        assert time.time() >= until
+        with WriterLock(objects) as heir:
+            heir.renew()
+            assert is_locked(objects)
+    assert not is_locked(objects)
+
+
+def test_the_thread_that_renews_ends_with_the_lock(objects):
+    before = threading.active_count()
+    with WriterLock(objects):
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+    with pytest.raises(KeyError), WriterLock(objects):
+        raise KeyError
+    assert threading.active_count() == before
+
+
+def test_a_store_that_fails_to_take_a_renewal_ends_the_run_that_waits(objects, monkeypatch):
+    def failing_write(self, name, data, *, durable=True):
+        raise StorageError("the store is gone")
+
+    def run():
+        with WriterLock(objects, lease_seconds=0.5):
+            monkeypatch.setattr(Folder, "write_bytes", failing_write)
+            threading.Event().wait(60)
+
+    with pytest.raises(StorageError, match="the store is gone"):
+        run()
+
+
+def test_a_lease_of_a_release_that_stated_no_time_holds_for_the_usual_one(store):
+    lease = {"host": "h", "pid": 1, "since_unix": int(time.time()) - LEASE_SECONDS + 20, "token": "t"}
+    store.write_bytes("lock", json.dumps(lease).encode())
+    assert is_locked(store)
+    with pytest.raises(OutputBusyError, match=r"lease ends in (1\d|20) s"), WriterLock(store):
+        pass
+    store.write_bytes("lock", json.dumps({**lease, "since_unix": lease["since_unix"] - 21}).encode())
+    assert not is_locked(store)

@@ -53,7 +53,7 @@ class Cases:
 def read_cases(uri: str | None) -> Cases:
     """The cases of a sidecar, CSV or Parquet by its suffix; without a sidecar no rows. `case_id` and `video_path` are
     required; the camera is "" and the start 0 where a column is missing, the site is None. Every other column whose name ends
-    in `_us` is an instant on the case's clock, known where it has a value: `birth_us` is the instant `birth`.
+    in `_us` is an instant on the case's clock, known where it has a value: `order_us` is the instant `order`.
 
     Raises DataError that names the line (CSV) or row (Parquet).
     """
@@ -63,9 +63,13 @@ def read_cases(uri: str | None) -> Cases:
     try:
         data = fs.cat_file(path)
     except FileNotFoundError:
-        raise DataError(f"case sidecar not found: {uri}") from None
+        raise DataError(
+            f"case sidecar not found: {uri}. Expected a table, CSV or Parquet, with the columns case_id and video_path."
+        ) from None
     except OSError as error:
-        raise DataError(f"case sidecar {uri} cannot be read: {error}") from None
+        raise DataError(
+            f"case sidecar {uri} cannot be read: {error.strerror or error}. Expected a CSV or Parquet file."
+        ) from None
     rows: list[dict[str, Any]]
     if path.lower().endswith(".parquet"):
         try:

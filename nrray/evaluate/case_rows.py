@@ -19,7 +19,7 @@ Intervals = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class VideoTimeline:
-    """Segments of one video in its presentation time; lanes: by activity."""
+    """Segments of one video in its presentation time; lanes: by activity that both sides label."""
 
     path: str
     evaluated: Intervals
@@ -69,6 +69,10 @@ def case_rows(
 
 
 def _video_timeline(alignment: Alignment, video: int) -> VideoTimeline:
+    labelled = {
+        name for name, is_labelled in zip(alignment.activities, alignment.is_labelled, strict=True) if is_labelled
+    }
+
     def intervals(spans: Spans) -> Intervals:
         mine = spans.video == video
         return tuple(zip(spans.start_us[mine].tolist(), spans.end_us[mine].tolist(), strict=True))
@@ -79,5 +83,6 @@ def _video_timeline(alignment: Alignment, video: int) -> VideoTimeline:
         lanes={
             name: Sides(candidate=intervals(part.candidate), reference=intervals(part.reference))
             for name, part in alignment.timelines.items()
+            if name in labelled
         },
     )

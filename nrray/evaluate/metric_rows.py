@@ -49,13 +49,13 @@ def onset_error_rows(alignment: Alignment, *, collar_seconds: float = 5.0) -> di
     """Activity to median, quartiles and number of the signed onset errors of events matched within the collar, in
     seconds: above 0 is late."""
     rows = {}
-    for name in alignment.activities:
+    for name, is_labelled in zip(alignment.activities, alignment.is_labelled.tolist(), strict=True):
         errors = onset_errors(alignment.timelines[name], round(collar_seconds * US_PER_SECOND))
         error_s = errors.error_us / US_PER_SECOND
         case = alignment.case_of_video[errors.video]
         quantiles = quantiles_of(error_s, case, list(ONSET_QUANTILES.values()), num_cases=len(alignment.cases))
         values = dict(zip(ONSET_QUANTILES, quantiles, strict=True))
-        rows[name] = _plain_row(name, values, num_segments=len(error_s))
+        rows[name] = _plain_row(name, values, num_segments=len(error_s) if is_labelled else None)
     return rows
 
 

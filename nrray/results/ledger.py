@@ -7,7 +7,8 @@ once: an `ok` row before any other, then the one with more attempts, then the la
 import hashlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 
 import pyarrow as pa
@@ -15,10 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from nrray.errors import DataError, NrrayError
+from nrray.errors import DataError
 from nrray.storage import Folder
 from nrray.tables import VERSION_COLUMN, check_version, schema_of, table_from_rows
 from nrray.types import UnitResult, UnitStatus
+from nrray.writer_lock import WriterLock
 
 RESULT_SCHEMA = schema_of(UnitResult)
 
@@ -129,59 +131,69 @@ def _winners(table: pa.Table) -> pa.Table:
 
 class LedgerWriter:
     """Collects results and writes them `max_units` at a time, or as many as there are after `max_seconds`, also while no
-    further result comes: a thread minds the clock."""
+    further result comes: by the lock's clock. Before each file the lock is renewed, so that a run that lost its output to
+    another writes nothing more; behind each, `on_written` is called with the ids of its units."""
 
-    def __init__(self, ledger: Ledger, *, max_units: int, max_seconds: float) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        lock: WriterLock,
+        *,
+        max_units: int,
+        max_seconds: float,
+        on_written: Callable[[set[str]], None],
+    ) -> None:
         self._ledger = ledger
+        self._lock = lock
         self._max_units = max_units
         self._max_seconds = max_seconds
+        self._on_written = on_written
         self._pending: list[UnitResult] = []
         self._oldest = 0.0
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._clock = threading.Thread(target=self._mind_the_clock, daemon=True)
-        self._failure: NrrayError | None = None
+        self._writing = threading.Lock()
+        self._exits = ExitStack()
 
     def __enter__(self) -> "LedgerWriter":
-        self._clock.start()
+        self._exits.enter_context(self._lock.clock.every(min(1.0, self._max_seconds / 2), self._flush_late))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._stop.set()
-        self._clock.join()
+        self._exits.close()
         self.flush()
 
-    def add(self, result: UnitResult) -> bool:
-        """Take the result of one unit; returns whether a file was written. Raises StorageError."""
-        if self._failure is not None:
-            raise self._failure
-        with self._lock:
+    def add(self, result: UnitResult) -> None:
+        """Take the result of one unit. Raises StorageError, OutputBusyError, and what failed in the clock since."""
+        self._lock.clock.check()
+        with self._writing:
             if not self._pending:
                 self._oldest = time.monotonic()
             self._pending.append(result)
-            if len(self._pending) < self._max_units and not self._is_late():
-                return False
-        self.flush()
-        return True
+            if len(self._pending) >= self._max_units or self._is_late():
+                self._write()
 
     def flush(self) -> None:
-        """Write the pending results. Raises StorageError; they are still pending then."""
-        with self._lock:
-            if self._pending:
-                self._ledger.append(table_from_rows(self._pending, UnitResult))
-                self._pending = []
+        """Write the pending results. Raises StorageError, OutputBusyError; they are still pending then."""
+        with self._writing:
+            self._write()
+
+    def _flush_late(self) -> None:
+        if self._writing.acquire(blocking=False):  # else the main thread is just writing, and the clock has other work
+            try:
+                if self._is_late():
+                    self._write()
+            finally:
+                self._writing.release()
+
+    def _write(self) -> None:
+        if self._pending:
+            self._lock.renew()
+            self._ledger.append(table_from_rows(self._pending, UnitResult))
+            written = {result.unit_id for result in self._pending}
+            self._pending = []
+            self._on_written(written)
 
     def _is_late(self) -> bool:
         return bool(self._pending) and time.monotonic() - self._oldest >= self._max_seconds
-
-    def _mind_the_clock(self) -> None:
-        while not self._stop.wait(min(1.0, self._max_seconds / 2)):
-            if self._is_late():
-                try:
-                    self.flush()
-                except NrrayError as error:
-                    self._failure = error  # raised at the next result
-                    return
 
 
 def unit_counts(units: pa.Table, index: pa.Table) -> dict[str, int]:

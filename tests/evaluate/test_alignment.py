@@ -78,12 +78,15 @@ def test_figures_of_an_activity_that_one_side_does_not_label_are_undefined_and_n
     assert (row.support_windows, row.support_us, row.num_segments, row.num_cases_with) == (None,) * 4
     assert {value for base in document.baselines["suction"].values() for value in base.values()} == {None}
     assert document.alpha["suction"] is None
+    assert document.onset_errors["suction"].num_segments is None
     judged = {each.row.name: each for each in verdicts(document)}["suction"]
     assert (judged.verdict, judged.reason, judged.chance) == (Verdict.UNDECIDED, "not labelled by both", None)
     assert "suction" not in document.confusion
     assert "suction" not in document.confusion["ventilation"][Mistake.MISSED]
     assert "suction" not in document.balanced.rows
     assert all(case.f1["suction"] is None for case in document.cases)
+    assert "suction" not in document.cases[0].videos[0].lanes
+    assert "stimulation" in document.cases[0].videos[0].lanes
     assert any(note.startswith("anna does not label suction: ") for note in document.notes)
     assert not any("suction in no case of the reference" in note for note in document.notes)
     others = evaluated(tmp_path, labels, whole)

@@ -110,3 +110,11 @@ def test_patterns_find_files_and_empty_ones_are_refused(tmp_path):
 def test_files_of_no_known_format_are_refused(tmp_path, name, content, message):
     with pytest.raises(DataError, match=message):
         imported(tmp_path, {name: content})
+
+
+def test_activities_that_were_looked_for_are_labelled_also_where_none_was_seen(tmp_path):
+    result = imported(tmp_path, {"alone.txt": LINE}, activities=["ventilation"])
+    assert read_annotations(result.folder).labelled == {"suction", "ventilation"}
+    assert read_annotations(imported(tmp_path, {"alone.txt": LINE}).folder).labelled == {"suction"}
+    with pytest.raises(ConfigError, match="activities names \\['gasping'\\], which the label set lacks"):
+        imported(tmp_path, {"alone.txt": LINE}, activities=["gasping"])

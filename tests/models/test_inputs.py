@@ -16,8 +16,9 @@ from nrray.models.engines import EngineKind, load_engine
 from nrray.models.frame_stacking import FrameStacking, stacked
 from nrray.models.inputs import INPUTS_KEY, CheckpointInputs, read_inputs
 from nrray.models.measure import synthetic_frames
+from nrray.models.metadata import Pooling
 from nrray.models.resolved import checkpoint_folder
-from nrray.train.trainee.prepared import QUESTION, prepared_trainee
+from nrray.train.trainee.prepared import QUESTION, prepared_trainee, question_of
 from nrray.train.training_config import HeadSection, TrainingConfig
 from tests.train.support import LANGUAGE_MODEL
 
@@ -103,6 +104,22 @@ def test_a_fresh_head_is_trained_on_the_weights_inputs(request, folder, question
         config=TrainingConfig(),
     )
     assert (trainee.inputs.question, trainee.inputs.frame_stacking) == (question, stacking)
+
+
+@pytest.mark.parametrize("pooling", [Pooling.LAST, Pooling.QUERY])
+def test_a_head_that_reads_the_prompt_is_told_what_the_activities_are(pooling, label_set):
+    asked = question_of(label_set, pooling)
+    assert asked.startswith("baby visible: A newborn (or manikin) lies on the resuscitation table")
+    assert "It ends: It leaves mouth and nose. " in asked
+    assert asked.endswith(QUESTION)
+    silent = {"definition": None, "starts": None, "ends": None}
+    bare = tuple(activity.model_copy(update=silent) for activity in label_set.activities)
+    assert question_of(label_set.model_copy(update={"activities": bare}), pooling) == QUESTION
+
+
+@pytest.mark.parametrize("pooling", [Pooling.MEAN_FRAMES, Pooling.ATTENTION])
+def test_a_head_that_pools_frames_is_asked_the_bare_question(pooling, label_set):
+    assert question_of(label_set, pooling) == QUESTION
 
 
 @pytest.mark.parametrize(("name", "folder"), [("embedded", "embedded"), ("embedded-base", "embedded_base")])

@@ -1,5 +1,6 @@
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrray.errors import DataError, StorageError
+from nrray.errors import DataError, OutputBusyError, StorageError
 from nrray.plan import Packing, plan_units
 from nrray.results.ledger import (
     RESULT_SCHEMA,
@@ -22,6 +23,8 @@ from nrray.sampling import Sampling
 from nrray.storage import Folder
 from nrray.tables import rows_from_table
 from nrray.types import UnitResult
+from nrray.writer_lock import WriterLock, is_locked, owner_text
+from tests import object_store  # noqa: F401  for URIs objects://
 from tests.made_tables import manifest, unit_results, video
 
 VIDEOS = [video(f"v{index}.mp4", seconds=12.0) for index in range(3)]
@@ -204,21 +207,36 @@ def test_temporary_files_of_a_killed_writer_are_not_read(ledger, tmp_path):
     assert list((tmp_path / "ledger").iterdir()) == ledger_files(tmp_path)
 
 
+@contextmanager
+def writing(ledger, output, *, max_units, max_seconds, on_written=lambda _: None, lease_seconds=600.0):
+    """A writer of `ledger`, under the lock of its output."""
+    with (
+        WriterLock(output, lease_seconds=lease_seconds) as lock,
+        LedgerWriter(ledger, lock, max_units=max_units, max_seconds=max_seconds, on_written=on_written) as writer,
+    ):
+        yield writer
+
+
 def test_a_writer_collects_units_into_files(ledger, tmp_path):
-    with LedgerWriter(ledger, max_units=5, max_seconds=3600) as writer:
-        wrote = [writer.add(result(position)) for position in range(len(IDS))]
-    assert wrote == [False] * 4 + [True] + [False] * 4 + [True] + [False] * 2
+    written = []
+    with writing(
+        ledger, Folder(str(tmp_path)), max_units=5, max_seconds=3600, on_written=lambda ids: written.append(len(ids))
+    ) as writer:
+        for position in range(len(IDS)):
+            writer.add(result(position))
+        assert written == [5, 5]
+    assert written == [5, 5, 2]
     assert len(ledger_files(tmp_path)) == 3
     assert ledger.index()["unit_id"].to_pylist() == IDS
 
 
 def test_a_writer_does_not_sit_on_old_results(ledger, tmp_path):
-    with LedgerWriter(ledger, max_units=64, max_seconds=0.0) as writer:
-        assert writer.add(result(0))
+    with writing(ledger, Folder(str(tmp_path)), max_units=64, max_seconds=0.0) as writer:
+        writer.add(result(0))
         assert len(ledger_files(tmp_path)) == 1
 
 
-def wait_until(holds, seconds=10.0):
+def wait_until(holds, seconds=30.0):
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, "the condition did not come true"
@@ -226,48 +244,97 @@ def wait_until(holds, seconds=10.0):
 
 
 def test_a_writer_writes_old_results_also_while_no_further_one_comes(ledger, tmp_path):
-    with LedgerWriter(ledger, max_units=64, max_seconds=0.1) as writer:
+    written = []
+    with writing(ledger, Folder(str(tmp_path)), max_units=64, max_seconds=0.1, on_written=written.append) as writer:
         writer.add(result(0))
-        wait_until(lambda: ledger_files(tmp_path))
+        wait_until(lambda: written)
+        assert written == [{IDS[0]}], "so that journal and progress move on too"
         assert ledger.index()["unit_id"].to_pylist() == IDS[:1]
     assert len(ledger_files(tmp_path)) == 1, "nothing is written twice"
 
 
 def test_what_could_not_be_written_is_still_pending(ledger, tmp_path):
     (tmp_path / "ledger").rmdir()
-    with LedgerWriter(ledger, max_units=2, max_seconds=3600) as writer:
+    with writing(ledger, Folder(str(tmp_path)), max_units=2, max_seconds=3600) as writer:
         writer.add(result(0))
         with pytest.raises(StorageError, match="cannot write"):
             writer.add(result(1))
         with pytest.raises(StorageError, match="cannot write"):
             writer.flush()
         ledger.create()
-        assert writer.add(result(2))
+        writer.add(result(2))
+        assert len(ledger_files(tmp_path)) == 1
     assert ledger.index()["unit_id"].to_pylist() == IDS[:3]
     assert len(ledger_files(tmp_path)) == 1
 
 
-def test_a_late_result_that_could_not_be_written_is_an_error_of_the_next_one(ledger, tmp_path):
+def test_a_late_result_that_cannot_be_written_ends_a_run_that_waits_for_the_next_one(ledger, tmp_path):
     (tmp_path / "ledger").rmdir()
     before = threading.active_count()
-    with LedgerWriter(ledger, max_units=64, max_seconds=0.5) as writer:
-        writer.add(result(0))
-        wait_until(lambda: threading.active_count() == before)  # nobody minds the clock any more
-        ledger.create()
-        with pytest.raises(StorageError, match="cannot write"):
-            writer.add(result(1))
-    assert ledger.index()["unit_id"].to_pylist() == IDS[:1]
+
+    def run():
+        with writing(ledger, Folder(str(tmp_path)), max_units=64, max_seconds=0.05) as writer:
+            writer.add(result(0))
+            threading.Event().wait(60)
+
+    with pytest.raises(StorageError, match="cannot write"):
+        run()
+    assert threading.active_count() == before
 
 
-def test_an_interrupted_writer_leaves_what_it_has(ledger):
+def test_an_interrupted_writer_leaves_what_it_has(ledger, tmp_path):
     def interrupted_run():
-        with LedgerWriter(ledger, max_units=64, max_seconds=3600) as writer:
+        with writing(ledger, Folder(str(tmp_path)), max_units=64, max_seconds=3600) as writer:
             writer.add(result(0))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted_run()
     assert ledger.index()["unit_id"].to_pylist() == IDS[:1]
+
+
+def take_over(output):
+    """Another run puts its lease in the place of one that went stale."""
+    output.write_bytes("lock", owner_text().encode())
+
+
+def on_objects(tmp_path):
+    output = Folder(f"objects://{tmp_path}/output")
+    ledger = Ledger(output)
+    ledger.create()
+    return output, ledger
+
+
+def test_a_run_whose_lease_was_taken_over_stops_before_it_writes_again(tmp_path):
+    output, ledger = on_objects(tmp_path)
+
+    def zombie():
+        with writing(ledger, output, max_units=2, max_seconds=3600) as writer:
+            writer.add(result(0))
+            take_over(output)
+            writer.add(result(1))
+
+    with pytest.raises(OutputBusyError, match="another run has taken this output over"):
+        zombie()
+    assert ledger.index().num_rows == 0
+    assert is_locked(output), "a zombie gives back nothing that is not its own"
+
+
+def test_a_run_without_units_learns_by_the_clock_that_its_lease_was_taken_over(tmp_path):
+    output, ledger = on_objects(tmp_path)
+
+    def zombie():
+        with writing(ledger, output, max_units=64, max_seconds=3600, lease_seconds=1.0) as writer:
+            writer.add(result(0))
+            take_over(output)
+            threading.Event().wait(60)
+
+    before = threading.active_count()
+    with pytest.raises(OutputBusyError, match="another run has taken this output over"):
+        zombie()
+    assert ledger.index().num_rows == 0
+    assert is_locked(output)
+    assert threading.active_count() == before
 
 
 def test_a_ledger_on_an_object_store_is_the_same():

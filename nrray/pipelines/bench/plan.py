@@ -24,6 +24,7 @@ from nrray.sampling import Sampling, window_spans_us
 from nrray.storage import Folder
 from nrray.tables import rows_from_table, schema_of
 from nrray.types import US_PER_HOUR, Unit, UnitResult, UnitStatus, Video
+from nrray.writer_lock import WriterLock
 
 NUM_ACTIVITIES = 4
 FILE_UNITS = 32
@@ -113,7 +114,10 @@ def write_half(output: Folder, manifest: pa.Table, duration_us: int) -> int:
     ledger.create()
     generator = np.random.default_rng(0)
     half = units.take(pa.array(np.arange(0, units.num_rows, 2)))
-    with LedgerWriter(ledger, max_units=FILE_UNITS, max_seconds=1e9) as writer:
+    with (
+        WriterLock(output) as lock,
+        LedgerWriter(ledger, lock, max_units=FILE_UNITS, max_seconds=1e9, on_written=lambda _: None) as writer,
+    ):
         for start in range(0, half.num_rows, 4096):
             for unit in rows_from_table(half.slice(start, 4096), Unit):
                 writer.add(_result(unit, duration_us, generator))

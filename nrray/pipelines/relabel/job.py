@@ -32,6 +32,7 @@ from nrray.results.segments import SegmentRule
 from nrray.results.version_tables import Rethreshold
 from nrray.sampling import Sampling
 from nrray.storage import Folder, read_table
+from nrray.writer_lock import LEASE_SECONDS
 
 
 class LedgerConfig(Section):
@@ -39,6 +40,9 @@ class LedgerConfig(Section):
 
     file_units: int = Field(32, ge=1, le=64, description="units of one ledger file")
     flush_seconds: float = Field(30.0, gt=0, description="results wait no longer than this")
+    lease_seconds: float = Field(
+        LEASE_SECONDS, gt=0, description="on an object store: a run that was not heard of for so long is taken for dead"
+    )
 
 
 class RelabelConfig(Section):

@@ -59,7 +59,7 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
         return _dry_run(job, options, reporter)
     job.output.create()
     ledger, journal = Ledger(job.output), Journal(job.output, job.run_id)
-    with WriterLock(job.output) as lock:
+    with WriterLock(job.output, lease_seconds=config.ledger.lease_seconds) as lock:
         keep_record(job.output, "relabel", config)
         ledger.create()
         journal.create()
@@ -136,8 +136,12 @@ def _run(
         pools = planned_pools([stage.pool for stage in stages], capacity, num_units=work.num_rows)
         reporter.say(f"running on {capacity}: {pools_sentence(pools)}")
         started = time.monotonic()
+
+        def settled(unit_ids: set[str]) -> None:
+            journal.forget(unit_ids)
+            write_progress(job.output, LastRun(run_id=job.run_id, progress=progress.figures()))
+
         with (
-            LedgerWriter(ledger, max_units=store.file_units, max_seconds=store.flush_seconds) as writer,
             Progress(
                 console=reporter.console,
                 verb="relabel",
@@ -145,24 +149,20 @@ def _run(
                 total_us=sum(video_us.values()),
                 quiet=reporter.is_silent,
             ) as progress,
+            LedgerWriter(
+                ledger, lock, max_units=store.file_units, max_seconds=store.flush_seconds, on_written=settled
+            ) as writer,
             # Closed before Ray is: a graph that still runs while Ray ends may take this process with it, without a word.
             closing(_results(job, work, stages, pools)) as results,
         ):
-            settled: set[str] = set()
             for result in results:
                 if result.unit_id not in pending:
                     raise NrrayError(f"internal error: a result for {result.unit_id}, which is not pending, came back")
                 pending.remove(result.unit_id)
                 kind = result.error_kind.value if result.error_kind is not None else None
                 progress.add(video_us=video_us[result.unit_id], error_kind=kind)
-                settled.add(result.unit_id)
-                if writer.add(result):
-                    journal.forget(settled)
-                    settled.clear()
-                    lock.renew()
-                    write_progress(job.output, LastRun(run_id=job.run_id, progress=progress.figures()))
+                writer.add(result)
             writer.flush()
-            journal.forget(settled)
             done = progress.figures()
         figures = RunFigures(
             **done.model_dump(),

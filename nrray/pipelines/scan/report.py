@@ -102,7 +102,7 @@ def scan_page(scanned: Scanned, transcript: Transcript, *, archive: str) -> RunP
         num_failures=len(bad) + len(scanned.unlisted),
         files=[
             RunFile(file="manifest.parquet", meaning="a row per video file, with the reason where it cannot be read"),
-            RunFile(file="cases.parquet", meaning="the birth that each video shows"),
+            RunFile(file="cases.parquet", meaning="the case that each video shows"),
         ],
     )
 

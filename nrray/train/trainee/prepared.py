@@ -15,7 +15,7 @@ from nrray.models.families import FamilyEntry
 from nrray.models.families.family import LoadedCheckpoint
 from nrray.models.frame_stacking import FrameStacking
 from nrray.models.head import Head, load_head
-from nrray.models.metadata import CheckpointMetadata
+from nrray.models.metadata import CheckpointMetadata, Pooling
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.sampling import Sampling
 from nrray.train.start import check_pooling, family_of, has_own_head
@@ -28,6 +28,19 @@ from nrray.train.trainee.window_inputs import WindowInputs
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
 
 QUESTION = "Which activities are going on?"
+
+
+def question_of(label_set: LabelSet, pooling: Pooling) -> str:
+    """The text of the user's turn of a checkpoint that states none: what the label set says of its activities, where the head
+    reads the end of the prompt. Frame tokens stand before it, so that a head that pools them never sees it."""
+    if pooling not in (Pooling.LAST, Pooling.QUERY):
+        return QUESTION
+    described = [
+        f"{activity.name.replace('_', ' ')}: {activity.description}"
+        for activity in label_set.activities
+        if activity.description
+    ]
+    return " ".join([*described, QUESTION])
 
 
 class TraineeClass(Protocol):
@@ -100,7 +113,7 @@ def prepared_trainee(
         module=module,
         inputs=WindowInputs(
             processor=checkpoint.family.window_processor(checkpoint),
-            question=given.prompt if given is not None else QUESTION,
+            question=given.prompt if given is not None else question_of(label_set, head.pooling),
             frame_stacking=stacking,
             frames_per_second=sampling.frames_per_second,
         ),

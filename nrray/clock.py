@@ -1,0 +1,107 @@
+"""One thread that calls actions at their times, whatever the main thread waits for. Knows no action."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(kw_only=True, eq=False)
+class _Entry:
+    """An action and when it is due."""
+
+    seconds: float
+    action: Callable[[], None]
+    due: float
+
+
+class Clock:
+    """Calls each action every so many seconds, from one thread, between enter and exit.
+
+    The first error of an action ends the clock: it is raised by `check`, and when the clock is left. A main thread that entered
+    the clock and waits for something else is interrupted, as by Ctrl-C, so that it does not work on in vain.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._entries: list[_Entry] = []
+        self._running: _Entry | None = None
+        self._is_over = False
+        self._failure: Exception | None = None
+        self._interrupts = False
+        self._thread = threading.Thread(target=self._run, name="nrray clock", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread. Call it once."""
+        self._interrupts = threading.current_thread() is threading.main_thread()
+        self._thread.start()
+
+    def stop(self, error: BaseException | None) -> None:
+        """End the thread. Raises its failure where `error`, with which the main thread ends, is none of its own: nothing, or
+        the interrupt."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            if self._failure is None:
+                raise
+            self._thread.join()  # it was the clock's own, which has nothing left to do
+        if self._failure is not None and (error is None or isinstance(error, KeyboardInterrupt)):
+            raise self._failure from None
+
+    def check(self) -> None:
+        """Raise the failure of an action, where one failed."""
+        if self._failure is not None:
+            raise self._failure
+
+    @contextmanager
+    def every(self, seconds: float, action: Callable[[], None]) -> Iterator[None]:
+        """Call `action` every so many seconds from now on; when this is left, no call of it runs any more."""
+        entry = _Entry(seconds=seconds, action=action, due=time.monotonic() + seconds)
+        with self._changed:
+            self._entries.append(entry)
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._entries.remove(entry)
+                self._changed.wait_for(lambda: self._running is not entry)
+
+    def _run(self) -> None:
+        while (entry := self._next()) is not None:
+            try:
+                entry.action()
+            except (
+                Exception
+            ) as error:  # of any kind: without this thread nothing would be renewed, and nobody would know
+                self._fail(error)
+            finally:
+                with self._changed:
+                    self._running = None
+                    self._changed.notify_all()
+
+    def _next(self) -> _Entry | None:
+        """The next action that is due, noted as running; None when the clock is over."""
+        with self._changed:
+            while not self._is_over:
+                now = time.monotonic()
+                entry = min(self._entries, key=lambda each: each.due, default=None)
+                if entry is not None and entry.due <= now:
+                    entry.due = now + entry.seconds
+                    self._running = entry
+                    return entry
+                self._changed.wait(None if entry is None else entry.due - now)
+            return None
+
+    def _fail(self, error: Exception) -> None:
+        with self._changed:
+            self._failure = error
+            self._is_over = True
+        # A signal also ends a system call that the main thread waits in. Where nobody handles it, it would end the process.
+        if self._interrupts and callable(signal.getsignal(signal.SIGINT)):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
