@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 
 from nrray.errors import TrainingError
-from nrray.evaluate.resampling import Value
+from nrray.labels import LabelSet
+from nrray.metrics.jackknife import Value
 from nrray.pipelines.finetune.held_out import TEST, measured_on_test, trained_model_config
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune
 from nrray.pipelines.search_sections import Range, Scale, Space
@@ -28,7 +29,8 @@ TABLE_FILE, PICTURE_FILE, BEST_CONFIG = "trials.parquet", "search.png", "best.ya
 class Tuned:
     """The result of one call. best: None after a dry run; test: macro F1 over windows of the test part, None also where the split
     has none; num_not_significantly_worse: finished trials that the validation cases cannot tell from the best; gain: macro F1 of
-    the best minus that of the config's own values, over validation cases, None where these were not trained to their end."""
+    the best minus that of the config's own values, over validation cases, adjusted for the trials that might have been the best;
+    None where these values were not trained to their end."""
 
     output: str
     trials: list[Trial]
@@ -68,14 +70,21 @@ def search_result(config: TuneConfig, resolved: ResolvedFinetune, output: Folder
         shutil.copytree(source, trained_model)
         _write_best_config(output, config.finetune_config(best.values), store=resolved.job.store)
     default = default_trial(trials)
+    num_finished = sum(trial.status is TrialStatus.FINISHED for trial in trials)
     return Tuned(
         output=str(root),
         trials=trials,
         best=best,
         test=_test_macro_f1(resolved, trained_model, output),
         num_not_significantly_worse=len(others),
-        gain=macro_f1_gain(best, default, resolved.job.label_set) if default is not None else None,
+        gain=_gain(best, default, num_others=num_finished - 1, label_set=resolved.job.label_set),
     )
+
+
+def _gain(best: Trial, default: Trial | None, *, num_others: int, label_set: LabelSet) -> Value | None:
+    if default is None:
+        return None
+    return macro_f1_gain(best, default, label_set, num_adjusted_for=max(num_others, 1))
 
 
 def _test_macro_f1(resolved: ResolvedFinetune, trained_model: Path, output: Folder) -> Value | None:

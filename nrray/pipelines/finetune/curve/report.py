@@ -7,8 +7,8 @@ from pathlib import Path
 from nrray.console.reporter import Reporter
 from nrray.console.transcript import Transcript
 from nrray.evaluate.figure_text import interval, number
-from nrray.evaluate.resampling import Value
 from nrray.labels import LabelSet
+from nrray.metrics.jackknife import Value
 from nrray.pipelines.finetune.curve.document import CURVE_FILE, CurveDocument, CurveScores
 from nrray.pipelines.finetune.job import FinetuneConfig
 from nrray.pipelines.finetune.report import relabel_command

@@ -19,7 +19,7 @@ from nrray.evaluate.comparison import Comparison, compare
 from nrray.evaluate.config import CompareConfig
 from nrray.evaluate.document import EvaluationDocument
 from nrray.evaluate.figure_text import interval
-from nrray.evaluate.resampling import Value
+from nrray.metrics.jackknife import Value
 from nrray.models import ModelConfig, ResolvedCheckpoint
 from nrray.models.metadata import trained_labels
 from nrray.pipelines.finetune.curve.claims import claims
@@ -259,7 +259,7 @@ def _point(measured: _MeasuredTraining) -> CurvePoint:
 
 
 def _comparison(resolved: ResolvedFinetune, measured: Sequence[_MeasuredTraining]) -> Comparison:
-    """The largest number of cases against the one before, over the same resamples of test cases."""
+    """The largest number of cases against the one before, over the same test cases."""
     config, (smaller, larger) = resolved.config, measured[-2:]
     return compare(
         CompareConfig(
