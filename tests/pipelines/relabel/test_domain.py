@@ -20,7 +20,6 @@ from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
 from nrray.pipelines.workers import Pools
 from nrray.results.domain import OUTSIDE_MARK, OutsideDomain
-from nrray.sampling import Sampling
 from nrray.simulate import SimulateConfig
 from nrray.storage import Folder
 from tests.checkpoints import CHECKPOINTS
@@ -111,7 +110,7 @@ def unparsed(manifest, tmp_path_factory) -> tuple[Path, Relabelled, dict[str, An
     """By a random model, whose words are no answers."""
     output = tmp_path_factory.mktemp("words")
     checkpoint = CHECKPOINTS["fast_vlm"](tmp_path_factory.mktemp("fast_vlm"), read_label_set())
-    sampling = Sampling(frames_per_second=2, window_seconds=3, stride_seconds=1, frame_width_px=64, frame_height_px=64)
+    sampling = {"frames_per_second": 2, "window_seconds": 3, "frame_width_px": 64, "frame_height_px": 64}
     settings = {
         "model": ModelConfig(path=str(checkpoint)),
         "strategy": YesNoStrategy(answer_tokens=3),
