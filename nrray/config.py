@@ -87,12 +87,17 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
             f"config file {file}: found a folder, expected a YAML file. A folder goes into a setting, such as "
             f"--set archive={file}."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config file {file} cannot be read: {error}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"config file {file}, line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8. Save the file as UTF-8."
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"config file {file} cannot be read: {error.strerror}. Change its mode or owner.") from None
     try:
         data = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{file} is not valid YAML: {error}") from None
+        raise ConfigError(f"{file} is not valid YAML: {_yaml_problem(error)}") from None
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None
     if data is None:
@@ -100,6 +105,14 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(f"{file} holds a {type(data).__name__}; expected a mapping of settings.")
     return data
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """Where a text stops to be YAML, and why, on one line."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return " ".join(str(error).split())
+    why = ", ".join(part for part in (error.context, error.problem) if part)
+    return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {why}. Mend the text there."
 
 
 def validate_mapping(cls: type[SectionT], data: dict[str, Any], *, where: str) -> SectionT:
@@ -118,7 +131,7 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
     try:
         value = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from None
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {_yaml_problem(error)}") from None
     if isinstance(value, str) and not text.lstrip().startswith(_YAML_MARKS):
         value = text.strip()  # YAML would cut a path at " #"
     *parents, last = key_path.strip().split(".")

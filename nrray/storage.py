@@ -219,7 +219,11 @@ def read_table(uri: str) -> pa.Table:
     except IsADirectoryError:
         raise DataError(f"{uri}: found a folder, expected a Parquet file in one, such as manifest.parquet.") from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{uri} is not a readable Parquet table: {error}") from None
+        reason = str(error).strip().split(". ")[0].rstrip(".")
+        raise DataError(
+            f"{uri} is not a readable Parquet table: {reason}. Was it cut short when it was copied? Copy it again, or "
+            f"make it anew: `nrray scan` makes a manifest."
+        ) from None
 
 
 def source_facts(uri: str) -> tuple[int, int]:

@@ -63,9 +63,13 @@ def read_cases(uri: str | None) -> Cases:
     try:
         data = fs.cat_file(path)
     except FileNotFoundError:
-        raise DataError(f"case sidecar not found: {uri}") from None
+        raise DataError(
+            f"case sidecar not found: {uri}. Expected a table, CSV or Parquet, with the columns case_id and video_path."
+        ) from None
     except OSError as error:
-        raise DataError(f"case sidecar {uri} cannot be read: {error}") from None
+        raise DataError(
+            f"case sidecar {uri} cannot be read: {error.strerror or error}. Expected a CSV or Parquet file."
+        ) from None
     rows: list[dict[str, Any]]
     if path.lower().endswith(".parquet"):
         try:

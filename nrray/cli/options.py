@@ -51,7 +51,9 @@ def with_reporter(verb: Callable[..., None]) -> Callable[..., None]:
     def call(*, as_json: bool, quiet: bool, verbose: bool, **arguments: Any) -> None:
         from nrray.console.reporter import Reporter
 
-        verb(Reporter(is_json=as_json, is_quiet=quiet, is_verbose=verbose), **arguments)
+        reporter = Reporter(is_json=as_json, is_quiet=quiet, is_verbose=verbose)
+        with reporter.started(verb.__name__.strip("_").replace("_", "-")):
+            verb(reporter, **arguments)
 
     options = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)

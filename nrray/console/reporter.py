@@ -3,7 +3,9 @@
 import json
 import re
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from rich.table import Table
 from nrray.console.run_record import LOGGER
 from nrray.console.transcript import ReportedTable, Transcript
 
+_SILENT_SECONDS = 0.3
 PIPE_COLUMNS = 120  # of tables, where there is no terminal to ask
 
 
@@ -28,7 +31,22 @@ class Reporter:
         self.transcript = Transcript(folder=str(Path.cwd()))  # now: the folder of a Ray job is deleted once Ray stops
         self._here = f"{self.transcript.folder}/"
         width = None if sys.stdout.isatty() else PIPE_COLUMNS
+        self._starting: threading.Timer | None = None
         self.console = Console(highlight=False, width=width, soft_wrap=width is not None, stderr=is_json)
+
+    @contextmanager
+    def started(self, verb: str) -> Iterator[None]:
+        """The time of a verb. Where it has nothing to say for a moment, as what it needs is imported, it says that it starts."""
+        if self.is_silent:
+            yield
+            return
+        self._starting = threading.Timer(_SILENT_SECONDS, self.console.print, [f"{verb}: starting"])
+        self._starting.daemon = True
+        self._starting.start()
+        try:
+            yield
+        finally:
+            self._starting.cancel()
 
     def say(self, text: str) -> None:
         """One sentence or line."""
@@ -36,13 +54,13 @@ class Reporter:
         LOGGER.info(shown)
         self.transcript.entries.append(shown)
         if not self.is_silent:
-            self.console.print(shown, markup=False)
+            self._print(shown, markup=False)
 
     def detail(self, text: str) -> None:
         """A line that is printed only where details were asked for; the log has it always."""
         LOGGER.info(printable(text))
         if self._is_verbose and not self.is_silent:
-            self.console.print(printable(text), markup=False, style="dim")
+            self._print(printable(text), markup=False, style="dim")
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A small table; numbers are right-aligned."""
@@ -62,7 +80,7 @@ class Reporter:
             table.add_column(escape(name), justify="right" if is_right else "left", overflow="fold")
         for row in cells:
             table.add_row(*map(escape, row))
-        self.console.print(table)
+        self._print(table)
 
     def next_command(self, command: str) -> None:
         """The exact next command, for the folder where this one was called: paths in that folder are shortened."""
@@ -70,12 +88,17 @@ class Reporter:
         LOGGER.info(f"Next: {printable(command)}")
         if not self.is_silent:
             shortened = re.sub(rf"(?<=[ ='[]){re.escape(self._here)}", "", command)
-            self.console.print(f"Next: {printable(shortened)}", markup=False, soft_wrap=True)
+            self._print(f"Next: {printable(shortened)}", markup=False, soft_wrap=True)
 
     def page(self, address: str) -> None:
         """Where the page of the run is; the page itself does not say so."""
         if not self.is_silent:
-            self.console.print(f"Page: {printable(address)}", markup=False)
+            self._print(f"Page: {printable(address)}", markup=False)
+
+    def _print(self, what: str | Table, **options: Any) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+        self.console.print(what, **options)
 
     def finish(self, document: dict[str, Any]) -> None:
         """Print the machine-readable result, where JSON was asked for."""

@@ -37,14 +37,15 @@ def simulate(config: SimulateConfig, reporter: Reporter) -> Simulation:
 
     num_videos, started = 0, time.monotonic()
     with (
-        ray_session(),
         Progress(
             console=reporter.console,
             verb="simulate",
             total_units=len(cases),
             total_us=video_us,
+            unit="cases",
             quiet=reporter.is_silent,
         ) as progress,
+        ray_session(),
     ):
         for rendered in completed_calls(
             partial(_num_rendered, config, folder),

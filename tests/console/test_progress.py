@@ -87,6 +87,56 @@ def test_a_live_line_on_a_terminal(wait_for_text):
         wait_for_text(text, "relabel: 0/4 units, starting", 1)
 
 
+def test_without_the_length_of_videos_rate_and_rest_are_by_units(pass_seconds):
+    running = Progress(
+        console=Console(file=StringIO()), verb="scan", total_units=40, total_us=0, quiet=True, unit="files"
+    )
+    for _ in range(10):
+        running.add(video_us=HOUR_US, error_kind=None)
+    pass_seconds(5)
+    assert running.line() == "scan: 10/40 files, 2.0 files/s, 15 s left"
+    assert running.figures().eta_seconds == 15
+    pass_seconds(595)
+    assert running.line() == "scan: 10/40 files, 1.0 files/min, 30 min left"
+    pass_seconds(9 * 600)
+    assert running.line() == "scan: 10/40 files, 6.0 files/h, 5.0 h left"
+
+
+def test_work_of_an_earlier_run_counts_for_no_rate(pass_seconds):
+    running = Progress(
+        console=Console(file=StringIO()), verb="train", total_units=200, total_us=0, quiet=True, unit="steps"
+    )
+    pass_seconds(30)
+    running.reach(100, note="")
+    assert running.line() == "train: 100/200 steps, unknown time left"
+    pass_seconds(10)
+    running.reach(150, note="loss 0.5")
+    assert running.line() == "train: 150/200 steps, 5.0 steps/s, 10 s left, loss 0.5"
+
+
+def test_work_that_begins_counts_from_its_start(pass_seconds):
+    running = Progress(
+        console=Console(file=StringIO()), verb="tune", total_units=4, total_us=0, quiet=True, unit="trials"
+    )
+    pass_seconds(30)
+    running.reach(0, note="")
+    assert running.line() == "tune: 0/4 trials, starting (30 s)"
+    pass_seconds(60)
+    running.reach(0.5, note="")
+    assert running.line() == "tune: 0/4 trials, 30.0 trials/h, 7 min left"
+
+
+def test_the_bar_has_the_line_beside_it_and_never_wraps():
+    text = StringIO()
+    console = Console(file=text, force_terminal=True, width=60, highlight=False)
+    running = Progress(console=console, verb="relabel", total_units=4, total_us=4 * HOUR_US, quiet=True)
+    running.add(video_us=HOUR_US, error_kind="[bold]odd[/bold]")
+    console.print(running._bar())
+    (line,) = text.getvalue().splitlines()
+    assert "relabel: 1/4 units" in line
+    assert "\u2501" in line  # of the bar
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_quiet_run_shows_nothing(terminal, wait_for_text):
     text = StringIO()

@@ -106,14 +106,15 @@ def extracted(resolved: ResolvedFinetune, reporter: Reporter) -> Extracted:
         reporter.say(f"extracting the frames of {len(todo)} chunks of video")
         requests = _requests(todo, resolved.manifest)
         with (
-            ray_session(),
             Progress(
                 console=reporter.console,
                 verb="extract",
                 total_units=len(todo),
                 total_us=sum(_length_us(chunk, job.sampling) for chunk in todo),
+                unit="chunks",
                 quiet=reporter.is_silent,
             ) as progress,
+            ray_session(),
         ):
             by_name = {chunk.name: chunk for chunk in todo}
             for result in _results(requests, resolved):

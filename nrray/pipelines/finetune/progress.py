@@ -1,9 +1,9 @@
-"""The progress of a training for a person: its history, event by event, as lines."""
+"""The progress of a training for a person: its history, event by event, as lines, and its steps as a bar."""
 
 import time
 from dataclasses import replace
 
-from nrray.console.progress import duration_text
+from nrray.console.progress import Progress, duration_text
 from nrray.console.reporter import Reporter
 from nrray.storage import Folder
 from nrray.train.history import Event, StepMeasured, TrainingStarted, Validated, read_history
@@ -12,16 +12,19 @@ _LINE_SECONDS = 30.0
 
 
 class HistoryReport:
-    """Reports the events that a history gets after this is made: a progress callback of a training."""
+    """Reports the events that a history gets after this is made: a progress callback of a training. `progress` counts its
+    steps."""
 
-    def __init__(self, output: Folder, reporter: Reporter) -> None:
+    def __init__(self, output: Folder, reporter: Reporter, progress: Progress) -> None:
         self._output = output
         self._reporter = reporter
+        self._progress = progress
+        self._step_note = self._validation_note = ""
         self._reported = {_key(event) for event in read_history(output)}
         self._last_step_line = 0.0
 
     def report(self) -> None:
-        """Report all new events; of steps, a line every 30 s."""
+        """Report all new events; of steps, every 30 s a line for those who want details."""
         for event in read_history(self._output):
             if _key(event) not in self._reported:
                 self._reported.add(_key(event))
@@ -35,9 +38,15 @@ class HistoryReport:
             self._reporter.say(f"training {verb} at step {event.step} of {event.num_steps}")
         elif isinstance(event, Validated):
             self._reporter.say(_validation_line(event))
-        elif time.monotonic() - self._last_step_line > _LINE_SECONDS:
-            self._reporter.say(_step_line(event))
-            self._last_step_line = time.monotonic()
+            if event.validation_macro_f1 is not None:
+                self._validation_note = f"macro F1 {event.validation_macro_f1:.3f}"
+        else:
+            self._step_note = f"{event.windows_per_second:.1f} windows/s, loss {event.loss:.4f}"
+            if time.monotonic() - self._last_step_line > _LINE_SECONDS:
+                self._reporter.detail(_step_line(event))
+                self._last_step_line = time.monotonic()
+        notes = [note for note in (self._step_note, self._validation_note) if note]
+        self._progress.reach(event.step, note=", ".join(notes))
 
 
 def _key(event: Event) -> str:

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
 from nrray.console.run_record import keep_record
 from nrray.pipelines.finetune.expected_time import expected_time
@@ -94,8 +95,17 @@ def reported_workers(asked: WorkersConfig, reporter: Reporter) -> tuple[int, boo
 def train(config: FinetuneConfig, job: FinetuneJob, reporter: Reporter) -> None:
     """Train a job whose frames are on disk, on the workers that the config asks for. Raises as run_finetune."""
     workers, on_gpu = reported_workers(config.workers, reporter)
-    progress = HistoryReport(Folder(job.output), reporter)
-    train_on_workers(config.workers, job, num_workers=workers, on_gpu=on_gpu, progress=progress)
+    shown = Progress(
+        console=reporter.console,
+        verb="train",
+        total_units=job.training.num_steps,
+        total_us=0,
+        unit="steps",
+        quiet=reporter.is_silent,
+    )
+    with shown:
+        progress = HistoryReport(Folder(job.output), reporter, shown)
+        train_on_workers(config.workers, job, num_workers=workers, on_gpu=on_gpu, progress=progress)
 
 
 def drawn_training(job: FinetuneJob) -> Path:

@@ -235,23 +235,28 @@ def _probed(files: list[Listed], decode: DecodeConfig, reporter: Reporter) -> It
     yield from (_unnameable(file) for file in files if not file.nameable)
     if not named:
         return
-    with ray_session():
+    progress = Progress(
+        console=reporter.console,
+        verb="scan",
+        total_units=len(named),
+        total_us=0,  # what a probe tells
+        unit="files",
+        quiet=reporter.is_silent,
+    )
+    with progress, ray_session():
         (probers,) = planned_pools(
             [PoolRequest(name="probers", count="auto")], cluster_capacity(), num_units=len(named)
         )
         table = table_from_rows(named, Listed)
         rows = max(1, min(16, table.num_rows // (probers.count * 16)))
-        with Progress(
-            console=reporter.console, verb="scan", total_units=len(named), total_us=0, quiet=reporter.is_silent
-        ) as progress:
-            for row in streamed_rows(
-                [table.slice(start, rows) for start in range(0, table.num_rows, rows)],
-                [PooledStage(actor=ProbeStage, arguments={"decode": decode}, pool=probers)],
-                stall_timeout_seconds=STALL_SECONDS,
-            ):
-                (video,) = manifest_videos(row)
-                progress.add(video_us=video.duration_us or 0, error_kind=video.error_kind)
-                yield video
+        for row in streamed_rows(
+            [table.slice(start, rows) for start in range(0, table.num_rows, rows)],
+            [PooledStage(actor=ProbeStage, arguments={"decode": decode}, pool=probers)],
+            stall_timeout_seconds=STALL_SECONDS,
+        ):
+            (video,) = manifest_videos(row)
+            progress.add(video_us=video.duration_us or 0, error_kind=video.error_kind)
+            yield video
 
 
 def _unnameable(file: Listed) -> Video:

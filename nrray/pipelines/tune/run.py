@@ -7,6 +7,7 @@ Tune decides which values are tried next and which trials are pruned; results ar
 import importlib.util
 from dataclasses import replace
 
+from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
 from nrray.console.run_record import keep_record
 from nrray.errors import ConfigError
@@ -46,8 +47,17 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
             reporter.say("this search is finished: nothing was trained")
         else:
             job = extracted_job(resolved, reporter)
+            progress = Progress(
+                console=reporter.console,
+                verb="tune",
+                total_units=config.search.num_trials + 1,
+                total_us=0,
+                unit="trials",
+                quiet=reporter.is_silent,
+            )
             try:
-                search_trials(config, job, space, reporter)
+                with progress:
+                    search_trials(config, job, space, reporter, progress)
             finally:
                 write_trials(output, space)
         return search_result(config, resolved, output, was_finished=is_finished)

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
 from nrray.errors import TrainingError
 from nrray.pipelines.finetune.job import job_with
@@ -16,7 +17,16 @@ from nrray.pipelines.search_sections import Space
 from nrray.pipelines.tune.job import TuneConfig, space_text
 from nrray.pipelines.tune.record import finish_search
 from nrray.pipelines.tune.trial_run import run_trial
-from nrray.pipelines.tune.trials import DEFAULT, TRIALS, TrialStatus, begin_trial, is_over, read_trials, trial_text
+from nrray.pipelines.tune.trials import (
+    DEFAULT,
+    TRIALS,
+    Trial,
+    TrialStatus,
+    begin_trial,
+    is_over,
+    read_trials,
+    trial_text,
+)
 from nrray.storage import Folder
 from nrray.train.failure import failure_of, read_failure, write_failure
 from nrray.train.job import FinetuneJob
@@ -47,14 +57,15 @@ def allotted(config: TuneConfig) -> Allotment:
     )
 
 
-def search_trials(config: TuneConfig, job: FinetuneJob, space: Space, reporter: Reporter) -> None:
-    """Train all trials, or the rest of them where an earlier call did some. Raises DataError, ResourcesError, StorageError."""
+def search_trials(config: TuneConfig, job: FinetuneJob, space: Space, reporter: Reporter, progress: Progress) -> None:
+    """Train all trials, or the rest of them where an earlier call did some; `progress` counts them. Raises DataError,
+    ResourcesError, StorageError."""
     allotment, output = allotted(config), Path(job.output).absolute()
     reporter.say(
         f"searching {space_text(space)}: the config's own values first, then {config.search.num_trials} trials, "
         f"{allotment.num_concurrent} at once, {allotment.num_workers} {'GPU' if allotment.on_gpu else 'CPU'} workers each"
     )
-    trials = TrialReport(output / TRIALS, config.search.num_trials + 1, reporter)
+    trials = TrialReport(output / TRIALS, config.search.num_trials + 1, reporter, progress)
     started = time.monotonic()
     _train_default(config, job, allotment, trials)
     search = config.search
@@ -112,17 +123,23 @@ class WithinBudget:
 
 
 class TrialReport:
-    """Reports trials that come to an end after this is made."""
+    """Reports trials that come to an end after this is made; `progress` counts them, and the parts of those under way."""
 
-    def __init__(self, folder: Path, num_trials: int, reporter: Reporter) -> None:
+    def __init__(self, folder: Path, num_trials: int, reporter: Reporter, progress: Progress) -> None:
         self._folder = folder
         self._num_trials = num_trials
         self._reporter = reporter
+        self._progress = progress
+        progress.total_units = num_trials
         self._reported = {trial.name for trial in read_trials(folder) if trial.status is not TrialStatus.UNFINISHED}
 
     def report(self) -> None:
         """A line for every trial that has come to an end since the last call."""
-        for trial in read_trials(self._folder):
+        trials = read_trials(self._folder)
+        best = next((trial.macro_f1 for trial in trials if trial.macro_f1 is not None), None)
+        note = "" if best is None else f"best macro F1 {best:.3f}"
+        self._progress.reach(sum(map(_done_share, trials)), note=note)
+        for trial in trials:
             if trial.status is TrialStatus.UNFINISHED or trial.name in self._reported:
                 continue
             self._reported.add(trial.name)
@@ -131,3 +148,10 @@ class TrialReport:
                 f"{len(self._reported)} of {self._num_trials}: {trial_text(trial)}: "
                 f"{trial.status.value.replace('_', ' ')} after {trial.steps} of {trial.num_steps} steps, macro F1 {score}"
             )
+
+
+def _done_share(trial: Trial) -> float:
+    """How much of a trial is done; nothing is left of one that was stopped or failed."""
+    if trial.status is not TrialStatus.UNFINISHED:
+        return 1.0
+    return trial.steps / trial.num_steps if trial.num_steps else 0.0

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
 from nrray.pipelines.finetune.job import FinetuneConfig
 from nrray.pipelines.finetune.progress import HistoryReport
@@ -203,7 +204,11 @@ def test_events_of_an_earlier_call_and_events_made_again_are_not_reported(tmp_pa
     output = Folder(str(tmp_path))
     before = [started(0), validated(0, 0.5)]
     write_history(output, before)
-    report = HistoryReport(output, Reporter())
+    reporter = Reporter(is_verbose=True)
+    steps = Progress(
+        console=reporter.console, verb="train", total_units=20, total_us=0, unit="steps", quiet=True, line_seconds=1
+    )
+    report = HistoryReport(output, reporter, steps)
     report.report()
     assert lines(capsys) == []
     unreadable = ("step-00000012.safetensors (cut)",)
@@ -222,3 +227,5 @@ def test_events_of_an_earlier_call_and_events_made_again_are_not_reported(tmp_pa
     write_history(output, [*before, *again, started(0, unix_seconds=10.0), measured(20)])
     report.report()
     assert lines(capsys) == ["training starts at step 0 of 20"]  # of steps there was a line just now
+    assert steps.done_units == 20
+    assert steps.note == "4.0 windows/s, loss 0.5000, macro F1 0.800"

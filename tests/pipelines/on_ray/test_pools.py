@@ -112,8 +112,6 @@ def test_a_pool_without_settings_is_refused_with_the_advice_to_add_nodes():
 
 
 def test_a_pool_without_workers_is_refused():
-    with pytest.raises(ResourcesError, match="at least one decoder and one labeler are needed"):
-        relabel_pools(machine(cpus=2), decoders=0)
     with pytest.raises(ResourcesError, match="at least one prober is needed"):
         planned_pools([PoolRequest(name="probers", count=0)], machine(cpus=2), num_units=9)
 
