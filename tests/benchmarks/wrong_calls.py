@@ -820,11 +820,11 @@ def _measuring(d: str, manifest: str) -> Iterator[Call]:
         advice="part",
     )
     yield Call(
-        what="few resamples",
-        words=("evaluate", *sets(candidate=own, reference=own, output=f"{d}/e", num_resamples=5)),
+        what="fewer windows than none",
+        words=("evaluate", *sets(candidate=own, reference=own, output=f"{d}/e", balanced_windows=-5)),
         code=2,
-        found="found 5",
-        expected="100 or more",
+        found="found -5",
+        expected="0 or more",
         advice="expected",
     )
     yield Call(

@@ -123,7 +123,7 @@ def test_another_domain_goes_from_init_to_report_without_a_word_of_ours(tmp_path
             ["relabel", *relabel],
             ["status", "labels"],
             *(
-                ["evaluate", *words(candidate=name, reference="chef", output=f"{name}-evaluation", num_resamples=100)]
+                ["evaluate", *words(candidate=name, reference="chef", output=f"{name}-evaluation")]
                 for name in ("labels", "cook")
             ),
         )
