@@ -10,9 +10,11 @@ from nrray.setting_problems import setting_problems
 
 
 class Document(Section):
-    """The content of one JSON file that has a version. `newest_version` is the one that this nrray writes."""
+    """The content of one JSON file that has a version. `newest_version` is the one that this nrray writes, `oldest_version` the
+    first whose figures mean the same."""
 
     newest_version: ClassVar[int]
+    oldest_version: ClassVar[int] = 1
 
     schema_version: int
 
@@ -24,12 +26,18 @@ _REMEDY = "Put a copy of the file back, or leave this folder and use another."
 
 
 def document_from(cls: type[DocumentT], data: object, *, name: str, folder: str) -> DocumentT:
-    """`data`, the JSON of the file `name` in `folder`, as a `cls`. Raises DataError, also for one of a newer nrray."""
+    """`data`, the JSON of the file `name` in `folder`, as a `cls`. Raises DataError, also for one of a newer nrray or of a too
+    old one."""
     version = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(version, int) and version > cls.newest_version:
         raise DataError(
             f"{name} of {folder} has schema_version {version}; expected at most {cls.newest_version}. A newer nrray wrote "
             f"it: read it with that one."
+        )
+    if isinstance(version, int) and version < cls.oldest_version:
+        raise DataError(
+            f"{name} of {folder} has schema_version {version}; expected at least {cls.oldest_version}. An older nrray wrote it, "
+            f"whose figures were computed otherwise: delete it and run the command that made it again."
         )
     return section_from(cls, data, name=name, folder=folder)
 

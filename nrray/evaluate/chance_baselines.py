@@ -13,9 +13,9 @@ import numpy as np
 from nrray.evaluate.alignment import Alignment
 from nrray.evaluate.average_precision import IOUS, segment_average_precision
 from nrray.evaluate.measures import Measures, metrics_of, timeline_sums
-from nrray.evaluate.resampling import Sums
 from nrray.metrics.calibration import NUM_BINS, FloatArray, bins_of
 from nrray.metrics.counts import defined, divided
+from nrray.metrics.jackknife import Sums
 from nrray.metrics.spans import Spans, spans_of
 from nrray.metrics.timelines import Timelines, detections, timelines_of
 

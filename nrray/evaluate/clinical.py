@@ -10,13 +10,30 @@ from numpy.typing import NDArray
 from nrray.archive.cases import Cases
 from nrray.evaluate.indicators import CaseIndicators, CaseTimeline, Indicator, IndicatorUnit, case_indicators
 from nrray.evaluate.labelling import Labelling
-from nrray.evaluate.resampling import Resamples, Value, resampled_quantiles, value_of
 from nrray.evaluate.sides import Sides
 from nrray.intervals import Interval
 from nrray.labels import LabelSet
 from nrray.metrics.counts import divided
+from nrray.metrics.jackknife import (
+    AMOUNT,
+    SHARE,
+    SIGNED_SHARE,
+    UNBOUNDED,
+    Bounds,
+    Value,
+    jackknifed_sums,
+    quantiles_of,
+    value_of,
+)
 from nrray.metrics.spans import Spans, intersection, spans_of, union_by_video
 from nrray.types import US_PER_SECOND
+
+_BOUNDS = {
+    IndicatorUnit.SECONDS: UNBOUNDED,
+    IndicatorUnit.COUNT: AMOUNT,
+    IndicatorUnit.SHARE: SHARE,
+    IndicatorUnit.YES: SHARE,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +99,6 @@ def clinical_indicators(
     cases: Cases,
     case_ids: Sequence[str],
     merge_gap_seconds: float,
-    resamples: Resamples,
 ) -> ClinicalIndicators:
     """The label set's indicators of the cases `case_ids` in the time that each labelling examined; activities of several
     cameras are joined."""
@@ -97,9 +113,9 @@ def clinical_indicators(
     return ClinicalIndicators(
         merge_gap_seconds=merge_gap_seconds,
         zeros=Sides(candidate=_zeros(ours), reference=_zeros(theirs)),
-        candidate=tuple(summaries(ours, resamples)),
-        reference=tuple(summaries(theirs, resamples)),
-        agreement=tuple(agreements(ours, theirs, resamples)),
+        candidate=tuple(summaries(ours)),
+        reference=tuple(summaries(theirs)),
+        agreement=tuple(agreements(ours, theirs)),
         cases=Sides(candidate=_case_values(ours), reference=_case_values(theirs)),
         unseen=_unseen(label_set),
     )
@@ -138,17 +154,18 @@ def case_timelines(labelling: Labelling, *, cases: Cases, case_ids: Sequence[str
     ]
 
 
-def summaries(cases: Sequence[CaseIndicators], resamples: Resamples) -> list[IndicatorSummary]:
+def summaries(cases: Sequence[CaseIndicators]) -> list[IndicatorSummary]:
     """Each indicator over all cases, in the order of a case's indicators."""
     by_case = _values(cases)
-    means = _means(by_case, resamples)
+    units = [indicator.unit for indicator in cases[0].indicators] if cases else []
+    means = _means(by_case, [_BOUNDS[unit] for unit in units])
     found = []
     for column, indicator in enumerate(cases[0].indicators if cases else ()):
         is_known = np.isfinite(by_case[:, column])
         known = by_case[is_known, column]
         is_share = indicator.unit is IndicatorUnit.YES  # of yes and no the mean says all
         ordered = known[:0] if is_share else known
-        medians = resampled_quantiles(ordered, np.flatnonzero(is_known), resamples, [0.5])[:, 0]
+        (median,) = quantiles_of(ordered, np.arange(len(ordered)), [0.5], num_cases=len(ordered))
         lower, middle, upper = np.percentile(ordered, [25, 50, 75]).tolist() if len(ordered) else (None, None, None)
         found.append(
             IndicatorSummary(
@@ -156,7 +173,7 @@ def summaries(cases: Sequence[CaseIndicators], resamples: Resamples) -> list[Ind
                 unit=indicator.unit,
                 num_cases=len(cases),
                 num_known=len(known),
-                median=value_of(np.nan if middle is None else middle, medians),
+                median=Value(estimate=middle, low=median.low, high=median.high),
                 lower_quartile=lower,
                 upper_quartile=upper,
                 mean=means[column],
@@ -166,12 +183,11 @@ def summaries(cases: Sequence[CaseIndicators], resamples: Resamples) -> list[Ind
     return found
 
 
-def agreements(
-    candidate: Sequence[CaseIndicators], reference: Sequence[CaseIndicators], resamples: Resamples
-) -> list[IndicatorAgreement]:
+def agreements(candidate: Sequence[CaseIndicators], reference: Sequence[CaseIndicators]) -> list[IndicatorAgreement]:
     """Bias and limits of agreement of every indicator."""
     ours, theirs = _values(candidate), _values(reference)
-    biases = _means(ours - theirs, resamples)
+    units = [indicator.unit for indicator in candidate[0].indicators] if candidate else []
+    biases = _means(ours - theirs, [SIGNED_SHARE if _BOUNDS[unit] == SHARE else UNBOUNDED for unit in units])
     found = []
     for column, indicator in enumerate(candidate[0].indicators if candidate else ()):
         rows = np.flatnonzero(np.isfinite(ours[:, column] - theirs[:, column]))
@@ -230,15 +246,13 @@ def _values(cases: Sequence[CaseIndicators]) -> NDArray[np.float64]:
     return np.array(rows, np.float64)
 
 
-def _means(by_case: NDArray[np.float64], resamples: Resamples) -> list[Value]:
-    """K means of (C, K) values over the cases whose value is not NaN, with their intervals."""
+def _means(by_case: NDArray[np.float64], bounds: Sequence[Bounds]) -> list[Value]:
+    """K means of (C, K) values over the cases whose value is not NaN, with their intervals; bounds: of each."""
     if by_case.size == 0:
         return []
     known = np.isfinite(by_case)
-    filled = np.where(known, by_case, 0.0)
-    estimates = divided(filled.sum(axis=0), known.sum(axis=0))
-    resampled = divided(resamples.weights @ filled, resamples.weights @ known.astype(np.float64))
-    return [value_of(float(estimate), resampled[:, column]) for column, estimate in enumerate(estimates)]
+    means = divided(jackknifed_sums(np.where(known, by_case, 0.0)), jackknifed_sums(known.astype(np.float64)))
+    return [value_of(means[:, column], each) for column, each in enumerate(bounds)]
 
 
 def _intervals_by_case(spans: Spans, num_cases: int) -> list[list[Interval]]:

@@ -14,15 +14,15 @@ from nrray.errors import DataError
 from nrray.evaluate.alignment import Alignment, aligned, shared_time
 from nrray.evaluate.chance_baselines import Baseline, chance_baselines
 from nrray.evaluate.config import CompareConfig
-from nrray.evaluate.differences import Difference, Spread, claim, differences_of
+from nrray.evaluate.differences import Difference, claim, differences_of
 from nrray.evaluate.inputs import input_notes, read_note, read_split_part
 from nrray.evaluate.labelling import Labelling, read_labelling
-from nrray.evaluate.measures import Measures, macro_average, macro_terms, measures_of
-from nrray.evaluate.resampling import Value, few_cases_notes, resamples_of, value_of
+from nrray.evaluate.measures import Measures, bounds_of, macro_average, macro_terms, measures_of
 from nrray.evaluate.training_cases import training_notes
 from nrray.labels import read_label_set
 from nrray.metrics.agreement import krippendorff_alpha
 from nrray.metrics.counts import defined
+from nrray.metrics.jackknife import Jackknifed, Value, few_cases_notes, value_of
 from nrray.storage import Folder
 from nrray.types import hours_of
 
@@ -34,7 +34,8 @@ class Comparison(Document):
     """The content of comparison.json. values: labelling to scope (the macro average, then activities) to its value with a
     95 % interval of its own."""
 
-    newest_version: ClassVar[int] = 1
+    newest_version: ClassVar[int] = 2
+    oldest_version: ClassVar[int] = 2  # before, intervals were percentiles of resamples
 
     settings: CompareConfig
     metric: str
@@ -88,16 +89,16 @@ def comparison_of(
 ) -> Comparison:
     """Labellings compared that are aligned with one reference over one time. Raises DataError for an unknown metric."""
     metric, num_cases = settings.metric, len(alignments[0].cases)
-    resamples = resamples_of(num_cases, num_resamples=settings.num_resamples, seed=settings.seed)
-    measures = [measures_of(alignment, resamples) for alignment in alignments]
-    if metric not in measures[0].estimates:
-        raise DataError(f"compare: found metric {metric!r}, expected one of: {'; '.join(measures[0].estimates)}.")
+    measures = [measures_of(alignment) for alignment in alignments]
+    if metric not in measures[0].values:
+        raise DataError(f"compare: found metric {metric!r}, expected one of: {'; '.join(measures[0].values)}.")
     average = _macro_average_of(measures, metric, excluded_from_macro=excluded_from_macro)
-    spreads = {
-        alignment.candidate: _spreads(part, metric, average)
+    figures = {
+        alignment.candidate: _figures(part, metric, average)
         for alignment, part in zip(alignments, measures, strict=True)
     }
-    differences = differences_of(spreads)
+    bounds = bounds_of(metric)
+    differences = differences_of(figures, bounds)
     return Comparison(
         schema_version=Comparison.newest_version,
         settings=settings,
@@ -105,7 +106,8 @@ def comparison_of(
         num_cases=num_cases,
         hours=hours_of(float(alignments[0].evaluated.length_us.sum())),
         values={
-            name: {scope: value_of(*spread) for scope, spread in by_scope.items()} for name, by_scope in spreads.items()
+            name: {scope: value_of(figure, bounds) for scope, figure in by_scope.items()}
+            for name, by_scope in figures.items()
         },
         differences=tuple(differences),
         notes=(*notes, *_undefined_notes(average, metric), *few_cases_notes(num_cases)),
@@ -122,7 +124,7 @@ def comparison_of(
 @dataclass(frozen=True, kw_only=True)
 class _MacroAverage:
     """A macro average over the same activities for every labelling: those that the metric defines for all of them. undefined:
-    (B, A) where a resample does not define it for all."""
+    (1 + 2C, A) where it does not, of all cases, without each and of each alone."""
 
     scope: str
     columns: list[int]
@@ -134,14 +136,16 @@ def _macro_average_of(
     measures: Sequence[Measures], metric: str, *, excluded_from_macro: Sequence[str]
 ) -> _MacroAverage:
     activities = measures[0].activities
-    is_defined = np.all([np.isfinite(macro_terms(part, metric)) for part in measures], axis=0)
+    is_defined = np.all([np.isfinite(macro_terms(part, metric)) for part in measures], axis=0)  # (1 + 2C, A)
     macro = [i for i, name in enumerate(activities) if name not in excluded_from_macro]
-    columns = [i for i in macro if is_defined[i]]
+    columns = [i for i in macro if is_defined[0, i]]
+    undefined = ~is_defined
+    undefined[1 + len(undefined) // 2 :] = False  # a case alone says something if it does of any labelling
     return _MacroAverage(
         scope=f"macro over {', '.join(activities[i] for i in columns)}",
         columns=columns,
-        undefined_activities=[activities[i] for i in macro if not is_defined[i]],
-        undefined=np.any([np.isnan(part.resampled[metric]) for part in measures], axis=0),
+        undefined_activities=[activities[i] for i in macro if not is_defined[0, i]],
+        undefined=undefined,
     )
 
 
@@ -205,9 +209,7 @@ def _alpha(alignments: Sequence[Alignment], activity: str) -> float | None:
     )
 
 
-def _spreads(measures: Measures, metric: str, average: _MacroAverage) -> dict[str, Spread]:
-    """Scope to its spread, the macro average first."""
-    spreads = {average.scope: macro_average(measures, metric, average.columns, undefined=average.undefined)}
-    for i, name in enumerate(measures.activities):
-        spreads[name] = (float(measures.estimates[metric][i]), measures.resampled[metric][:, i])
-    return spreads
+def _figures(measures: Measures, metric: str, average: _MacroAverage) -> dict[str, Jackknifed]:
+    """Scope to its figure, the macro average first."""
+    figures = {average.scope: macro_average(measures, metric, average.columns, undefined=average.undefined)}
+    return figures | {name: measures.values[metric][:, i] for i, name in enumerate(measures.activities)}

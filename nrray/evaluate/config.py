@@ -29,8 +29,7 @@ class EvaluateConfig(Section):
         ge=0,
         description="also measure a class-balanced subset of at most so many windows, as the study did; 0: none",
     )
-    num_resamples: int = Field(2000, ge=100, le=100_000, description="resamples of cases for intervals")
-    seed: int = Field(0, ge=0, description="of resamples and of the balanced subset")
+    seed: int = Field(0, ge=0, description="of the balanced subset")
     sufficient_f1: float = Field(
         0.8, ge=0, le=1, description="F1 over time from which the report calls an activity good enough"
     )
@@ -59,8 +58,6 @@ class CompareConfig(Section):
     metric: str = Field(
         "time f1", description="metric that is compared; windows differ between labellings, time does not"
     )
-    num_resamples: int = Field(2000, ge=100, le=100_000, description="resamples of cases for intervals")
-    seed: int = Field(0, ge=0, description="of resamples")
 
     @model_validator(mode="after")
     def _part_is_of_a_split(self) -> "CompareConfig":

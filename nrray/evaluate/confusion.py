@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.evaluate.alignment import Alignment
-from nrray.evaluate.resampling import Resamples, Value, value_of
+from nrray.metrics.jackknife import AMOUNT, Value, jackknifed_totals, value_of
 
 ALL_WINDOWS, NOTHING_ELSE = "windows", "nothing else"
 
@@ -24,7 +24,7 @@ Confusion = Mapping[str, Mapping[Mistake, Mapping[str, Value]]]
 sides label."""
 
 
-def confusion(alignment: Alignment, resamples: Resamples) -> Confusion:
+def confusion(alignment: Alignment) -> Confusion:
     """The activities that the reference has where an activity is claimed wrongly, and that the candidate claims where the
     activity is missed."""
     windows = alignment.windows
@@ -35,15 +35,13 @@ def confusion(alignment: Alignment, resamples: Resamples) -> Confusion:
         wrong = windows.candidate[:, i] & ~windows.reference[:, i] & windows.decided[:, i]
         missed = ~windows.candidate[:, i] & windows.reference[:, i] & windows.decided[:, i]
         table[name] = {
-            Mistake.CLAIMED_WRONGLY: _others(alignment, resamples, windows.reference, wrong, activity=i),
-            Mistake.MISSED: _others(alignment, resamples, windows.candidate, missed, activity=i),
+            Mistake.CLAIMED_WRONGLY: _others(alignment, windows.reference, wrong, activity=i),
+            Mistake.MISSED: _others(alignment, windows.candidate, missed, activity=i),
         }
     return table
 
 
-def _others(
-    alignment: Alignment, resamples: Resamples, side: NDArray[np.bool_], at: NDArray[np.bool_], *, activity: int
-) -> dict[str, Value]:
+def _others(alignment: Alignment, side: NDArray[np.bool_], at: NDArray[np.bool_], *, activity: int) -> dict[str, Value]:
     """The numbers of the windows `at` in which `side` (W, A) has each activity beside `activity`."""
     rows, case = side[at], alignment.windows.case[at]
     others = [i for i in np.flatnonzero(alignment.is_labelled).tolist() if i != activity]
@@ -53,5 +51,5 @@ def _others(
     counts = {}
     for name, column in columns.items():
         by_case = np.bincount(case[column], minlength=len(alignment.cases)).astype(np.float64)
-        counts[name] = value_of(float(by_case.sum()), resamples.weights @ by_case)
+        counts[name] = value_of(jackknifed_totals(by_case), AMOUNT)
     return counts

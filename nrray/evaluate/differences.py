@@ -1,26 +1,21 @@
-"""Paired differences between labellings on the same resamples, and the sentence that may be claimed of each."""
+"""Paired differences between labellings on the same cases, and the sentence that may be claimed of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from nrray.evaluate.resampling import Value, value_of
+from nrray.metrics.jackknife import Bounds, Jackknifed, Value, difference_of
 
 ERROR_RATE = 0.05
-
-Spread = tuple[float, NDArray[np.float64]]
-"""An estimate, and (B,) the estimates of the resamples."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """`first` minus `second` on the same resamples. The interval of `value` is adjusted (Bonferroni): all intervals of
-    one comparison hold together in 95 of 100 archives like this one."""
+    """`first` minus `second` on the same cases. The interval of `value` is adjusted (Bonferroni): all intervals of one comparison
+    are made to hold together in 95 of 100 archives like this one; docs/results.md has how many did."""
 
     first: str
     second: str
@@ -29,17 +24,18 @@ class Difference:
     num_adjusted_for: int
 
 
-def differences_of(spreads: Mapping[str, Mapping[str, Spread]]) -> list[Difference]:
-    """All pairs of labellings in every scope. spreads: labelling to scope to its spread, the macro average first."""
-    pairs = list(combinations(spreads, 2))
-    macro, *activities = next(iter(spreads.values()))
+def differences_of(figures: Mapping[str, Mapping[str, Jackknifed]], bounds: Bounds) -> list[Difference]:
+    """All pairs of labellings in every scope. figures: labelling to scope to its figure, the macro average first."""
+    pairs = list(combinations(figures, 2))
+    macro, *activities = next(iter(figures.values()))
     differences = []
     for scope in (macro, *activities):
         # The macro average is the question; activities are read together, so that all of them count.
         number = len(pairs) if scope == macro else len(pairs) * len(activities)
         for first, second in pairs:
-            (left, lefts), (right, rights) = spreads[first][scope], spreads[second][scope]
-            value = value_of(left - right, lefts - rights, coverage=1 - ERROR_RATE / number)
+            value = difference_of(
+                figures[first][scope], figures[second][scope], bounds, coverage=1 - ERROR_RATE / number
+            )
             differences.append(
                 Difference(first=first, second=second, scope=scope, value=value, num_adjusted_for=number)
             )
@@ -56,7 +52,7 @@ def claim(difference: Difference, *, metric: str, num_cases: int) -> str:
     if value.low is None or value.high is None:
         return (
             f"Nothing may be claimed of {first} and {second}: {num_cases} cases give no interval of their difference in "
-            f"{metric}, {value.estimate:+.3f}."
+            f"{metric}, {value.estimate:+.3f}, because one case alone defines it or all cases say the same."
         )
     figures = f"{value.estimate:+.3f} ({value.low:+.3f} to {value.high:+.3f}, {adjusted}), {num_cases} cases"
     if value.low > 0 or value.high < 0:

@@ -25,7 +25,8 @@ class EvaluationDocument(Document):
     """One labelling measured against another. Mappings are by activity."""
 
     model_config = ConfigDict(populate_by_name=True)
-    newest_version: ClassVar[int] = 1
+    newest_version: ClassVar[int] = 2
+    oldest_version: ClassVar[int] = 2  # before, intervals were percentiles of resamples
 
     candidate: str
     reference: str

@@ -21,13 +21,13 @@ from nrray.evaluate.labelling import read_labelling
 from nrray.evaluate.measures import Measures, measures_of
 from nrray.evaluate.metric_rows import metric_rows, onset_error_rows
 from nrray.evaluate.page import PAGE_FILE, evaluation_page
-from nrray.evaluate.resampling import Resamples, few_cases_notes, resamples_of
 from nrray.evaluate.review_links import review_links
 from nrray.evaluate.score_curves import precision_recall_curves, reliability_bins
 from nrray.evaluate.training_cases import training_notes
 from nrray.labels import read_label_set
 from nrray.metrics.agreement import krippendorff_alpha
 from nrray.metrics.counts import defined
+from nrray.metrics.jackknife import few_cases_notes
 from nrray.storage import Folder
 from nrray.types import hours_of
 
@@ -58,7 +58,6 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         notes.append(read_note(split_part, purpose=f"evaluate {candidate.name} against {reference.name}"))
     notes += training_notes([candidate], [config.candidate], alignment.paths, cases)
     notes += few_cases_notes(len(alignment.cases))
-    resamples = resamples_of(len(alignment.cases), num_resamples=config.num_resamples, seed=config.seed)
     clinical = None
     if label_set.indicators:
         clinical = clinical_indicators(
@@ -68,11 +67,9 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             cases=cases,
             case_ids=alignment.cases,
             merge_gap_seconds=config.merge_gap_seconds,
-            resamples=resamples,
         )
     document = evaluation_document(
         alignment,
-        resamples,
         settings=config,
         excluded_from_macro=label_set.excluded_from_macro,
         clinical=clinical,
@@ -91,7 +88,6 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
 
 def evaluation_document(
     alignment: Alignment,
-    resamples: Resamples,
     *,
     settings: EvaluateConfig,
     excluded_from_macro: Sequence[str],
@@ -99,7 +95,7 @@ def evaluation_document(
     notes: Sequence[str],
 ) -> EvaluationDocument:
     """All figures of an alignment, with the settings and notes that they come with."""
-    measures = measures_of(alignment, resamples)
+    measures = measures_of(alignment)
     balanced = None
     if settings.balanced_windows:
         balanced = balanced_subset(alignment, num_windows=settings.balanced_windows, seed=settings.seed)
@@ -117,10 +113,10 @@ def evaluation_document(
         rows=tuple(metric_rows(measures, excluded_from_macro=excluded_from_macro)),
         baselines=chance_baselines(alignment, measures),
         alpha=_alphas(alignment),
-        onset_errors=onset_error_rows(alignment, resamples),
+        onset_errors=onset_error_rows(alignment),
         precision_recall=precision_recall_curves(alignment) if alignment.has_scores else {},
         reliability=reliability_bins(measures) if alignment.has_scores else {},
-        confusion=confusion(alignment, resamples),
+        confusion=confusion(alignment),
         unparsed=dict(zip(alignment.activities, alignment.windows.num_unparsed.tolist(), strict=True)),
         balanced=balanced,
         clinical=clinical,
@@ -140,7 +136,7 @@ def _content_notes(split_part: SplitPart, manifest: str | None, cases: Cases) ->
 
 def _absence_notes(measures: Measures) -> list[str]:
     """A sentence on activities that the reference never has."""
-    is_absent = ~measures.is_in_reference & measures.is_labelled
+    is_absent = ~measures.is_in_reference[0] & measures.is_labelled
     absent = [measures.activities[i] for i in np.flatnonzero(is_absent)]
     return [f"{', '.join(absent)} in no case of the reference: macro averages are over the others."] if absent else []
 

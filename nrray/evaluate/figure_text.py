@@ -1,7 +1,7 @@
 """Figures as text: values with intervals, indicators in their unit, a dash where a figure is not defined."""
 
 from nrray.evaluate.indicators import IndicatorUnit
-from nrray.evaluate.resampling import Value
+from nrray.metrics.jackknife import Value
 
 _FORMATS = {
     IndicatorUnit.SECONDS: "{:.1f} s",

@@ -1,5 +1,5 @@
-"""Metrics of an alignment: sums per case first, then every metric as a function of sums, so that a resample of cases is
-another set of sums and an interval costs no second pass over the data."""
+"""Metrics of an alignment: sums per case first, then every metric as a function of sums, so that an archive without one of its
+cases is another set of sums and an interval costs no second pass over the data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from nrray.evaluate.alignment import Alignment
 from nrray.evaluate.average_precision import IOUS, average_precision_metrics
-from nrray.evaluate.resampling import Resamples, Sums
 from nrray.metrics.calibration import NUM_BINS, expected_calibration_error, reliability_sums
 from nrray.metrics.counts import counts_of, divided, matching_f1, mean_defined, ratios_of
+from nrray.metrics.jackknife import AMOUNT, SHARE, SIGNED_SHARE, Bounds, Jackknifed, Sums, jackknifed_sums
 from nrray.metrics.timelines import (
     Timelines,
     edit_sums,
@@ -83,66 +83,65 @@ def metrics_of(sums: Sums) -> dict[str, NDArray[np.float64]]:
     return values
 
 
+def bounds_of(metric: str) -> Bounds:
+    """The values that a metric can have."""
+    if metric == "false alarms per hour":
+        return AMOUNT
+    return SIGNED_SHARE if metric.endswith("kappa") else SHARE
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measures:
-    """estimates: metric to (A,); resampled: metric to (B, A). Macro averages are over the activities that the reference has:
-    (A,) and, of the resamples, (B, A). All figures of an activity that is not labelled are NaN."""
+    """values: metric to (1 + 2C, A) of all cases, without each case, and of each case alone, as in `Jackknifed`; micro: metric to
+    (1 + 2C,). Macro averages are over the activities that the reference has: (1 + 2C, A). All figures of an activity that is not
+    labelled are NaN."""
 
     activities: tuple[str, ...]
-    estimates: dict[str, NDArray[np.float64]]
-    resampled: dict[str, NDArray[np.float64]]
+    values: dict[str, NDArray[np.float64]]
     sums: Sums  # (C, A, k)
-    micro: dict[str, tuple[float, NDArray[np.float64]]]  # metric to estimate and (B,)
+    micro: dict[str, Jackknifed]
     is_labelled: NDArray[np.bool_]  # by both
     is_in_reference: NDArray[np.bool_]
-    is_in_reference_resampled: NDArray[np.bool_]
+
+    @property
+    def estimates(self) -> dict[str, NDArray[np.float64]]:
+        """Metric to (A,), of all cases."""
+        return {metric: rows[0] for metric, rows in self.values.items()}
 
 
-def measures_of(alignment: Alignment, resamples: Resamples) -> Measures:
-    """All metrics, once on all cases and once per resample."""
+def measures_of(alignment: Alignment) -> Measures:
+    """All metrics, on all cases, without each case, and of each case alone."""
     sums = case_sums(alignment)
-    total = {name: part.sum(axis=0) for name, part in sums.items()}
-    drawn = resamples.sums(sums)
-    estimates, resampled = metrics_of(total), metrics_of(drawn)
-    for name, (estimate, spread) in average_precision_metrics(alignment, resamples).items():
-        estimates[name], resampled[name] = estimate, spread
-    pooled = metrics_of({name: part.sum(axis=-2, keepdims=True) for name, part in total.items()})
-    pooled_drawn = metrics_of({name: part.sum(axis=-2, keepdims=True) for name, part in drawn.items()})
-    micro = {name: (float(pooled[name][0]), pooled_drawn[name][:, 0]) for name in pooled}
+    jackknifed = {name: jackknifed_sums(part) for name, part in sums.items()}
+    pooled = metrics_of({name: part.sum(axis=-2, keepdims=True) for name, part in jackknifed.items()})
+    is_in_reference = _reference_us(jackknifed["time"]) > 0
+    is_in_reference[1 + len(alignment.cases) :] = is_in_reference[0]  # of a case alone, wrong claims count too
     return Measures(
         activities=alignment.activities,
-        estimates=estimates,
-        resampled=resampled,
+        values=metrics_of(jackknifed) | average_precision_metrics(alignment),
         sums=sums,
-        micro=micro,
+        micro={name: rows[:, 0] for name, rows in pooled.items()},
         is_labelled=alignment.is_labelled,
-        is_in_reference=_reference_us(total["time"]) > 0,
-        is_in_reference_resampled=_reference_us(drawn["time"]) > 0,
+        is_in_reference=is_in_reference,
     )
 
 
 def macro_terms(measures: Measures, metric: str) -> NDArray[np.float64]:
-    """(A,) the values that a macro average is taken over, NaN for none. An activity that the reference does not have is none,
-    but for false alarms and the like: one false alarm would move the mean by as much as an activity that is always missed."""
-    estimates = measures.estimates[metric]
-    return estimates if metric in NEED_NO_POSITIVES else np.where(measures.is_in_reference, estimates, np.nan)
+    """(1 + 2C, A) the values that a macro average is taken over, NaN for none. An activity that the reference does not have is
+    none, but for false alarms and the like: one false alarm would move the mean by as much as an activity that is always
+    missed."""
+    values = measures.values[metric]
+    return values if metric in NEED_NO_POSITIVES else np.where(measures.is_in_reference, values, np.nan)
 
 
 def macro_average(
     measures: Measures, metric: str, activities: Sequence[int], *, undefined: NDArray[np.bool_] | None = None
-) -> tuple[float, NDArray[np.float64]]:
-    """The mean over some activities, and (B,) the means of the resamples, without the activities that are (B, A)
-    `undefined`."""
-    is_out = (
-        np.zeros_like(measures.is_in_reference_resampled)
-        if metric in NEED_NO_POSITIVES
-        else ~measures.is_in_reference_resampled
-    )
+) -> Jackknifed:
+    """The mean over some activities, without those that are (1 + 2C, A) `undefined`."""
+    terms = macro_terms(measures, metric)
     if undefined is not None:
-        is_out = is_out | undefined
-    resampled = np.where(is_out, np.nan, measures.resampled[metric])
-    columns = list(activities)
-    return float(mean_defined(macro_terms(measures, metric)[columns])), mean_defined(resampled[:, columns])
+        terms = np.where(undefined, np.nan, terms)
+    return mean_defined(terms[:, list(activities)])
 
 
 def _by_case(values: NDArray[np.generic], case: NDArray[np.int64], num_cases: int) -> NDArray[np.float64]:

@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from nrray.evaluate.alignment import Alignment
 from nrray.evaluate.average_precision import IOUS
-from nrray.evaluate.measures import Measures, macro_average
-from nrray.evaluate.resampling import Resamples, Value, resampled_quantiles, value_of
+from nrray.evaluate.measures import Measures, bounds_of, macro_average
+from nrray.metrics.jackknife import Value, quantiles_of, value_of
 from nrray.metrics.timelines import onset_errors
 from nrray.types import US_PER_SECOND
 
@@ -38,7 +36,7 @@ def metric_rows(measures: Measures, *, excluded_from_macro: Sequence[str]) -> li
     macro = [i for i, name in enumerate(activities) if name not in excluded_from_macro]
     if 0 < len(macro) < len(activities):
         rows.append(_average(macro_row_name(excluded_from_macro), measures, macro))
-    rows.append(_plain_row(MICRO, {name: value_of(*pair) for name, pair in measures.micro.items()}))
+    rows.append(_plain_row(MICRO, {name: value_of(figure, bounds_of(name)) for name, figure in measures.micro.items()}))
     return rows
 
 
@@ -47,19 +45,16 @@ def macro_row_name(excluded_from_macro: Sequence[str]) -> str:
     return f"{MACRO} without {', '.join(excluded_from_macro)}"
 
 
-def onset_error_rows(
-    alignment: Alignment, resamples: Resamples, *, collar_seconds: float = 5.0
-) -> dict[str, MetricRow]:
+def onset_error_rows(alignment: Alignment, *, collar_seconds: float = 5.0) -> dict[str, MetricRow]:
     """Activity to median, quartiles and number of the signed onset errors of events matched within the collar, in
     seconds: above 0 is late."""
     rows = {}
     for name, is_labelled in zip(alignment.activities, alignment.is_labelled.tolist(), strict=True):
         errors = onset_errors(alignment.timelines[name], round(collar_seconds * US_PER_SECOND))
         error_s = errors.error_us / US_PER_SECOND
-        shares = list(ONSET_QUANTILES.values())
-        exact = np.quantile(error_s, shares, method="inverted_cdf") if len(error_s) else np.full(len(shares), np.nan)
-        spread = resampled_quantiles(error_s, alignment.case_of_video[errors.video], resamples, shares)
-        values = {label: value_of(float(exact[i]), spread[:, i]) for i, label in enumerate(ONSET_QUANTILES)}
+        case = alignment.case_of_video[errors.video]
+        quantiles = quantiles_of(error_s, case, list(ONSET_QUANTILES.values()), num_cases=len(alignment.cases))
+        values = dict(zip(ONSET_QUANTILES, quantiles, strict=True))
         rows[name] = _plain_row(name, values, num_segments=len(error_s) if is_labelled else None)
     return rows
 
@@ -69,10 +64,7 @@ def _activity_row(measures: Measures, i: int) -> MetricRow:
     is_labelled = bool(measures.is_labelled[i])
     return MetricRow(
         name=measures.activities[i],
-        values={
-            metric: value_of(float(measures.estimates[metric][i]), measures.resampled[metric][:, i])
-            for metric in measures.estimates
-        },
+        values={metric: value_of(rows[:, i], bounds_of(metric)) for metric, rows in measures.values.items()},
         support_windows=int(counts[:, 0].sum() + counts[:, 2].sum()) if is_labelled else None,
         support_us=int(time[:, 0].sum() + time[:, 2].sum()) if is_labelled else None,
         num_segments=int(measures.sums[f"segments {float(IOUS[0]):g}"][:, i, 2].sum()) if is_labelled else None,
@@ -82,7 +74,11 @@ def _activity_row(measures: Measures, i: int) -> MetricRow:
 
 def _average(name: str, measures: Measures, activities: Sequence[int]) -> MetricRow:
     return _plain_row(
-        name, {metric: value_of(*macro_average(measures, metric, activities)) for metric in measures.estimates}
+        name,
+        {
+            metric: value_of(macro_average(measures, metric, activities), bounds_of(metric))
+            for metric in measures.values
+        },
     )
 
 

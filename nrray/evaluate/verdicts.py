@@ -9,7 +9,7 @@ from enum import Enum
 
 from nrray.evaluate.document import EvaluationDocument
 from nrray.evaluate.metric_rows import MetricRow
-from nrray.evaluate.resampling import Value
+from nrray.metrics.jackknife import Value
 
 VERDICT_METRIC = "time f1"
 MIN_CASES_WITH = 4  # cases that show the activity: of fewer an interval over cases says nothing

@@ -1,5 +1,5 @@
-"""Calibration of scores: reliability and expected calibration error from sums by bin, so that a resample of cases is another
-set of sums."""
+"""Calibration of scores: reliability and expected calibration error from sums by bin, so that an archive without one of its
+cases is another set of sums."""
 
 from dataclasses import dataclass
 

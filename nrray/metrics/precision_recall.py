@@ -1,5 +1,5 @@
-"""Average precision of scored windows and of scored segments, from cumulative counts of hits and claims: a resample of cases is
-another row of counts."""
+"""Average precision of scored windows and of scored segments, from cumulative counts of hits and claims: an archive without one
+of its cases is another row of counts."""
 
 import numpy as np
 from numpy.typing import NDArray

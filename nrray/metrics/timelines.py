@@ -64,7 +64,7 @@ def time_counts(timelines: Timelines) -> IntArray:
 
 def segment_counts(timelines: Timelines, iou: Fraction) -> IntArray:
     """(V, 3) matched, candidate, reference segments: the largest one-to-one matching of segments whose intersection
-    over union is at least `iou` > 0."""
+    over union is at least `iou` > 0. MS-TCN (Abu Farha and Gall 2019) matches greedily, which may find fewer below 1/2."""
     left, right, _ = _iou_pairs(timelines, iou)
     return _matched_counts(timelines, left, right)
 
@@ -106,7 +106,9 @@ def onset_errors(timelines: Timelines, collar_us: int) -> OnsetErrors:
 
 def edit_sums(timelines: Timelines) -> IntArray:
     """(V, 2) Levenshtein distance between the runs (intervals of constant presence) of both sides, and the longer of the
-    two sequences, summed over the evaluated spans: 1 - their ratio is the edit score of action segmentation."""
+    two sequences, summed over the evaluated spans: 1 - their ratio is the edit score of action segmentation, but of one activity
+    and its absence, and pooled, where MS-TCN (Abu Farha and Gall 2019) averages over videos and has all activities in one
+    sequence."""
     candidate, candidate_begins = _runs(timelines, timelines.candidate, timelines.candidate_span)
     reference, reference_begins = _runs(timelines, timelines.reference, timelines.reference_span)
     # Runs alternate, so two sequences that begin alike differ by their lengths; of others, one begins with a run more.

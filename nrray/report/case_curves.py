@@ -57,7 +57,7 @@ def case_curves_picture(curves: Sequence[CaseCurve], *, title: str) -> bytes:
 def _panel(axes: Axes, curve: CaseCurve, sizes: Sequence[int]) -> None:
     at = [score.num_cases for score in curve.scores]
     estimates = [score.estimate for score in curve.scores]
-    # An interval of resamples need not hold the estimate: bars are drawn apart from it.
+    # An estimate may have no interval: bars are drawn apart from it.
     lows = [score.estimate if score.low is None else score.low for score in curve.scores]
     highs = [score.estimate if score.high is None else score.high for score in curve.scores]
     axes.vlines(at, lows, highs, color="0.1", linewidth=1.5)

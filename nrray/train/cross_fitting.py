@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.labels import LabelSet
-from nrray.metrics.counts import counts_of, defined, mean_defined, ratios_of
+from nrray.metrics.counts import counts_of, mean_defined, ratios_of
+from nrray.metrics.jackknife import Jackknifed, jackknifed_sums, value_of
 from nrray.train.output import CrossFitted, Estimate
 from nrray.train.thresholds import ValidationScores, fitted_decision, validation_scores
 
 MAX_FOLDS = 10
-_RESAMPLES = 2000
 
 
 def cross_fitted(
@@ -31,7 +31,7 @@ def cross_fitted(
     folds' cases choose, by the rules of the final choice; a case is a fold, up to ten of them.
 
     logits: (W, A) of every validation, in order; cases: (W,); cuts, temperatures: (A,), as of `fitted_decision`. Intervals
-    are percentiles over resamples of the cases. The number of steps and the stop are no part of it: patience looked at all.
+    are the jackknife's over the cases. The number of steps and the stop are no part of it: patience looked at all.
     """
     names, index = np.unique(cases, return_inverse=True)
     fold = index % MAX_FOLDS
@@ -45,9 +45,7 @@ def cross_fitted(
         claimed[held] = decision.claims(chosen[held], label_set)
     counts = np.zeros((len(names), targets.shape[1], 4))
     np.add.at(counts, index, counts_of(claimed, targets))
-    draws = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=_RESAMPLES)
-    drawn = np.tensordot(draws.astype(np.float64), counts, axes=1)  # (B, A, 4)
-    f1 = np.concatenate([ratios_of(counts.sum(axis=0)).f1[None], ratios_of(drawn).f1])
+    f1 = ratios_of(jackknifed_sums(counts)).f1
     counted = [label_set.names.index(name) for name in label_set.macro_activities]
     return CrossFitted(
         num_cases=len(names),
@@ -62,8 +60,6 @@ def _best(scores: Sequence[ValidationScores]) -> int:
     return merits.index(max(merits))
 
 
-def _estimate(values: NDArray[np.float64]) -> Estimate:
-    """values: (1 + B,) of all cases and of resamples, NaN where it has no denominator."""
-    known = values[1:][np.isfinite(values[1:])]
-    low, high = np.percentile(known, [2.5, 97.5]) if 2 * len(known) >= len(values) - 1 else (np.nan, np.nan)
-    return Estimate(estimate=defined(values[0]), low=defined(low), high=defined(high))
+def _estimate(figure: Jackknifed) -> Estimate:
+    value = value_of(figure)
+    return Estimate(estimate=value.estimate, low=value.low, high=value.high)

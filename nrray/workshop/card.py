@@ -151,7 +151,7 @@ def _results(metadata: CheckpointMetadata, facts: CardFacts) -> str:
         "## Measured on held-out simulated cases",
         f"{facts.test.num_windows:,} windows of {facts.test.num_cases} cases at natural prevalence, after thresholds "
         f"(fitted on validation cases) and",
-        "the label set's rules. Intervals: 95 %, bootstrap over cases.",
+        "the label set's rules. Intervals: 95 %, jackknife over cases.",
         "",
         "| activity | precision | recall | F1 | interval | support | threshold |",
         "|---|---|---|---|---|---|---|",

@@ -28,6 +28,7 @@ from nrray.config import validate_mapping
 from nrray.console.run_record import keep_record
 from nrray.decode import DecodeConfig, GuardedDecoder
 from nrray.formats import ImportConfig, import_annotations
+from nrray.labels import read_label_set
 from nrray.pipelines.scan.listing import listed_files
 from nrray.pipelines.scan.run import ScanConfig, probed_video
 from nrray.storage import Folder
@@ -70,9 +71,10 @@ class Told:
 def make_inputs(folder: Path) -> None:
     """Right inputs, and wrong ones made of them."""
     archive = folder / "archive"
-    for name in ("case1/a.mp4", "case2/b.mp4", "case3/c.mp4"):
+    names = [f"case{number}/{letter}.mp4" for number, letter in enumerate("abcde", start=1)]
+    for number, name in enumerate(names):
         (archive / name).parent.mkdir(parents=True)
-        write_video(archive / name, num_frames=100, gop=len(list(archive.rglob("*.mp4"))) + 2)  # contents differ
+        write_video(archive / name, fps=10, num_frames=300, gop=number + 2)  # contents differ
     decoder = GuardedDecoder(DecodeConfig())
     videos = [probed_video(file, decoder) for file in listed_files(str(archive), {".mp4"}).files]
     scan = Folder(str(folder / "scan"))
@@ -81,8 +83,10 @@ def make_inputs(folder: Path) -> None:
     keep_record(scan, "scan", ScanConfig(archive=str(archive), output=scan.uri))
     text = folder / "texts"
     text.mkdir()
-    for name in ("a", "b", "c"):
-        (text / f"{name}.txt").write_text("suction\t0\t2000\t2000\n")
+    activities = read_label_set(None).names
+    for letter in "abcde":
+        lines = [f"{name}\t{1000 * at}\t{1000 * at + 15000}\t15000\n" for at, name in enumerate(activities)]
+        (text / f"{letter}.txt").write_text("".join(lines))
     settings = {
         "files": [f"{text}/*.txt"],
         "manifest": f"{folder}/scan/manifest.parquet",
@@ -90,7 +94,7 @@ def make_inputs(folder: Path) -> None:
         "extent": "whole",
     }
     import_annotations(validate_mapping(ImportConfig, settings, where="the settings"))
-    parts = {"train": ["case1/a.mp4"], "validation": ["case2/b.mp4"], "test": ["case3/c.mp4"]}
+    parts = {"train": names[:2], "validation": names[2:4], "test": names[4:]}
     (folder / "split.json").write_text(json.dumps({"parts": parts}))
     _make_wrong_inputs(folder)
 
@@ -119,7 +123,7 @@ def _make_wrong_inputs(folder: Path) -> None:
     (folder / "cases.csv").write_text("case,path\n1,a\n")
     (folder / "other_cases.csv").write_text("case_id,video_path\nx,elsewhere/z.mp4\n")
     (folder / "split_text.json").write_text("train: a")
-    parts = {"train": ["nobody"], "validation": [], "test": ["case3/c.mp4"]}
+    parts = {"train": ["nobody"], "validation": [], "test": ["case5/e.mp4"]}
     (folder / "split_other.json").write_text(json.dumps({"parts": parts}))
     (folder / "labels.yaml").write_text(
         "name: other\nactivities:\n  - name: waving\n    definition: d\n    starts: s\n    ends: e\n    question: q?\n"

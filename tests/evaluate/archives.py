@@ -100,9 +100,7 @@ def archive(tmp_path, *, right=0.9, extents=(0, 60), name="labels", seed=0, fail
 
 def evaluated(tmp_path, labels, reference, **more):
     """The document of an evaluation."""
-    config = EvaluateConfig(
-        candidate=labels, reference=reference, output=str(tmp_path / "out"), num_resamples=200, **more
-    )
+    config = EvaluateConfig(candidate=labels, reference=reference, output=str(tmp_path / "out"), **more)
     return evaluate(config).document
 
 

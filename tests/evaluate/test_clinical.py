@@ -7,7 +7,6 @@ from nrray.archive.cases import Cases
 from nrray.evaluate.clinical import agreements, case_timelines, clinical_indicators, summaries
 from nrray.evaluate.indicators import CaseIndicators, Indicator, IndicatorUnit
 from nrray.evaluate.labelling import read_labelling
-from nrray.evaluate.resampling import resamples_of
 from nrray.intervals import Interval
 from nrray.types import Case
 from tests.evaluate.archives import LABELS, US, write_annotations
@@ -28,7 +27,7 @@ def made_cases(values, unit=IndicatorUnit.SECONDS):
 
 
 def agreement_of(candidate, reference, unit=IndicatorUnit.SECONDS):
-    (found,) = agreements(made_cases(candidate, unit), made_cases(reference, unit), resamples_of(len(candidate)))
+    (found,) = agreements(made_cases(candidate, unit), made_cases(reference, unit))
     return found
 
 
@@ -57,14 +56,14 @@ def test_yes_and_no_have_a_difference_of_shares_and_no_limits():
 
 
 def test_a_summary_is_over_the_cases_whose_value_is_known():
-    (found,) = summaries(made_cases([10.0, None, 30.0, 20.0]), resamples_of(4))
+    (found,) = summaries(made_cases([10.0, None, 30.0, 20.0]))
     assert (found.num_cases, found.num_known) == (4, 3)
     assert (found.lower_quartile, found.median.estimate, found.upper_quartile) == (15, 20, 25)
     assert found.mean.estimate == 20
 
 
 def test_a_summary_of_yes_and_no_is_the_share():
-    (found,) = summaries(made_cases([1.0, 0.0, 1.0, None], unit=IndicatorUnit.YES), resamples_of(4))
+    (found,) = summaries(made_cases([1.0, 0.0, 1.0, None], unit=IndicatorUnit.YES))
     assert found.mean.estimate == pytest.approx(2 / 3)
     assert (found.lower_quartile, found.median.estimate, found.upper_quartile) == (None, None, None)
 
@@ -114,7 +113,6 @@ def test_cases_are_counted_by_their_zero(tmp_path):
         cases=cases,
         case_ids=["birth", "alone.mp4"],
         merge_gap_seconds=2,
-        resamples=resamples_of(2),
     )
     assert found.zeros.candidate == found.zeros.reference == {"birth": 1, "none": 1}
     values = found.cases.candidate["birth"]

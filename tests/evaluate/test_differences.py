@@ -4,38 +4,41 @@ import numpy as np
 import pytest
 
 from nrray.evaluate.differences import Difference, claim, differences_of
-from nrray.evaluate.resampling import Value, value_of
+from nrray.metrics.jackknife import SHARE, Value, difference_of, jackknifed_sums
 
 RANDOM = np.random.default_rng(0)
 MACRO = "macro over suction, ventilation"
 
 
-def made_spreads(labellings=("a", "b", "c"), activities=("suction", "ventilation", "stimulation")):
+def made_figures(labellings=("a", "b", "c"), activities=("suction", "ventilation", "stimulation"), num_cases=12):
+    """Figures whose cases are shares of their own, around 0.4, 0.5, 0.6."""
     return {
-        name: {scope: (0.5 + 0.1 * i, RANDOM.normal(0.5 + 0.1 * i, 0.05, 4000)) for scope in (MACRO, *activities)}
+        name: {
+            scope: jackknifed_sums(RANDOM.normal(0.4 + 0.1 * i, 0.05, num_cases)) / jackknifed_sums(np.ones(num_cases))
+            for scope in (MACRO, *activities)
+        }
         for i, name in enumerate(labellings)
     }
 
 
 def test_every_pair_is_compared_in_every_scope():
-    found = differences_of(made_spreads())
+    found = differences_of(made_figures(), SHARE)
     assert [(d.first, d.second) for d in found if d.scope == "suction"] == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert found[0].value.estimate == pytest.approx(-0.1)
+    assert found[0].value.estimate == pytest.approx(-0.1, abs=0.06)
     assert {d.scope for d in found} == {MACRO, "suction", "ventilation", "stimulation"}
 
 
 def test_the_macro_average_is_adjusted_for_pairs_and_an_activity_for_pairs_times_activities():
-    found = differences_of(made_spreads())
+    found = differences_of(made_figures(), SHARE)
     assert {d.num_adjusted_for for d in found if d.scope == MACRO} == {3}
     assert {d.num_adjusted_for for d in found if d.scope != MACRO} == {3 * 3}
 
 
 @pytest.mark.parametrize(("scope", "number"), [(MACRO, 3), ("ventilation", 9)])
 def test_an_interval_is_as_wide_as_its_adjustment_asks(scope, number):
-    spreads = made_spreads()
-    (found,) = (d for d in differences_of(spreads) if (d.first, d.second, d.scope) == ("a", "b", scope))
-    (left, lefts), (right, rights) = spreads["a"][scope], spreads["b"][scope]
-    assert found.value == value_of(left - right, lefts - rights, coverage=1 - 0.05 / number)
+    figures = made_figures()
+    (found,) = (d for d in differences_of(figures, SHARE) if (d.first, d.second, d.scope) == ("a", "b", scope))
+    assert found.value == difference_of(figures["a"][scope], figures["b"][scope], coverage=1 - 0.05 / number)
 
 
 def claimed(estimate, low, high, number=3):

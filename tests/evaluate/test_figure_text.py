@@ -1,6 +1,6 @@
 from nrray.evaluate.figure_text import in_unit, interval, interval_in_unit, number, of_case
 from nrray.evaluate.indicators import IndicatorUnit
-from nrray.evaluate.resampling import Value
+from nrray.metrics.jackknife import Value
 
 
 def value(estimate, low=None, high=None):

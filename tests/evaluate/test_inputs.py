@@ -40,7 +40,6 @@ def test_a_split_of_cases_that_are_not_here_is_refused_and_no_read_is_noted(tmp_
             reference=reference,
             output=str(tmp_path / "out"),
             split=str(file),
-            num_resamples=200,
         )
     )
     assert any("has been read 2 times" in note for note in compared.notes)

@@ -1,4 +1,4 @@
-from nrray.evaluate.resampling import Value
+from nrray.metrics.jackknife import Value
 from tests.evaluate.archives import PATHS, evaluated, scores_of, write_annotations, write_labels
 
 

@@ -7,9 +7,9 @@ from nrray.archive.manifest import manifest_table
 from nrray.evaluate.case_rows import CaseRow, VideoTimeline
 from nrray.evaluate.moments import ErrorKind, longest_errors
 from nrray.evaluate.page import clock
-from nrray.evaluate.resampling import Value
 from nrray.evaluate.sides import Sides
 from nrray.evaluate.verdicts import Verdict, verdict_sentence, verdicts
+from nrray.metrics.jackknife import Value
 from nrray.storage import Folder
 from nrray.types import ProbeStatus, Video
 from tests.evaluate.archives import (

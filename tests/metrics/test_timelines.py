@@ -66,6 +66,24 @@ def test_edit_distance_of_runs(made):
     assert tuple(edit_sums(timelines_between(made)).sum(axis=0).tolist()) == reference.edit_sums(made)
 
 
+def test_segments_are_matched_as_many_as_can_be_where_the_published_matching_is_greedy():
+    """Of MS-TCN's rule the first claim takes the second reference segment, tIoU 5/12 over 4/10, and the second claim none: 1."""
+    reference_s, candidate_s = seconds((0, 4), (5, 12)), seconds((0, 10), (10.5, 14))
+    timelines = timelines_between([(reference_s, candidate_s, seconds((0, 20)))])
+    assert segment_counts(timelines, Fraction(1, 10)).tolist() == [[2, 2, 2]]
+    assert segment_counts(timelines, Fraction(1, 2)).tolist() == [[0, 2, 2]]
+
+
+def test_the_edit_score_is_pooled_over_spans_where_the_published_one_is_a_mean_over_videos():
+    """Of five runs of the first video four are missed, of the second nothing: 1 - 4/6, and not (1/5 + 1) / 2."""
+    missed = (seconds((1, 2), (3, 4)), [], seconds((0, 5)))
+    right = (seconds((0, 5)), seconds((0, 5)), seconds((0, 5)))
+    sums = edit_sums(timelines_between([missed, right]))
+    assert sums.tolist() == [[4, 5], [0, 1]]
+    distance, longer = sums.sum(axis=0).tolist()
+    assert 1 - distance / longer == pytest.approx(1 / 3)
+
+
 @given(videos)
 def test_false_alarms(made):
     timelines = timelines_between(made)

@@ -90,7 +90,6 @@ def evaluate_words(folder: Path, candidate: str) -> list[str]:
         cases=folder / "cases.csv",
         label_set=folder / "kitchen.yaml",
         output=folder / f"{candidate}-evaluation",
-        num_resamples=100,
     )
 
 

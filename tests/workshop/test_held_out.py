@@ -15,14 +15,13 @@ def test_each_activity_has_an_f1_and_excluded_ones_are_not_in_the_macro():
         targets,
         cases=np.array([0, 0, 1, 1]),
         excluded=["visible"],
-        num_resamples=200,
     )
     assert [measured.agreement.f1 for measured in result.activities] == [1.0, pytest.approx(2 / 3)]
     assert result.macro_f1 == pytest.approx(2 / 3)
     assert result.macro_activities == ("suction",)
     assert (result.num_windows, result.num_cases) == (4, 2)
-    assert result.macro_f1_low == 0.0  # the resample that holds only the second case
-    assert result.macro_f1_high == 1.0
+    assert result.macro_f1_low < 0.01  # of two cases that differ nothing is known
+    assert result.macro_f1_high > 0.99
 
 
 def test_the_interval_is_over_cases_and_not_over_windows():

@@ -8,7 +8,7 @@ from nrray.console.progress import duration_text
 from nrray.console.reporter import Reporter
 from nrray.console.transcript import Transcript
 from nrray.evaluate.figure_text import interval, number
-from nrray.evaluate.resampling import Value
+from nrray.metrics.jackknife import Value
 from nrray.pipelines.finetune.report import relabel_command
 from nrray.pipelines.tune.effects import PARTS
 from nrray.pipelines.tune.job import TuneConfig

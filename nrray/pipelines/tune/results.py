@@ -8,13 +8,14 @@ from pathlib import Path
 import yaml
 
 from nrray.errors import TrainingError
-from nrray.evaluate.resampling import Value
+from nrray.labels import LabelSet
+from nrray.metrics.jackknife import Value
 from nrray.pipelines.finetune.held_out import TEST, measured_on_test, trained_model_config
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune
 from nrray.pipelines.search_sections import Range, Scale, Space
 from nrray.pipelines.tune.comparison import macro_f1_gain, not_significantly_worse
 from nrray.pipelines.tune.job import TuneConfig
-from nrray.pipelines.tune.trials import TRIALS, Trial, best_trial, default_trial, read_trials, trial_table
+from nrray.pipelines.tune.trials import TRIALS, Trial, TrialStatus, best_trial, default_trial, read_trials, trial_table
 from nrray.report.search_picture import TrialPoints, search_picture
 from nrray.storage import Folder
 from nrray.train.history import validations
@@ -28,7 +29,8 @@ TABLE_FILE, PICTURE_FILE, BEST_CONFIG = "trials.parquet", "search.png", "best.ya
 class Tuned:
     """The result of one call. best: None after a dry run; test: macro F1 over windows of the test part, None also where the split
     has none; num_not_significantly_worse: finished trials that the validation cases cannot tell from the best; gain: macro F1 of
-    the best minus that of the config's own values, over validation cases, None where these were not trained to their end."""
+    the best minus that of the config's own values, over validation cases, adjusted for the trials that might have been the best;
+    None where these values were not trained to their end."""
 
     output: str
     trials: list[Trial]
@@ -68,14 +70,21 @@ def search_result(config: TuneConfig, resolved: ResolvedFinetune, output: Folder
         shutil.copytree(source, trained_model)
         _write_best_config(output, config.finetune_config(best.values), store=resolved.job.store)
     default = default_trial(trials)
+    num_finished = sum(trial.status is TrialStatus.FINISHED for trial in trials)
     return Tuned(
         output=str(root),
         trials=trials,
         best=best,
         test=_test_macro_f1(resolved, trained_model, output),
         num_not_significantly_worse=len(others),
-        gain=macro_f1_gain(best, default, resolved.job.label_set) if default is not None else None,
+        gain=_gain(best, default, num_others=num_finished - 1, label_set=resolved.job.label_set),
     )
+
+
+def _gain(best: Trial, default: Trial | None, *, num_others: int, label_set: LabelSet) -> Value | None:
+    if default is None:
+        return None
+    return macro_f1_gain(best, default, label_set, num_adjusted_for=max(num_others, 1))
 
 
 def _test_macro_f1(resolved: ResolvedFinetune, trained_model: Path, output: Folder) -> Value | None:
@@ -105,6 +114,13 @@ def _write_best_config(output: Folder, best: FinetuneConfig, *, store: str) -> N
 
 
 def _no_trial_error(trials: Sequence[Trial], root: Path) -> TrainingError:
+    finished = [trial for trial in trials if trial.status is TrialStatus.FINISHED]
+    if finished:
+        return TrainingError(
+            f"not one of {len(trials)} trials has learned anything: in none of the {len(finished)} that were finished was a step "
+            f"better than none. The model as it was stays the best one. Annotate more cases, or search other parts and rates "
+            f"(space); the trials are in {root / TRIALS}."
+        )
     reason = next((str(trial.failure) for trial in trials if trial.failure is not None), "all were ended")
     return TrainingError(
         f"not one of {len(trials)} trials was finished: {reason}. Their files are in {root / TRIALS}; delete {root} to search "

@@ -12,8 +12,8 @@ import pytest
 from nrray.console.reporter import Reporter
 from nrray.errors import ConfigError, DataError
 from nrray.evaluate.differences import Difference
-from nrray.evaluate.resampling import Value
 from nrray.labels import Activity, LabelSet
+from nrray.metrics.jackknife import Value
 from nrray.pipelines.finetune.curve.claims import claims
 from nrray.pipelines.finetune.curve.document import (
     Chance,

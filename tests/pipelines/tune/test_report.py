@@ -5,7 +5,7 @@ import json
 import pytest
 
 from nrray.console.reporter import Reporter
-from nrray.evaluate.resampling import Value
+from nrray.metrics.jackknife import Value
 from nrray.pipelines.tune.job import TuneConfig
 from nrray.pipelines.tune.report import report_tune, tune_page
 from nrray.pipelines.tune.results import Tuned

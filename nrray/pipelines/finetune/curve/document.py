@@ -7,7 +7,7 @@ from nrray.config import Section
 from nrray.documents import Document, document_from
 from nrray.evaluate.differences import Difference
 from nrray.evaluate.document import EvaluationDocument
-from nrray.evaluate.resampling import Value
+from nrray.metrics.jackknife import Value
 from nrray.storage import Folder
 
 CURVE_FILE = "curve.json"

@@ -7,8 +7,8 @@ from pathlib import Path
 from nrray.console.reporter import Reporter
 from nrray.console.transcript import Transcript
 from nrray.evaluate.figure_text import interval, number
-from nrray.evaluate.resampling import Value
 from nrray.labels import LabelSet
+from nrray.metrics.jackknife import Value
 from nrray.pipelines.finetune.curve.document import CURVE_FILE, CurveDocument, CurveScores
 from nrray.pipelines.finetune.job import FinetuneConfig
 from nrray.pipelines.finetune.report import relabel_command
@@ -26,6 +26,11 @@ class Curve:
     output: str
     trained_model: Path | None
     document: CurveDocument | None
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the training on most cases left a model to use. True after a dry run, which has nothing to say about that."""
+        return self.document is None or self.document.points[-1].best_step > 0
 
 
 def report_subsets(
@@ -50,8 +55,15 @@ def report_curve(result: Curve, config: FinetuneConfig, reporter: Reporter) -> N
         for sentence in (*document.notes, *document.sentences):
             reporter.say(sentence)
         reporter.say(f"Curve:   {result.output}/{PICTURE_FILE}, {CURVE_FILE}")
-        reporter.say(f"Model:   {result.trained_model}, of {len(document.points[-1].cases)} cases")
-        reporter.next_command(relabel_command(config, result.trained_model, labels=f"{result.output}-labels"))
+        most = len(document.points[-1].cases)
+        if result.has_learned:
+            reporter.say(f"Model:   {result.trained_model}, of {most} cases")
+            reporter.next_command(relabel_command(config, result.trained_model, labels=f"{result.output}-labels"))
+        else:
+            reporter.say(
+                f"Nothing was learned of {most} cases: no step was better than none, and no model is left. Annotate more "
+                f"cases, or try other parts and rates (nrray tune)."
+            )
     reporter.finish(
         {
             "output": result.output,
