@@ -98,7 +98,7 @@ def demo(
             "seconds": result.seconds,
         }
     )
-    _exit_if(result.relabelled.has_failures)
+    _exit_if(result.relabelled.falls_short)
 
 
 @app.command()
@@ -231,7 +231,7 @@ def relabel(
     report_relabel(result, pictures, command, reporter, was_retried=retry_failed)
     if not dry_run:
         reporter.page(write_run_page(output, relabel_page(output, reporter.transcript)))
-    _exit_if(result.has_failures)
+    _exit_if(result.falls_short)
 
 
 @app.command()

@@ -22,6 +22,7 @@ from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.scan.listing import VIDEO_SUFFIXES
 from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
+from nrray.results.domain import OutsideDomain
 from nrray.sampling import Sampling
 from nrray.simulate import SimulateConfig
 
@@ -186,7 +187,8 @@ def _relabel_alone(manifest: str, output: str) -> Run:
     """One undisturbed relabel."""
     started = time.perf_counter()
     with TreeMemory() as memory:
-        result = relabel(RelabelConfig(manifest=manifest, output=output), RelabelOptions(), Reporter(is_json=True))
+        config = RelabelConfig(manifest=manifest, output=output, outside_domain=OutsideDomain.LABEL)
+        result = relabel(config, RelabelOptions(), Reporter(is_json=True))
     wall_seconds = time.perf_counter() - started
     assert result.published is not None
     return Run(

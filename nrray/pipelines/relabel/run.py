@@ -79,8 +79,16 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
             index = ledger.index()
         counts = unit_counts(job.plan.units, index)
         lock.renew()
-        published = publish_if_due(job, index, counts=counts, measured=measured, reporter=reporter)
-    return Relabelled(output=str(job.output), counts=counts, published=published, measured=measured)
+        publication = publish_if_due(job, index, counts=counts, measured=measured, reporter=reporter)
+    return Relabelled(
+        output=str(job.output),
+        counts=counts,
+        published=publication.published,
+        record=publication.record,
+        measured=measured,
+        max_unparsed_share=job.config.max_unparsed_share,
+        knows_looks=job.domain_rule is not None,
+    )
 
 
 def _clear_traces(output: Folder, ledger: Ledger, journal: Journal, index: pa.Table) -> None:
