@@ -1,10 +1,13 @@
 """The time grid: which instants of a video are sampled and which windows they form. Pure arithmetic, no pixels."""
 
+from typing import Annotated, Literal
+
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from nrray.config import Section
+from nrray.errors import ConfigError
 from nrray.types import US_PER_SECOND
 
 
@@ -41,6 +44,56 @@ class Sampling(Section):
     @property
     def frame_bytes(self) -> int:
         return self.frame_width_px * self.frame_height_px * 3
+
+    def text(self) -> str:
+        """In words: "12 frames of 128x128 px, 4 a second, in windows of 3 s every 1 s"."""
+        return (
+            f"{self.frames_per_window} frames of {self.frame_width_px}x{self.frame_height_px} px, {self.frames_per_second:g} a "
+            f"second, in windows of {self.window_seconds:g} s every {self.stride_seconds:g} s"
+        )
+
+
+class SamplingSection(Section):
+    """A sampling of which a config leaves to the model what it does not set: `auto` is as the model was trained or, where it does
+    not say that, what its config and processor are made for."""
+
+    frames_per_second: Literal["auto"] | Annotated[float, Field(gt=0, le=120)] = Field(
+        "auto", description="frames sampled of a second; auto: as the model has it"
+    )
+    window_seconds: Literal["auto"] | Annotated[float, Field(gt=0, le=600)] = Field(
+        "auto", description="length of one window; auto: as the model has it, about 3"
+    )
+    stride_seconds: Literal["auto"] | Annotated[float, Field(gt=0, le=600)] = Field(
+        "auto", description="from one window's start to the next; auto: as the model has it, about 1"
+    )
+    frame_width_px: Literal["auto"] | Annotated[int, Field(ge=16, le=4096)] = Field(
+        "auto", description="frames are resized to this in the decoder; auto: as the model has it"
+    )
+    frame_height_px: Literal["auto"] | Annotated[int, Field(ge=16, le=4096)] = Field(
+        "auto", description="likewise; auto keeps the videos' aspect where the model can"
+    )
+
+    @property
+    def given(self) -> dict[str, float]:
+        """The settings that are not left to the model."""
+        return {name: value for name, value in self.model_dump().items() if value != "auto"}
+
+    def over(self, own: Sampling) -> Sampling:
+        """The model's own sampling with the settings that are given here. Raises ConfigError where they do not go together."""
+        try:
+            return Sampling.model_validate({**own.model_dump(), **self.given})
+        except ValidationError as error:
+            reasons = "; ".join(str(problem["msg"]).removeprefix("Value error, ") for problem in error.errors())
+            found = ", ".join(f"{name}={value:g}" for name, value in self.given.items())
+            raise ConfigError(
+                f"sampling: found {found}; the model's own are {own.frames_per_second:g} frames a second in windows of "
+                f"{own.window_seconds:g} s every {own.stride_seconds:g} s. {reasons}. Set these so that they go together."
+            ) from None
+
+
+def sampling_section(sampling: Sampling) -> SamplingSection:
+    """The section that leaves nothing of a sampling to the model."""
+    return SamplingSection.model_validate(sampling.model_dump())
 
 
 def grid_offsets_us(sampling: Sampling, first: int, count: int) -> NDArray[np.int64]:

@@ -38,6 +38,17 @@ def manifest_videos(table: pa.Table) -> list[Video]:
     return rows_from_table(table, Video)
 
 
+def usual_size(table: pa.Table) -> tuple[int, int] | None:
+    """Width and height, as they are shown, of most hours of the readable videos; None where a manifest has none."""
+    readable = table.filter(pc.equal(table["status"], ProbeStatus.OK.value))
+    columns = ("width_px", "height_px", "rotation_degrees", "duration_us")
+    hours: Counter[tuple[int, int]] = Counter()
+    for width, height, rotation, duration in zip(*(readable[name].to_pylist() for name in columns), strict=True):
+        if width and height:
+            hours[(height, width) if rotation in (90, 270) else (width, height)] += duration
+    return max(hours, key=lambda size: (hours[size], size)) if hours else None
+
+
 def check_manifest(table: pa.Table, *, name: str) -> None:
     """Raise DataError where a table is no manifest that a plan can be made of: edited by hand, or of another program."""
     columns = [field for field in schema_of(Video) if field.name != VERSION_COLUMN]

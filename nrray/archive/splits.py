@@ -8,7 +8,7 @@ continues the count.
 import hashlib
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,10 @@ from nrray.storage import Folder
 SPLIT_PARTS = ("train", "validation", "test")
 SPLIT_FILE = "split.json"  # beside a model: the split that it was trained on
 READS_SUFFIX = ".reads.jsonl"
+FEWEST_DEALS, MOST_DEALS = 5, 100  # of which the best is kept
+_CASES_DEALT = 5_000  # in all deals, and swaps: a second
+_SWAPS = 10_000
+_NOTHING = 1e-9  # shares are sums of fractions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +63,84 @@ def stratified_split(
 ) -> Split:
     """Cases assigned to split parts so that each part has the given fraction of every label: iterative stratification
     (Sechidis, Tsoumakas, Vlahavas 2011), rarest label first. labels: (C, L), the activities and site of each case."""
-    random = np.random.default_rng(seed)
-    names = list(fractions)
-    share = np.array([fractions[name] for name in names])
-    wanted = share * len(cases)
+    return _split_of(cases, _dealt(labels, fractions=fractions, random=np.random.default_rng(seed)), fractions)
+
+
+def balanced_split(
+    cases: Sequence[str],
+    labels: NDArray[np.bool_],
+    *,
+    amounts: NDArray[np.float64],
+    fractions: Mapping[str, float],
+    seed: int,
+) -> Split:
+    """The best of many stratified deals, made better by swaps of two cases: the fewest parts lack a label, the train part before
+    all, and sizes, labels and amounts are as near to the fractions as swaps bring them. labels: (C, L), as in `stratified_split`;
+    amounts: (C, A), such as seconds of each activity. The number of tries depends on that of cases alone."""
+    balance = _Balance(labels, amounts, np.array([fractions[name] for name in fractions]))
+    num_deals = min(MOST_DEALS, max(FEWEST_DEALS, _CASES_DEALT // max(1, len(cases))))
+    deals = (
+        _dealt(labels, fractions=fractions, random=np.random.default_rng([seed, deal])) for deal in range(num_deals)
+    )
+    part_of = min(deals, key=lambda dealt: balance.unevenness(balance.totals(dealt)))  # of equal ones the first
+    part_of = balance.swapped(part_of, np.random.default_rng([seed, num_deals]))
+    return _split_of(cases, part_of, fractions)
+
+
+class _Balance:
+    """How evenly cases are dealt. Columns of its totals: the number of cases, labels, amounts, each as a share of all cases'."""
+
+    def __init__(self, labels: NDArray[np.bool_], amounts: NDArray[np.float64], shares: NDArray[np.float64]) -> None:
+        every = np.concatenate([np.ones((len(labels), 1)), labels, amounts], axis=1)
+        sums = every.sum(axis=0)
+        self._columns = every[:, sums > 0] / sums[sums > 0]
+        self._num_labels = int((labels.sum(axis=0) > 0).sum())
+        self._shares = shares
+
+    def totals(self, part_of: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(P, K) shares of all columns that each part has."""
+        return np.stack([self._columns[part_of == part].sum(axis=0) for part in range(len(self._shares))])
+
+    def unevenness(self, totals: NDArray[np.float64]) -> tuple[tuple[int, ...], float]:
+        """Less is better: how many labels the parts lack in all, then each in order; then the distance from the fractions."""
+        lacking = (totals[:, 1 : 1 + self._num_labels] < _NOTHING).sum(axis=1) * (self._shares > 0)
+        distance = float(((totals - self._shares[:, None]) ** 2).sum())
+        return (int(lacking.sum()), *map(int, lacking)), distance
+
+    def swapped(self, part_of: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+        """With all swaps of two random cases that make it better, of a number of tries."""
+        part_of, totals = part_of.copy(), self.totals(part_of)
+        best = self.unevenness(totals)
+        for one, other in random.integers(0, max(1, len(part_of)), (_SWAPS, 2)).tolist() if len(part_of) else ():
+            here, there = part_of[one], part_of[other]
+            if here == there:
+                continue
+            moved = self._columns[other] - self._columns[one]
+            changed = totals.copy()
+            changed[here] += moved
+            changed[there] -= moved
+            if (found := self.unevenness(changed)) < best:
+                best, totals = found, changed
+                part_of[one], part_of[other] = there, here
+        return part_of
+
+
+def _split_of(cases: Sequence[str], part_of: NDArray[np.int64], names: Iterable[str]) -> Split:
+    return Split(
+        parts={
+            name: tuple(sorted(cases[i] for i in np.flatnonzero(part_of == n).tolist())) for n, name in enumerate(names)
+        }
+    )
+
+
+def _dealt(
+    labels: NDArray[np.bool_], *, fractions: Mapping[str, float], random: np.random.Generator
+) -> NDArray[np.int64]:
+    """(C,) index of each case's part."""
+    share = np.array(list(fractions.values()))
+    wanted = share * len(labels)
     wanted_by_label = share[:, None] * labels.sum(axis=0)[None, :]
-    part_of = np.full(len(cases), -1)
+    part_of: NDArray[np.int64] = np.full(len(labels), -1)
     while (open_cases := np.flatnonzero(part_of < 0)).size:
         remaining = labels[open_cases].sum(axis=0)
         if remaining.any():
@@ -81,11 +157,7 @@ def stratified_split(
             part_of[case] = part
             wanted[part] -= 1
             wanted_by_label[part] -= labels[case]
-    return Split(
-        parts={
-            name: tuple(sorted(cases[i] for i in np.flatnonzero(part_of == n).tolist())) for n, name in enumerate(names)
-        }
-    )
+    return part_of
 
 
 def split_document(split: Split, *, seed: int | None) -> str:

@@ -23,6 +23,7 @@ import typer
 
 from nrray import __version__
 from nrray.cli import annotations, measuring, project, training
+from nrray.cli.exit_codes import EXIT_ERROR, EXIT_FAILURES, EXIT_INTERRUPTED, EXIT_USAGE
 from nrray.cli.options import (
     ConfigArgument,
     DryRunOption,
@@ -38,11 +39,6 @@ from nrray.errors import ConfigError, NrrayError
 if TYPE_CHECKING:
     from nrray.console.reporter import Reporter
     from nrray.console.run_record import RunLog
-
-EXIT_ERROR = 1
-EXIT_USAGE = 2
-EXIT_FAILURES = 3
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     help="Label video archives with local vision-language models, distributed on Ray.",
@@ -108,12 +104,16 @@ def demo(
 def doctor(
     reporter: "Reporter",
     model: Annotated[str | None, typer.Option(help="Also load this checkpoint folder and label one window.")] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="Adapter of `nrray finetune` on --model: also check that it fits.")
+    ] = None,
     label_set: Annotated[str | None, typer.Option(help="Label set file for --model.")] = None,
 ) -> None:
     """Examine this machine: Python, Ray, torch, GPUs, decoders, disk, offline state."""
     from nrray.pipelines.doctor import run_doctor
 
-    _exit_if(not run_doctor(model=model, label_set=label_set, reporter=reporter), code=EXIT_ERROR)
+    can_run = run_doctor(model=model, adapter=adapter, label_set=label_set, reporter=reporter)
+    _exit_if(not can_run, code=EXIT_ERROR)
 
 
 @app.command(cls=with_settings("nrray.simulate", "SimulateConfig"))

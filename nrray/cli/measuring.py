@@ -140,15 +140,18 @@ def split(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption =
             for part, row in written.shares.items()
         ],
     )
-    for part, cases in written.split.parts.items():
-        if not cases and settings.fractions[part]:
-            num_cases = sum(map(len, written.split.parts.values()))
-            reporter.say(
-                f"{part} has no case: {num_cases} are too few to give every part some. Annotate more, or move cases by hand."
-            )
+    for note in written.notes:
+        reporter.say(note)
     reporter.say(f"Split: {written.path}. It is a plain file: edit it if you know better.")
     if settings.annotations is not None:
         given = {key: getattr(settings, key) for key in ("manifest", "annotations", "cases", "label_set")}
         output = f"{written.path.removesuffix('.json')}-finetuned"
         reporter.next_command(next_command("finetune", {**given, "split": written.path}, output=output))
-    reporter.finish({"path": written.path, "parts": written.split.parts, "shares": written.shares})
+    reporter.finish(
+        {
+            "path": written.path,
+            "parts": written.split.parts,
+            "shares": written.shares,
+            "notes": list(written.notes),
+        }
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nrray.cli.exit_codes import EXIT_ERROR, EXIT_FAILURES
 from nrray.cli.options import ConfigArgument, DryRunOption, SetOption, settings_given
 
 if TYPE_CHECKING:
@@ -40,11 +41,15 @@ def finetune(
         if measured.document is not None:
             page = curve_page(measured.document, reporter.transcript, output=measured.output)
             reporter.page(write_run_page(Folder(measured.output), page))
+        if not measured.has_learned:
+            raise typer.Exit(EXIT_FAILURES)
         return
     result = run_finetune(settings, reporter, dry_run=dry_run)
     report_finetune(result, settings, reporter)
     if result.metrics is not None:
         reporter.page(write_run_page(Folder(result.output), finetune_page(result, result.metrics, reporter.transcript)))
+    if not result.has_learned:
+        raise typer.Exit(EXIT_ERROR)
 
 
 def tune(

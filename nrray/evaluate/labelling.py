@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from nrray.archive.annotations import EXTENTS_FILE, SEGMENTS_FILE, check_one_annotator, read_annotations, unit_doubt
 from nrray.errors import DataError
 from nrray.intervals import Interval
-from nrray.metrics.spans import Spans, spans_of, union_by_video
+from nrray.metrics.spans import Spans, intersection, spans_of, union_by_video
 from nrray.storage import Folder
 from nrray.types import STATE_INDEX, CoverageStatus, LabelState
+
+_CLAIMS = (STATE_INDEX[LabelState.PRESENT], STATE_INDEX[LabelState.ABSENT])
 
 LABELS_FILE, COVERAGE_FILE = "labels.parquet", "coverage.parquet"
 
@@ -50,6 +52,18 @@ class Labelling:
     windows: Windows | None
     doubts: tuple[str, ...] = ()  # sentences on labels that look wrong
     unlabelled: frozenset[str] = frozenset()  # activities that nobody looked for: their silence means nothing
+
+    def answered(self, activity: str) -> Spans:
+        """The examined time in which presence or absence of the activity is claimed: without windows that are unsure, unparsed
+        or not assessable, where no other window over the same time claims anything."""
+        windows = self.windows
+        if windows is None:
+            return self.examined
+        claims = np.isin(windows.states[:, self.activities.index(activity)], _CLAIMS)
+        if claims.all():
+            return self.examined
+        claimed = spans_of(windows.video[claims], windows.start_us[claims], windows.end_us[claims])
+        return intersection(union_by_video(claimed), self.examined)
 
 
 def read_labelling(uri: str, *, activities: tuple[str, ...]) -> Labelling:

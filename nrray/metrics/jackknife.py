@@ -1,6 +1,6 @@
 """Intervals over cases by the jackknife. Pure numpy: a figure of all cases, the same without each case, and of each alone.
 
-Windows of one birth resemble each other, so that what a figure owes to chance is seen by leaving out whole cases. The choice
+Windows of one case resemble each other, so that what a figure owes to chance is seen by leaving out whole cases. The choice
 between this interval and others is measured by tests/benchmarks/interval_coverage.py.
 """
 

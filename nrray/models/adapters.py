@@ -2,7 +2,7 @@
 trained, saved as `peft` saves them, and loaded by `peft` for labelling, or refused where they do not fit."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def learning_modules(adapted: PeftModel) -> list[torch.nn.Module]:
 def with_adapter(model: Any, folder: Path) -> Any:
     """The checkpoint's own class with the adapter in `folder`: merged into its weights where they are float32, beside them
     in fewer bits, where a sum would round it away. Raises ModelError where a tensor is missing or has no place."""
-    saved = _saved_shapes(folder / MATRICES_FILE)
+    saved = saved_shapes(folder / MATRICES_FILE)
     try:
         # In the base's number format, in which autocast has trained it too: mixed ones would be cast in every layer.
         with _quiet():
@@ -76,13 +76,7 @@ def with_adapter(model: Any, folder: Path) -> Any:
             f"adapter {folder} cannot be loaded: {type(error).__name__}: {error}. Expected adapter_config.json and "
             f"{MATRICES_FILE} of this base; copy them again, or train again."
         ) from error
-    placed = {name: tuple(tensor.shape) for name, tensor in get_peft_model_state_dict(adapted).items()}
-    if wrong := sorted({name for name, _ in saved.items() ^ placed.items()}):
-        raise ModelError(
-            f"adapter {folder}: {len(wrong)} tensors are missing, have no place or another shape in its base "
-            f"({', '.join(wrong[:3])}). Use the base and the versions that it was trained "
-            f"with."
-        )
+    check_tensors(folder, saved=saved, placed=get_peft_model_state_dict(adapted))
     is_whole = all(parameter.dtype == torch.float32 for parameter in model.parameters())
     return adapted.merge_and_unload() if is_whole else adapted.get_base_model()
 
@@ -95,7 +89,20 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _saved_shapes(file: Path) -> dict[str, tuple[int, ...]]:
+def check_tensors(folder: Path, *, saved: Mapping[str, tuple[int, ...]], placed: Mapping[str, torch.Tensor]) -> None:
+    """Raise ModelError where tensors of a file are not those for which a model has a place. placed: peft's state of that
+    model."""
+    expected = {name: tuple(tensor.shape) for name, tensor in placed.items()}
+    if wrong := sorted({name for name, _ in saved.items() ^ expected.items()}):
+        raise ModelError(
+            f"adapter {folder}: {len(wrong)} tensors are missing, have no place or another shape in its base "
+            f"({', '.join(wrong[:3])}). Use the base and the versions that it was trained "
+            f"with."
+        )
+
+
+def saved_shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """Name to shape of the tensors in a file, of which only the header is read. Raises ModelError."""
     try:
         with safe_open(file, framework="pt") as tensors:
             return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118

@@ -12,12 +12,12 @@ from transformers.utils import logging as transformers_logging
 from nrray.errors import ModelError
 from nrray.models.config import Device, Dtype, Execution, resolved_dtype
 from nrray.models.families import loaded_family
-from nrray.models.families.family import LoadedCheckpoint
+from nrray.models.families.family import Family, LoadedCheckpoint
 from nrray.models.families.four_bit import is_loaded_in_four_bit
 from nrray.models.labeler import ModelInfo
 from nrray.models.resolved import ResolvedCheckpoint, check_same_here
 
-_LOADING_ERRORS = (
+LOADING_ERRORS = (
     OSError,
     ValueError,
     TypeError,
@@ -35,7 +35,6 @@ def load_checkpoint(resolved: ResolvedCheckpoint, *, execution: Execution) -> Lo
     check_same_here(resolved)
     folder = resolved.folder
     family = loaded_family(resolved.family)
-    transformers_logging.disable_progress_bar()  # actors would write it into each other's lines
     device = torch_device(execution.device)
     dtype = torch_dtype(execution.dtype, device)
     is_four_bit = execution.dtype is Dtype.NF4
@@ -43,9 +42,8 @@ def load_checkpoint(resolved: ResolvedCheckpoint, *, execution: Execution) -> Lo
         family.check_four_bit()
     if device.type == "cpu":
         torch.set_num_threads(execution.num_threads)
+    config, processor = _config_and_processor(folder, family)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        family.check_config(config, folder=folder)
         model, loading = family.model_class.from_pretrained(
             folder,
             dtype=dtype,
@@ -55,15 +53,10 @@ def load_checkpoint(resolved: ResolvedCheckpoint, *, execution: Execution) -> Lo
             output_loading_info=True,
             **(family.four_bit_arguments(config, device) if is_four_bit else {}),
         )
-        processor = family.processor_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except _LOADING_ERRORS as error:
-        raise ModelError(
-            f"model {folder} cannot be loaded: {type(error).__name__}: {error}. Expected a complete checkpoint of an "
-            f"image-text-to-text class, with its processor; copy it again or install the package that the message names."
-        ) from error
+    except LOADING_ERRORS as error:
+        raise _unloadable(folder, error) from error
     _check_loaded(folder, loading=loading)
-    family.check_processor(processor, folder=folder)
-    family.prepare(model, processor)
+    family.prepare(model)
     if resolved.metadata is not None and resolved.metadata.has_matrices:
         from nrray.models.adapters import with_adapter  # peft takes a second to import
 
@@ -75,6 +68,47 @@ def load_checkpoint(resolved: ResolvedCheckpoint, *, execution: Execution) -> Lo
         processor=processor,
         device=device,
         dtype=dtype,
+    )
+
+
+def outlined_checkpoint(resolved: ResolvedCheckpoint) -> LoadedCheckpoint:
+    """The model without its weights, which are on torch's `meta` device, and its processor: enough to ask what it takes and what
+    fits it, in a second and before any node reads gigabytes. Raises ModelError."""
+    folder = resolved.folder
+    family = loaded_family(resolved.family)
+    config, processor = _config_and_processor(folder, family)
+    try:
+        with torch.device("meta"):
+            model = family.model_class.from_config(config)
+    except LOADING_ERRORS as error:
+        raise _unloadable(folder, error) from error
+    return LoadedCheckpoint(
+        name=str(folder),
+        family=family,
+        model=model.eval(),
+        processor=processor,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
+
+
+def _config_and_processor(folder: Path, family: Family) -> tuple[Any, Any]:
+    transformers_logging.disable_progress_bar()  # actors would write it into each other's lines
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        family.check_config(config, folder=folder)
+        processor = family.processor_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except LOADING_ERRORS as error:
+        raise _unloadable(folder, error) from error
+    family.check_processor(processor, folder=folder)
+    family.prepare_processor(processor)
+    return config, processor
+
+
+def _unloadable(folder: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"model {folder} cannot be loaded: {type(error).__name__}: {error}. Expected a complete checkpoint of an "
+        f"image-text-to-text class, with its processor; copy it again or install the package that the message names."
     )
 
 

@@ -10,7 +10,7 @@ from nrray.models.config import Execution
 from nrray.models.labeler import Labeler
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.strategies import resolve_strategy
-from nrray.sampling import Sampling, unit_samples_us, unit_window_samples
+from nrray.sampling import Sampling, SamplingSection, unit_samples_us, unit_window_samples
 from nrray.types import Frames
 
 MEASURED_WINDOWS = 8
@@ -19,7 +19,8 @@ MEASURED_WINDOWS = 8
 @dataclass(frozen=True, kw_only=True)
 class LabelerFigures:
     """A labeler's size and speed. `windows_per_second` is that of a warm run over a unit of 8 consecutive windows, so that
-    frames are shared as in a real run; `flops_per_window` counts one window alone, `flops_per_shared_window` one of the 8."""
+    frames are shared as in a real run; `flops_per_window` counts one window alone, `flops_per_shared_window` one of the 8;
+    `window` is its frames in words, `tokens_per_window` all of the longest prompt."""
 
     name: str
     strategy: str
@@ -33,15 +34,21 @@ class LabelerFigures:
     windows_per_second: float
     flops_per_window: int
     flops_per_shared_window: int
+    window: str
+    tokens_per_window: int
+    frame_tokens_per_window: int
 
 
 def measure_labeler(checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> LabelerFigures:
     """Loads the model, as it labels by default, and labels synthetic frames. Raises ModelError, LabelMemoryError."""
+    from nrray.models.window_plan import planned_window  # torch takes seconds to import
+
     strategy = resolve_strategy(None, checkpoint, label_set)
+    plan = planned_window(checkpoint, SamplingSection(), questions=strategy.questions(checkpoint, label_set))
     started = time.perf_counter()
     labeler = strategy.labeler(checkpoint, label_set=label_set, execution=execution)
     load_seconds = time.perf_counter() - started
-    sampling = labeler.info.sampling or Sampling.model_validate({})
+    sampling = plan.sampling
     single = synthetic_frames(sampling, num_windows=1)
     unit = synthetic_frames(sampling, num_windows=MEASURED_WINDOWS)
     info = labeler.info
@@ -60,6 +67,9 @@ def measure_labeler(checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, exec
         windows_per_second=MEASURED_WINDOWS / _label_seconds(labeler, unit),
         flops_per_window=flops_per_window,
         flops_per_shared_window=flops_per_shared_window,
+        window=sampling.text(),
+        tokens_per_window=plan.tokens,
+        frame_tokens_per_window=plan.frame_tokens,
     )
 
 

@@ -23,6 +23,7 @@ from nrray.decode import DecodeBackend
 from nrray.errors import ModelError
 from nrray.labels import read_label_set
 from nrray.models import CheckpointChoice, Execution, LabelerFigures, measure_labeler, resolve_checkpoint
+from nrray.models.config import EMBEDDED
 
 GIB = 2**30
 LOW_DISK_BYTES, NO_DISK_BYTES = 10 * GIB, GIB
@@ -81,19 +82,26 @@ class Examination:
         return "This machine can run nrray."
 
 
-def run_doctor(*, model: str | None, label_set: str | None, reporter: Reporter) -> bool:
-    """Examine and report; with `model`, also load and time it. Returns whether nrray can run here.
+def run_doctor(*, model: str | None, label_set: str | None, reporter: Reporter, adapter: str | None = None) -> bool:
+    """Examine and report; with `model`, or an `adapter` of it (of the embedded one where no model is given), also load and time
+    it. Returns whether nrray can run here.
 
-    Raises ModelError, ConfigError for a `model` or `label_set` that cannot be used.
+    Raises ModelError, ConfigError for a `model`, `adapter` or `label_set` that cannot be used.
     """
-    # A misspelt path is an error before seconds of examination.
-    checkpoint = resolve_checkpoint(CheckpointChoice(path=model)) if model is not None else None
+    choice = CheckpointChoice(path=model or EMBEDDED, adapter=adapter)
+    # A misspelt path, or an adapter of something else, is an error before seconds of examination.
+    checkpoint = resolve_checkpoint(choice) if model is not None or adapter is not None else None
+    if checkpoint is not None and adapter is not None:
+        from nrray.models.fitting import check_adapter  # with torch and peft, which take seconds
+
+        check_adapter(checkpoint)
     examination = Examination(findings=tuple(examined_machine()))
     report_examination(examination, reporter)
     figures: LabelerFigures | None = None
     if checkpoint is not None:
         figures = measure_labeler(checkpoint, label_set=read_label_set(label_set), execution=Execution())
-        reporter.table(f"Model {model}", ["figure", "value"], _figure_rows(figures))
+        title = choice.path if adapter is None else f"{choice.path} with {adapter}"
+        reporter.table(f"Model {title}", ["figure", "value"], _figure_rows(figures))
     reporter.say(examination.sentence)
     reporter.finish(
         {

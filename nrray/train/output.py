@@ -7,6 +7,8 @@ from nrray.documents import section_from
 from nrray.storage import Folder
 
 ADAPTER_FOLDER, MODEL_FOLDER = "adapter", "model"
+NOTHING_LEARNED_FOLDER = "nothing-learned"
+"""Holds the adapter or model of a training in which no step was better than none: a record, to be measured and not to be used."""
 METRICS_FILE, CARD_FILE = "metrics.json", "model_card.md"
 VALIDATION_FILE = "validation.npz"
 """For those who compare: targets, cases and logits of the validation windows; steps and step_logits, the same of every
@@ -44,7 +46,8 @@ class CrossFitted(Section):
 class TrainingMetrics(Section):
     """How a training went: steps that were made, of at most num_steps; best: of all validations, whose weights are kept (step 0
     is before training). chosen_macro_f1: of the best validation, at thresholds that are best on its windows, which is too
-    high for others; validation: the honest figure, None in files of a release that had none."""
+    high for others; validation: the honest figure; always_yes_macro_f1: of answering yes to every window. None in files of a
+    release that had none."""
 
     num_train_windows: int
     num_validation_windows: int
@@ -53,6 +56,12 @@ class TrainingMetrics(Section):
     best_step: int
     chosen_macro_f1: float | None
     validation: CrossFitted | None
+    always_yes_macro_f1: float | None = None
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether some step was better than none."""
+        return self.best_step > 0
 
 
 def read_metrics(trained_model: str | Path) -> TrainingMetrics:
@@ -65,9 +74,15 @@ def read_metrics(trained_model: str | Path) -> TrainingMetrics:
 
 
 def trained_model_folder(output: str | Path) -> Path | None:
-    """The adapter or the whole model of a finished training; None before the end."""
+    """The adapter or the whole model that a finished training has left for use; None before the end, and where nothing was
+    learned."""
     folders = [Path(output) / name for name in (ADAPTER_FOLDER, MODEL_FOLDER)]
     return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def finished_model_folder(output: str | Path) -> Path | None:
+    """As `trained_model_folder`, or the record of a training that has learned nothing; None before the end."""
+    return trained_model_folder(output) or trained_model_folder(Path(output) / NOTHING_LEARNED_FOLDER)
 
 
 def is_adapter_folder(trained_model: str | Path) -> bool:

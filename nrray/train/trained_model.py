@@ -13,7 +13,15 @@ from nrray.storage import Folder, make_private
 from nrray.train.card import tuned_card
 from nrray.train.examples import Examples
 from nrray.train.job import FinetuneJob
-from nrray.train.output import ADAPTER_FOLDER, CARD_FILE, METRICS_FILE, MODEL_FOLDER, CrossFitted, TrainingMetrics
+from nrray.train.output import (
+    ADAPTER_FOLDER,
+    CARD_FILE,
+    METRICS_FILE,
+    MODEL_FOLDER,
+    NOTHING_LEARNED_FOLDER,
+    CrossFitted,
+    TrainingMetrics,
+)
 from nrray.train.progress import Progress
 from nrray.train.thresholds import fitted_decision
 from nrray.train.trainee.prepared import PreparedTrainee
@@ -29,14 +37,16 @@ def write_trained_model(
     train: Examples,
     validation: Examples,
 ) -> None:
-    """Write the adapter, or the model where it was trained whole, into the output. logits: of the validation windows;
-    cross_fitted: its honest figure on them."""
-    target = Path(job.output) / (ADAPTER_FOLDER if trainee.base is not None else MODEL_FOLDER)
+    """Write the adapter, or the model where it was trained whole, into the output; into a folder of its own where no step was
+    better than none, so that nobody takes it for a trained one. logits: of the validation windows; cross_fitted: its honest
+    figure on them."""
+    metrics = _metrics(job, progress, cross_fitted, train=train, validation=validation)
+    parent = Path(job.output) / ("" if metrics.has_learned else NOTHING_LEARNED_FOLDER)
+    target = parent / (ADAPTER_FOLDER if trainee.base is not None else MODEL_FOLDER)
     with tempfile.TemporaryDirectory(dir=job.output, prefix=".tmp-") as temporary:
         folder = Path(temporary) / target.name
         folder.mkdir()
         trainee.module.save(folder)
-        metrics = _metrics(job, progress, cross_fitted, train=train, validation=validation)
         Folder(str(folder)).write_json(METRICS_FILE, metrics.model_dump(mode="json"))
         Folder(str(folder)).write_json(SPLIT_FILE, job.split.model_dump(mode="json"))
         metadata = _metadata(job, trainee, folder, logits=logits, validation=validation)
@@ -52,6 +62,7 @@ def write_trained_model(
         )
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
         make_private(folder)
+        parent.mkdir(mode=0o700, exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         folder.rename(target)
 
@@ -68,7 +79,16 @@ def _metrics(
         best_step=best.step if best is not None else 0,
         chosen_macro_f1=best.validation_macro_f1 if best is not None else None,
         validation=cross_fitted,
+        always_yes_macro_f1=_always_yes(job, validation),
     )
+
+
+def _always_yes(job: FinetuneJob, validation: Examples) -> float | None:
+    """Macro F1 of an answer that is always yes, 2 p / (1 + p) where a share p of the windows shows an activity, over those
+    activities that count and are shown."""
+    shares = dict(zip(job.label_set.names, validation.targets.mean(axis=0).tolist(), strict=True))
+    shown = [shares[name] for name in job.label_set.macro_activities if shares[name] > 0]
+    return sum(2 * share / (1 + share) for share in shown) / len(shown) if shown else None
 
 
 def _metadata(

@@ -5,6 +5,7 @@ import pytest
 
 from nrray.archive.splits import (
     Split,
+    balanced_split,
     check_cases,
     check_contents,
     is_by_hand,
@@ -137,3 +138,42 @@ def test_a_note_of_a_read_names_no_case(tmp_path):
         noted_read(file, part, ["case-of-a-person"], purpose="x")
     assert num_reads(file) == 2
     assert not [path for path in tmp_path.iterdir() if b"case-of-a-person" in path.read_bytes()]
+
+
+def test_of_many_deals_one_is_kept_in_which_no_part_lacks_a_label_whatever_the_seed():
+    labels = np.random.default_rng(3).random((24, 6)) < (1.0, 0.25, 0.5, 0.2, 0.3, 0.4)
+
+    def num_lacking(split):
+        rows = [[int(case[-3:]) for case in cases] for cases in split.parts.values()]
+        return sum(int((labels[mine].sum(axis=0) == 0).sum()) for mine in rows)
+
+    nothing = np.zeros((24, 0))
+    balanced = [balanced_split(CASES[:24], labels, amounts=nothing, fractions=FRACTIONS, seed=n) for n in range(5)]
+    single = [stratified_split(CASES[:24], labels, fractions=FRACTIONS, seed=seed) for seed in range(5)]
+    assert [num_lacking(split) for split in balanced] == [0] * 5
+    assert sum(num_lacking(split) for split in single) > 0
+
+
+def test_amounts_of_what_all_cases_show_are_spread_too():
+    amounts, labels = np.random.default_rng(3).exponential(size=(24, 2)), np.ones((24, 2), bool)
+
+    def distance(split):
+        sums = np.stack([amounts[[int(case[-3:]) for case in cases]].sum(axis=0) for cases in split.parts.values()])
+        return float(np.abs(sums / amounts.sum(axis=0) - np.array(list(FRACTIONS.values()))[:, None]).max())
+
+    balanced = [balanced_split(CASES[:24], labels, amounts=amounts, fractions=FRACTIONS, seed=n) for n in range(3)]
+    assert max(map(distance, balanced)) < 0.05
+    single = [stratified_split(CASES[:24], labels, fractions=FRACTIONS, seed=seed) for seed in range(5)]
+    assert max(map(distance, single)) > 0.05
+
+
+def test_a_balanced_split_is_the_same_for_the_same_seed_and_has_every_case_once():
+    labels = np.random.default_rng(0).random((30, 3)) < 0.4
+    made = [
+        balanced_split(CASES[:30], labels, amounts=labels.astype(float), fractions=FRACTIONS, seed=seed)
+        for seed in (1, 1, 2)
+    ]
+    assert made[0] == made[1] != made[2]
+    assert sorted(case for cases in made[0].parts.values() for case in cases) == CASES[:30]
+    nothing = balanced_split([], labels[:0], amounts=np.zeros((0, 0)), fractions=FRACTIONS, seed=0)
+    assert nothing.parts == {"train": (), "validation": (), "test": ()}

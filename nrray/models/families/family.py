@@ -11,9 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from nrray.errors import ModelError
+from nrray.models.frame_size import FrameSize
 from nrray.types import Frames
 
 CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameCount:
+    """Frames of a window that a checkpoint was made for. is_fixed: no other number will do."""
+
+    count: int
+    is_fixed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +76,31 @@ class Family(ABC):
     def check_processor(self, processor: Any, *, folder: Path) -> None:  # noqa: B027
         """Raise ModelError where the processor lacks a part that the family needs."""
 
-    def check_window(self, checkpoint: LoadedCheckpoint, *, num_frames: int) -> None:  # noqa: B027
+    def check_window(self, checkpoint: LoadedCheckpoint, *, num_frames: int) -> None:
         """Raise ModelError where the checkpoint takes no windows of so many frames."""
+        expected = self.num_frames(checkpoint.model.config)
+        if expected is not None and expected.is_fixed and num_frames != expected.count:
+            raise ModelError(
+                f"model {checkpoint.name}: found windows of {num_frames} frames, expected the {expected.count} that its "
+                f"positions are made for. Leave sampling.frames_per_second and sampling.window_seconds to the model, or set "
+                f"them so that their product is {expected.count}."
+            )
+
+    def check_context(self, checkpoint: LoadedCheckpoint, *, num_tokens: int, num_frames: int) -> None:  # noqa: B027
+        """Raise ModelError where a prompt of so many tokens is longer than any that the checkpoint was made for."""
+
+    def num_frames(self, config: Any) -> FrameCount | None:
+        """The frames of a window that a checkpoint with this config was made for; None where any number will do."""
+        return None
+
+    @abstractmethod
+    def frame_processor(self, processor: Any) -> Any:
+        """The part of a processor that makes a model's inputs of frames: an image or a video processor of transformers."""
+
+    @abstractmethod
+    def num_tokens(self, checkpoint: LoadedCheckpoint, inputs: Mapping[str, torch.Tensor]) -> tuple[int, int]:
+        """How many tokens the processor's tensors of one window are: those of frames, and all. The checkpoint may be an outline,
+        whose weights are on torch's `meta` device."""
 
     def check_four_bit(self) -> None:
         """Raise ModelError where the family's checkpoints do not come in 4 bits, or cannot be loaded so here."""
@@ -80,8 +112,15 @@ class Family(ABC):
         """Arguments of `from_pretrained` that load a model in 4 bits."""
         return {}
 
-    def prepare(self, model: Any, processor: Any) -> None:  # noqa: B027
-        """Settings of a model and a processor that have just been loaded, in place."""
+    def resized(self, processor: Any, inputs: Mapping[str, torch.Tensor]) -> FrameSize | None:
+        """The size to which a processor has brought the frames in its tensors; None where these do not say it."""
+        return None
+
+    def prepare(self, model: Any) -> None:  # noqa: B027
+        """Settings of a model that has just been loaded, in place."""
+
+    def prepare_processor(self, processor: Any) -> None:  # noqa: B027
+        """Settings of a processor that has just been loaded, in place."""
 
     @abstractmethod
     def hidden_size(self, model: Any) -> int:

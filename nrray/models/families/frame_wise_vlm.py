@@ -40,6 +40,9 @@ class FrameWiseVlm(VisionLanguageModel):
                 f"every frame as an image. Add the checkpoint's preprocessor_config.json."
             )
 
+    def frame_processor(self, processor: Any) -> Any:
+        return processor.image_processor
+
     def window_processor(self, checkpoint: LoadedCheckpoint) -> WindowProcessor:
         return ImagePromptProcessor(
             processor=checkpoint.processor,
@@ -53,6 +56,7 @@ class FrameWiseVlm(VisionLanguageModel):
         features = torch.cat([_image_features(checkpoint, part) for part in values.split(chunk)])
         text = checkpoint.model.get_input_embeddings()(input_ids)
         is_frame = frame_tokens(checkpoint, input_ids)
+        check_placeholders(checkpoint, is_frame, features, size=values.shape[-2:])
         embeds = text.masked_scatter(is_frame.unsqueeze(-1), features.to(text.dtype))
         hidden = last_hidden(checkpoint, {"inputs_embeds": embeds, "attention_mask": attended})
         return HiddenStates(hidden=hidden, attended=attended.bool(), frame_tokens=is_frame)
@@ -93,6 +97,8 @@ class FrameWiseRunner(WindowRunner):
         checkpoint, input_ids = self._checkpoint, inputs["input_ids"]
         text = checkpoint.model.get_input_embeddings()(input_ids)  # (1, L, D)
         is_frame = frame_tokens(checkpoint, input_ids)
+        shown = embeddings[window_frames[0].to(embeddings.device)]
+        check_placeholders(checkpoint, is_frame, shown, size=frames.pixels.shape[1:3])
 
         def forward(rows: slice) -> HiddenStates:
             picked = embeddings[window_frames[rows].to(embeddings.device)]  # (B, F, tokens a frame, D)
@@ -112,6 +118,20 @@ class FrameWiseRunner(WindowRunner):
 
     def _frames_per_forward(self, most: int) -> int:
         return min(CPU_FRAMES_PER_FORWARD, most) if self._checkpoint.device.type == "cpu" else most
+
+
+def check_placeholders(
+    checkpoint: LoadedCheckpoint, is_frame: torch.Tensor, embeddings: torch.Tensor, *, size: Sequence[int]
+) -> None:
+    """Raise ModelError where a prompt has room for another number of embeddings than the tower makes of frames of a size: what is
+    too much would be left out without a word. is_frame: which tokens of the prompts stand for frames."""
+    expected, found = int(is_frame.sum()), embeddings.shape[:-1].numel()
+    if expected != found:
+        raise ModelError(
+            f"model {checkpoint.name}: found {found} embeddings that its tower makes of frames of {size[1]}x{size[0]} px, "
+            f"expected the {expected} that its processor leaves room for in the prompt. Leave the frame size to the model, or "
+            f"set sampling.frame_width_px and sampling.frame_height_px to the size that it was trained on."
+        )
 
 
 def _image_features(checkpoint: LoadedCheckpoint, pixel_values: torch.Tensor) -> torch.Tensor:

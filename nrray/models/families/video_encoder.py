@@ -21,6 +21,14 @@ class VideoEncoder(Family):
     input_name: ClassVar[str] = "pixel_values"  # of the frames, in the processor's tensors
     has_class_token: ClassVar[bool] = False
 
+    def frame_processor(self, processor: Any) -> Any:
+        return processor
+
+    def num_tokens(self, checkpoint: LoadedCheckpoint, inputs: Mapping[str, torch.Tensor]) -> tuple[int, int]:
+        frames = inputs[self.input_name].to(next(checkpoint.model.parameters()).device)
+        num_tokens = int(self.embedded(checkpoint.model, frames).shape[1])
+        return num_tokens, num_tokens
+
     def hidden_size(self, model: Any) -> int:
         return int(model.config.hidden_size)
 
@@ -35,6 +43,11 @@ class VideoEncoder(Family):
         """The module in front of the first layer."""
         stem: torch.nn.Module = model.embeddings
         return stem
+
+    def embedded(self, model: Any, frames: torch.Tensor) -> torch.Tensor:
+        """(B, L, D) tokens in front of the first layer of (B, F, 3, H, W) frames."""
+        tokens: torch.Tensor = self.stem(model)(frames)
+        return tokens
 
     def encoded(self, model: Any, frames: torch.Tensor) -> torch.Tensor:
         """(B, L, D) states of the last layer of (B, F, 3, H, W) frames."""

@@ -17,6 +17,7 @@ from nrray.models.families import video_encoder_types
 from nrray.models.families.family import CPU, Family, HiddenStates, LoadedCheckpoint, WindowProcessor, pixel_device
 from nrray.models.families.four_bit import check_four_bit, four_bit_arguments
 from nrray.models.families.packed_attention import pack_attention
+from nrray.models.frame_size import FrameSize
 
 
 class VisionLanguageModel(Family):
@@ -55,8 +56,34 @@ class VisionLanguageModel(Family):
     def four_bit_arguments(self, config: Any, device: torch.device) -> dict[str, Any]:
         return four_bit_arguments(config, device)
 
-    def prepare(self, model: Any, processor: Any) -> None:
+    def check_context(self, checkpoint: LoadedCheckpoint, *, num_tokens: int, num_frames: int) -> None:
+        most = getattr(checkpoint.model.config.get_text_config(), "max_position_embeddings", None)
+        if isinstance(most, int) and num_tokens > most:
+            raise ModelError(
+                f"model {checkpoint.name}: found windows of {num_frames} frames, which are {num_tokens:,} tokens with the "
+                f"question, expected the {most:,} of its max_position_embeddings at most: it has never read so many. Lower "
+                f"sampling.frames_per_second, sampling.window_seconds or the frame size."
+            )
+
+    def frame_processor(self, processor: Any) -> Any:
+        return processor.video_processor if takes_video(processor) else processor.image_processor
+
+    def num_tokens(self, checkpoint: LoadedCheckpoint, inputs: Mapping[str, torch.Tensor]) -> tuple[int, int]:
+        input_ids = inputs["input_ids"]
+        return int(frame_tokens(checkpoint, input_ids).sum()), int(input_ids.shape[1])
+
+    def resized(self, processor: Any, inputs: Mapping[str, torch.Tensor]) -> FrameSize | None:
+        patch = getattr(self.frame_processor(processor), "patch_size", None)
+        grids = [inputs[name] for name in ("video_grid_thw", "image_grid_thw") if name in inputs]
+        if not grids or not isinstance(patch, int):
+            return None
+        _, height, width = grids[0][0].tolist()  # in patches
+        return FrameSize(width_px=width * patch, height_px=height * patch)
+
+    def prepare(self, model: Any) -> None:
         pack_attention(model)
+
+    def prepare_processor(self, processor: Any) -> None:
         processor.tokenizer.padding_side = "left"  # so that the last token of every row is the last of its prompt
         video_processor: Any = getattr(processor, "video_processor", None)
         if getattr(video_processor, "cap_pixels_per_frame", True) is None:  # undecided: its default is to change

@@ -37,6 +37,10 @@ class HeadStrategy(Section):
                 f"'{checkpoint.model_type}' checkpoint, expected one of {expected}. Restore nrray.json, or train again."
             )
 
+    def questions(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[str, ...]:
+        """Texts of the user's turn that the model is given."""
+        return (head_metadata(checkpoint).prompt,) if checkpoint.family.knows_words else ()
+
     def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
         """Everything that decides a label beside the digests of checkpoint and label set."""
         prompt = head_metadata(checkpoint).prompt if checkpoint.family.knows_words else None

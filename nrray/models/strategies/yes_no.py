@@ -66,6 +66,10 @@ class YesNoStrategy(Section):
             for activity in label_set.activities
         }
 
+    def questions(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[str, ...]:
+        """Texts of the user's turn that the model is given."""
+        return tuple(self.prompts(checkpoint, label_set).values())
+
     def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
         """Everything that decides a label beside the digests of checkpoint and label set."""
         return {

@@ -14,6 +14,7 @@ from nrray.models import ModelConfig
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
+from nrray.sampling import sampling_section
 from nrray.storage import Folder
 from nrray.train.output import is_adapter_folder
 
@@ -42,7 +43,7 @@ def measured_on_test(resolved: ResolvedFinetune, model: ModelConfig, *, output: 
             output=output.path(LABELS),
             label_set=config.label_set,
             model=model,
-            sampling=resolved.job.sampling,
+            sampling=sampling_section(resolved.job.sampling),
             decode=config.decode,
         ),
         RelabelOptions(),

@@ -29,6 +29,12 @@ class FinetuneInputs:
     split_of_case: Mapping[str, str]
     notes: tuple[str, ...]
 
+    @property
+    def trained_videos(self) -> pa.Table:
+        """The manifest's rows of these cases."""
+        case_ids = self.cases.case_ids(self.manifest["path"].to_pylist())
+        return self.manifest.filter(pa.array([case_id in self.split_of_case for case_id in case_ids], pa.bool_()))
+
 
 def read_inputs(*, manifest: str, annotations: str, cases: str | None, split: str) -> FinetuneInputs:
     """Read the files of a config. Raises DataError where one cannot be used, or where they are not of the same archive."""

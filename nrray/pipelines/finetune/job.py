@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import Field
 
+from nrray.archive.manifest import usual_size
 from nrray.archive.splits import TrainedSplit, path_digest
 from nrray.config import Section
 from nrray.decode import DecodeConfig
@@ -15,14 +16,16 @@ from nrray.errors import ConfigError
 from nrray.labels import LabelSet, read_label_set
 from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, resolve_checkpoint
 from nrray.models.config import LoraSection, PartsSection, ResolvedParts
+from nrray.models.frame_size import FrameSize
 from nrray.models.metadata import described_inputs
 from nrray.models.resolved import checkpoint_folder
 from nrray.pipelines.finetune.inputs import FinetuneInputs, annotations_digest, read_inputs
 from nrray.pipelines.finetune.planning import counted, training_facts
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import WorkersConfig
-from nrray.sampling import Sampling
+from nrray.sampling import Sampling, SamplingSection
 from nrray.storage import Folder, absolute_uri, is_local
+from nrray.train.doubts import few_examples
 from nrray.train.examples import (
     Chunk,
     ExamplePlan,
@@ -65,7 +68,7 @@ class FinetuneConfig(Section):
     timesformer: TimesformerSection | None = Field(
         None, description="a TimeSformer from scratch for the checkpoint; as a baseline"
     )
-    sampling: Sampling | None = Field(None, description="the checkpoint's own where it has one")
+    sampling: SamplingSection = SamplingSection()
     parts: PartsSection = PartsSection()
     adapter: LoraSection = LoraSection()
     head: HeadSection = HeadSection()
@@ -99,11 +102,12 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         )
     start = config.timesformer or resolve_checkpoint(config.model)
     check_pooling(config.head, start)  # before frames are extracted
-    sampling = _sampling(config, start)
     inputs = read_inputs(
         manifest=config.manifest, annotations=config.annotations, cases=config.cases, split=config.split
     )
+    sampling, notes = _sampling(config, start, inputs)
     plan = _plan(config, inputs, label_set=label_set, sampling=sampling)
+    plan = replace(plan, notes=[*notes, *plan.notes])
     check_trackers(config.trackers)
     before = read_plan(Folder(str(output)))
     facts = (
@@ -166,24 +170,39 @@ def _plan(config: FinetuneConfig, inputs: FinetuneInputs, *, label_set: LabelSet
     )
     train, validation = (all_examples(plan.chunks, part, sampling) for part in TRAINED_PARTS)
     least = config.training.min_positive_windows
+    few = few_examples(num_windows=len(train), num_cases=len(set(train.cases.tolist())))
     notes = [
+        *([few] if few is not None else []),
         *training_notes(train, label_set, min_positive_windows=least),
         *validation_notes(validation, label_set, min_positive_windows=least),
     ]
     return replace(plan, notes=[*plan.notes, *inputs.notes, *notes])
 
 
-def _sampling(config: FinetuneConfig, start: ResolvedCheckpoint | TimesformerSection) -> Sampling:
-    """The config's, or the one that the checkpoint was trained with. Raises ConfigError, ModelError."""
+def _sampling(
+    config: FinetuneConfig, start: ResolvedCheckpoint | TimesformerSection, inputs: FinetuneInputs
+) -> tuple[Sampling, tuple[str, ...]]:
+    """The sampling, and what is to be said of it: the one that the checkpoint was trained with or, where it does not say that,
+    what its config and processor are made for, with what the config sets. Raises ConfigError, ModelError."""
     if isinstance(start, TimesformerSection):  # a baseline samples as the checkpoint that it is compared with
         compared = described_inputs(checkpoint_folder(config.model.path))
-        return config.sampling or (compared.sampling if compared is not None else Sampling.model_validate({}))
-    sampling = config.sampling or (start.inputs.sampling if start.inputs is not None else None)
-    if sampling is None:
-        raise ConfigError(f"{start.folder} does not say how it samples video: give the config a sampling section")
+        return config.sampling.over(compared.sampling if compared is not None else Sampling.model_validate({})), ()
     if start.inputs is not None:
+        sampling = config.sampling.over(start.inputs.sampling)
         check_sampling(sampling, trained=start.inputs.sampling, name=start.name)
-    return sampling
+        return sampling, ()
+    from nrray.models.window_plan import planned_window  # with torch, which takes seconds
+    from nrray.train.trainee.prepared import QUESTION
+
+    # Of the videos that are trained on alone: others may be added to the archive before the training goes on.
+    size = usual_size(inputs.trained_videos)
+    plan = planned_window(
+        start,
+        config.sampling,
+        video=FrameSize(width_px=size[0], height_px=size[1]) if size is not None else None,
+        questions=(QUESTION,) if start.family.knows_words else (),
+    )
+    return plan.sampling, (plan.sentence(start.name, config.sampling),)
 
 
 def _video_digests(chunks: Sequence[Chunk]) -> dict[str, tuple[str, ...]]:

@@ -16,6 +16,7 @@ from nrray.project import next_command
 from nrray.report.run_page import MAX_FAILURES, Failure, RunFile, RunPage, RunPicture
 from nrray.report.training_curves import LearningCurves
 from nrray.storage import Folder
+from nrray.train.doubts import Overfitting, few_examples
 from nrray.train.examples import all_examples
 from nrray.train.history import (
     HISTORY_FILE,
@@ -35,9 +36,10 @@ CURVES_FILE = "curves.png"
 
 @dataclass(frozen=True, kw_only=True)
 class Finetuned:
-    """The result of one call. trained_model: folder of the adapter, or of the model where it was trained whole; None after a dry
-    run; dropped: chunks of video that could not be decoded, name to reason; plan: as it stands in plan.json, or would;
-    expected_time: of a dry run, None where nothing is left to train."""
+    """The result of one call. trained_model: folder of the adapter, or of the model where it was trained whole, a mere record
+    where nothing was learned; None after a dry run; dropped: chunks of video that could not be decoded, name to reason; plan:
+    as it stands in plan.json, or would; expected_time: of a dry run, None where nothing is left to train; overfitting: as the
+    history shows it."""
 
     output: str
     trained_model: Path | None
@@ -45,6 +47,12 @@ class Finetuned:
     dropped: Mapping[str, str]
     plan: PlanDocument | None = None
     expected_time: ExpectedTime | None = None
+    overfitting: Overfitting | None = None
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether there is a trained model to use. True after a dry run, which has nothing to say about that."""
+        return self.metrics is None or self.metrics.has_learned
 
 
 def training_sentence(resolved: ResolvedFinetune) -> str:
@@ -65,21 +73,28 @@ def training_sentence(resolved: ResolvedFinetune) -> str:
 
 
 def report_finetune(result: Finetuned, config: FinetuneConfig, reporter: Reporter) -> None:
-    """Print how the training went, the files that it left, and the next command."""
+    """Print how the training went, the files that it left, and the next command; of one that has learned nothing, what to do."""
     if result.trained_model is not None and result.metrics is not None:
-        _report_metrics(result.metrics, result.plan, config, reporter)
-        kind = "Adapter: " if is_adapter_folder(result.trained_model) else "Model:   "
-        reporter.say(f"{kind}{result.trained_model}")
+        _report_metrics(result.metrics, config, reporter)
+        for doubt in _doubts(result):
+            reporter.say(doubt)
         reporter.say(f"Curves:  {result.output}/{CURVES_FILE}, {HISTORY_FILE}")
-        labels = f"{result.output.rstrip('/')}-labels"
-        reporter.next_command(relabel_command(config, result.trained_model, labels=labels))
+        if result.has_learned:
+            kind = "Adapter: " if is_adapter_folder(result.trained_model) else "Model:   "
+            reporter.say(f"{kind}{result.trained_model}")
+            labels = f"{result.output.rstrip('/')}-labels"
+            reporter.next_command(relabel_command(config, result.trained_model, labels=labels))
+        else:
+            reporter.say(_nothing_learned(result.metrics, result.plan, config))
     reporter.finish(
         {
             "output": result.output,
-            "trained_model": str(result.trained_model) if result.trained_model is not None else None,
+            "has_learned": result.has_learned,
+            "trained_model": str(result.trained_model) if result.trained_model and result.has_learned else None,
             "metrics": result.metrics.model_dump(mode="json") if result.metrics is not None else None,
             "dropped": dict(result.dropped),
             "plan": result.plan.model_dump(mode="json") if result.plan is not None else None,
+            "overfitting": asdict(result.overfitting) if result.overfitting is not None else None,
             "expected_time": asdict(result.expected_time) if result.expected_time is not None else None,
         }
     )
@@ -95,11 +110,13 @@ def finetune_page(result: Finetuned, metrics: TrainingMetrics, transcript: Trans
         ("validated on", f"{metrics.num_validation_windows:,} windows"),
         ("steps", f"{metrics.steps:,} of at most {metrics.num_steps:,}; kept: step {metrics.best_step:,}"),
         ("speed", f"{duration_text(training_seconds(history))} of training"),
-        ("model", str(result.trained_model)),
+        ("model" if result.has_learned else "record, not for use", str(result.trained_model)),
     ]
     if rates:
         facts[3] = ("speed", f"{facts[3][1]}, {median(rates):.1f} windows per second")
-    if honest is not None and honest.macro_f1 is not None:
+    if not result.has_learned:
+        outcome = "Nothing was learned: no step was better than none. No adapter is left."
+    elif honest is not None and honest.macro_f1 is not None:
         outcome = (
             f"Macro F1 {honest.macro_f1} on {honest.num_cases} cases of the validation part, cross-fitted by case."
         )
@@ -130,9 +147,7 @@ def finetune_page(result: Finetuned, metrics: TrainingMetrics, transcript: Trans
     )
 
 
-def _report_metrics(
-    metrics: TrainingMetrics, plan: PlanDocument | None, config: FinetuneConfig, reporter: Reporter
-) -> None:
+def _report_metrics(metrics: TrainingMetrics, config: FinetuneConfig, reporter: Reporter) -> None:
     chosen, honest = metrics.chosen_macro_f1, metrics.validation
     reporter.say(
         f"{metrics.steps} steps over {metrics.num_train_windows:,} windows; best at step {metrics.best_step} on "
@@ -155,11 +170,35 @@ def _report_metrics(
             f"Ended before its {metrics.num_steps} steps: {config.training.patience} validations without a better one, and a "
             f"decay of the rates"
         )
-    if metrics.best_step == 0:
-        reporter.say(
-            "No step was better than none: the model is as it was before, with thresholds and temperatures fitted to the "
-            f"validation part. {_remedy(metrics, plan)}"
+
+
+def _doubts(result: Finetuned) -> list[str]:
+    """Sentences on why the figures may mean little."""
+    metrics, plan = result.metrics, result.plan
+    assert metrics is not None  # of a finished training
+    num_cases = plan.facts.num_cases if plan is not None else None
+    few = few_examples(num_windows=metrics.num_train_windows, num_cases=num_cases)
+    doubts = [] if few is None else [few]
+    if result.overfitting is not None:
+        doubts.append(f"{result.overfitting.text()} The weights of step {metrics.best_step} are kept.")
+    honest, always_yes = metrics.validation, metrics.always_yes_macro_f1
+    estimate = honest.macro_f1.estimate if honest is not None and honest.macro_f1 is not None else None
+    if metrics.has_learned and estimate is not None and always_yes is not None and estimate <= always_yes:
+        doubts.append(
+            f"Its macro F1 is no better than that of answering yes to every window, {always_yes:.2f}: it tells next to nothing "
+            f"about other cases."
         )
+    return doubts
+
+
+def _nothing_learned(metrics: TrainingMetrics, plan: PlanDocument | None, config: FinetuneConfig) -> str:
+    """What a training comes to in which no step was better than none, and what to do."""
+    if plan is not None and not plan.facts.has_own_head:
+        why = "so that the head is still its random start. No adapter is left."
+    else:
+        why = f"so that {config.model.path} as it was stays the better model. No adapter is left."
+    what = f"Nothing was learned: no step was better than none, {why}"
+    return f"{what} {_remedy(metrics, plan)} Train into another output, or delete this one."
 
 
 def _remedy(metrics: TrainingMetrics, plan: PlanDocument | None) -> str:

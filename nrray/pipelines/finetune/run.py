@@ -19,9 +19,10 @@ from nrray.pipelines.on_ray.training_workers import planned_workers, train_on_wo
 from nrray.pipelines.workers import WorkersConfig
 from nrray.report.training_curves import training_curves
 from nrray.storage import Folder
+from nrray.train.doubts import overfitting
 from nrray.train.history import read_history
 from nrray.train.job import FinetuneJob
-from nrray.train.output import read_metrics, trained_model_folder
+from nrray.train.output import finished_model_folder, read_metrics
 from nrray.train.training_plan import TrainingPlan, planned_training, read_plan, write_plan
 from nrray.writer_lock import WriterLock
 
@@ -44,7 +45,7 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
     if dry_run:
         return _dry_run(resolved, reporter)
     output.create()
-    if trained_model_folder(job.output) is not None:  # it is written last
+    if finished_model_folder(job.output) is not None:  # it is written last
         reporter.say("this training is finished: nothing was trained")
     else:
         with WriterLock(output), ray_session(), terminated_as_interrupt():
@@ -59,6 +60,7 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
         metrics=read_metrics(trained_model),
         dropped=output.read_json(DROPPED_FILE),
         plan=read_plan(output),
+        overfitting=overfitting(read_history(output)),
     )
 
 
@@ -66,7 +68,7 @@ def _dry_run(resolved: ResolvedFinetune, reporter: Reporter) -> Finetuned:
     """The plan as far as it can be known without frames, and the time that it takes."""
     config, plan = resolved.config, _reported_plan(resolved.job, resolved.config, reporter)
     expected = None
-    if trained_model_folder(resolved.job.output) is not None:
+    if finished_model_folder(resolved.job.output) is not None:
         reporter.say("this training is finished: nothing would be trained")
     else:
         with ray_session():
@@ -112,7 +114,7 @@ def drawn_training(job: FinetuneJob) -> Path:
     """The folder of the model that a finished training left; its learning curves are drawn beside it."""
     output = Folder(job.output)
     output.write_bytes(CURVES_FILE, training_curves(learning_curves(read_history(output)), title=job.name))
-    trained_model = trained_model_folder(job.output)
+    trained_model = finished_model_folder(job.output)
     assert trained_model is not None  # or training would have ended with an error
     return trained_model
 

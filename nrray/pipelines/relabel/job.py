@@ -8,12 +8,13 @@ from functools import partial
 import pyarrow as pa
 from pydantic import Field
 
-from nrray.archive.manifest import check_manifest
+from nrray.archive.manifest import check_manifest, usual_size
 from nrray.config import Section
 from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError
 from nrray.labels import LabelSet, read_label_set
 from nrray.models import (
+    CheckpointKind,
     ModelConfig,
     ResolvedCheckpoint,
     Strategy,
@@ -23,14 +24,15 @@ from nrray.models import (
     strategy_of_release_before,
 )
 from nrray.models.config import Dtype
+from nrray.models.frame_size import FrameSize
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing, Plan, plan_units
-from nrray.results.identity import OutputIdentity, StrategyEntry
+from nrray.results.identity import OutputIdentity, StrategyEntry, bound_identity
 from nrray.results.journal import EntryLimits
 from nrray.results.segments import SegmentRule
 from nrray.results.version_tables import Rethreshold
-from nrray.sampling import Sampling
+from nrray.sampling import Sampling, SamplingSection, sampling_section
 from nrray.storage import Folder, read_table
 from nrray.writer_lock import LEASE_SECONDS
 
@@ -55,7 +57,7 @@ class RelabelConfig(Section):
     strategy: Strategy | None = Field(
         None, description="how the model labels; None: its head where it has one, else yes_no"
     )
-    sampling: Sampling | None = Field(None, description="the model's own where none is given")
+    sampling: SamplingSection = SamplingSection()
     packing: Packing = Packing()
     decode: DecodeConfig = DecodeConfig()
     segments: SegmentRule = SegmentRule()
@@ -79,6 +81,7 @@ class RelabelJob:
     checkpoint: ResolvedCheckpoint
     strategy: Strategy
     run_id: str
+    notes: tuple[str, ...] = ()  # for people: what was chosen for them
 
 
 def resolved_job(config: RelabelConfig) -> RelabelJob:
@@ -91,15 +94,12 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
     if unknown:
         raise ConfigError(f"segments.thresholds names unknown activities {unknown}; known: {list(label_set.names)}")
     checkpoint = resolve_checkpoint(config.model)
-    inputs = checkpoint.inputs
-    sampling = config.sampling or (inputs.sampling if inputs is not None else None)
-    if sampling is None:
-        raise ConfigError(
-            f"{checkpoint.head_folder} does not say how it samples video: give the config a sampling section"
-        )
-    if inputs is not None:
-        check_sampling(sampling, trained=inputs.sampling, name=checkpoint.name)
     strategy = resolve_strategy(config.strategy, checkpoint, label_set)
+    if checkpoint.kind is CheckpointKind.ADAPTED:
+        from nrray.models.fitting import check_adapter  # with torch and peft, which take seconds
+
+        check_adapter(checkpoint)
+    sampling, notes = _sampling(config, checkpoint, strategy, manifest, label_set)
     model = config.model.model_copy(update={"path": checkpoint.path, "adapter": checkpoint.adapter})
     identity = OutputIdentity(
         model=checkpoint.digest,
@@ -121,8 +121,34 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
         unrecorded_strategy=strategy_of_release_before(checkpoint, label_set),
         checkpoint=checkpoint,
         strategy=strategy,
+        notes=notes,
         run_id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}",
     )
+
+
+def _sampling(
+    config: RelabelConfig, checkpoint: ResolvedCheckpoint, strategy: Strategy, manifest: pa.Table, label_set: LabelSet
+) -> tuple[Sampling, tuple[str, ...]]:
+    """The sampling, and what is to be said of it. Of a checkpoint that does not say how it samples video it is what its config
+    and processor are made for, as it was when this output was begun. Raises ConfigError, ModelError."""
+    if checkpoint.inputs is not None:
+        sampling = config.sampling.over(checkpoint.inputs.sampling)
+        check_sampling(sampling, trained=checkpoint.inputs.sampling, name=checkpoint.name)
+        return sampling, ()
+    from nrray.models.window_plan import planned_window  # with torch, which takes seconds
+
+    before, section = bound_identity(Folder(config.output)), config.sampling
+    if before is not None and before.model == checkpoint.digest:
+        # New videos may be of another size: the labels of one output are of windows of one kind.
+        section = sampling_section(section.over(before.sampling))
+    size = usual_size(manifest)
+    plan = planned_window(
+        checkpoint,
+        section,
+        video=FrameSize(width_px=size[0], height_px=size[1]) if size is not None else None,
+        questions=strategy.questions(checkpoint, label_set),
+    )
+    return plan.sampling, (plan.sentence(checkpoint.name, config.sampling),)
 
 
 def thresholds_in_use(job: RelabelJob) -> dict[str, float]:

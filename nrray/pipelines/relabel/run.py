@@ -51,6 +51,8 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
     Raises ConfigError, DataError, IdentityError, ModelError, OutputBusyError, ResourcesError, StorageError.
     """
     job = resolved_job(config)
+    for note in job.notes:
+        reporter.say(note)
     reporter.say(plan_sentence(job.plan, job.sampling))
     if job.plan.num_bad_videos:
         reporter.say(f"{job.plan.num_bad_videos} files of the manifest are unreadable: coverage rows, no units")

@@ -13,7 +13,7 @@ from nrray.metrics.jackknife import Value, difference_of, jackknifed_sums
 from nrray.models.metadata import read_metadata
 from nrray.models.rules import apply_rules
 from nrray.pipelines.tune.trials import Trial, TrialStatus
-from nrray.train.output import VALIDATION_FILE, trained_model_folder
+from nrray.train.output import VALIDATION_FILE, finished_model_folder
 
 
 def not_significantly_worse(best: Trial, others: Sequence[Trial], label_set: LabelSet) -> list[Trial]:
@@ -52,7 +52,7 @@ def _case_sums(trial: Trial, label_set: LabelSet) -> NDArray[np.float64]:
     activities that count."""
     with np.load(io.BytesIO((trial.folder / VALIDATION_FILE).read_bytes())) as stored:
         logits, targets, cases = stored["logits"], stored["targets"], stored["cases"]
-    metadata = read_metadata(trained_model_folder(trial.folder) or trial.folder)
+    metadata = read_metadata(finished_model_folder(trial.folder) or trial.folder)
     assert metadata is not None  # a finished trial has one
     temperatures = np.array([metadata.temperatures[name] for name in label_set.names])
     thresholds = np.array([metadata.thresholds[name] for name in label_set.names], np.float32)

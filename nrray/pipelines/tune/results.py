@@ -15,15 +15,7 @@ from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune
 from nrray.pipelines.search_sections import Range, Scale, Space
 from nrray.pipelines.tune.comparison import macro_f1_gain, not_significantly_worse
 from nrray.pipelines.tune.job import TuneConfig
-from nrray.pipelines.tune.trials import (
-    TRIALS,
-    Trial,
-    TrialStatus,
-    best_trial,
-    default_trial,
-    read_trials,
-    trial_table,
-)
+from nrray.pipelines.tune.trials import TRIALS, Trial, TrialStatus, best_trial, default_trial, read_trials, trial_table
 from nrray.report.search_picture import TrialPoints, search_picture
 from nrray.storage import Folder
 from nrray.train.history import validations
@@ -122,6 +114,13 @@ def _write_best_config(output: Folder, best: FinetuneConfig, *, store: str) -> N
 
 
 def _no_trial_error(trials: Sequence[Trial], root: Path) -> TrainingError:
+    finished = [trial for trial in trials if trial.status is TrialStatus.FINISHED]
+    if finished:
+        return TrainingError(
+            f"not one of {len(trials)} trials has learned anything: in none of the {len(finished)} that were finished was a step "
+            f"better than none. The model as it was stays the best one. Annotate more cases, or search other parts and rates "
+            f"(space); the trials are in {root / TRIALS}."
+        )
     reason = next((str(trial.failure) for trial in trials if trial.failure is not None), "all were ended")
     return TrainingError(
         f"not one of {len(trials)} trials was finished: {reason}. Their files are in {root / TRIALS}; delete {root} to search "

@@ -21,6 +21,7 @@ from nrray.pipelines.tune.job import TuneConfig, resolved_space, space_text
 from nrray.pipelines.tune.record import SearchRecord, bound_search
 from nrray.pipelines.tune.results import Tuned, search_result, write_trials
 from nrray.pipelines.tune.search import allotted, search_trials
+from nrray.pipelines.tune.settings import TrialSettings, planned_trials
 from nrray.storage import Folder
 from nrray.writer_lock import WriterLock
 
@@ -47,31 +48,34 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
             reporter.say("this search is finished: nothing was trained")
         else:
             job = extracted_job(resolved, reporter)
+            planned = planned_trials(TrialSettings.of(config, job, space), space, config.search)
             progress = Progress(
                 console=reporter.console,
                 verb="tune",
-                total_units=config.search.num_trials + 1,
+                total_units=planned.num_trials + 1,
                 total_us=0,
                 unit="trials",
                 quiet=reporter.is_silent,
             )
             try:
                 with progress:
-                    search_trials(config, job, space, reporter, progress)
+                    search_trials(config, job, space, planned, reporter, progress)
             finally:
                 write_trials(output, space)
         return search_result(config, resolved, output, was_finished=is_finished)
 
 
 def _dry_run(config: TuneConfig, resolved: ResolvedFinetune, space: Space, reporter: Reporter) -> Tuned:
+    planned = planned_trials(TrialSettings.of(config, resolved.job, space), space, config.search)
+    num_trials = planned.num_trials
     with ray_session():
-        allotment = allotted(config)
+        allotment = allotted(config, num_trials)
     steps = resolved.job.training.num_steps
-    num_trials, num_workers = config.search.num_trials, allotment.num_workers
+    num_workers = allotment.num_workers
     reporter.say(f"space: {space_text(space)}")
     reporter.say(
-        f"the config's own values first, then {num_trials} trials of at most {steps} steps of {config.training.batch_windows} "
-        f"windows, {allotment.num_concurrent} at once, {num_workers} workers each"
+        f"the config's own values first, then {planned.text()}, of at most {steps} steps of {config.training.batch_windows} "
+        f"windows each, {allotment.num_concurrent} at once, {num_workers} workers each"
     )
     one = expected_time([resolved.job], num_workers=num_workers)
     expected = replace(one, seconds=one.seconds * (1 + num_trials / allotment.num_concurrent))

@@ -16,6 +16,7 @@ from nrray.pipelines.on_ray.trial_search import run_search
 from nrray.pipelines.search_sections import Space
 from nrray.pipelines.tune.job import TuneConfig, space_text
 from nrray.pipelines.tune.record import finish_search
+from nrray.pipelines.tune.settings import PlannedTrials, TrialSettings
 from nrray.pipelines.tune.trial_run import run_trial
 from nrray.pipelines.tune.trials import (
     DEFAULT,
@@ -43,7 +44,7 @@ class Allotment:
     num_concurrent: int
 
 
-def allotted(config: TuneConfig) -> Allotment:
+def allotted(config: TuneConfig, num_trials: int) -> Allotment:
     """As many trials at once as fit: Tune does not know the resources of their workers. Raises ResourcesError."""
     capacity = cluster_capacity()
     workers, on_gpu = planned_workers(config.workers, capacity)
@@ -53,35 +54,40 @@ def allotted(config: TuneConfig) -> Allotment:
     return Allotment(
         num_workers=workers,
         on_gpu=on_gpu,
-        num_concurrent=min(fitting, config.search.max_concurrent or fitting, config.search.num_trials),
+        num_concurrent=min(fitting, config.search.max_concurrent or fitting, max(1, num_trials)),
     )
 
 
-def search_trials(config: TuneConfig, job: FinetuneJob, space: Space, reporter: Reporter, progress: Progress) -> None:
-    """Train all trials, or the rest of them where an earlier call did some; `progress` counts them. Raises DataError,
+def search_trials(
+    config: TuneConfig, job: FinetuneJob, space: Space, planned: PlannedTrials, reporter: Reporter, progress: Progress
+) -> None:
+    """Train all `planned` trials, or the rest of them where an earlier call did some; `progress` counts them. Raises DataError,
     ResourcesError, StorageError."""
-    allotment, output = allotted(config), Path(job.output).absolute()
+    allotment, output = allotted(config, planned.num_trials), Path(job.output).absolute()
     reporter.say(
-        f"searching {space_text(space)}: the config's own values first, then {config.search.num_trials} trials, "
+        f"searching {space_text(space)}: the config's own values first, then {planned.text()}, "
         f"{allotment.num_concurrent} at once, {allotment.num_workers} {'GPU' if allotment.on_gpu else 'CPU'} workers each"
     )
-    trials = TrialReport(output / TRIALS, config.search.num_trials + 1, reporter, progress)
+    trials = TrialReport(output / TRIALS, planned.num_trials + 1, reporter, progress)
     started = time.monotonic()
     _train_default(config, job, allotment, trials)
     search = config.search
     if search.budget_minutes is not None:
         left = search.budget_minutes - (time.monotonic() - started) / 60
         search = search.model_copy(update={"budget_minutes": left})
-    run_search(
-        run_trial,
-        {"config": config, "job": job, "num_workers": allotment.num_workers, "on_gpu": allotment.on_gpu},
-        space,
-        search,
-        num_concurrent=allotment.num_concurrent,
-        trials=output / TRIALS,
-        state=output / _TUNE_FOLDER,
-        report=trials.report,
-    )
+    if planned.num_trials:
+        run_search(
+            run_trial,
+            {"config": config, "job": job, "num_workers": allotment.num_workers, "on_gpu": allotment.on_gpu},
+            space,
+            search,
+            settings=planned.values,
+            key=TrialSettings.of(config, job, space).key,
+            num_concurrent=allotment.num_concurrent,
+            trials=output / TRIALS,
+            state=output / _TUNE_FOLDER,
+            report=trials.report,
+        )
     trials.report()
     finish_search(Folder(str(output)))  # before Tune's state goes: without it a search would begin anew
     shutil.rmtree(output / _TUNE_FOLDER, ignore_errors=True)

@@ -15,7 +15,7 @@ from nrray.errors import DataError
 from nrray.storage import Folder
 from nrray.train.failure import TrainingFailure, read_failure
 from nrray.train.history import Event, Validated, best_validation, read_history, training_seconds
-from nrray.train.output import STOPPED_FILE, trained_model_folder
+from nrray.train.output import STOPPED_FILE, finished_model_folder
 
 TRIALS, VALUES_FILE = "trials", "values.json"
 DEFAULT = "default"  # the name of the trial with the config's own values
@@ -79,7 +79,7 @@ def begin_trial(folder: Path, values: TrialValues) -> None:
 
 def is_over(folder: Path) -> bool:
     """Whether a trial was finished or stopped early."""
-    return trained_model_folder(folder) is not None or (folder / STOPPED_FILE).is_file()
+    return finished_model_folder(folder) is not None or (folder / STOPPED_FILE).is_file()
 
 
 def read_trials(folder: Path) -> list[Trial]:
@@ -92,8 +92,8 @@ def read_trials(folder: Path) -> list[Trial]:
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """Of finished trials, best first, the one with the best validation."""
-    return next((t for t in trials if t.status is TrialStatus.FINISHED and t.macro_f1 is not None), None)
+    """Of finished trials, best first, the one with the best validation; None where not one of them has learned anything."""
+    return next((t for t in trials if t.status is TrialStatus.FINISHED and t.best is not None and t.best.step), None)
 
 
 def default_trial(trials: Sequence[Trial]) -> Trial | None:
@@ -162,7 +162,7 @@ def _merit(trial: Trial) -> tuple[float, float]:
 def _read_trial(folder: Path) -> Trial:
     output = Folder(str(folder))
     failure = read_failure(output)
-    if trained_model_folder(folder) is not None:
+    if finished_model_folder(folder) is not None:
         status = TrialStatus.FINISHED
     elif failure is not None:
         status = TrialStatus.FAILED

@@ -1,6 +1,7 @@
 """Sentences, curves and the next command of a fine-tuning."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,7 @@ from nrray.pipelines.finetune.report import (
 from nrray.report.run_page import write_run_page
 from nrray.report.training_curves import training_curves
 from nrray.storage import Folder
+from nrray.train.doubts import overfitting
 from nrray.train.history import StepMeasured, TrainingStarted, Validated, write_history
 from nrray.train.output import CrossFitted, Estimate, TrainingMetrics
 from nrray.train.training_plan import PlanDocument, TrainingFacts
@@ -78,12 +80,15 @@ def lines(capsys):
 
 
 @pytest.mark.parametrize(("best_step", "steps"), [(0, 50), (40, 57)])
-def test_a_training_that_gained_nothing_or_ended_early_says_so(best_step, steps, tmp_path, capsys):
+def test_a_training_that_learned_nothing_or_ended_early_says_so(best_step, steps, tmp_path, capsys):
     metrics = METRICS.model_copy(update={"best_step": best_step, "steps": steps})
     result = Finetuned(output=str(tmp_path), trained_model=tmp_path / "adapter", metrics=metrics, dropped={})
     report_finetune(result, config(), Reporter())
     printed = " ".join(capsys.readouterr().out.split())
-    assert ("No step was better than none" in printed) is (best_step == 0)
+    assert ("Nothing was learned: no step was better than none" in printed) is (best_step == 0)
+    assert ("Next: nrray relabel" in printed) is (best_step > 0)
+    assert ("Adapter: " in printed) is (best_step > 0)
+    assert result.has_learned is (best_step > 0)
     assert ("Ended before its 57 steps" in printed) is (steps < 57)
 
 
@@ -109,6 +114,48 @@ def test_the_remedy_of_a_training_that_gained_nothing_is_one_that_is_left(chosen
     result = Finetuned(output=str(tmp_path), trained_model=model, metrics=metrics, dropped={}, plan=plan)
     report_finetune(result, config(), Reporter())
     assert advice in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("has_own_head", "said"),
+    [(False, "the head is still its random start"), (True, "embedded as it was stays the better model")],
+)
+def test_a_start_with_a_head_stays_the_better_model_where_nothing_was_learned(has_own_head, said, tmp_path, capsys):
+    facts = TrainingFacts(
+        num_windows=3000, num_cases=18, num_validation_cases=6, has_own_head=has_own_head, bytes_per_weight=4
+    )
+    plan = PlanDocument(schema_version=1, facts=facts, reasons=(), parts={"tower": "frozen"}, training={})
+    metrics = METRICS.model_copy(update={"best_step": 0})
+    result = Finetuned(output=str(tmp_path), trained_model=tmp_path, metrics=metrics, dropped={}, plan=plan)
+    report_finetune(result, config(), Reporter(is_json=False))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert said in printed
+    assert "No adapter is left." in printed
+    report_finetune(result, config(), Reporter(is_json=True))
+    document = json.loads(capsys.readouterr().out)
+    assert (document["has_learned"], document["trained_model"]) == (False, None)
+
+
+def test_doubts_stand_at_the_end_too(tmp_path, capsys):
+    rising = [measured(4), validated(4, 0.8, loss=0.2), replace(measured(20), loss=0.1), validated(20, 0.7, loss=0.5)]
+    metrics = METRICS.model_copy(update={"num_train_windows": 120, "always_yes_macro_f1": 0.6})
+    result = Finetuned(
+        output=str(tmp_path),
+        trained_model=tmp_path / "adapter",
+        metrics=metrics,
+        dropped={},
+        overfitting=overfitting(rising),
+    )
+    report_finetune(result, config(), Reporter())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Too little to train on: 120 windows" in printed
+    assert "Overfitting: from step 4 to 20 the validation loss rose from 0.200 to 0.500, 2.5 times as much" in printed
+    assert "The weights of step 40 are kept." in printed
+    assert "no better than that of answering yes to every window, 0.60" in printed
+    plain = replace(result, overfitting=None, metrics=METRICS.model_copy(update={"num_train_windows": 900}))
+    report_finetune(plain, config(), Reporter())
+    printed = capsys.readouterr().out
+    assert not any(word in printed for word in ("Too little", "Overfitting", "every window"))
 
 
 def test_activities_that_the_macro_average_is_not_of_are_named(tmp_path, capsys):
@@ -168,6 +215,8 @@ def test_the_document_of_a_call_holds_the_metrics(tmp_path, capsys):
         "trained_model": str(tmp_path / "model"),
         "metrics": METRICS.model_dump(),
         "dropped": {"a": "empty"},
+        "has_learned": True,
+        "overfitting": None,
         "plan": None,
         "expected_time": None,
     }

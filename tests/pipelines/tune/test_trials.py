@@ -52,7 +52,7 @@ def test_before_a_search_there_are_no_trials(tmp_path):
 def test_trials_are_ordered_by_macro_f1_then_by_loss_and_the_best_is_finished(tmp_path):
     make_trial(tmp_path / "trial-a", validated(0, 0.8, 0.5), is_finished=True)
     make_trial(tmp_path / "trial-b", validated(0, 0.9, 0.5))
-    make_trial(tmp_path / "trial-c", validated(0, 0.8, 0.4), validated(4, 0.7, 0.1), is_finished=True)
+    make_trial(tmp_path / "trial-c", validated(0, 0.7, 0.4), validated(4, 0.8, 0.4), is_finished=True)
     make_trial(tmp_path / "trial-d", started(0, 0.0), is_finished=True)
     trials = read_trials(tmp_path)
     assert [trial.name for trial in trials] == ["trial-b", "trial-c", "trial-a", "trial-d"]

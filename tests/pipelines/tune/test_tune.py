@@ -216,7 +216,8 @@ def test_a_search_whose_driver_is_killed_goes_on_and_trains_nothing_twice(archiv
 def test_a_dry_run_says_how_long_it_takes_and_writes_nothing(archive, tmp_path):
     found = nrray("tune", "--dry-run", *words(**search_settings(archive, tmp_path / "out")))
     assert found.returncode == 0, found.stderr
-    assert "4 trials of at most 12 steps of 4 windows, 2 at once, 1 workers each" in found.stdout
+    said = "4 trials, each with other settings, of at most 12 steps of 4 windows each, 2 at once, 1 workers each"
+    assert said in found.stdout
     assert re.search(r"about \d+ s at most, at ", found.stdout)
     assert not (tmp_path / "out").exists()
 

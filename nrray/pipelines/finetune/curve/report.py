@@ -27,6 +27,11 @@ class Curve:
     trained_model: Path | None
     document: CurveDocument | None
 
+    @property
+    def has_learned(self) -> bool:
+        """Whether the training on most cases left a model to use. True after a dry run, which has nothing to say about that."""
+        return self.document is None or self.document.points[-1].best_step > 0
+
 
 def report_subsets(
     subsets: Sequence[Sequence[str]], examples: Sequence[Examples], label_set: LabelSet, reporter: Reporter
@@ -50,8 +55,15 @@ def report_curve(result: Curve, config: FinetuneConfig, reporter: Reporter) -> N
         for sentence in (*document.notes, *document.sentences):
             reporter.say(sentence)
         reporter.say(f"Curve:   {result.output}/{PICTURE_FILE}, {CURVE_FILE}")
-        reporter.say(f"Model:   {result.trained_model}, of {len(document.points[-1].cases)} cases")
-        reporter.next_command(relabel_command(config, result.trained_model, labels=f"{result.output}-labels"))
+        most = len(document.points[-1].cases)
+        if result.has_learned:
+            reporter.say(f"Model:   {result.trained_model}, of {most} cases")
+            reporter.next_command(relabel_command(config, result.trained_model, labels=f"{result.output}-labels"))
+        else:
+            reporter.say(
+                f"Nothing was learned of {most} cases: no step was better than none, and no model is left. Annotate more "
+                f"cases, or try other parts and rates (nrray tune)."
+            )
     reporter.finish(
         {
             "output": result.output,

@@ -46,7 +46,7 @@ from nrray.storage import Folder
 from nrray.train.examples import Examples, all_examples, examples_of, planned_examples, training_notes
 from nrray.train.frame_store import read_frame_of_sample, store_file, whole_windows
 from nrray.train.job import FinetuneJob
-from nrray.train.output import read_metrics, trained_model_folder
+from nrray.train.output import finished_model_folder, read_metrics
 from nrray.writer_lock import WriterLock
 
 _ONE_TRAINING = "Each number of cases was trained on once, with one seed: intervals are over test cases alone."
@@ -83,7 +83,7 @@ def run_curve(config: FinetuneConfig, sizes: Sequence[int], reporter: Reporter, 
     reporter.say(training_sentence(resolved))
     report_subsets(subsets, [_planned(job) for job in jobs], resolved.job.label_set, reporter)
     if dry_run:
-        pending_jobs = [job for job in jobs if trained_model_folder(job.output) is None]
+        pending_jobs = [job for job in jobs if finished_model_folder(job.output) is None]
         if pending_jobs:
             with ray_session():
                 workers, _ = reported_workers(config.workers, reporter)
@@ -93,7 +93,7 @@ def run_curve(config: FinetuneConfig, sizes: Sequence[int], reporter: Reporter, 
     output.create()
     with WriterLock(output), ray_session(), terminated_as_interrupt():
         keep_record(output, "finetune", config)
-        pending = _with_frames(resolved, [job for job in jobs if trained_model_folder(job.output) is None], reporter)
+        pending = _with_frames(resolved, [job for job in jobs if finished_model_folder(job.output) is None], reporter)
         untuned = _untuned(resolved, reporter)
         measured: list[_MeasuredTraining] = []
         for job, cases in zip(jobs, subsets, strict=True):
