@@ -5,6 +5,7 @@ In: the folder of a label version, an output of `nrray relabel`, or a folder of 
 the archive, which every labelling has.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from nrray.archive.annotations import EXTENTS_FILE, SEGMENTS_FILE, check_one_ann
 from nrray.errors import DataError
 from nrray.intervals import Interval
 from nrray.metrics.spans import Spans, intersection, spans_of, union_by_video
+from nrray.results.domain import OUTSIDE_MARK
 from nrray.storage import Folder
 from nrray.types import STATE_INDEX, CoverageStatus, LabelState
 
@@ -93,7 +95,8 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Labelling:
     labelled = timed.filter(is_ok)
     examined = union_by_video(_spans(labelled, index(labelled["path"])))
     every = union_by_video(_spans(timed, index(timed["path"])))
-    names = pc.unique(labels["source"].cast(pa.string())).to_pylist()
+    sources = pc.unique(labels["source"].cast(pa.string())).to_pylist()
+    names = sorted({source.removesuffix(OUTSIDE_MARK) for source in sources})
     return Labelling(
         name=names[0] if len(names) == 1 else folder.path(""),
         paths=paths,
@@ -102,8 +105,40 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Labelling:
         examined=examined,
         failed_us=int(every.length_us.sum() - examined.length_us.sum()),
         windows=_windows(labels, index(labels["path"]), activities),
+        doubts=tuple(_doubts(timed, labels, where=folder.path("").rstrip("/"))),
         unlabelled=frozenset(activities) - set(pc.unique(labels["activity"].cast(pa.string())).to_pylist()),
     )
+
+
+def _doubts(coverage: pa.Table, labels: pa.Table, *, where: str) -> Iterator[str]:
+    """Sentences on videos outside the model's domain, and on answers that could not be parsed."""
+    videos = {}
+    for name, chosen in (
+        ("all", coverage),
+        (
+            "refused",
+            coverage.filter(pc.equal(coverage["status"].cast(pa.string()), CoverageStatus.NOT_ASSESSABLE.value)),
+        ),
+        ("marked", coverage.filter(pc.match_substring(coverage["source"].cast(pa.string()), OUTSIDE_MARK))),
+    ):
+        videos[name] = len(pc.unique(chosen["path"].cast(pa.string())))
+    if videos["refused"]:
+        yield (
+            f"{where}: {videos['refused']} of {videos['all']} videos are unlike those that the model was trained on; their "
+            f"windows are not assessable and in no figure."
+        )
+    if videos["marked"]:
+        yield (
+            f"{where}: {videos['marked']} of {videos['all']} videos are outside the model's domain and were labelled all the "
+            f"same (outside_domain=label); they are in the figures."
+        )
+    states = labels["state"].cast(pa.string())
+    claimed = pc.sum(pc.not_equal(states, LabelState.NOT_ASSESSABLE.value)).as_py() or 0
+    if num_unparsed := pc.sum(pc.equal(states, LabelState.UNPARSED.value)).as_py() or 0:
+        yield (
+            f"{where}: {num_unparsed:,} of {claimed:,} labels ({num_unparsed / claimed:.1%}) are answers that could not be "
+            f"parsed; they count as no."
+        )
 
 
 def _annotations(folder: Folder, uri: str, activities: tuple[str, ...]) -> Labelling:
