@@ -15,7 +15,7 @@ import psutil
 
 from nrray.console.reporter import Reporter
 from nrray.decode.bench import DecodeRates, bench_decode
-from nrray.errors import NrrayError
+from nrray.errors import DataError, NrrayError
 from nrray.pipelines.bench.plan import PlanFigures, benched_plan
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
@@ -199,7 +199,9 @@ def _relabel_alone(manifest: str, output: str) -> Run:
 
 
 def run_bench(target: str, *, video: str | None, reporter: Reporter) -> None:
-    """Measure and print."""
+    """Measure and print. Raises DataError where `video` is not there."""
+    if video is not None and not Path(video).exists():
+        raise DataError(f"--video {video}: found nothing there, expected a video, or with relabel a folder of videos.")
     runs: dict[str, Callable[[], DecodeRates | RelabelRates | PlanFigures]] = {
         "decode": lambda: benched_decode(video, reporter),
         "relabel": lambda: benched_relabel(video, reporter),
