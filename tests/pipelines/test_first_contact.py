@@ -51,7 +51,7 @@ def test_a_hub_checkpoint_works_at_first_contact_or_says_why_not(name, hub, anno
         # Random weights answer nonsense, which may be told by an exit code of its own.
         assert labelled.returncode in (0, 3), labelled.stderr
         assert re.search(r"A window is \d+ frames of \d+x\d+ px, .*: [\d,]+ tokens a window", one_line(labelled.stdout))
-        assert pq.read_table(tmp_path / "labels/latest/coverage.parquet")["outcome"].to_pylist().count("ok") > 0
+        assert pq.read_table(tmp_path / "labels/latest/coverage.parquet")["status"].to_pylist().count("ok") > 0
     else:
         for refused in (examined, labelled):
             assert refused.returncode == 1
