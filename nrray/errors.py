@@ -36,6 +36,7 @@ class ErrorKind(str, Enum):
     DECODER_MEMORY = "decoder_memory"  # the decoder's process exceeded its resident-memory limit
     LABEL_FAILED = "label_failed"  # the model raised on this unit
     LABEL_MEMORY = "label_memory"  # the device ran out of memory even for a single window
+    OUTSIDE_DOMAIN = "outside_domain"  # its video looks unlike those that the model was trained on
     KILLED_LABELER = "killed_labeler"  # entered a bounded number of times, and each time its process died
 
 

@@ -60,14 +60,21 @@ def first_of_unions(start_us: IntArray, end_us: IntArray, *, max_gap_us: int = 0
 
 def shared_us(left: Sequence[Interval], right: Sequence[Interval]) -> int:
     """Time that two sets share, each sorted and disjoint."""
-    total, i, j = 0, 0, 0
+    return sum(interval.length_us for interval in shared_intervals(left, right))
+
+
+def shared_intervals(left: Sequence[Interval], right: Sequence[Interval]) -> list[Interval]:
+    """The time that two sets share, each sorted and disjoint, as such a set."""
+    found, i, j = [], 0, 0
     while i < len(left) and j < len(right):
-        total += max(0, min(left[i].end_us, right[j].end_us) - max(left[i].start_us, right[j].start_us))
+        start_us, end_us = max(left[i].start_us, right[j].start_us), min(left[i].end_us, right[j].end_us)
+        if end_us > start_us:
+            found.append(Interval(start_us=start_us, end_us=end_us))
         if left[i].end_us < right[j].end_us:
             i += 1
         else:
             j += 1
-    return total
+    return found
 
 
 def gaps_within(whole: Interval, intervals: Sequence[Interval]) -> list[Interval]:

@@ -39,7 +39,7 @@ class Project(Section):
 
     archive: str = Field(description="folder or URI of the videos")
     cases: str | None = Field(None, description="case sidecar (CSV or Parquet); without one a video is its own case")
-    label_set: str | None = Field(None, description="label set file; the newborn-resuscitation set where none is given")
+    label_set: str | None = Field(None, description="label set file; the one in the package where none is given")
     output: str = Field("runs", description="folder or URI in which every verb has a folder of its own")
     manifest: str | None = Field(None, description="OUTPUT/scan/manifest.parquet where none is given")
     annotations: str | None = Field(None, description="OUTPUT/annotations where none is given")

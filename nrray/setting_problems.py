@@ -64,6 +64,12 @@ def setting_problems(cls: type[BaseModel], error: ValidationError, *, without: C
     return [line for path, here in problems.items() if path not in outer for line in _lines(path, here)]
 
 
+def value_problem(error: ValidationError) -> str:
+    """The problems of one value, such as a word of a command line, as a sentence: `found 'x', expected a whole number`."""
+    nowhere = _Place(keys=(), parents=())
+    return "; ".join(_lines("", [(nowhere, problem) for problem in error.errors(include_url=False)]))
+
+
 def _lines(path: str, here: Sequence[tuple[_Place, Mapping[str, Any]]]) -> list[str]:
     """Of the problems at one place: where several types may stand there, each of them has its own."""
     prefix = f"{path}: " if path else ""

@@ -67,9 +67,11 @@ def storage_errors(failure: str) -> Iterator[None]:
             errno.EROFS: "the file system is read-only: choose another output",
             errno.EACCES: "permission denied: choose another output, or change its owner or mode",
             errno.EPERM: "not permitted: choose another output, or change its owner or mode",
-            errno.ENOTDIR: "a part of the path is a file, not a folder",
+            errno.ENOTDIR: "a part of the path is a file, not a folder: choose another output",
+            errno.EEXIST: "a file of that name is there, no folder: choose another output",
+            errno.EISDIR: "a folder of that name is there, no file: choose another name",
         }
-        reason = reasons.get(error.errno or 0, str(error))
+        reason = reasons.get(error.errno or 0, (error.strerror or str(error)).lower())
         raise StorageError(f"{failure}: {reason}") from error
 
 

@@ -145,7 +145,7 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
 def _values(column: pa.ChunkedArray, hint: Any, is_nullable: bool, *, where: str) -> list[Any]:
     if get_origin(hint) is np.ndarray:
         chunks = (item for chunk in column.chunks for item in chunk)
-        return [item.values.to_numpy(zero_copy_only=False) for item in chunks]
+        return [item.values.to_numpy(zero_copy_only=False) if item.is_valid else None for item in chunks]
     if get_origin(hint) is Annotated and hint.__metadata__[0] == "blob":
         return [blob for chunk in column.chunks for blob in _blobs(chunk)]
     values: list[Any] = column.to_pylist()

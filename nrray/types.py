@@ -53,6 +53,7 @@ class CoverageStatus(str, Enum):
     OK = "ok"
     FAILED = "failed"
     QUARANTINED = "quarantined"
+    NOT_ASSESSABLE = "not_assessable"  # of a video that looks unlike those that its model was trained on
     NOT_RUN = "not_run"
 
 
@@ -243,6 +244,7 @@ class UnitResult(Unit):
     scores: NDArray[np.float32]
     states: NDArray[np.uint8]
     answers: list[str | None] | None
+    looks_distances: NDArray[np.float32] | None  # (W,) as `WindowLabels` has them, NaN of a window that is not labelled
     num_frames: Int32
     decode_seconds: float
     label_seconds: float
@@ -282,6 +284,7 @@ class Coverage:
     error_kind: Coded | None
     reason: str | None
     source: Coded
+    looks_distance: Float32 | None = None  # from what the model was trained on; None: not known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,12 +308,14 @@ class WindowLabels:
     """Labels of W windows and A activities by one model.
 
     scores: (W, A) float32 in [0, 1], NaN where there is none; states: (W, A) uint8 index into `LabelState`
-    in order of definition; answers: W x A texts of a model that answers in words, else None.
+    in order of definition; answers: W x A texts of a model that answers in words, else None; looks_distances: (W,)
+    float32, how far what the model saw is from what it was trained on (`nrray.models.looks`), None where it does not know.
     """
 
     scores: NDArray[np.float32]
     states: NDArray[np.uint8]
     answers: list[list[str]] | None
+    looks_distances: NDArray[np.float32] | None = None
 
 
 STATE_INDEX: dict[LabelState, int] = {state: i for i, state in enumerate(LabelState)}

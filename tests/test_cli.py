@@ -8,7 +8,9 @@ import pytest
 
 from nrray.cli import main
 from nrray.cli.options import settings_of
+from nrray.config import validate_mapping
 from nrray.console.reporter import Reporter
+from nrray.errors import ConfigError
 from nrray.evaluate.config import CompareConfig, EvaluateConfig, SplitConfig
 from nrray.formats import ExportConfig, ImportConfig
 from nrray.pipelines.finetune.job import FinetuneConfig
@@ -96,3 +98,33 @@ def test_the_next_command_is_for_the_folder_that_one_is_in(tmp_path, monkeypatch
         f"nrray relabel --set manifest={tmp_path}/scan/m --set output=/data{tmp_path}/x {tmp_path}/y"
     )
     assert capsys.readouterr().out == f"Next: nrray relabel --set manifest=scan/m --set output=/data{tmp_path}/x y\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["relabel", "--limit", "0"], "found '0', expected 1 or more"),
+        (["relabel", "--limit", "many"], "found 'many', expected a whole number"),
+        (["tune", "--budget-minutes", "0"], "found '0', expected 0.1 or more"),
+        (["tune", "--budget-minutes", "long"], "found 'long', expected a number"),
+        (["demo", "x", "--cases", "2000"], "found '2000', expected 1000 or less"),
+        (["bench", "sleep"], "'sleep' is not one of 'decode', 'relabel', 'plan'"),
+    ],
+)
+def test_words_of_a_command_line_that_cannot_be_used_are_told_in_our_words(words, said, capsys):
+    assert main(words) == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert "Input should be" not in printed
+    assert "Value error" not in printed
+
+
+@pytest.mark.parametrize("cls", [EvaluateConfig, CompareConfig])
+def test_a_part_without_a_split_would_have_no_effect_and_is_refused(cls, capsys):
+    settings = {"reference": "r", **({"candidate": "c"} if cls is EvaluateConfig else {"candidates": ["a", "b"]})}
+    assert (
+        validate_mapping(cls, {**settings, "split": "s", "part": "validation"}, where="the settings").part
+        == "validation"
+    )
+    with pytest.raises(ConfigError, match="found part 'validation' without a split, expected the split file too"):
+        validate_mapping(cls, {**settings, "part": "validation"}, where="the settings")

@@ -192,6 +192,8 @@ def read_split(uri: str) -> Split:
         document = folder.read_json(name)
     except FileNotFoundError:
         raise DataError(f"split {uri}: not found. Make one with `nrray split`, or write it by hand.") from None
+    except DataError as error:
+        raise DataError(f"split {uri}: {error}. Make it again with `nrray split`, or mend it by hand.") from None
     parts = document.get("parts") if isinstance(document, dict) else None
     if not isinstance(parts, dict) or not all(
         isinstance(cases, list) and all(isinstance(case, str) for case in cases) for cases in parts.values()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from pydantic import ValidationError
 
 from nrray import __version__
 from nrray.cli import annotations, measuring, project, training
@@ -35,6 +36,7 @@ from nrray.cli.options import (
     with_settings,
 )
 from nrray.errors import ConfigError, NrrayError
+from nrray.setting_problems import value_problem
 
 if TYPE_CHECKING:
     from nrray.console.reporter import Reporter
@@ -96,7 +98,7 @@ def demo(
             "seconds": result.seconds,
         }
     )
-    _exit_if(result.relabelled.has_failures)
+    _exit_if(result.relabelled.falls_short)
 
 
 @app.command()
@@ -229,7 +231,7 @@ def relabel(
     report_relabel(result, pictures, command, reporter, was_retried=retry_failed)
     if not dry_run:
         reporter.page(write_run_page(output, relabel_page(output, reporter.transcript)))
-    _exit_if(result.has_failures)
+    _exit_if(result.falls_short)
 
 
 @app.command()
@@ -290,6 +292,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):  # click's usage errors have both
             logging.getLogger("nrray").exception("this is a fault of nrray")
             raise
+        if isinstance(error.__cause__, ValidationError):  # typer checks words with pydantic, and tells its words
+            error.message = value_problem(error.__cause__)  # type: ignore[attr-defined]
         error.show()  # type: ignore[attr-defined]
         code = int(error.exit_code)
         _print_document(error.format_message(), code, given)

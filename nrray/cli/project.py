@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 def init(
     reporter: "Reporter",
     archive: Annotated[str | None, typer.Argument(help="Folder or URI of the videos.")] = None,
-    cases: Annotated[str | None, typer.Option(help="Case sidecar (CSV or Parquet): which birth a video shows.")] = None,
+    cases: Annotated[str | None, typer.Option(help="Case sidecar (CSV or Parquet): which case a video shows.")] = None,
     annotations: Annotated[str | None, typer.Option(help="Folder of imported annotations, where there is one.")] = None,
-    label_set: Annotated[
-        str | None, typer.Option(help="Label set file; the newborn-resuscitation set by default.")
-    ] = None,
+    label_set: Annotated[str | None, typer.Option(help="Label set file; the one in the package by default.")] = None,
     output: Annotated[str, typer.Option(help="Folder or URI in which every verb has a folder of its own.")] = "runs",
     config: Annotated[
         list[str] | None,

@@ -39,6 +39,7 @@ class Progress:
     def __post_init__(self) -> None:
         self._started = time.monotonic()
         self._counted_from: tuple[float, float] | None = None  # time and units of the first call of `reach`
+        self._reached: float | None = None  # time of the last call that brought more
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._live: Live | None = None
@@ -69,7 +70,10 @@ class Progress:
         """So many units are done, of work that counts itself. What is done at the first call counts for no rate: it is of an
         earlier run."""
         with self._lock:
-            self._counted_from = self._counted_from or (time.monotonic(), done_units)
+            now = time.monotonic()
+            self._counted_from = self._counted_from or (now, done_units)
+            if done_units != self.done_units:
+                self._reached = now
             self.done_units = done_units
             self.note = note
 
@@ -81,7 +85,7 @@ class Progress:
     def units_per_second(self) -> float | None:
         """None before it can be told."""
         since, before = self._counted_from or (self._started, 0.0)
-        seconds, units = time.monotonic() - since, self.done_units - before
+        seconds, units = (self._reached or time.monotonic()) - since, self.done_units - before
         return units / seconds if seconds > 0 and units > 0 else None
 
     def line(self) -> str:
@@ -117,7 +121,10 @@ class Progress:
             left = max(self.total_us - self.done_us, 0) / US_PER_SECOND
             return round(left / video_rate, 1) if video_rate > 0 else None
         rate = self.units_per_second
-        return round(max(self.total_units - self.done_units, 0) / rate, 1) if rate is not None else None
+        if rate is None:
+            return None
+        since_then = time.monotonic() - self._reached if self._reached is not None else 0.0
+        return round(max((self.total_units - self.done_units) / rate - since_then, 0), 1)
 
     def _rate_text(self) -> str:
         if self.total_us:

@@ -5,6 +5,7 @@ Lines go through the standard library's logger `nrray`. They are held in memory 
 
 import logging
 import os
+import re
 from contextlib import suppress
 from typing import TextIO
 
@@ -12,12 +13,24 @@ import yaml
 
 from nrray import __version__
 from nrray.config import Section
-from nrray.errors import StorageError
+from nrray.errors import DataError, StorageError
 from nrray.storage import PRIVATE_FILE, Folder
 
 CONFIG_FILE = "config.yaml"
 LOG_FILE = "nrray.log"
 LOGGER = logging.getLogger("nrray")
+
+
+def refuse_other_output(output: Folder, verb: str) -> None:
+    """Raise DataError where a folder is the output of another verb: its record and its page would be overwritten."""
+    if not output.exists(CONFIG_FILE):
+        return
+    head = output.read_bytes(CONFIG_FILE).split(b"\n", 1)[0].decode("utf-8", "replace")
+    found = re.search(rf"run again by: nrray (\S+) {re.escape(CONFIG_FILE)}", head)
+    if found is not None and found[1] != verb:
+        raise DataError(
+            f"{output} is the output of `nrray {found[1]}`; expected a folder for `nrray {verb}` alone. Choose another output."
+        )
 
 
 def keep_record(output: Folder, verb: str, settings: Section) -> None:

@@ -112,7 +112,7 @@ def aligned(
             f"{candidate.name} and {reference.name} have no time that both looked at: {_examined_text(candidate)} and "
             f"{_examined_text(reference)}, {len(shared.known_paths)} of one path ({', '.join(candidate.paths[:2])} against "
             f"{', '.join(reference.paths[:2])}). Both must be about the same archive, as paths are relative to it, and say "
-            f"which time they looked at: annotations by their extents."
+            f"which time they looked at: annotations by their extents. {' '.join(candidate.doubts)}".rstrip()
         )
     case_ids = cases.case_ids(shared.paths)
     known_cases = sorted(set(case_ids))

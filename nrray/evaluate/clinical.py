@@ -140,6 +140,9 @@ def case_timelines(labelling: Labelling, *, cases: Cases, case_ids: Sequence[str
         for name, spans in labelling.segments.items()
         if name not in labelling.unlabelled
     }
+    answered = {
+        name: _intervals_by_case(on_case_clock(labelling.answered(name)), len(case_ids)) for name in by_activity
+    }
     examined_by_case = _intervals_by_case(examined, len(case_ids))
     rows_of = cases.rows_by_case()
     return [
@@ -147,6 +150,7 @@ def case_timelines(labelling: Labelling, *, cases: Cases, case_ids: Sequence[str
             case_id=case_id,
             intervals={activity: by_case[i] for activity, by_case in by_activity.items()},
             examined=examined_by_case[i],
+            answered={activity: by_case[i] for activity, by_case in answered.items()},
             start_us=min((row.video_start_us for row in rows_of.get(case_id, ())), default=0),
             instants=rows_of[case_id][0].instants if case_id in rows_of else {},
         )

@@ -1,9 +1,11 @@
 """The settings of `nrray evaluate`, `nrray compare` and `nrray split`."""
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from nrray.archive.splits import SPLIT_PARTS
 from nrray.config import Section
+
+DEFAULT_PART = "test"
 
 
 class EvaluateConfig(Section):
@@ -18,7 +20,7 @@ class EvaluateConfig(Section):
         None, description="manifest.parquet: with it, one content in two parts of the split is an error"
     )
     split: str | None = Field(None, description="split file; with it only the cases of `part` are measured")
-    part: str = Field("test", description="part of the split")
+    part: str = Field(DEFAULT_PART, description="part of the split")
     merge_gap_seconds: float = Field(
         2.0, ge=0, description="gaps up to this are closed before indicators; there is no agreed value"
     )
@@ -32,6 +34,11 @@ class EvaluateConfig(Section):
         0.8, ge=0, le=1, description="F1 over time from which the report calls an activity good enough"
     )
     worst_cases: int = Field(10, ge=0, le=200, description="timelines in the report, worst first")
+
+    @model_validator(mode="after")
+    def _part_is_of_a_split(self) -> "EvaluateConfig":
+        _check_part(self.part, self.split)
+        return self
 
 
 class CompareConfig(Section):
@@ -47,10 +54,15 @@ class CompareConfig(Section):
     cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
     label_set: str | None = Field(None, description="label set file; the one in the package where none is given")
     split: str | None = Field(None, description="split file; with it only the cases of `part` are compared")
-    part: str = Field("test", description="part of the split")
+    part: str = Field(DEFAULT_PART, description="part of the split")
     metric: str = Field(
         "time f1", description="metric that is compared; windows differ between labellings, time does not"
     )
+
+    @model_validator(mode="after")
+    def _part_is_of_a_split(self) -> "CompareConfig":
+        _check_part(self.part, self.split)
+        return self
 
     @field_validator("candidates")
     @classmethod
@@ -82,3 +94,11 @@ class SplitConfig(Section):
         if abs(sum(fractions.values()) - 1) > 1e-6 or min(fractions.values(), default=-1) < 0:
             raise ValueError(f"expected shares that sum to 1, found {fractions}")
         return fractions
+
+
+def _check_part(part: str, split: str | None) -> None:
+    """Raises ValueError for a part that would have no effect."""
+    if split is None and part != DEFAULT_PART:
+        raise ValueError(
+            f"found part {part!r} without a split, expected the split file too: set split=FILE, or leave part out"
+        )

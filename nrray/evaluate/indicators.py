@@ -6,12 +6,12 @@ In: disjoint intervals of one case on its clock. A new kind is a member of `Indi
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from statistics import median
 
-from nrray.intervals import Interval, gaps_within, shared_us, union_of_intervals
+from nrray.intervals import Interval, gaps_within, shared_intervals, shared_us, union_of_intervals
 from nrray.labels import IndicatorKind, IndicatorSection, LabelSet
 from nrray.types import US_PER_SECOND
 
@@ -32,12 +32,14 @@ class IndicatorUnit(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class CaseTimeline:
-    """One case on its clock: disjoint sorted intervals by activity, the examined time, where the recording begins, and the
-    sidecar's instants by name. An activity without a key is not labelled."""
+    """One case on its clock: disjoint sorted intervals by activity, the examined time, the part of it in which each activity's
+    presence or absence is claimed, where the recording begins, and the sidecar's instants by name. An activity without a key
+    is not labelled."""
 
     case_id: str
     intervals: Mapping[str, Sequence[Interval]]
     examined: Sequence[Interval]
+    answered: Mapping[str, Sequence[Interval]]
     start_us: int
     instants: Mapping[str, int]
 
@@ -84,6 +86,14 @@ def case_indicators(case: CaseTimeline, label_set: LabelSet, *, merge_gap_us: in
     )
 
 
+def _needed(section: IndicatorSection, label_set: LabelSet) -> list[str]:
+    """The activities that an indicator is read from."""
+    others = [] if section.other is None else [section.other]
+    if section.kind is IndicatorKind.ALONE:
+        others = [name for name in label_set.names if name != section.activity]
+    return [section.activity, *others]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _View:
     """A case as it was examined; intervals: by labelled activity, gaps closed."""
@@ -101,6 +111,15 @@ class _View:
         """The reason why the time from the begin to `end_us` cannot be judged, or None."""
         begin = self.begin
         return begin.reason if isinstance(begin, _Unknown) else self.hole(_between(begin, end_us))
+
+    def answered(self, activities: Sequence[str]) -> "_View":
+        """The case as if only the time were examined in which something is claimed of all of these."""
+        examined = list(self.case.examined)
+        for name in activities:
+            examined = shared_intervals(examined, self.case.answered[name])
+        if examined == self.case.examined:
+            return self
+        return replace(self, case=replace(self.case, examined=examined))
 
     @cached_property
     def whole(self) -> str | None:
@@ -157,11 +176,14 @@ _Value = float | _Unknown
 
 def _indicator(section: IndicatorSection, view: _View) -> Indicator:
     unit, value_of = _KINDS[section.kind]
-    needed = [section.activity, *([] if section.other is None else [section.other])]
-    if section.kind is IndicatorKind.ALONE:
-        needed = [*needed, *(name for name in view.label_set.names if name != section.activity)]
-    missing = [name for name in needed if name not in view.intervals]
-    found = _Unknown(reason=f"{missing[0]} is not labelled") if missing else value_of(section, view)
+    needed = _needed(section, view.label_set)
+    found: _Value
+    if missing := [name for name in needed if name not in view.intervals]:
+        found = _Unknown(reason=f"{missing[0]} is not labelled")
+    elif silent := [name for name in needed if view.case.examined and not view.case.answered[name]]:
+        found = _Unknown(reason=f"nothing is claimed of {silent[0]}: no answer, or none that is plain")
+    else:
+        found = value_of(section, view.answered(needed))
     if isinstance(found, _Unknown):
         return Indicator(name=section.title, unit=unit, value=None, reason=found.reason)
     return Indicator(name=section.title, unit=unit, value=found, reason=None)

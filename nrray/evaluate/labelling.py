@@ -5,6 +5,7 @@ In: the folder of a label version, an output of `nrray relabel`, or a folder of 
 the archive, which every labelling has.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 from nrray.archive.annotations import EXTENTS_FILE, SEGMENTS_FILE, check_one_annotator, read_annotations, unit_doubt
 from nrray.errors import DataError
 from nrray.intervals import Interval
-from nrray.metrics.spans import Spans, spans_of, union_by_video
+from nrray.metrics.spans import Spans, intersection, spans_of, union_by_video
+from nrray.results.domain import OUTSIDE_MARK
 from nrray.storage import Folder
 from nrray.types import STATE_INDEX, CoverageStatus, LabelState
+
+_CLAIMS = (STATE_INDEX[LabelState.PRESENT], STATE_INDEX[LabelState.ABSENT])
 
 LABELS_FILE, COVERAGE_FILE = "labels.parquet", "coverage.parquet"
 
@@ -51,6 +55,18 @@ class Labelling:
     doubts: tuple[str, ...] = ()  # sentences on labels that look wrong
     unlabelled: frozenset[str] = frozenset()  # activities that nobody looked for: their silence means nothing
 
+    def answered(self, activity: str) -> Spans:
+        """The examined time in which presence or absence of the activity is claimed: without windows that are unsure, unparsed
+        or not assessable, where no other window over the same time claims anything."""
+        windows = self.windows
+        if windows is None:
+            return self.examined
+        claims = np.isin(windows.states[:, self.activities.index(activity)], _CLAIMS)
+        if claims.all():
+            return self.examined
+        claimed = spans_of(windows.video[claims], windows.start_us[claims], windows.end_us[claims])
+        return intersection(union_by_video(claimed), self.examined)
+
 
 def read_labelling(uri: str, *, activities: tuple[str, ...]) -> Labelling:
     """The labelling in `uri`. Raises DataError where the folder holds none, or names an activity beside `activities`."""
@@ -79,7 +95,8 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Labelling:
     labelled = timed.filter(is_ok)
     examined = union_by_video(_spans(labelled, index(labelled["path"])))
     every = union_by_video(_spans(timed, index(timed["path"])))
-    names = pc.unique(labels["source"].cast(pa.string())).to_pylist()
+    sources = pc.unique(labels["source"].cast(pa.string())).to_pylist()
+    names = sorted({source.removesuffix(OUTSIDE_MARK) for source in sources})
     return Labelling(
         name=names[0] if len(names) == 1 else folder.path(""),
         paths=paths,
@@ -88,8 +105,40 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Labelling:
         examined=examined,
         failed_us=int(every.length_us.sum() - examined.length_us.sum()),
         windows=_windows(labels, index(labels["path"]), activities),
+        doubts=tuple(_doubts(timed, labels, where=folder.path("").rstrip("/"))),
         unlabelled=frozenset(activities) - set(pc.unique(labels["activity"].cast(pa.string())).to_pylist()),
     )
+
+
+def _doubts(coverage: pa.Table, labels: pa.Table, *, where: str) -> Iterator[str]:
+    """Sentences on videos outside the model's domain, and on answers that could not be parsed."""
+    videos = {}
+    for name, chosen in (
+        ("all", coverage),
+        (
+            "refused",
+            coverage.filter(pc.equal(coverage["status"].cast(pa.string()), CoverageStatus.NOT_ASSESSABLE.value)),
+        ),
+        ("marked", coverage.filter(pc.match_substring(coverage["source"].cast(pa.string()), OUTSIDE_MARK))),
+    ):
+        videos[name] = len(pc.unique(chosen["path"].cast(pa.string())))
+    if videos["refused"]:
+        yield (
+            f"{where}: {videos['refused']} of {videos['all']} videos are unlike those that the model was trained on; their "
+            f"windows are not assessable and in no figure."
+        )
+    if videos["marked"]:
+        yield (
+            f"{where}: {videos['marked']} of {videos['all']} videos are outside the model's domain and were labelled all the "
+            f"same (outside_domain=label); they are in the figures."
+        )
+    states = labels["state"].cast(pa.string())
+    claimed = pc.sum(pc.not_equal(states, LabelState.NOT_ASSESSABLE.value)).as_py() or 0
+    if num_unparsed := pc.sum(pc.equal(states, LabelState.UNPARSED.value)).as_py() or 0:
+        yield (
+            f"{where}: {num_unparsed:,} of {claimed:,} labels ({num_unparsed / claimed:.1%}) are answers that could not be "
+            f"parsed; they count as no."
+        )
 
 
 def _annotations(folder: Folder, uri: str, activities: tuple[str, ...]) -> Labelling:

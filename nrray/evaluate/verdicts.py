@@ -74,7 +74,7 @@ def _judged(f1: Value, *, num_cases_with: int | None, level: float, chance: floa
     if num_cases_with == 0:
         return Verdict.UNDECIDED, "no case of the reference shows it"
     if num_cases_with < MIN_CASES_WITH:
-        return Verdict.UNDECIDED, f"{num_cases_with} of the cases show it, {MIN_CASES_WITH} are needed"
+        return Verdict.UNDECIDED, f"fewer than {MIN_CASES_WITH} cases show it"
     if f1.low is None or f1.high is None:
         return Verdict.UNDECIDED, "too few cases for an interval"
     if f1.high < level:

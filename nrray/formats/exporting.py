@@ -18,6 +18,7 @@ from nrray.formats.options import ExportConfig, Format, TimeUnit
 from nrray.formats.reading import counted
 from nrray.formats.videos import KnownVideos
 from nrray.intervals import first_of_unions, union_of
+from nrray.results.domain import OUTSIDE_MARK
 from nrray.storage import Folder, read_table
 from nrray.tables import rows_from_table
 from nrray.types import US_PER_SECOND, CoverageStatus, Extent, Segment
@@ -112,10 +113,23 @@ def _version_input(folder: Folder) -> _Input:
     if num_scores := sum(segment.score is not None for segment in segments):
         notes.append(f"{counted(num_scores, 'score')} left out: they are in {folder.path(SEGMENTS_FILE)}.")
     examined = coverage.filter(is_ok)
-    if num_unexamined := len(coverage) - len(examined):
+    is_unlike = pc.equal(coverage["status"].cast(pa.string()), CoverageStatus.NOT_ASSESSABLE.value)
+    num_unlike = coverage.filter(is_unlike).num_rows
+    if num_unlike:
+        notes.append(
+            f"Not assessable: {counted(num_unlike, 'window')} of videos unlike those that the model was trained on. The files do "
+            f"not show it, and silence there is not absence."
+        )
+    if num_unexamined := len(coverage) - len(examined) - num_unlike:
         notes.append(
             f"Not examined (failed or not run): {counted(num_unexamined, 'window')}. The files do not show it, and "
             f"silence there is not absence."
+        )
+    is_marked = pc.match_substring(examined["source"].cast(pa.string()), OUTSIDE_MARK)
+    if num_marked := len(pc.unique(examined.filter(is_marked)["path"].cast(pa.string()))):
+        notes.append(
+            f"Outside the model's domain and labelled all the same: {counted(num_marked, 'video')}. Their labels may mean "
+            f"nothing; where the format holds a source, it ends in '{OUTSIDE_MARK.strip()}'."
         )
     return _Input(segments=segments, extents=_extents(examined), notes=notes)
 

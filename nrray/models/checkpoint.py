@@ -15,6 +15,7 @@ from nrray.models.families import loaded_family
 from nrray.models.families.family import Family, LoadedCheckpoint
 from nrray.models.families.four_bit import is_loaded_in_four_bit
 from nrray.models.labeler import ModelInfo
+from nrray.models.looks import read_looks
 from nrray.models.resolved import ResolvedCheckpoint, check_same_here
 
 LOADING_ERRORS = (
@@ -68,6 +69,7 @@ def load_checkpoint(resolved: ResolvedCheckpoint, *, execution: Execution) -> Lo
         processor=processor,
         device=device,
         dtype=dtype,
+        looks=read_looks(resolved.head_folder),
     )
 
 

@@ -12,6 +12,7 @@ from nrray.labels import LabelSet
 from nrray.models.checkpoint import load_checkpoint
 from nrray.models.config import CheckpointChoice, Device, Dtype, Execution
 from nrray.models.inputs import INPUTS_KEY
+from nrray.models.looks import LOOKS_FILE
 from nrray.models.measure import synthetic_frames
 from nrray.models.metadata import HEAD_FILE, write_metadata
 from nrray.models.resolved import ResolvedCheckpoint, resolve_checkpoint
@@ -49,8 +50,9 @@ def export_model(checkpoint: ResolvedCheckpoint, output: Path, label_set: LabelS
     loaded.processor.save_pretrained(output)
     shutil.copyfile(source / HEAD_FILE, output / HEAD_FILE)
     write_metadata(metadata.model_copy(update={"base": None, "files": {}}), output)
-    if (source / SPLIT_FILE).exists():  # its training cases are to be known of the merged model too
-        shutil.copyfile(source / SPLIT_FILE, output / SPLIT_FILE)
+    for name in (SPLIT_FILE, LOOKS_FILE):  # its training cases and looks are to be known of the merged model too
+        if (source / name).exists():
+            shutil.copyfile(source / name, output / name)
     make_private(output)
     frames = synthetic_frames(metadata.sampling, num_windows=COMPARED_WINDOWS)
     merged = resolve_checkpoint(CheckpointChoice(path=str(output)))

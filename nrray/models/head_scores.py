@@ -1,5 +1,7 @@
 """A loaded checkpoint with its head: windows in, scores out."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,12 +9,21 @@ from numpy.typing import NDArray
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import load_checkpoint, model_info
 from nrray.models.config import Execution
+from nrray.models.families.family import HiddenStates
 from nrray.models.frame_stacking import stacked
 from nrray.models.head import add_query, load_head
 from nrray.models.labeler import ModelInfo
 from nrray.models.metadata import CheckpointMetadata
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.types import Frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredWindows:
+    """Of W windows: scores (W, A), and distances of looks (W,), None where the checkpoint knows none."""
+
+    scores: NDArray[np.float32]
+    distances: NDArray[np.float32] | None
 
 
 class HeadScores:
@@ -35,20 +46,24 @@ class HeadScores:
     def info(self) -> ModelInfo:
         return self._info
 
-    def of(self, frames: Frames) -> NDArray[np.float32]:
-        """(W, A) scores of all windows of a unit. Raises LabelMemoryError."""
+    def of(self, frames: Frames) -> ScoredWindows:
+        """All windows of a unit. Raises LabelMemoryError."""
         num_windows, num_activities = len(frames.window_frames), len(self._metadata.labels.activities)
         if num_windows == 0:
-            return np.zeros((0, num_activities), dtype=np.float32)
+            return ScoredWindows(scores=np.zeros((0, num_activities), dtype=np.float32), distances=None)
         shown = stacked(frames, self._metadata.frame_stacking)
         with torch.inference_mode():
             forward = self._runner.unit_forward(
                 shown, question=self._metadata.prompt, micro_batch_windows=self._micro_batch_windows
             )
             batches = micro_batched(
-                lambda rows: torch.sigmoid(self._head(forward(rows)) / self._temperatures).cpu(),
-                num_rows=num_windows,
-                rows_per_batch=self._micro_batch_windows,
+                lambda rows: self._scored(forward(rows)), num_rows=num_windows, rows_per_batch=self._micro_batch_windows
             )
-        scores: NDArray[np.float32] = torch.cat(batches).numpy()
-        return scores
+        distances = [found for _, found in batches if found is not None]
+        return ScoredWindows(
+            scores=torch.cat([scores for scores, _ in batches]).numpy(),
+            distances=np.concatenate(distances) if distances else None,
+        )
+
+    def _scored(self, states: HiddenStates) -> tuple[torch.Tensor, NDArray[np.float32] | None]:
+        return torch.sigmoid(self._head(states) / self._temperatures).cpu(), states.distances

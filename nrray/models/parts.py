@@ -16,6 +16,7 @@ from transformers import AutoConfig
 
 from nrray.errors import ModelError
 from nrray.models.families import loaded_family
+from nrray.models.families.blocks import has_weights, is_list_of_blocks
 from nrray.models.families.family import Family
 from nrray.models.resolved import ResolvedCheckpoint
 
@@ -151,7 +152,7 @@ def _blocks(model: Any, tower: str, projector: tuple[str, ...]) -> tuple[tuple[s
     lists = {
         name: module
         for name, module in _modules_inside(model, tower)
-        if _is_list_of_blocks(module) and not any(is_inside(part, (name,)) for part in projector)
+        if is_list_of_blocks(module) and not any(is_inside(part, (name,)) for part in projector)
     }
     if not lists:
         return (), ()
@@ -212,13 +213,6 @@ def _is_pooling_head(name: str) -> bool:
     return name.rsplit(".", 1)[-1].startswith(_POOLING_HEADS)
 
 
-def _is_list_of_blocks(module: torch.nn.Module) -> bool:
-    """Whether all members with weights are composite: a chain of single layers is itself a part of a block."""
-    members = [member for member in module.children() if has_weights(member)]
-    is_list = isinstance(module, torch.nn.ModuleList | torch.nn.Sequential)
-    return is_list and bool(members) and all(list(member.children()) for member in members)
-
-
 def _member_classes(module: torch.nn.Module) -> set[type]:
     return {type(member) for member in module.children()}
 
@@ -228,8 +222,3 @@ def _callable_members(name: str, module: torch.nn.Module) -> list[str]:
     if not isinstance(module, torch.nn.ModuleList):
         return [name]
     return [f"{name}.{child}" for child, member in module.named_children() if has_weights(member)]
-
-
-def has_weights(module: torch.nn.Module) -> bool:
-    """Whether a module or one in it has parameters."""
-    return next(module.parameters(), None) is not None

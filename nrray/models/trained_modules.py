@@ -18,7 +18,8 @@ from nrray.models.config import (
     ResolvedParts,
     TowerLearning,
 )
-from nrray.models.parts import ModelParts, Part, has_weights, is_inside
+from nrray.models.families.blocks import has_weights
+from nrray.models.parts import ModelParts, Part, is_inside
 
 _QUERY_VALUE = ("q_proj", "v_proj")
 

@@ -103,9 +103,10 @@ def demo_page(result: DemoResult, transcript: Transcript) -> RunPage:
     """The page of a demo, which leads to those of its steps."""
     document = result.evaluation.document
     macro = document.macro_row
+    of_cases = "1 simulated case" if document.num_cases == 1 else f"{document.num_cases} simulated cases"
     return RunPage(
         title="Demo",
-        outcome=f"{document.num_cases} simulated cases labelled by the model in the package: F1 of windows, {macro.name}, "
+        outcome=f"{of_cases} labelled by the model in the package: F1 of windows, {macro.name}, "
         f"{interval(macro.values['windows f1'], 2)}. It has seen drawn scenes alone: its labels of real video mean nothing.",
         facts=[(f"{name} took", f"{value:.1f} s") for name, value in result.seconds.items()],
         transcript=transcript,

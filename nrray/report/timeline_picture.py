@@ -1,4 +1,5 @@
-"""One picture per video: segments of a model and of a reference, the model's scores, and the time that nobody examined.
+"""One picture per video: segments of a model and of a reference, the model's scores, answers that claim nothing, and the time
+that nobody examined.
 Plain arrays in, PNG bytes out; no pyplot, no global state."""
 
 import io
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from nrray.intervals import IntervalArray, true_runs
 from nrray.report.legible import families, legible
-from nrray.types import US_PER_SECOND, CoverageStatus
+from nrray.types import US_PER_SECOND, CoverageStatus, LabelState
 
 WIDTH_INCHES = 10.0
 ROW_INCHES = 0.42
@@ -31,8 +32,22 @@ UNEXAMINED_FACE, UNEXAMINED_EDGE = "#E4E4E4", "#8A8A8A"
 UNEXAMINED_HATCHES: dict[CoverageStatus, str] = {
     CoverageStatus.FAILED: "/////",
     CoverageStatus.QUARANTINED: "xxxxx",
+    CoverageStatus.NOT_ASSESSABLE: "++",
     CoverageStatus.NOT_RUN: "....",
 }
+UNEXAMINED_TEXTS: dict[CoverageStatus, str] = {
+    CoverageStatus.FAILED: "not examined: failed",
+    CoverageStatus.QUARANTINED: "not examined: quarantined",
+    CoverageStatus.NOT_ASSESSABLE: "not assessable: unlike the model's training",
+    CoverageStatus.NOT_RUN: "not examined: not run",
+}
+UNDECIDED_FACE, UNDECIDED_EDGE = "#FFFFFF", "#7A2E00"
+UNDECIDED_HATCHES: dict[LabelState, str] = {LabelState.UNPARSED: "\\\\\\\\", LabelState.UNSURE: "ooo"}
+UNDECIDED_TEXTS: dict[LabelState, str] = {
+    LabelState.UNPARSED: "unparsed: an answer that claims nothing",
+    LabelState.UNSURE: "unsure",
+}
+WARNING_INCHES = 0.22
 TICK_SECONDS = (
     *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
     *(60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400),
@@ -51,11 +66,13 @@ class WindowScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """One source: per activity its segments, (S, 2) start and end, and, of a model, its window scores."""
+    """One source: per activity its segments, (S, 2) start and end, and, of a model, its window scores and the time of each state
+    that claims neither presence nor absence."""
 
     source: str
     segments: Mapping[str, IntervalArray]
     scores: Mapping[str, WindowScores] = field(default_factory=dict)
+    undecided: Mapping[str, Mapping[LabelState, IntervalArray]] = field(default_factory=dict)
 
 
 def draw_timeline(
@@ -66,15 +83,18 @@ def draw_timeline(
     unexamined: Mapping[CoverageStatus, IntervalArray],
     start_us: int,
     duration_us: int,
+    warning: str | None = None,
 ) -> bytes:
     """A PNG: one row per activity, in it a thick bar for the first lane and thinner ones for up to two more.
 
     `unexamined` is the time that nobody examined, by status: it is hatched over all rows, so that silence is never taken
-    for absence. Raises ValueError for more than three lanes.
+    for absence; so is, in its row, time whose answers claim nothing. warning: a line under the title. Raises ValueError for
+    more than three lanes.
     """
     if len(lanes) > len(LANE_COLORS):
         raise ValueError(f"{len(lanes)} lanes, at most {len(LANE_COLORS)} can be told apart in one row")
-    height_inches = TOP_INCHES + ROW_INCHES * len(activities) + BOTTOM_INCHES
+    top_inches = TOP_INCHES + (0.0 if warning is None else WARNING_INCHES)
+    height_inches = top_inches + ROW_INCHES * len(activities) + BOTTOM_INCHES
     figure = Figure(figsize=(WIDTH_INCHES, height_inches), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes(
@@ -93,10 +113,12 @@ def draw_timeline(
         for lane in lanes:
             if activity in lane.scores:
                 has_scores |= _draw_scores(axes, lane.scores[activity], bottom, start_us, start_us + duration_us)
+            for state, intervals in lane.undecided.get(activity, {}).items():
+                _draw_hatched(axes, intervals, (bottom + 0.06, bottom + 0.94), UNDECIDED_HATCHES[state], is_row=True)
         _draw_bars(axes, lanes, activity, bottom, least_seconds=(end_seconds - start_seconds) / 600)
     for status, intervals in unexamined.items():
         if len(intervals):
-            _draw_unexamined(axes, status, intervals, len(activities))
+            _draw_hatched(axes, intervals, (0, len(activities)), UNEXAMINED_HATCHES[status], is_row=False)
     _set_axes(axes, activities, start_seconds, end_seconds)
     family = list(families())
     figure.text(
@@ -108,6 +130,10 @@ def draw_timeline(
         weight="bold",
         va="top",
     )
+    if warning is not None:
+        place = (0.12 / WIDTH_INCHES, 1 - (0.14 + WARNING_INCHES) / height_inches)
+        text = legible(f"! {warning}", max_chars=150)
+        figure.text(*place, text, family=family, size=8.5, color=UNDECIDED_EDGE, weight="bold", va="top")
     _draw_legend(figure, lanes, unexamined, height_inches, has_scores=has_scores)
     return _png(figure)
 
@@ -117,13 +143,19 @@ def unexamined_intervals(
 ) -> dict[CoverageStatus, IntervalArray]:
     """Of one video's coverage rows, (W,) each: the time under no `ok` window, by status.
 
-    Where windows of several statuses overlap, quarantined counts before failed before not run.
+    Where windows of several statuses overlap, not assessable counts before quarantined before failed before not run.
     """
     borders = np.unique(np.concatenate([start_us, end_us]))
     kinds = np.asarray(status)
     free = np.ones(max(len(borders) - 1, 0), bool)
     found: dict[CoverageStatus, IntervalArray] = {}
-    order = (CoverageStatus.OK, CoverageStatus.QUARANTINED, CoverageStatus.FAILED, CoverageStatus.NOT_RUN)
+    order = (
+        CoverageStatus.OK,
+        CoverageStatus.NOT_ASSESSABLE,
+        CoverageStatus.QUARANTINED,
+        CoverageStatus.FAILED,
+        CoverageStatus.NOT_RUN,
+    )
     for kind in order:
         mine = kinds == kind.value
         steps = np.zeros(len(borders), np.int64)
@@ -134,6 +166,21 @@ def unexamined_intervals(
         if kind is not CoverageStatus.OK and covered.any():
             found[kind] = borders[true_runs(covered)]
     return found
+
+
+def intervals_of_state(
+    start_us: NDArray[np.int64], end_us: NDArray[np.int64], has_state: NDArray[np.bool_]
+) -> IntervalArray:
+    """(N, 2) the time over which at least half of one video's windows have a state; (W,) each."""
+    borders = np.unique(np.concatenate([start_us, end_us]))
+    covering, mine = np.zeros(len(borders), np.int64), np.zeros(len(borders), np.int64)
+    for where, sign in ((start_us, 1), (end_us, -1)):
+        position = np.searchsorted(borders, where)
+        np.add.at(covering, position, sign)
+        np.add.at(mine, position, sign * has_state)
+    covering, mine = np.cumsum(covering)[:-1], np.cumsum(mine)[:-1]
+    intervals: IntervalArray = borders[true_runs((mine > 0) & (2 * mine >= covering))]
+    return intervals
 
 
 def score_steps(scores: WindowScores, *, start_us: int, end_us: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -207,16 +254,18 @@ def _draw_bars(axes: Axes, lanes: Sequence[Lane], activity: str, bottom: int, *,
         axes.add_collection(PolyCollection(corners, facecolors=color, edgecolors="none", zorder=4), autolim=False)
 
 
-def _draw_unexamined(axes: Axes, status: CoverageStatus, intervals: IntervalArray, height: int) -> None:
-    corners = [[(a, 0), (a, height), (b, height), (b, 0)] for a, b in (intervals / US_PER_SECOND).tolist()]
+def _draw_hatched(axes: Axes, intervals: IntervalArray, band: tuple[float, float], hatch: str, *, is_row: bool) -> None:
+    """Over all rows, or in one."""
+    low, high = band
+    corners = [[(a, low), (a, high), (b, high), (b, low)] for a, b in (intervals / US_PER_SECOND).tolist()]
     axes.add_collection(
         PolyCollection(
             corners,
-            facecolors=UNEXAMINED_FACE,
-            edgecolors=UNEXAMINED_EDGE,
-            hatch=UNEXAMINED_HATCHES[status],
+            facecolors=UNDECIDED_FACE if is_row else UNEXAMINED_FACE,
+            edgecolors=UNDECIDED_EDGE if is_row else UNEXAMINED_EDGE,
+            hatch=hatch,
             linewidths=0.4,
-            zorder=3,
+            zorder=2.5 if is_row else 3,
         ),
         autolim=False,
     )
@@ -260,12 +309,25 @@ def _draw_legend(
     ]
     if has_scores:
         entries.append(Patch(facecolor="#D3EAF9", edgecolor=SCORE_COLOR, label="score of the windows, 0 to 1"))
-    for status, hatch in UNEXAMINED_HATCHES.items():
-        if len(unexamined.get(status, ())):
-            label = f"not examined: {status.value.replace('_', ' ')}"
-            entries.append(
-                Patch(facecolor=UNEXAMINED_FACE, edgecolor=UNEXAMINED_EDGE, hatch=hatch, linewidth=0.4, label=label)
-            )
+    shown = {state for lane in lanes for states in lane.undecided.values() for state, at in states.items() if len(at)}
+    entries += [
+        Patch(
+            facecolor=UNDECIDED_FACE, edgecolor=UNDECIDED_EDGE, hatch=hatch, linewidth=0.4, label=UNDECIDED_TEXTS[state]
+        )
+        for state, hatch in UNDECIDED_HATCHES.items()
+        if state in shown
+    ]
+    entries += [
+        Patch(
+            facecolor=UNEXAMINED_FACE,
+            edgecolor=UNEXAMINED_EDGE,
+            hatch=hatch,
+            linewidth=0.4,
+            label=UNEXAMINED_TEXTS[status],
+        )
+        for status, hatch in UNEXAMINED_HATCHES.items()
+        if len(unexamined.get(status, ()))
+    ]
     figure.legend(
         handles=entries,
         loc="lower left",

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from nrray.errors import DataError
 from nrray.intervals import IntervalArray
-from nrray.report.timeline_picture import Lane, WindowScores, draw_timeline, unexamined_intervals
+from nrray.report.timeline_picture import (
+    UNDECIDED_HATCHES,
+    Lane,
+    WindowScores,
+    draw_timeline,
+    intervals_of_state,
+    unexamined_intervals,
+)
+from nrray.results.domain import OUTSIDE_MARK, DomainRecord
 from nrray.results.version import read_version_record
 from nrray.storage import Folder
 
@@ -34,7 +42,8 @@ def draw_version_timelines(
     """
     source, target = Folder(str(version)), Folder(str(output))
     chosen = _first_videos(source, max_pictures)
-    activities = read_version_record(source).activities
+    record = read_version_record(source)
+    activities = record.activities
     target.create()
     written: dict[int, str] = {}
     with ExitStack() as stack:
@@ -42,8 +51,8 @@ def draw_version_timelines(
         coverage, labels = (
             _Videos(stack.enter_context(_parquet(source, name)), name=source.path(name), columns=columns)
             for name, columns in (
-                ("coverage.parquet", ["video_id", "start_us", "end_us", "status"]),
-                ("labels.parquet", ["video_id", "start_us", "end_us", "activity", "score", "source"]),
+                ("coverage.parquet", ["video_id", "start_us", "end_us", "status", "looks_distance"]),
+                ("labels.parquet", ["video_id", "start_us", "end_us", "activity", "score", "state", "source"]),
             )
         )
         for video_id, rows in coverage:
@@ -56,7 +65,8 @@ def draw_version_timelines(
             name = video.file
             lanes = [_model_lane(mine, segments[video_id], activities)]
             lanes += _reference_lane(reference, video.path)
-            target.write_bytes(name, _picture(video.path, activities, rows, lanes), durable=False)
+            picture = _picture(video.path, activities, rows, lanes, warning=_warning(record.domain, rows, lanes))
+            target.write_bytes(name, picture, durable=False)
             written[video.number] = target.path(name)
             if not chosen:
                 break
@@ -110,8 +120,9 @@ class _Videos:
 
     def __init__(self, file: pq.ParquetFile, *, name: str, columns: list[str]) -> None:
         self._name = name
-        self._empty = file.schema_arrow.empty_table().select(columns)
-        self._runs = self._joined(file, columns)
+        known = [column for column in columns if column in file.schema_arrow.names]  # a release before had fewer
+        self._empty = file.schema_arrow.empty_table().select(known)
+        self._runs = self._joined(file, known)
         self._passed: set[str] = set()
         self._next = next(self._runs, None)
 
@@ -188,7 +199,20 @@ def _rows_by_video(folder: Folder, name: str, columns: list[str], video_ids: set
     }
 
 
-def _picture(path: str, activities: Sequence[str], coverage: pa.Table, lanes: Sequence[Lane]) -> bytes:
+def _warning(domain: DomainRecord | None, coverage: pa.Table, lanes: Sequence[Lane]) -> str | None:
+    """Of a video outside the model's domain that was labelled all the same."""
+    if domain is None or not any(OUTSIDE_MARK in lane.source for lane in lanes):
+        return None
+    median = float(np.nanmedian(coverage["looks_distance"].to_numpy(zero_copy_only=False).astype(np.float64)))
+    return (
+        f"Labelled all the same: {median:.2f} times as far from what {domain.model} was trained on as its own videos (outside "
+        f"from {domain.far:.2f} on)"
+    )
+
+
+def _picture(
+    path: str, activities: Sequence[str], coverage: pa.Table, lanes: Sequence[Lane], *, warning: str | None
+) -> bytes:
     start_us, end_us = coverage["start_us"].to_numpy(), coverage["end_us"].to_numpy()
     first_us = int(start_us.min())
     return draw_timeline(
@@ -198,6 +222,7 @@ def _picture(path: str, activities: Sequence[str], coverage: pa.Table, lanes: Se
         unexamined=unexamined_intervals(start_us, end_us, _texts(coverage["status"])),
         start_us=first_us,
         duration_us=int(end_us.max()) - first_us,
+        warning=warning,
     )
 
 
@@ -206,11 +231,17 @@ def _model_lane(labels: pa.Table, segments: pa.Table, activities: Sequence[str])
     activity = np.asarray(_texts(labels["activity"]), dtype=object)
     start_us, end_us = labels["start_us"].to_numpy(), labels["end_us"].to_numpy()
     score = labels["score"].to_numpy().astype(np.float32)  # null becomes NaN
-    scores = {}
+    state = np.asarray(_texts(labels["state"]), dtype=object)
+    scores, undecided = {}, {}
     for name in activities:
         mine: NDArray[np.bool_] = activity == name
         scores[name] = WindowScores(start_us=start_us[mine], end_us=end_us[mine], score=score[mine])
-    return Lane(source=" + ".join(sources), segments=_intervals(segments), scores=scores)
+        undecided[name] = {
+            shown: intervals_of_state(start_us[mine], end_us[mine], state[mine] == shown.value)
+            for shown in UNDECIDED_HATCHES
+            if (state[mine] == shown.value).any()
+        }
+    return Lane(source=" + ".join(sources), segments=_intervals(segments), scores=scores, undecided=undecided)
 
 
 def _reference_lane(reference: pa.Table | None, path: str) -> list[Lane]:

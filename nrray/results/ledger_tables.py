@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nrray.results.domain import DomainRule, domain_of, unit_medians
 from nrray.results.ledger import Ledger
 from nrray.results.publish import VersionTables
 from nrray.results.segments import SegmentRule
@@ -37,8 +38,10 @@ def ledger_tables(
     rule: SegmentRule,
     source: str,
     rethreshold: Rethreshold | None = None,
+    domain_rule: DomainRule | None = None,
 ) -> Iterator[VersionTables]:
     """Unreadable files of `manifest` first, then groups of the videos of the planned `units`. `index` is the ledger's.
+    domain_rule: None where the model knows no looks.
 
     Raises DataError, StorageError.
     """
@@ -53,12 +56,15 @@ def ledger_tables(
     paths = dict(zip(manifest["video_id"].to_pylist(), manifest["path"].to_pylist(), strict=True))
     for video_ids in _groups(units):
         results = ledger.results(video_ids, planned)
-        labels = label_rows(results, paths=paths, activities=activities, source=source, rethreshold=rethreshold)
-        tried = coverage_rows(results, paths=paths, source=source)
+        domain = domain_of(unit_medians(results), domain_rule)
+        labels = label_rows(
+            results, paths=paths, activities=activities, source=source, rethreshold=rethreshold, domain=domain
+        )
+        tried = coverage_rows(results, paths=paths, source=source, domain=domain)
         untried = _not_run(missing, video_ids, manifest, sampling, paths, source)
         yield VersionTables(
             labels=labels,
-            segments=segment_rows(labels, paths=paths, activities=activities, rule=rule, source=source),
+            segments=segment_rows(labels, paths=paths, activities=activities, rule=rule, source=source, domain=domain),
             coverage=pa.concat_tables([tried, untried]).combine_chunks().unify_dictionaries(),
         )
 

@@ -21,9 +21,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nrray.errors import DataError
+from nrray.results.domain import DomainRecord, median_distances
 from nrray.results.version import RECORD_FILE, Provenance, VersionRecord, latest_of, latest_record, next_version_name
 from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
 from nrray.storage import PRIVATE_FILE, Folder, storage_errors
+from nrray.types import LabelState
+
+NUM_ANSWERS, MAX_ANSWERS_COUNTED, MAX_ANSWER_CHARS = 5, 1000, 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +88,7 @@ def write_version(output: Folder, provenance: Provenance, tables: Iterable[Versi
     name, before = next_version_name(output), latest_record(output)
     windows: Counter[str] = Counter()
     num_unreadable = 0
+    tally = _Tally(provenance)
     with storage_errors(f"cannot publish to {output}"), _VersionFiles(output, name) as files:
         seen: set[str] = set()
         for group in tables:
@@ -95,6 +100,7 @@ def write_version(output: Folder, provenance: Provenance, tables: Iterable[Versi
             num_unreadable += group.coverage.num_rows - timed.num_rows
             for item in pc.value_counts(_plain(timed["status"])).to_pylist():
                 windows[item["values"]] += item["counts"]
+            tally.add(group)
         record = VersionRecord(
             schema_version=VersionRecord.newest_version,
             **{key: getattr(provenance, key) for key in Provenance.model_fields},
@@ -102,6 +108,9 @@ def write_version(output: Folder, provenance: Provenance, tables: Iterable[Versi
             activities=provenance.label_set.names,
             rows={file: files.num_rows(file) for file in _FILES},
             windows=dict(windows),
+            domain=tally.domain_record(),
+            states=tally.states(),
+            unparsed_answers=tally.unparsed_answers(),
             unreadable_files=num_unreadable,
             published_unix=int(time.time()),
         )
@@ -127,6 +136,63 @@ def point_latest(output: Folder, name: str) -> None:
         link.unlink(missing_ok=True)
         link.symlink_to(target)
         os.replace(link, latest)
+
+
+class _Tally:
+    """What the record of a version says of its labels, added up over groups of videos."""
+
+    def __init__(self, provenance: Provenance) -> None:
+        self._activities = provenance.label_set.names
+        self._rule = provenance.state.domain_rule if provenance.state is not None else None
+        self._states: Counter[tuple[str, str]] = Counter()
+        self._answers: Counter[str] = Counter()
+        self._num_videos = self._num_outside = 0
+        self._farthest: tuple[float, str] | None = None
+
+    def add(self, group: VersionTables) -> None:
+        labels = pa.table({name: _plain(group.labels[name]) for name in ("activity", "state", "answer")})
+        for row in labels.group_by(["activity", "state"]).aggregate([([], "count_all")]).to_pylist():
+            self._states[row["activity"], row["state"]] += row["count_all"]
+        unparsed = labels.filter(pc.equal(labels["state"], LabelState.UNPARSED.value))["answer"].drop_null()
+        for item in pc.value_counts(pc.utf8_slice_codeunits(unparsed, 0, MAX_ANSWER_CHARS)).to_pylist():
+            self._answers[item["values"]] += item["counts"]
+        self._answers = Counter(dict(self._answers.most_common(MAX_ANSWERS_COUNTED)))
+        if self._rule is None:
+            return
+        coverage = group.coverage
+        medians = median_distances(_plain(coverage["video_id"]), coverage["looks_distance"])
+        self._num_videos += len(medians)
+        self._num_outside += sum(distance >= self._rule.far for distance in medians.values())
+        if medians:
+            video_id = max(medians, key=lambda name: (medians[name], name))
+            is_mine = pc.equal(_plain(coverage["video_id"]), video_id)
+            path = str(coverage["path"].filter(is_mine)[0].as_py())
+            self._farthest = max(self._farthest or (0.0, ""), (round(medians[video_id], 3), path))
+
+    def states(self) -> dict[str, dict[str, int]]:
+        """Labels by activity and state, both in order of definition."""
+        found = {
+            name: {
+                state.value: self._states[name, state.value] for state in LabelState if self._states[name, state.value]
+            }
+            for name in self._activities
+        }
+        return {name: counts for name, counts in found.items() if counts}
+
+    def unparsed_answers(self) -> tuple[str, ...]:
+        return tuple(answer for answer, _ in self._answers.most_common(NUM_ANSWERS))
+
+    def domain_record(self) -> DomainRecord | None:
+        if self._rule is None or not self._num_videos or self._farthest is None:
+            return None
+        distance, path = self._farthest
+        return DomainRecord(
+            **self._rule.model_dump(),
+            num_videos=self._num_videos,
+            num_outside=self._num_outside,
+            farthest=distance,
+            farthest_path=path,
+        )
 
 
 class _VersionFiles:

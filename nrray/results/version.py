@@ -6,6 +6,7 @@ A version exists as soon as it has a record; versions are numbered in the order 
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
@@ -17,10 +18,12 @@ from nrray.config import Section
 from nrray.documents import Document, document_from
 from nrray.errors import DataError
 from nrray.labels import LabelSet
+from nrray.results.domain import DomainRecord, DomainRule
 from nrray.results.figures import RunFigures
 from nrray.results.identity import OutputIdentity, identity_document
 from nrray.results.segments import SegmentRule
 from nrray.storage import Folder
+from nrray.types import LabelState
 
 RECORD_FILE = "run.json"
 
@@ -44,6 +47,7 @@ class PublishedState(Section):
     attempts: int  # of all units together
     videos: str = Field(description="digest of the manifest's videos and of why some cannot be read")
     segment_rule: SegmentRule
+    domain_rule: DomainRule | None = Field(None, description="None: the model knows no looks")
 
 
 class Provenance(Section):
@@ -87,6 +91,9 @@ class VersionRecord(Document, Provenance):
     activities: tuple[str, ...]
     rows: dict[str, int]  # by file
     windows: dict[str, int]  # by coverage status
+    domain: DomainRecord | None = Field(None, description="None: the model knows no looks, or no distance is known")
+    states: dict[str, dict[str, int]] = Field({}, description="labels by activity and state")
+    unparsed_answers: tuple[str, ...] = Field((), description="the most frequent answers that could not be parsed")
     unreadable_files: int
     published_unix: int
 
@@ -97,6 +104,21 @@ class VersionRecord(Document, Provenance):
             return self.version
         parents = f" of {' and '.join(self.parents)}" if self.parents else ""
         return f"{self.version} ({self.kind.value}{parents})"
+
+    @property
+    def states_together(self) -> Counter[str]:
+        """Labels of all activities by state."""
+        counts = Counter[str]()
+        for by_state in self.states.values():
+            counts.update(by_state)
+        return counts
+
+    @property
+    def unparsed_share(self) -> float:
+        """The share of labels that are answers which could not be parsed, of those that claim something or try to."""
+        counts = self.states_together
+        tried = counts.total() - counts[LabelState.NOT_ASSESSABLE.value]
+        return counts[LabelState.UNPARSED.value] / tried if tried else 0.0
 
     @property
     def model_folder(self) -> str | None:

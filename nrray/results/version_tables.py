@@ -1,6 +1,6 @@
 """The published tables: label, coverage and segment rows of unit results. Segments follow `nrray.results.segments`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from nrray.errors import ErrorKind
+from nrray.results.domain import Domain
 from nrray.results.segments import SegmentRule, WindowVotes, merge_votes
 from nrray.tables import schema_of, table_from_rows
 from nrray.types import STATE_INDEX, Coverage, CoverageStatus, Label, LabelState, Segment, UnitStatus
@@ -31,10 +33,12 @@ def label_rows(
     activities: Sequence[str],
     source: str,
     rethreshold: Rethreshold | None = None,
+    domain: Domain | None = None,
 ) -> pa.Table:
     """One row per labelled window and activity of `results` (the ledger's rows), LABEL_SCHEMA.
 
-    `rethreshold` decides states anew from scores, where other thresholds than the model's are asked for.
+    `rethreshold` decides states anew from scores, where other thresholds than the model's are asked for. Windows of videos that
+    `domain` says nothing can be claimed of are not assessable and have no score and no answer.
     """
     windows = _windows(results)
     num_activities = len(activities)
@@ -43,55 +47,67 @@ def label_rows(
     states = windows.states.reshape(-1, num_activities)[labelled]
     if rethreshold is not None:
         states = rethreshold(scores, states)
+    video_id = windows.video_id[labelled]
+    is_claimed = np.repeat(~_is_among(video_id, domain.not_assessable if domain is not None else ()), num_activities)
+    states = np.where(is_claimed.reshape(states.shape), states, STATE_INDEX[LabelState.NOT_ASSESSABLE])
     rows = int(labelled.sum()) * num_activities
     flat = scores.reshape(-1)
     answers = windows.answers
     if answers is not None:
         answers = answers.filter(pa.array(np.repeat(labelled, num_activities)))
+        answers = pc.if_else(pa.array(is_claimed), answers, pa.scalar(None, pa.string()))
     return pa.table(
         [
-            _repeated(windows.video_id[labelled], num_activities),
-            _repeated(_paths_of(windows.video_id[labelled], paths), num_activities),
+            _repeated(video_id, num_activities),
+            _repeated(_paths_of(video_id, paths), num_activities),
             pa.array(np.repeat(windows.start_us[labelled], num_activities)),
             pa.array(np.repeat(windows.end_us[labelled], num_activities)),
             pa.DictionaryArray.from_arrays(
                 pa.array(np.tile(np.arange(num_activities, dtype=np.int32), rows // num_activities)), list(activities)
             ),
-            pa.array(flat, mask=~np.isfinite(flat)),
+            pa.array(flat, mask=~(np.isfinite(flat) & is_claimed)),
             pa.DictionaryArray.from_arrays(
                 pa.array(states.reshape(-1).astype(np.int32)), [state.value for state in LabelState]
             ),
             answers if answers is not None else pa.nulls(rows, pa.string()),
-            _constant(source, rows),
+            _repeated(_sources_of(video_id, source, domain), num_activities),
             pa.array(np.full(rows, Label.schema_version, np.int16)),
         ],
         schema=LABEL_SCHEMA,
     )
 
 
-def coverage_rows(results: pa.Table, *, paths: Mapping[str, str], source: str) -> pa.Table:
+def coverage_rows(
+    results: pa.Table, *, paths: Mapping[str, str], source: str, domain: Domain | None = None
+) -> pa.Table:
     """One row per window of `results`, labelled or not, COVERAGE_SCHEMA."""
     windows = _windows(results)
+    unclaimed = domain.not_assessable if domain is not None else frozenset()
+    is_unclaimed = windows.labelled & _is_among(windows.video_id, unclaimed)
     unit_status = np.asarray(results["status"].to_pylist(), dtype=object)[windows.unit]
     status = np.where(
         windows.labelled,
-        CoverageStatus.OK.value,
+        np.where(is_unclaimed, CoverageStatus.NOT_ASSESSABLE.value, CoverageStatus.OK.value),
         np.where(unit_status == UnitStatus.QUARANTINED.value, "quarantined", "failed"),
     )
     error_kind = results["error_kind"].combine_chunks().take(pa.array(windows.unit))
     error = results["error"].combine_chunks().take(pa.array(windows.unit))
     shortfall = results["shortfall"].combine_chunks().take(pa.array(windows.unit))
-    is_ok = pa.array(windows.labelled)
+    is_labelled = pa.array(windows.labelled)
     missing_kind = pc.coalesce(error_kind, pa.scalar("decode_failed"))
+    reasons = {video: domain.reason(video) for video in unclaimed} if domain is not None else {}
+    outside = pa.array([reasons.get(video) for video in windows.video_id], pa.string())
+    outside_kind = pc.if_else(pa.array(is_unclaimed), ErrorKind.OUTSIDE_DOMAIN.value, pa.scalar(None, pa.string()))
     return _coverage_table(
         video_id=windows.video_id,
         paths=paths,
         start_us=pa.array(windows.start_us),
         end_us=pa.array(windows.end_us),
         status=[str(value) for value in status],
-        error_kind=pc.if_else(is_ok, pa.scalar(None, pa.string()), missing_kind),
-        reason=pc.if_else(is_ok, pa.scalar(None, pa.string()), pc.coalesce(error, shortfall)),
-        source=source,
+        error_kind=pc.if_else(is_labelled, outside_kind, missing_kind),
+        reason=pc.if_else(is_labelled, outside, pc.coalesce(error, shortfall)),
+        source=_repeated(_sources_of(windows.video_id, source, domain), 1),
+        looks_distance=pa.array(windows.looks_distances, mask=~np.isfinite(windows.looks_distances)),
     )
 
 
@@ -133,7 +149,13 @@ def unreadable_rows(videos: pa.Table, *, source: str) -> pa.Table:
 
 
 def segment_rows(
-    labels: pa.Table, *, paths: Mapping[str, str], activities: Sequence[str], rule: SegmentRule, source: str
+    labels: pa.Table,
+    *,
+    paths: Mapping[str, str],
+    activities: Sequence[str],
+    rule: SegmentRule,
+    source: str,
+    domain: Domain | None = None,
 ) -> pa.Table:
     """The segments of the videos in `labels`, SEGMENT_SCHEMA, sorted by video, start, activity."""
     video_index = labels["video_id"].combine_chunks()
@@ -153,7 +175,7 @@ def segment_rows(
             video_id=video_id,
             path=paths[video_id],
             activity=activities[activity_codes[group[0]]],
-            source=source,
+            source=source if domain is None else domain.source(source, video_id),
             start_us=start_us[group],
             end_us=end_us[group],
             present=present[group],
@@ -183,6 +205,7 @@ class _Windows:
     scores: NDArray[np.float32]  # (W * A,)
     states: NDArray[np.uint8]
     answers: pa.Array | None
+    looks_distances: NDArray[np.float32]  # (W,) NaN where it is not known
 
 
 def _windows(results: pa.Table) -> _Windows:
@@ -198,6 +221,7 @@ def _windows(results: pa.Table) -> _Windows:
         scores=np.asarray(table["scores"].combine_chunks().flatten()),
         states=np.asarray(table["states"].combine_chunks().flatten()),
         answers=_answers(table),
+        looks_distances=_looks_distances(table, len(unit)),
     )
 
 
@@ -211,6 +235,15 @@ def _answers(table: pa.Table) -> pa.Array | None:
     return pa.array([answer for row in filled for answer in row], pa.string())
 
 
+def _looks_distances(table: pa.Table, num_windows: int) -> NDArray[np.float32]:
+    """(W,) distances; those of units of a release before, or of a model that knows no looks, are NaN."""
+    lists = table["looks_distances"].combine_chunks()
+    found = np.full(num_windows, np.nan, np.float32)
+    has_distance = np.repeat(np.asarray(lists.is_valid()), pc.list_value_length(table["window_start_us"]).to_numpy())
+    found[has_distance] = lists.drop_null().flatten().to_numpy(zero_copy_only=False)
+    return found
+
+
 def _coverage_table(
     *,
     video_id: NDArray[np.object_],
@@ -220,8 +253,10 @@ def _coverage_table(
     status: list[str],
     error_kind: pa.Array,
     reason: pa.Array,
-    source: str,
+    source: str | pa.DictionaryArray,
+    looks_distance: pa.Array | None = None,
 ) -> pa.Table:
+    count = len(video_id)
     return pa.table(
         [
             _repeated(video_id, 1),
@@ -231,8 +266,9 @@ def _coverage_table(
             pa.array(status, pa.string()).dictionary_encode(),
             error_kind.dictionary_encode(),
             reason,
-            _constant(source, len(video_id)),
-            pa.array(np.full(len(video_id), Coverage.schema_version, np.int16)),
+            _constant(source, count) if isinstance(source, str) else source,
+            looks_distance if looks_distance is not None else pa.nulls(count, pa.float32()),
+            pa.array(np.full(count, Coverage.schema_version, np.int16)),
         ],
         schema=COVERAGE_SCHEMA,
     )
@@ -240,6 +276,15 @@ def _coverage_table(
 
 def _paths_of(video_id: NDArray[np.object_], paths: Mapping[str, str]) -> NDArray[np.object_]:
     return np.asarray([paths[video] for video in video_id], dtype=object)
+
+
+def _sources_of(video_id: NDArray[np.object_], source: str, domain: Domain | None) -> NDArray[np.object_]:
+    names = {video: source if domain is None else domain.source(source, video) for video in set(video_id.tolist())}
+    return _paths_of(video_id, names)
+
+
+def _is_among(video_id: NDArray[np.object_], wanted: Collection[str]) -> NDArray[np.bool_]:
+    return np.isin(video_id.astype(str), sorted(wanted)) if wanted else np.zeros(len(video_id), bool)
 
 
 def _repeated(values: NDArray[np.object_], times: int) -> pa.DictionaryArray:

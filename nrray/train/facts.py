@@ -7,9 +7,10 @@ from nrray.errors import ModelError
 from nrray.models.checkpoint import load_checkpoint
 from nrray.models.config import TOWER_BLOCKS
 from nrray.models.frame_stacking import FrameStacking
-from nrray.models.looks import read_looks, tower_features
+from nrray.models.looks import read_looks
 from nrray.models.parts import Part, checkpoint_parts
 from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.tower_features import tower_features
 from nrray.sampling import Sampling
 from nrray.train.job import FinetuneJob
 from nrray.train.run import training_data
@@ -76,5 +77,5 @@ def looks_distance(job: FinetuneJob) -> float | None:
     train = data.train
     rows = np.linspace(0, len(train) - 1, min(LOOKED_AT, len(train))).astype(int)
     windows = (inputs(data.store.window(int(train.chunk[row]), int(train.start[row]))[None]) for row in rows)
-    features = tower_features(checkpoint, windows, tower=checkpoint.family.tower(checkpoint.model))
+    features = tower_features(checkpoint, windows)
     return round(float(np.median(looks.distances(features))), 2)

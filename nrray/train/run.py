@@ -27,6 +27,7 @@ from nrray.train.order import Order
 from nrray.train.output import STOPPED_FILE, VALIDATION_FILE
 from nrray.train.state import Records
 from nrray.train.trackers import Tracker, opened_trackers
+from nrray.train.trained_looks import trained_looks
 from nrray.train.trained_model import write_trained_model
 from nrray.train.trainee.prepared import PreparedTrainee, prepared_trainee
 from nrray.train.validation import Validation
@@ -103,6 +104,14 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
             ),
             train=data.train,
             validation=data.validation,
+            looks=trained_looks(
+                trainee,
+                store=data.store,
+                train=data.train,
+                validation=data.validation,
+                device=accelerator.device,
+                micro_batch_windows=job.training.micro_batch_windows,
+            ),
         )
     accelerator.wait_for_everyone()
 

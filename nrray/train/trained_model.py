@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.archive.splits import SPLIT_FILE
+from nrray.models.looks import Looks, save_looks
 from nrray.models.metadata import Base, CheckpointMetadata, trained_labels, vouched_files, write_metadata
 from nrray.storage import Folder, make_private
 from nrray.train.card import tuned_card
@@ -36,10 +37,11 @@ def write_trained_model(
     cross_fitted: CrossFitted,
     train: Examples,
     validation: Examples,
+    looks: Looks,
 ) -> None:
     """Write the adapter, or the model where it was trained whole, into the output; into a folder of its own where no step was
     better than none, so that nobody takes it for a trained one. logits: of the validation windows; cross_fitted: its honest
-    figure on them."""
+    figure on them; looks: of the windows that it was trained on."""
     metrics = _metrics(job, progress, cross_fitted, train=train, validation=validation)
     parent = Path(job.output) / ("" if metrics.has_learned else NOTHING_LEARNED_FOLDER)
     target = parent / (ADAPTER_FOLDER if trainee.base is not None else MODEL_FOLDER)
@@ -47,6 +49,7 @@ def write_trained_model(
         folder = Path(temporary) / target.name
         folder.mkdir()
         trainee.module.save(folder)
+        save_looks(looks, folder)
         Folder(str(folder)).write_json(METRICS_FILE, metrics.model_dump(mode="json"))
         Folder(str(folder)).write_json(SPLIT_FILE, job.split.model_dump(mode="json"))
         metadata = _metadata(job, trainee, folder, logits=logits, validation=validation)

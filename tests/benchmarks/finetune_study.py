@@ -282,7 +282,8 @@ def stored_chunks(windows: WindowSet, part: str, store: Path) -> list[Chunk]:
 
 def measured(out: Path, name: str, model: dict[str, Any]) -> dict[str, Any]:
     """Labels of the whole archive and what `nrray evaluate` says about the test part."""
-    run("relabel", out / f"labels-{name}", {"manifest": str(out / "scan/manifest.parquet"), "model": model})
+    labels = {"manifest": str(out / "scan/manifest.parquet"), "model": model, "outside_domain": "label"}
+    run("relabel", out / f"labels-{name}", labels)
     document = run(
         "evaluate",
         out / f"evaluation-{name}",

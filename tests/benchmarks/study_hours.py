@@ -72,7 +72,11 @@ def main(folder: Path) -> None:
             "cases": str(folder / "archive" / "cases.csv"),
             "output": str(folder / "scan"),
         },
-        "relabel": {"manifest": str(folder / "scan" / "manifest.parquet"), "output": str(folder / "labels")},
+        "relabel": {
+            "manifest": str(folder / "scan" / "manifest.parquet"),
+            "output": str(folder / "labels"),
+            "outside_domain": "label",
+        },
         "evaluate": {
             "candidate": str(folder / "labels"),
             "reference": str(folder / "archive" / "truth"),

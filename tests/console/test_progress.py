@@ -112,6 +112,11 @@ def test_work_of_an_earlier_run_counts_for_no_rate(pass_seconds):
     pass_seconds(10)
     running.reach(150, note="loss 0.5")
     assert running.line() == "train: 150/200 steps, 5.0 steps/s, 10 s left, loss 0.5"
+    pass_seconds(4)  # it is told now and then: until it is told again the rate stands and the rest goes down
+    running.reach(150, note="loss 0.5")
+    assert running.line() == "train: 150/200 steps, 5.0 steps/s, 6 s left, loss 0.5"
+    pass_seconds(60)
+    assert ", 0 s left," in running.line()
 
 
 def test_work_that_begins_counts_from_its_start(pass_seconds):

@@ -9,7 +9,17 @@ from nrray.evaluate.indicators import CaseIndicators, Indicator, IndicatorUnit
 from nrray.evaluate.labelling import read_labelling
 from nrray.intervals import Interval
 from nrray.types import Case
-from tests.evaluate.archives import LABELS, US, write_annotations
+from tests.evaluate.archives import (
+    LABELS,
+    PATHS,
+    TRUTH,
+    US,
+    archive,
+    evaluated,
+    scores_of,
+    write_annotations,
+    write_labels,
+)
 
 
 def made_cases(values, unit=IndicatorUnit.SECONDS):
@@ -118,3 +128,17 @@ def test_cases_are_counted_by_their_zero(tmp_path):
     values = found.cases.candidate["birth"]
     assert values["total stimulation"].value is None
     assert values["total stimulation"].reason == "no baby_visible was seen"
+
+
+def test_answers_that_are_none_are_not_zero_episodes(tmp_path):
+    _, reference = archive(tmp_path)
+    unparsed = {path: {(window, "suction"): "unparsed" for window in range(60)} for path in PATHS[:4]}
+    unparsed[PATHS[4]] = {(50, "suction"): "unsure"}
+    scores = {path: scores_of(TRUTH, 60, right=1.0) for path in PATHS}
+    labels = write_labels(tmp_path / "silent", scores, source="silent", states=unparsed)
+    values = evaluated(tmp_path, labels, reference).clinical.cases.candidate
+    silent = values[PATHS[0]]["suction episodes"]
+    assert (silent.value, silent.reason) == (None, "nothing is claimed of suction: no answer, or none that is plain")
+    assert values[PATHS[4]]["suction episodes"].reason == "1.0 s of the interval were not looked at"
+    assert values[PATHS[5]]["suction episodes"].value == 1
+    assert values[PATHS[0]]["stimulation episodes"].value == 1

@@ -2,14 +2,22 @@ import pytest
 
 from nrray.evaluate.indicators import CaseTimeline, case_indicators
 from nrray.intervals import Interval
-from nrray.labels import LabelSet, read_label_set
+from nrray.labels import LabelSet, Rules, read_label_set
 
 US = 1_000_000
 NEWBORN = read_label_set()
 
 
 def case(
-    *, ventilation=(), stimulation=(), suction=(), visible=((10, 300),), examined=((0, 300),), birth=None, arrival=None
+    *,
+    ventilation=(),
+    stimulation=(),
+    suction=(),
+    visible=((10, 300),),
+    examined=((0, 300),),
+    birth=None,
+    arrival=None,
+    answered=None,
 ):
     def intervals(pairs):
         return [Interval(start_us=round(start * US), end_us=round(end * US)) for start, end in pairs]
@@ -23,6 +31,7 @@ def case(
             "suction": intervals(suction),
         },
         examined=intervals(examined),
+        answered={name: intervals((answered or {}).get(name, examined)) for name in NEWBORN.names},
         start_us=0,
         instants={
             name: round(at * US) for name, at in (("birth", birth), ("table_arrival", arrival)) if at is not None
@@ -126,6 +135,7 @@ def plain_case(start=0.0, instants=(), examined=((0, 100),), **activities):
         case_id="c",
         intervals={name: intervals(pairs) for name, pairs in activities.items()},
         examined=intervals(examined),
+        answered=dict.fromkeys(activities, intervals(examined)),
         start_us=round(start * US),
         instants={name: round(at * US) for name, at in instants},
     )
@@ -157,6 +167,18 @@ def test_an_activity_that_nobody_labelled_is_not_zero():
     assert found["time to first work"] == 20
 
 
+def test_an_indicator_about_an_activity_that_the_label_set_lacks_is_not_labelled():
+    activities = tuple(activity for activity in NEWBORN.activities if activity.name != "suction")
+    fewer = NEWBORN.model_copy(update={"activities": activities, "rules": Rules(requires_visible="baby_visible")})
+    ventilated = plain_case(baby_visible=((10, 90),), ventilation=((20, 50), (60, 80)), stimulation=())
+    found, indicators = values(ventilated, label_set=fewer)
+    unknown = {each.name: each.reason for each in indicators.indicators if each.value is None}
+    for name in ("suction episodes", "total suction", "suction inside ventilation gaps", "interruption during suction"):
+        assert unknown[name] == "suction is not labelled"
+    assert found["ventilation sequences"] == 2
+    assert found["stimulation episodes"] == 0
+
+
 def test_every_newborn_indicator_is_unknown_where_nothing_is_labelled():
     _, indicators = values(plain_case())
     assert indicators.zero is None
@@ -183,3 +205,18 @@ def test_the_start_of_a_recording_may_be_missed_by_a_files_own_offset_and_no_mor
         assert found["time to first work"] is None
         assert indicators.zero is None
         assert indicators.indicators[0].reason == "the first 2.1 s of the recording were not looked at"
+
+
+def test_time_in_which_nothing_is_claimed_of_an_activity_is_not_zero_of_it():
+    ventilated = {"ventilation": ((20, 80), (90, 100)), "suction": ((82, 88),)}
+    found, indicators = values(case(answered={"suction": ()}, **ventilated))
+    reasons = {each.name: each.reason for each in indicators.indicators}
+    assert found["suction episodes"] is None
+    assert reasons["suction episodes"] == "nothing is claimed of suction: no answer, or none that is plain"
+    assert found["interruption during suction"] is None
+    assert found["ventilation sequences"] == 2
+    found, indicators = values(case(answered={"suction": ((0, 85), (95, 300))}, **ventilated))
+    reasons = {each.name: each.reason for each in indicators.indicators}
+    assert reasons["total suction"] == "10.0 s of the interval were not looked at"
+    assert found["suction before first ventilation"] == 0
+    assert found["total stimulation"] == 0

@@ -39,3 +39,28 @@ def test_annotations_that_cannot_be_are_refused_and_doubtful_ones_noted(tmp_path
         evaluated(tmp_path, labels, reversed_)
     tiny = write_annotations(tmp_path / "tiny", {PATHS[0]: {"suction": [(0.004, 0.03)]}, PATHS[1]: TRUTH}, extents)
     assert any("1 of 2 videos end within the first 0.05 %" in note for note in evaluated(tmp_path, labels, tiny).notes)
+
+
+def test_videos_outside_the_model_s_domain_and_answers_that_say_nothing_are_noted(tmp_path):
+    truth = write_annotations(tmp_path / "truth", dict.fromkeys(PATHS, TRUTH), {path: [(0, 60)] for path in PATHS})
+    states = {PATHS[0]: {(0, "suction"): "unparsed"}}
+    labels = write_labels(tmp_path / "labels", {path: scores_of(TRUTH, 60) for path in PATHS}, states=states)
+    for table in ("labels", "coverage", "segments"):
+        rows = pq.read_table(f"{labels}/{table}.parquet").to_pylist()
+        for row in rows:
+            if row["path"] == PATHS[1]:
+                row["source"] += " (outside its domain)"
+            if row["path"] == PATHS[2]:
+                row |= {key: "not_assessable" for key in ("status", "state") if key in row}
+        kept = [row for row in rows if table != "segments" or row["path"] != PATHS[2]]
+        pq.write_table(
+            pa.Table.from_pylist(kept, pq.read_schema(f"{labels}/{table}.parquet")), f"{labels}/{table}.parquet"
+        )
+    document = evaluated(tmp_path, labels, truth)
+    notes = " ".join(document.notes)
+    count = len(PATHS)
+    assert f"1 of {count} videos are unlike those that the model was trained on" in notes
+    assert f"1 of {count} videos are outside the model's domain and were labelled all the same" in notes
+    assert "answers that could not be parsed; they count as no" in notes
+    assert document.candidate == "model"
+    assert document.num_videos == count - 1

@@ -115,3 +115,21 @@ def test_of_many_files_those_with_something_to_say_are_told(tmp_path, capsys):
     assert following[-4:] == ["--set", "annotator=annotator00", "--set", f"output={tmp_path}/in-annotator00"]
     assert main(following) == 0
     assert "Next: nrray split" in capsys.readouterr().out
+
+
+def test_what_is_outside_the_model_s_domain_is_said_and_stays_in_the_source(tmp_path):
+    folder = write_version(tmp_path / "v0001")
+    version = Folder(folder)
+    windows = rows_from_table(version.read_table("coverage.parquet"), Coverage)
+    refused = replace(windows[2], path="other.mp4", status="not_assessable", error_kind="outside_domain")
+    marked = [replace(window, source="model (outside its domain)") for window in windows[:2]]
+    version.write_table("coverage.parquet", table_from_rows([*marked, refused], Coverage))
+    segments = rows_from_table(version.read_table("segments.parquet"), Segment)
+    moved = [replace(segment, source="model (outside its domain)") for segment in segments]
+    version.write_table("segments.parquet", table_from_rows(moved, Segment))
+    settings = {"input": folder, "format": "delimited", "output": str(tmp_path / "out")}
+    said = " ".join(export_annotations(validate_mapping(ExportConfig, settings, where="a test")).notes)
+    assert "Not assessable: 1 window of videos unlike" in said
+    assert "labelled all the same: 1 video." in said
+    assert "Not examined" not in said
+    assert "model (outside its domain)" in (tmp_path / "out/alone.mp4.csv").read_text()

@@ -18,7 +18,8 @@ def archive(tmp_path_factory):
 
 def relabelled(archive, output, **changes):
     """Table of labels, and what was said."""
-    done = nrray("relabel", *words(manifest=archive / "scan/manifest.parquet", output=output, **changes))
+    given = {"manifest": archive / "scan/manifest.parquet", "output": output, "outside_domain": "label", **changes}
+    done = nrray("relabel", *words(**given))
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     return tables(output)["labels"], said

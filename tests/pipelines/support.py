@@ -24,7 +24,13 @@ from tests.videos import write_video
 TABLES = ("labels", "segments", "coverage")
 
 # Two windows a unit and one unit a file: small archives with many units, and a kill at any moment has something to hit.
-SMALL_UNITS = ("packing.max_unit_windows=2", "ledger.file_units=1", "pools.stall_timeout_seconds=240")
+# Barcodes are unlike what the embedded model was trained on.
+SMALL_UNITS = (
+    "packing.max_unit_windows=2",
+    "ledger.file_units=1",
+    "pools.stall_timeout_seconds=240",
+    "outside_domain=label",
+)
 
 
 def make_archive(folder: Path, *, num_videos: int, seconds: float) -> Path:

@@ -8,8 +8,14 @@ from PIL import Image
 
 from nrray.report import Lane, WindowScores, draw_timeline, unexamined_intervals
 from nrray.report.legible import legible
-from nrray.report.timeline_picture import MAX_SCORE_STEPS, clock_text, score_steps, tick_step_seconds
-from nrray.types import CoverageStatus
+from nrray.report.timeline_picture import (
+    MAX_SCORE_STEPS,
+    clock_text,
+    intervals_of_state,
+    score_steps,
+    tick_step_seconds,
+)
+from nrray.types import CoverageStatus, LabelState
 
 ACTIVITIES = ["newborn_visible", "stimulation", "ventilation", "suction"]
 
@@ -199,3 +205,62 @@ def test_long_names_lose_their_middle():
     assert text.startswith("start")
     assert text.endswith("end.mp4")
     assert len(text) == 60
+
+
+def undecided_picture(state):
+    """Windows of 3 s over 30 s, of which the last ten have a state."""
+    scores = scores_of(30)
+    count = len(scores.start_us)
+    has_state = np.arange(count) >= count - 10
+    at = intervals_of_state(scores.start_us, scores.end_us, has_state)
+    lane = Lane(source="model:x", segments={}, undecided={"suction": {state: at}} if state is not None else {})
+    png = draw_timeline(
+        title="t", activities=ACTIVITIES, lanes=[lane], unexamined={}, start_us=0, duration_us=30_000_000
+    )
+    return png, at
+
+
+def test_time_whose_answers_claim_nothing_is_hatched_in_its_row_and_no_two_hatches_are_alike():
+    plain, unparsed, unsure = (
+        pixels_of(undecided_picture(state)[0]) for state in (None, LabelState.UNPARSED, LabelState.UNSURE)
+    )
+    height = min(len(plain), len(unparsed), len(unsure))
+    differs = (np.abs(unparsed[:height] - plain[:height]).max(axis=2) > 40)[: int(0.7 * height)]  # above the legend
+    rows, columns = np.nonzero(differs)
+    assert rows.min() > 0.5 * height  # suction is the last row
+    assert columns.min() > 0.6 * plain.shape[1]  # and the last third of the time
+    assert (np.abs(unparsed[:height] - unsure[:height]).max(axis=2) > 40).mean() > 0.002
+
+
+def test_a_state_holds_where_half_of_the_windows_over_an_instant_have_it():
+    _, at = undecided_picture(LabelState.UNPARSED)
+    assert at.tolist() == [[18_000_000 + 1_000_000, 30_000_000]]
+    nothing = intervals_of_state(np.array([0, 1]), np.array([3, 4]), np.zeros(2, bool))
+    assert nothing.shape == (0, 2)
+
+
+def test_a_warning_stands_under_the_title_and_takes_room_of_its_own():
+    fields = {
+        "title": "t",
+        "activities": ACTIVITIES,
+        "lanes": [],
+        "unexamined": {},
+        "start_us": 0,
+        "duration_us": 10**7,
+    }
+    plain, warned = (pixels_of(draw_timeline(**fields, warning=text)) for text in (None, "Labelled all the same"))
+    assert len(warned) > len(plain)
+
+
+def test_not_assessable_time_is_hatched_unlike_any_other():
+    pictures = [
+        pixels_of(picture_of(20, unexamined={status: spans((0, 20_000_000))}))[:150]
+        for status in (
+            CoverageStatus.NOT_ASSESSABLE,
+            CoverageStatus.FAILED,
+            CoverageStatus.QUARANTINED,
+            CoverageStatus.NOT_RUN,
+        )
+    ]
+    for other in pictures[1:]:
+        assert (np.abs(pictures[0] - other).max(axis=2) > 40).mean() > 0.02

@@ -50,11 +50,15 @@ def test_keys_of_the_release_before_keep_name_and_place(output):
     folder.create()
     folder.write_json("run.json", before)
     now = read_version_record(folder).model_dump(mode="json")
-    assert {key: now[key] for key in before if key not in ("identity", "label_set")} == {
-        key: before[key] for key in before if key not in ("identity", "label_set")
+    grown = ("identity", "label_set", "state")
+    assert {key: now[key] for key in before if key not in grown} == {
+        key: before[key] for key in before if key not in grown
     }
-    assert {key: now["identity"][key] for key in before["identity"]} == before["identity"]
-    assert now.keys() - before.keys() == {"schema_version", "kind", "parents"}
+    for name in ("identity", "state"):
+        assert {key: now[name][key] for key in before[name]} == before[name]
+    assert now.keys() - before.keys() == {
+        *("schema_version", "kind", "parents", "domain", "states", "unparsed_answers"),
+    }
 
 
 def test_a_run_that_had_nothing_to_do_measured_nothing(output):

@@ -10,8 +10,9 @@ import pytest
 from nrray.models.checkpoint import load_checkpoint
 from nrray.models.config import CheckpointChoice, Device, Execution
 from nrray.models.frame_stacking import FrameStacking
-from nrray.models.looks import fitted_looks, save_looks, tower_features
+from nrray.models.looks import fitted_looks, save_looks
 from nrray.models.resolved import resolve_checkpoint
+from nrray.models.tower_features import tower_features
 from nrray.train.facts import activation_bytes, looks_distance, part_sizes
 from nrray.train.frame_store import FrameStore
 from nrray.train.trainee.prepared import QUESTION
@@ -38,11 +39,14 @@ def features_of(job, *, changed):
     store = FrameStore(Path(job.store), names, frames_per_window=job.sampling.frames_per_window)
     windows = [store.window(chunk, start) for chunk in (0, 1) for start in range(NUM_STARTS)]
     made = (inputs(changed(window)[None]) for window in windows)
-    return tower_features(checkpoint, made, tower=checkpoint.family.tower(checkpoint.model))
+    return tower_features(checkpoint, made)
 
 
 def with_looks(job, features):
-    save_looks(fitted_looks(features[::2], held_out=features[1::2]), job.start.folder)
+    save_looks(
+        fitted_looks(features[::2], held_out=features[1::2], held_out_cases=np.arange(len(features[1::2])) % 4),
+        job.start.folder,
+    )
     return looks_distance(replace(job, start=resolve_checkpoint(CheckpointChoice(path=job.start.path))))
 
 

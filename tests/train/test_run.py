@@ -11,6 +11,7 @@ import torch
 
 from nrray.errors import ConfigError, DataError, ModelError, TrainingError
 from nrray.models.config import Dtype, ResolvedParts, TowerLearning
+from nrray.models.looks import read_looks
 from nrray.models.metadata import read_metadata
 from nrray.storage import Folder
 from nrray.train import loop
@@ -122,9 +123,21 @@ def test_the_files_of_an_adapter_are_vouched_for(undisturbed):
         "adapter_config.json",
         "adapter_model.safetensors",
         "head.safetensors",
+        "looks.safetensors",
         "metrics.json",
         "split.json",
     }
+
+
+def test_a_fine_tuned_model_knows_the_looks_of_its_own_windows_and_that_others_are_unlike_them(undisturbed):
+    labeler = trained_labeler(undisturbed)
+    looks = read_looks(Path(undisturbed.output, "adapter"))
+    assert looks is not None
+    own = unit_of(undisturbed, "d")
+    ramp = np.linspace(0, 255, own.pixels.shape[2]).astype(np.uint8)[:, None]
+    others = replace(own, pixels=np.zeros_like(own.pixels) + ramp)
+    assert np.median(labeler.label(own).looks_distances) < looks.far
+    assert np.median(labeler.label(others).looks_distances) >= looks.far
 
 
 def test_a_file_of_the_adapter_that_was_changed_is_refused(undisturbed, tmp_path):

@@ -17,10 +17,12 @@ Choice = tuple[str, ...]
 @dataclass(frozen=True, kw_only=True)
 class Answers:
     """Of W windows to one question: the texts, and (W, C) float32 probabilities that an answer's first token is a spelling of
-    each choice; NaN for a choice of which no spelling is a token."""
+    each choice; NaN for a choice of which no spelling is a token. distances: (W,) of looks, None where the
+    model knows none, or the engine does not tell."""
 
     texts: list[str]
     probabilities: NDArray[np.float32]
+    distances: NDArray[np.float32] | None = None
 
 
 class Engine(Protocol):

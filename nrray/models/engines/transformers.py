@@ -10,6 +10,8 @@ from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import load_checkpoint, model_info
 from nrray.models.config import Execution
 from nrray.models.engines.engine import Answers, Choice
+from nrray.models.families.family import distances, watched
+from nrray.models.families.tower_moments import moments_of
 from nrray.models.frame_stacking import stacked
 from nrray.models.labeler import ModelInfo, check_frames
 from nrray.models.resolved import ResolvedCheckpoint
@@ -44,16 +46,18 @@ class TransformersEngine:
             rows_per_batch=self._micro_batch_windows,
         )
         nothing = np.zeros((0, len(choices)), np.float32)
+        known = [batch.distances for batch in batches if batch.distances is not None]
         return Answers(
             texts=[text for batch in batches for text in batch.texts],
             probabilities=np.concatenate([nothing, *(batch.probabilities for batch in batches)]),
+            distances=np.concatenate(known) if known else None,
         )
 
     def _answered(
         self, frames: Frames, rows: slice, *, question: str, token_ids: list[list[int]], max_tokens: int
     ) -> Answers:
         inputs = self._runner.window_inputs(frames, rows, question=question)
-        with torch.inference_mode():
+        with torch.inference_mode(), watched(self._checkpoint) as outputs:
             generated = self._checkpoint.model.generate(
                 **inputs,
                 max_new_tokens=max_tokens,
@@ -62,10 +66,15 @@ class TransformersEngine:
                 output_logits=True,
                 return_dict_in_generate=True,
             )
+        count = len(generated.sequences)
         new_tokens = generated.sequences[:, inputs["input_ids"].shape[1] :]
         texts = self._checkpoint.processor.tokenizer.batch_decode(new_tokens, skip_special_tokens=True)
         first = torch.softmax(generated.logits[0].float(), dim=-1).cpu()
-        return Answers(texts=texts, probabilities=choice_probabilities(first, token_ids).numpy())
+        return Answers(
+            texts=texts,
+            probabilities=choice_probabilities(first, token_ids).numpy(),
+            distances=distances(self._checkpoint, moments_of(outputs, count=count)),
+        )
 
 
 def single_token_ids(tokenizer: Any, spellings: Iterable[str]) -> list[int]:

@@ -1,8 +1,9 @@
 """A family of checkpoints: how one is loaded, how frames become its inputs, and which of its hidden states stand for frames."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -11,7 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from nrray.errors import ModelError
+from nrray.models.families.blocks import block_to_watch
+from nrray.models.families.tower_moments import Moments, moments_of, outputs_of
 from nrray.models.frame_size import FrameSize
+from nrray.models.looks import Looks
 from nrray.types import Frames
 
 CPU = torch.device("cpu")
@@ -27,11 +31,13 @@ class FrameCount:
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenStates:
-    """Of B windows: hidden (B, L, D) of the last layer; attended, frame_tokens (B, L) bool."""
+    """Of B windows: hidden (B, L, D) of the last layer; attended, frame_tokens (B, L) bool; distances: (B,) as
+    `Looks` has them, None where the checkpoint knows no looks, or nobody asked."""
 
     hidden: torch.Tensor
     attended: torch.Tensor
     frame_tokens: torch.Tensor
+    distances: NDArray[np.float32] | None = None
 
 
 UnitForward = Callable[[slice], HiddenStates]
@@ -54,7 +60,8 @@ class WindowProcessor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedCheckpoint:
-    """A model in eval mode, its processor, and where it runs. name: for messages."""
+    """A model in eval mode, its processor, and where it runs. name: for messages; looks: of what it was trained on, None where
+    it does not say."""
 
     name: str
     family: "Family"
@@ -62,6 +69,7 @@ class LoadedCheckpoint:
     processor: Any  # transformers.ProcessorMixin or BaseVideoProcessor
     device: torch.device
     dtype: torch.dtype
+    looks: Looks | None = None
 
 
 class Family(ABC):
@@ -180,13 +188,33 @@ class WindowRunner:
         return {name: tensor.to(device) for name, tensor in inputs.items()}
 
     def unit_forward(self, frames: Frames, *, question: str, micro_batch_windows: int) -> UnitForward:
-        """A function from rows to hidden states; parts that windows share are computed once, here."""
+        """A function from rows to hidden states, and distances of looks; what windows share is computed once, here."""
 
         def forward(rows: slice) -> HiddenStates:
             inputs = self.window_inputs(frames, rows, question=question)
-            return self._checkpoint.family.hidden_states(self._checkpoint, inputs)
+            with watched(self._checkpoint) as outputs:
+                states = self._checkpoint.family.hidden_states(self._checkpoint, inputs)
+            moments = moments_of(outputs, count=len(states.hidden))
+            return replace(states, distances=distances(self._checkpoint, moments))
 
         return forward
+
+
+@contextmanager
+def watched(checkpoint: LoadedCheckpoint) -> Iterator[list[torch.Tensor]]:
+    """What the tower of a checkpoint that knows looks puts out within the block; nothing of another."""
+    if checkpoint.looks is None:
+        yield []
+        return
+    with outputs_of(block_to_watch(checkpoint.family.tower(checkpoint.model))) as outputs:
+        yield outputs
+
+
+def distances(checkpoint: LoadedCheckpoint, moments: Moments | None) -> NDArray[np.float32] | None:
+    """(N,) distances of what was watched from what the checkpoint was trained on; None where nothing was."""
+    if checkpoint.looks is None or moments is None:
+        return None
+    return checkpoint.looks.distances(moments.features().cpu().numpy())
 
 
 def processing_device(

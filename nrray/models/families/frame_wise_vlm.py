@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from nrray.errors import ModelError
 from nrray.models.batches import micro_batched
-from nrray.models.families.family import HiddenStates, LoadedCheckpoint, UnitForward, WindowProcessor, WindowRunner
+from nrray.models.families.family import (
+    HiddenStates,
+    LoadedCheckpoint,
+    UnitForward,
+    WindowProcessor,
+    WindowRunner,
+    distances,
+    watched,
+)
+from nrray.models.families.tower_moments import Moments, joined, moments_of
 from nrray.models.families.vlm import (
     ImagePromptProcessor,
     VisionLanguageModel,
@@ -92,7 +101,8 @@ class FrameWiseRunner(WindowRunner):
             num_rows=len(used),
             rows_per_batch=self._frames_per_forward(micro_batch_windows * frames.window_frames.shape[1]),
         )
-        embeddings = torch.cat(blocks)  # (N, tokens a frame, D)
+        embeddings = torch.cat([block for block, _ in blocks])  # (N, tokens a frame, D)
+        seen = joined([moments for _, moments in blocks])
         inputs = self.window_inputs(frames, slice(0, 1), question=question)
         checkpoint, input_ids = self._checkpoint, inputs["input_ids"]
         text = checkpoint.model.get_input_embeddings()(input_ids)  # (1, L, D)
@@ -101,20 +111,27 @@ class FrameWiseRunner(WindowRunner):
         check_placeholders(checkpoint, is_frame, shown, size=frames.pixels.shape[1:3])
 
         def forward(rows: slice) -> HiddenStates:
-            picked = embeddings[window_frames[rows].to(embeddings.device)]  # (B, F, tokens a frame, D)
+            of_frames = window_frames[rows].to(embeddings.device)
+            picked = embeddings[of_frames]  # (B, F, tokens a frame, D)
             batch = picked.shape[0]
             mask = is_frame.expand(batch, -1)
             embeds = text.expand(batch, -1, -1).masked_scatter(mask.unsqueeze(-1), picked.to(text.dtype))
             attended = torch.ones_like(mask)
             hidden = last_hidden(checkpoint, {"inputs_embeds": embeds, "attention_mask": attended.long()})
-            return HiddenStates(hidden=hidden, attended=attended, frame_tokens=mask)
+            pooled = seen.pooled(of_frames) if seen is not None else None
+            return HiddenStates(
+                hidden=hidden, attended=attended, frame_tokens=mask, distances=distances(checkpoint, pooled)
+            )
 
         return forward
 
-    def frame_embeddings(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
-        """(N, tokens a frame, D) embeddings of (N, H, W, 3) uint8 frames."""
-        prepared = self._checkpoint.processor.image_processor(images=list(pixels), return_tensors="pt")
-        return _image_features(self._checkpoint, prepared["pixel_values"].to(self._checkpoint.device))
+    def frame_embeddings(self, pixels: NDArray[np.uint8]) -> tuple[torch.Tensor, Moments | None]:
+        """(N, tokens a frame, D) embeddings of (N, H, W, 3) uint8 frames, and what was watched of the tower."""
+        checkpoint = self._checkpoint
+        prepared = checkpoint.processor.image_processor(images=list(pixels), return_tensors="pt")
+        with watched(checkpoint) as outputs:
+            embeddings = _image_features(checkpoint, prepared["pixel_values"].to(checkpoint.device))
+        return embeddings, moments_of(outputs, count=len(pixels))
 
     def _frames_per_forward(self, most: int) -> int:
         return min(CPU_FRAMES_PER_FORWARD, most) if self._checkpoint.device.type == "cpu" else most

@@ -1,7 +1,7 @@
 """The strategy of a trained head: one score per activity and window, present from a threshold on, as the rules allow."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from nrray.models.metadata import CheckpointMetadata, check_labels
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.rules import states_from_scores
 from nrray.types import Frames, WindowLabels
-
-if TYPE_CHECKING:
-    pass
 
 
 class HeadStrategy(Section):
@@ -86,9 +83,14 @@ class HeadLabeler:
     def label(self, frames: Frames) -> WindowLabels:
         """As `Labeler` says."""
         check_frames(frames, trained=self._metadata.sampling, name=self._metadata.name)
-        scores = self._scores.of(frames)
-        states = states_from_scores(scores, thresholds=self._thresholds, label_set=self._label_set)
-        return WindowLabels(scores=scores, states=states, answers=None)
+        found = self._scores.of(frames)
+        states = states_from_scores(found.scores, thresholds=self._thresholds, label_set=self._label_set)
+        return WindowLabels(
+            scores=found.scores,
+            states=states,
+            answers=None,
+            looks_distances=found.distances,
+        )
 
 
 def head_metadata(checkpoint: ResolvedCheckpoint) -> CheckpointMetadata:

@@ -132,6 +132,7 @@ class YesNoLabeler:
             scores=np.stack([yes_share(answers.probabilities) for answers in asked], axis=1),
             states=np.array(states, dtype=np.uint8).T,
             answers=[list(texts) for texts in zip(*(answers.texts for answers in asked), strict=True)],
+            looks_distances=asked[0].distances,
         )
 
 

@@ -146,6 +146,7 @@ def _result(unit: Unit, duration_us: int, generator: np.random.Generator) -> Uni
         scores=scores,
         states=(scores < 0.5).astype(np.uint8),
         answers=None,
+        looks_distances=np.ones(count, np.float32),
         num_frames=4 * count + 8,
         decode_seconds=1.5,
         label_seconds=0.5,

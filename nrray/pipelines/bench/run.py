@@ -15,13 +15,14 @@ import psutil
 
 from nrray.console.reporter import Reporter
 from nrray.decode.bench import DecodeRates, bench_decode
-from nrray.errors import NrrayError
+from nrray.errors import DataError, NrrayError
 from nrray.pipelines.bench.plan import PlanFigures, benched_plan
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.scan.listing import VIDEO_SUFFIXES
 from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
+from nrray.results.domain import OutsideDomain
 from nrray.sampling import Sampling
 from nrray.simulate import SimulateConfig
 
@@ -186,7 +187,8 @@ def _relabel_alone(manifest: str, output: str) -> Run:
     """One undisturbed relabel."""
     started = time.perf_counter()
     with TreeMemory() as memory:
-        result = relabel(RelabelConfig(manifest=manifest, output=output), RelabelOptions(), Reporter(is_json=True))
+        config = RelabelConfig(manifest=manifest, output=output, outside_domain=OutsideDomain.LABEL)
+        result = relabel(config, RelabelOptions(), Reporter(is_json=True))
     wall_seconds = time.perf_counter() - started
     assert result.published is not None
     return Run(
@@ -197,7 +199,9 @@ def _relabel_alone(manifest: str, output: str) -> Run:
 
 
 def run_bench(target: str, *, video: str | None, reporter: Reporter) -> None:
-    """Measure and print."""
+    """Measure and print. Raises DataError where `video` is not there."""
+    if video is not None and not Path(video).exists():
+        raise DataError(f"--video {video}: found nothing there, expected a video, or with relabel a folder of videos.")
     runs: dict[str, Callable[[], DecodeRates | RelabelRates | PlanFigures]] = {
         "decode": lambda: benched_decode(video, reporter),
         "relabel": lambda: benched_relabel(video, reporter),

@@ -41,11 +41,11 @@ class HistoryReport:
             if event.validation_macro_f1 is not None:
                 self._validation_note = f"macro F1 {event.validation_macro_f1:.3f}"
         else:
-            self._step_note = f"{event.windows_per_second:.1f} windows/s, loss {event.loss:.4f}"
+            self._step_note = f"loss {event.loss:.3f}"
             if time.monotonic() - self._last_step_line > _LINE_SECONDS:
                 self._reporter.detail(_step_line(event))
                 self._last_step_line = time.monotonic()
-        notes = [note for note in (self._step_note, self._validation_note) if note]
+        notes = [note for note in (self._validation_note, self._step_note) if note]
         self._progress.reach(event.step, note=", ".join(notes))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
-from nrray.console.run_record import keep_record
+from nrray.console.run_record import keep_record, refuse_other_output
 from nrray.pipelines.finetune.expected_time import expected_time
 from nrray.pipelines.finetune.extract import Extracted, extracted
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, planned_job, resolved_finetune
@@ -44,6 +44,7 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
     Records(output, job.identity()).check_identity(undecided="dropped")
     if dry_run:
         return _dry_run(resolved, reporter)
+    refuse_other_output(output, "finetune")
     output.create()
     if finished_model_folder(job.output) is not None:  # it is written last
         reporter.say("this training is finished: nothing was trained")

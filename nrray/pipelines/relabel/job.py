@@ -25,9 +25,11 @@ from nrray.models import (
 )
 from nrray.models.config import Dtype
 from nrray.models.frame_size import FrameSize
+from nrray.models.looks import read_looks
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing, Plan, plan_units
+from nrray.results.domain import DomainRule, OutsideDomain
 from nrray.results.identity import OutputIdentity, StrategyEntry, bound_identity
 from nrray.results.journal import EntryLimits
 from nrray.results.segments import SegmentRule
@@ -61,6 +63,13 @@ class RelabelConfig(Section):
     packing: Packing = Packing()
     decode: DecodeConfig = DecodeConfig()
     segments: SegmentRule = SegmentRule()
+    outside_domain: OutsideDomain = Field(
+        OutsideDomain.NOT_ASSESSABLE,
+        description="what becomes of videos that look unlike those that the model was trained on: not_assessable, or label",
+    )
+    max_unparsed_share: float = Field(
+        0.1, ge=0, le=1, description="exit code 3 where more of the labels are answers that are neither yes nor no"
+    )
     entries: EntryLimits = EntryLimits()
     ledger: LedgerConfig = LedgerConfig()
     pools: Pools = Pools()
@@ -80,6 +89,7 @@ class RelabelJob:
     unrecorded_strategy: StrategyEntry  # that of outputs which a release began that recorded none
     checkpoint: ResolvedCheckpoint
     strategy: Strategy
+    domain_rule: DomainRule | None  # None: the model knows no looks
     run_id: str
     notes: tuple[str, ...] = ()  # for people: what was chosen for them
 
@@ -95,6 +105,7 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
         raise ConfigError(f"segments.thresholds names unknown activities {unknown}; known: {list(label_set.names)}")
     checkpoint = resolve_checkpoint(config.model)
     strategy = resolve_strategy(config.strategy, checkpoint, label_set)
+    looks = read_looks(checkpoint.head_folder)
     if checkpoint.kind is CheckpointKind.ADAPTED:
         from nrray.models.fitting import check_adapter  # with torch and peft, which take seconds
 
@@ -121,6 +132,9 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
         unrecorded_strategy=strategy_of_release_before(checkpoint, label_set),
         checkpoint=checkpoint,
         strategy=strategy,
+        domain_rule=None
+        if looks is None
+        else DomainRule(model=checkpoint.name, far=looks.far, outside=config.outside_domain),
         notes=notes,
         run_id=f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}",
     )

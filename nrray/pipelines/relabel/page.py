@@ -16,7 +16,7 @@ def relabel_page(output: Folder, transcript: Transcript) -> RunPage:
     newest = status.versions[-1] if status.versions else None
     return RunPage(
         title=f"Labels in {output}",
-        outcome=_outcome(status),
+        outcome=" ".join([_outcome(status), *_doubts(newest)]),
         facts=_facts(status, newest),
         transcript=transcript,
         failures=_failures(status),
@@ -36,6 +36,16 @@ def _outcome(status: OutputStatus) -> str:
     return f"All {total:,} units are labelled." if total else "Nothing was labelled."
 
 
+def _doubts(newest: VersionRecord | None) -> list[str]:
+    """Sentences on labels that claim nothing, or may mean nothing."""
+    if newest is None:
+        return []
+    sentences = [newest.domain.sentence()] if newest.domain is not None and newest.domain.num_outside else []
+    if newest.unparsed_share:
+        sentences.append(f"{newest.unparsed_share:.1%} of the labels are answers that could not be parsed.")
+    return sentences
+
+
 def _num_failed(counts: Mapping[str, int]) -> int:
     return counts.get("failed", 0) + counts.get("quarantined", 0)
 
@@ -46,6 +56,7 @@ def _facts(status: OutputStatus, newest: VersionRecord | None) -> list[tuple[str
         facts += [
             ("version", newest.title),
             ("windows", _counts_text(newest.windows)),
+            ("labels by state", _counts_text(newest.states_together)),
             ("labels, segments", f"{newest.rows['labels.parquet']:,}, {newest.rows['segments.parquet']:,}"),
             ("files that cannot be read", f"{newest.unreadable_files:,}"),
             ("model", newest.model_folder or "no single one"),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import pyarrow as pa
@@ -20,27 +21,36 @@ from nrray.results.version import Provenance, PublishedState, VersionKind, Versi
 from nrray.storage import absolute_uri
 
 
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """The version of relabel that says what the ledger does; published: None where it was there already."""
+
+    record: VersionRecord
+    published: Published | None
+
+
 def publish_if_due(
     job: RelabelJob, index: pa.Table, *, counts: dict[str, int], measured: RunFigures | None, reporter: Reporter
-) -> Published | None:
-    """The next label version; None where the last one of relabel already says all that the ledger does. A version that was
-    merged or imported stays the latest in either case. Raises DataError, StorageError."""
+) -> Publication:
+    """The next label version, unless the last one of relabel already says all that the ledger does. A version that was merged
+    or imported stays the latest in either case. Raises DataError, StorageError."""
     state = PublishedState(
         units=counts,
         ledger_rows=index.num_rows,
         attempts=int(pc.sum(index["attempts"]).as_py() or 0),
         videos=_digest_of_videos(job.manifest),
         segment_rule=job.config.segments,
+        domain_rule=job.domain_rule,
     )
     last, latest = last_of_kind(job.output, VersionKind.RELABEL), latest_record(job.output)
     if last is not None and latest is not None and last.state == state and is_whole(job.output, last):
         reporter.say(_unchanged_sentence(last, latest))
         point_latest(job.output, latest.version)  # a run that was killed right after its version has not done so
-        return None
+        return Publication(record=last, published=None)
     published = write_version(job.output, _provenance(job, state, measured), _tables(job, index))
     if latest is not None and latest.kind is not VersionKind.RELABEL:
         reporter.say(_kept_sentence(published, latest))
-    return published
+    return Publication(record=published.record, published=published)
 
 
 def _unchanged_sentence(last: VersionRecord, latest: VersionRecord) -> str:
@@ -89,6 +99,7 @@ def _tables(job: RelabelJob, index: pa.Table) -> Iterator[VersionTables]:
         activities=job.label_set.names,
         rule=job.config.segments,
         rethreshold=rethresholding(job),
+        domain_rule=job.domain_rule,
         source=f"{job.checkpoint.name}@{job.identity.model[:12]}",
     )
 

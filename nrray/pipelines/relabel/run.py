@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from nrray.archive.manifest import facts_of_videos
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
-from nrray.console.run_record import keep_record
+from nrray.console.run_record import keep_record, refuse_other_output
 from nrray.errors import NrrayError
 from nrray.models.config import resolved_dtype
 from nrray.pipelines.on_ray.pools import MIB, Pool, cluster_capacity, planned_pools, pools_sentence
@@ -56,6 +56,7 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
     reporter.say(plan_sentence(job.plan, job.sampling))
     if job.plan.num_bad_videos:
         reporter.say(f"{job.plan.num_bad_videos} files of the manifest are unreadable: coverage rows, no units")
+    refuse_other_output(job.output, "relabel")
     check_identity(job.output, job.identity, unrecorded_strategy=job.unrecorded_strategy)
     if options.dry_run:
         return _dry_run(job, options, reporter)
@@ -78,8 +79,16 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
             index = ledger.index()
         counts = unit_counts(job.plan.units, index)
         lock.renew()
-        published = publish_if_due(job, index, counts=counts, measured=measured, reporter=reporter)
-    return Relabelled(output=str(job.output), counts=counts, published=published, measured=measured)
+        publication = publish_if_due(job, index, counts=counts, measured=measured, reporter=reporter)
+    return Relabelled(
+        output=str(job.output),
+        counts=counts,
+        published=publication.published,
+        record=publication.record,
+        measured=measured,
+        max_unparsed_share=job.config.max_unparsed_share,
+        knows_looks=job.domain_rule is not None,
+    )
 
 
 def _clear_traces(output: Folder, ledger: Ledger, journal: Journal, index: pa.Table) -> None:

@@ -157,6 +157,7 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
             scores=np.full(num_windows * self._num_activities, np.nan, np.float32),
             states=np.zeros(num_windows * self._num_activities, np.uint8),
             answers=None,
+            looks_distances=None,
             num_frames=0,
             decode_seconds=row.decode_seconds,
             label_seconds=0.0,
@@ -230,7 +231,13 @@ def with_labels(result: UnitResult, labels: WindowLabels) -> UnitResult:
     scores[labelled] = labels.scores
     states[labelled] = labels.states
     answers = None if labels.answers is None else list(_spread(labels.answers, labelled, num_activities))
-    return replace(result, scores=scores.reshape(-1), states=states.reshape(-1), answers=answers)
+    distances = None
+    if labels.looks_distances is not None:
+        distances = np.full(len(labelled), np.nan, np.float32)
+        distances[labelled] = labels.looks_distances
+    return replace(
+        result, scores=scores.reshape(-1), states=states.reshape(-1), answers=answers, looks_distances=distances
+    )
 
 
 def _spread(answers: Sequence[Sequence[str]], labelled: NDArray[np.bool_], num_activities: int) -> Iterator[str | None]:

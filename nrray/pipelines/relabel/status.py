@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from nrray.console.progress import duration_text
 from nrray.console.reporter import Reporter
 from nrray.errors import DataError
+from nrray.pipelines.relabel.report import report_labels
 from nrray.results.figures import LastRun, read_progress
 from nrray.results.identity import IDENTITY_FILE
 from nrray.results.journal import Journal
@@ -22,7 +23,9 @@ from nrray.types import CoverageStatus, UnitStatus
 from nrray.writer_lock import is_locked
 
 MAX_FILES = 20
-_TRIED_IN_VAIN = pa.array([CoverageStatus.FAILED.value, CoverageStatus.QUARANTINED.value])
+_TRIED_IN_VAIN = pa.array(
+    [CoverageStatus.FAILED.value, CoverageStatus.QUARANTINED.value, CoverageStatus.NOT_ASSESSABLE.value]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,7 @@ class OutputStatus:
 
     def document(self) -> dict[str, Any]:
         """The same for programs."""
+        domain = self.versions[-1].domain if self.versions else None
         return {
             "output": self.output,
             "is_running": self.is_running,
@@ -83,6 +87,9 @@ class OutputStatus:
             "trying": list(self.trying),
             "versions": [record.version for record in self.versions],
             "planned": dict(self.planned),
+            "states": self.versions[-1].states if self.versions else None,
+            "unparsed_share": self.versions[-1].unparsed_share if self.versions else None,
+            "domain": domain.model_dump(mode="json") if domain is not None else None,
             "not_labelled": [asdict(file) for file in self.not_labelled],
             "progress": self.last_run.document() if self.last_run is not None else None,
             "failures": [asdict(unit) for unit in self.failures],
@@ -144,6 +151,7 @@ def report_status(status: OutputStatus, reporter: Reporter) -> None:
     reporter.table("Units in the ledger", ["status", "units"], sorted(status.counts.items()))
     reporter.table("Failures by kind", ["kind", "units"], sorted(status.error_kinds.items()))
     if status.versions:
+        report_labels(status.versions[-1], reporter)
         shown = status.not_labelled[:MAX_FILES]
         reporter.table(
             f"Not labelled in {status.versions[-1].version}",

@@ -19,7 +19,7 @@ from nrray.archive.manifest import (
 from nrray.config import Section
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
-from nrray.console.run_record import keep_record
+from nrray.console.run_record import keep_record, refuse_other_output
 from nrray.decode import DecodeConfig, GuardedDecoder
 from nrray.errors import DataError, DecodeError, ErrorKind
 from nrray.pipelines.job_folder import refuse_job_folder
@@ -90,6 +90,7 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
         reporter.say("dry run: nothing was probed, nothing was written")
         known = [video for path, video in before.items() if path in paths | hidden]
         return scanned(videos=known, num_probed=0, seconds=0.0, cases=Cases())
+    refuse_other_output(output, "scan")
     output.create()
     keep_record(output, "scan", config)
     sidecar = read_cases(absolute_uri(config.cases)) if config.cases is not None else None

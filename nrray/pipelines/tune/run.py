@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
-from nrray.console.run_record import keep_record
+from nrray.console.run_record import keep_record, refuse_other_output
 from nrray.errors import ConfigError
 from nrray.pipelines.finetune.expected_time import expected_time
 from nrray.pipelines.finetune.job import ResolvedFinetune, resolved_finetune
@@ -40,6 +40,7 @@ def run_tune(config: TuneConfig, reporter: Reporter, *, dry_run: bool = False) -
     reporter.say(training_sentence(resolved))
     if dry_run:
         return _dry_run(config, resolved, space, reporter)
+    refuse_other_output(output, "tune")
     output.create()
     with WriterLock(output), ray_session(), terminated_as_interrupt():
         is_finished = bound_search(output, SearchRecord.of(config, resolved.job, space)).is_finished

@@ -47,6 +47,10 @@ class Trainee(torch.nn.Module):  # type: ignore[misc]
         """The states that the head reads."""
         return self._checkpoint.family.hidden_states(self._checkpoint, inputs)
 
+    def tower(self) -> torch.nn.Module:
+        """The part that sees frames."""
+        return self._checkpoint.family.tower(self._checkpoint.model)
+
     def trained(self) -> dict[str, torch.nn.Parameter]:
         """Trained tensors by name."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}

@@ -277,4 +277,4 @@ def test_events_of_an_earlier_call_and_events_made_again_are_not_reported(tmp_pa
     report.report()
     assert lines(capsys) == ["training starts at step 0 of 20"]  # of steps there was a line just now
     assert steps.done_units == 20
-    assert steps.note == "4.0 windows/s, loss 0.5000, macro F1 0.800"
+    assert steps.note == "macro F1 0.800, loss 0.500"

@@ -113,7 +113,7 @@ def settings(scanned: Scanned, folder: Path, **changed) -> RelabelConfig:
     return RelabelConfig(
         manifest=scanned.manifest,
         output=str(folder),
-        **{"packing": Packing(max_unit_windows=3), "pools": pools, **changed},
+        **{"packing": Packing(max_unit_windows=3), "pools": pools, "outside_domain": "label", **changed},
     )
 
 

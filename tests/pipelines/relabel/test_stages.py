@@ -161,6 +161,7 @@ def unlabelled(window_labelled) -> UnitResult:
         scores=np.zeros(0, np.float32),
         states=np.zeros(0, np.uint8),
         answers=None,
+        looks_distances=None,
         num_frames=0,
         decode_seconds=0.0,
         label_seconds=0.0,
@@ -175,10 +176,14 @@ def test_labels_go_to_the_windows_that_were_looked_at():
         scores=np.float32([[0.1, 0.2], [0.3, 0.4]]),
         states=np.uint8([[1, 0], [0, 3]]),
         answers=[["no", "yes"], ["yes", "?"]],
+        looks_distances=np.float32([1.0, 2.0]),
     )
     result = with_labels(unlabelled([True, False, True]), labels)
     nothing = [np.nan, np.nan]
     np.testing.assert_array_equal(result.scores, np.float32([0.1, 0.2, *nothing, 0.3, 0.4]))
     assert result.states[:2].tolist() + result.states[4:].tolist() == [1, 0, 0, 3]
     assert result.answers == ["no", "yes", None, None, "yes", "?"]
-    assert with_labels(unlabelled([True, False, True]), replace(labels, answers=None)).answers is None
+    np.testing.assert_array_equal(result.looks_distances, np.float32([1.0, np.nan, 2.0]))
+    silent = with_labels(unlabelled([True, False, True]), replace(labels, answers=None, looks_distances=None))
+    assert silent.answers is None
+    assert silent.looks_distances is None
