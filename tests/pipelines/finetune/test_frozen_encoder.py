@@ -9,6 +9,7 @@ from nrray.models import ModelConfig
 from nrray.pipelines.finetune.run import run_finetune
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
+from nrray.results.domain import OutsideDomain
 from nrray.storage import Folder
 from tests.checkpoints import vjepa2
 from tests.pipelines.support import one_ray
@@ -48,6 +49,7 @@ def test_its_head_is_trained_and_labels_as_an_adapter(annotated_archive, tmp_pat
             output=str(tmp_path / "labels"),
             label_set=str(trained["label_set"]),
             model=ModelConfig(path=str(encoder), adapter=str(finetuned.trained_model)),
+            outside_domain=OutsideDomain.LABEL,  # two cases teach little of what others look like
         ),
         RelabelOptions(),
         reporter,
