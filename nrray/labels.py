@@ -92,7 +92,8 @@ _NEEDS_OTHER = (IndicatorKind.INTERRUPTION_DURING, IndicatorKind.BEFORE_FIRST, I
 
 
 class IndicatorSection(Section):
-    """One indicator of a case."""
+    """One indicator of a case. About an activity that the label set or a source does not label it is not known, and says so: a
+    label set may lack an activity and keep the indicators about it."""
 
     kind: IndicatorKind
     activity: str
@@ -166,12 +167,6 @@ class LabelSet(Section):
             mentioned.add(self.rules.requires_visible)
         if unknown := sorted(mentioned - set(names)):
             raise ValueError(f"rules name unknown activities {unknown}; activities are {names}")
-        measured = {name for each in self.indicators for name in (each.activity, each.other) if name is not None}
-        if unknown := sorted(measured - set(names)):
-            raise ValueError(
-                f"indicators are about {unknown}, which this label set does not label (activities are {names}): leave these "
-                f"indicators out, or add the activities"
-            )
         if twice := [title for title, count in Counter(each.title for each in self.indicators).items() if count > 1]:
             raise ValueError(f"indicators repeat: {twice}; give each its own `name`")
         return self

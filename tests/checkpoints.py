@@ -110,7 +110,7 @@ def qwen2_5_vl(folder: Path, label_set: LabelSet) -> Path:
     torch.manual_seed(0)
     tokenizer = video_tokenizer(label_set, QWEN_TOKENS)
     config = Qwen2_5_VLConfig(
-        text_config={**TEXT, **special_ids(tokenizer), "rope_parameters": _rope(mrope_section=[1, 1, 2])},
+        text_config={**TEXT, **special_ids(tokenizer), "rope_parameters": rope_parameters(mrope_section=[1, 1, 2])},
         vision_config={
             "depth": 2,
             "hidden_size": 32,
@@ -146,7 +146,7 @@ def qwen3_vl(
     """As Qwen2.5-VL, with time stamps in the text; `text` and `vision` make it as large as a published one."""
     torch.manual_seed(0)
     tokenizer = video_tokenizer(label_set, QWEN_TOKENS)
-    rope = _rope(mrope_section=[2, 1, 1], mrope_interleaved=True)
+    rope = rope_parameters(mrope_section=[2, 1, 1], mrope_interleaved=True)
     config = Qwen3VLConfig(
         text_config=dict(text or {**TEXT, "head_dim": 8, "rope_parameters": rope}),
         vision_config=dict(
@@ -245,7 +245,7 @@ def wide_qwen3_vl(folder: Path, label_set: LabelSet) -> Path:
             "hidden_size": 128,
             "intermediate_size": 128,
             "head_dim": 32,
-            "rope_parameters": _rope(mrope_section=[6, 5, 5], mrope_interleaved=True),
+            "rope_parameters": rope_parameters(mrope_section=[6, 5, 5], mrope_interleaved=True),
         },
         vision={
             "depth": 2,
@@ -355,7 +355,7 @@ def special_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
     }
 
 
-def _rope(**sections: object) -> dict[str, object]:
+def rope_parameters(**sections: object) -> dict[str, object]:
     return {"rope_type": "default", "rope_theta": 10_000.0, **sections}
 
 

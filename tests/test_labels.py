@@ -138,8 +138,6 @@ def test_an_indicator_is_named_by_its_kind_and_activity_or_as_it_says():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kind": "episodes", "activity": "ghost"}, "ghost.*does not label"),
-        ({"kind": "before_first", "activity": "a", "other": "ghost"}, "ghost.*does not label"),
         ({"kind": "fraction", "activity": "a"}, "needs `seconds`"),
         ({"kind": "total", "activity": "a", "seconds": 3}, "has no `seconds`"),
         ({"kind": "inside_gaps", "activity": "a"}, "needs `other`"),

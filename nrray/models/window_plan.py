@@ -78,8 +78,20 @@ def planned_window(
     num_images = len(stacking.rows(sampling.frames_per_window))
     checkpoint.family.check_window(checkpoint, num_frames=num_images)
     plan = _measured(checkpoint, sampling, question=longest, num_images=num_images)
-    checkpoint.family.check_context(checkpoint, num_tokens=plan.tokens, num_frames=num_images)
+    most = checkpoint.family.max_tokens(checkpoint.model.config)
+    if most is not None and plan.tokens > most:
+        raise ModelError(
+            f"model {checkpoint.name}: found windows of {num_images} frames, which are {plan.tokens:,} tokens with the "
+            f"question, expected the {most:,} of its max_position_embeddings at most: it has never read so many. Lower "
+            f"sampling.frames_per_second, sampling.window_seconds or the frame size."
+        )
     return plan
+
+
+def _most_frame_tokens(checkpoint: LoadedCheckpoint, plan: WindowPlan) -> int:
+    """Tokens that frames may take at most in a prompt with as many others as this one."""
+    most = checkpoint.family.max_tokens(checkpoint.model.config)
+    return MAX_FRAME_TOKENS if most is None else min(MAX_FRAME_TOKENS, most - (plan.tokens - plan.frame_tokens))
 
 
 def _chosen(checkpoint: LoadedCheckpoint, section: SamplingSection, video: FrameSize, *, question: str) -> Sampling:
@@ -90,8 +102,11 @@ def _chosen(checkpoint: LoadedCheckpoint, section: SamplingSection, video: Frame
         image_px=_vision_number(checkpoint, "image_size"),
     )
     for timing in _timings(checkpoint, section):
-        sampling = _sized(checkpoint, section.over(timing), section, pattern, video=video, question=question)
-        if _measured(checkpoint, sampling, question=question).frame_tokens <= MAX_FRAME_TOKENS:
+        timed = section.over(timing)
+        checkpoint.family.check_window(checkpoint, num_frames=timed.frames_per_window)
+        sampling = _sized(checkpoint, timed, section, pattern, video=video, question=question)
+        plan = _measured(checkpoint, sampling, question=question)
+        if plan.frame_tokens <= _most_frame_tokens(checkpoint, plan):
             return sampling
     return sampling  # as few frames as can be
 
@@ -151,9 +166,10 @@ def _sized(
     sampling = _with_size(timing, size, section)
     if not pattern.keeps_aspect:
         return sampling
-    tokens = _measured(checkpoint, sampling, question=question).frame_tokens
-    while tokens > MAX_FRAME_TOKENS:
-        size = smaller(pattern, size, share=min(0.95, MAX_FRAME_TOKENS / tokens))
+    plan = _measured(checkpoint, sampling, question=question)
+    tokens, most = plan.frame_tokens, _most_frame_tokens(checkpoint, plan)
+    while tokens > most > 0:
+        size = smaller(pattern, size, share=min(0.95, most / tokens))
         fewer = _measured(checkpoint, _with_size(timing, size, section), question=question).frame_tokens
         if fewer >= tokens:
             break  # its tokens do not depend on the size

@@ -34,7 +34,7 @@ def test_a_better_labelling_may_be_claimed_and_an_equal_one_may_not(tmp_path):
     over = "time f1 (macro over ventilation, stimulation, suction)"
     assert f"good has a higher {over} than bad" in claims
     assert f"No difference in {over} between bad and twin may be claimed" in claims
-    assert any(note.startswith("8 cases: an interval says") for note in found.notes)
+    assert any(note.startswith("8 cases: below about 20") for note in found.notes)
     assert any("Without a case sidecar" in note for note in found.notes)
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from nrray.evaluate.indicators import CaseTimeline, case_indicators
 from nrray.intervals import Interval
-from nrray.labels import LabelSet, read_label_set
+from nrray.labels import LabelSet, Rules, read_label_set
 
 US = 1_000_000
 NEWBORN = read_label_set()
@@ -165,6 +165,18 @@ def test_an_activity_that_nobody_labelled_is_not_zero():
     assert reasons["closing episodes"] == "closing is not labelled"
     assert found["work alone"] is None, "closing may have gone on meanwhile"
     assert found["time to first work"] == 20
+
+
+def test_an_indicator_about_an_activity_that_the_label_set_lacks_is_not_labelled():
+    activities = tuple(activity for activity in NEWBORN.activities if activity.name != "suction")
+    fewer = NEWBORN.model_copy(update={"activities": activities, "rules": Rules(requires_visible="baby_visible")})
+    ventilated = plain_case(baby_visible=((10, 90),), ventilation=((20, 50), (60, 80)), stimulation=())
+    found, indicators = values(ventilated, label_set=fewer)
+    unknown = {each.name: each.reason for each in indicators.indicators if each.value is None}
+    for name in ("suction episodes", "total suction", "suction inside ventilation gaps", "interruption during suction"):
+        assert unknown[name] == "suction is not labelled"
+    assert found["ventilation sequences"] == 2
+    assert found["stimulation episodes"] == 0
 
 
 def test_every_newborn_indicator_is_unknown_where_nothing_is_labelled():

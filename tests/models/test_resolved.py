@@ -5,6 +5,7 @@ import pickle
 import shutil
 
 import pytest
+from transformers import AutoModelForImageTextToText
 
 from nrray.errors import ModelError
 from nrray.models import CheckpointChoice, CheckpointKind, resolve_checkpoint
@@ -128,3 +129,56 @@ def test_a_packaged_model_that_is_not_there_is_said_with_what_is(monkeypatch):
         ModelError, match=r"model path embedded-base: .*expected a model that this installation does not have"
     ):
         checkpoint_folder("embedded-base")
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "is no checkpoint: found an empty folder"),
+        ({"a.mp4": "", "b.mp4": ""}, r"is no checkpoint: found a.mp4, b.mp4, a folder of videos, expected also config.json"),
+        ({"manifest.parquet": "", "cases.parquet": ""}, "is no checkpoint: found cases.parquet, manifest.parquet"),
+        ({"model_index.json": "{}"}, "found a pipeline of diffusers"),
+        ({"weights.gguf": ""}, "found weights.gguf, which other programs run"),
+        ({"config.json": "{}", "pytorch_model.bin": ""}, "found pickled weights"),
+        (
+            {"adapter_config.json": '{"base_model_name_or_path": "org/base"}', "adapter_model.safetensors": ""},
+            r"found an adapter of peft without its base \(org/base\).*merge",
+        ),
+        ({"snapshots/abc/config.json": "{}"}, r"found a cache folder of the model hub.*Set model.path to .*snapshots/abc"),
+        ({"adapter/nrray.json": "{}"}, r"found an output of `nrray finetune`.*Set model.adapter to .*adapter"),
+        (
+            {"config.json": '{"_class_name": "Unet"}', "model.safetensors": "x"},
+            r"is no checkpoint of transformers: its config.json has no model_type, but \['_class_name'\]",
+        ),
+        (
+            {"config.json": "{}", "model.safetensors": "version https://git-lfs.github.com/spec/v1"},
+            r"found model.safetensors with the text of a Git LFS pointer.*git lfs pull",
+        ),
+    ],
+)  # fmt: skip
+def test_a_folder_that_is_no_checkpoint_is_said_to_be_none_with_what_was_found(files, said, tmp_path):
+    for name, text in files.items():
+        file = tmp_path / "found" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (tmp_path / "found").mkdir(exist_ok=True)
+    with pytest.raises(ModelError, match=said):
+        resolved(tmp_path / "found")
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_adapter_files_among_whole_weights_are_refused_with_the_way_out(name, folder):
+    (folder / name).write_text("{}")
+    with pytest.raises(ModelError, match=rf"found {name} beside whole weights.*model.adapter=FOLDER.*merged first"):
+        resolved(folder)
+
+
+def test_a_loader_lays_adapter_files_over_the_weights_in_silence(tuned, tmp_path):
+    """The reason why they are refused."""
+    base, adapter = tuned
+    mixed = shutil.copytree(base, tmp_path / "mixed")
+    plain = AutoModelForImageTextToText.from_pretrained(mixed)
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copy(adapter / name, mixed / name)
+    laid_over = AutoModelForImageTextToText.from_pretrained(mixed)
+    assert len(laid_over.state_dict()) > len(plain.state_dict())

@@ -94,8 +94,9 @@ class Family(ABC):
                 f"them so that their product is {expected.count}."
             )
 
-    def check_context(self, checkpoint: LoadedCheckpoint, *, num_tokens: int, num_frames: int) -> None:  # noqa: B027
-        """Raise ModelError where a prompt of so many tokens is longer than any that the checkpoint was made for."""
+    def max_tokens(self, config: Any) -> int | None:
+        """The longest prompt that a checkpoint with this config was made for, None where it does not say."""
+        return None
 
     def num_frames(self, config: Any) -> FrameCount | None:
         """The frames of a window that a checkpoint with this config was made for; None where any number will do."""

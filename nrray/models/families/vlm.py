@@ -56,14 +56,9 @@ class VisionLanguageModel(Family):
     def four_bit_arguments(self, config: Any, device: torch.device) -> dict[str, Any]:
         return four_bit_arguments(config, device)
 
-    def check_context(self, checkpoint: LoadedCheckpoint, *, num_tokens: int, num_frames: int) -> None:
-        most = getattr(checkpoint.model.config.get_text_config(), "max_position_embeddings", None)
-        if isinstance(most, int) and num_tokens > most:
-            raise ModelError(
-                f"model {checkpoint.name}: found windows of {num_frames} frames, which are {num_tokens:,} tokens with the "
-                f"question, expected the {most:,} of its max_position_embeddings at most: it has never read so many. Lower "
-                f"sampling.frames_per_second, sampling.window_seconds or the frame size."
-            )
+    def max_tokens(self, config: Any) -> int | None:
+        found = getattr(config.get_text_config(), "max_position_embeddings", None)
+        return found if isinstance(found, int) else None
 
     def frame_processor(self, processor: Any) -> Any:
         return processor.video_processor if takes_video(processor) else processor.image_processor

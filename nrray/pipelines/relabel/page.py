@@ -8,6 +8,7 @@ from nrray.report.run_page import MAX_FAILURES, Failure, RunFile, RunPage, RunPi
 from nrray.results.figures import RunFigures
 from nrray.results.version import VersionRecord
 from nrray.storage import Folder
+from nrray.types import CoverageStatus
 
 
 def relabel_page(output: Folder, transcript: Transcript) -> RunPage:
@@ -16,7 +17,7 @@ def relabel_page(output: Folder, transcript: Transcript) -> RunPage:
     newest = status.versions[-1] if status.versions else None
     return RunPage(
         title=f"Labels in {output}",
-        outcome=" ".join([_outcome(status), *_doubts(newest)]),
+        outcome=" ".join([_outcome(status, newest), *_doubts(newest)]),
         facts=_facts(status, newest),
         transcript=transcript,
         failures=_failures(status),
@@ -26,14 +27,18 @@ def relabel_page(output: Folder, transcript: Transcript) -> RunPage:
     )
 
 
-def _outcome(status: OutputStatus) -> str:
+def _outcome(status: OutputStatus, newest: VersionRecord | None) -> str:
     planned = status.planned or status.counts
     total, failed = sum(planned.values()), _num_failed(planned)
     if failed:
         return f"{failed:,} of {total:,} units failed: their windows have no labels, and are not windows without activities."
     if missing := planned.get("not_run", 0):
         return f"{missing:,} of {total:,} units were not run yet."
-    return f"All {total:,} units are labelled." if total else "Nothing was labelled."
+    if newest is None:
+        return f"{total:,} units are labelled; no version is published yet."
+    return (
+        f"{newest.windows.get(CoverageStatus.OK.value, 0):,} of {sum(newest.windows.values()):,} windows are labelled."
+    )
 
 
 def _doubts(newest: VersionRecord | None) -> list[str]:

@@ -125,13 +125,14 @@ def _report_trials(trials: list[Trial], reporter: Reporter) -> None:
 def _gain_sentence(best: Trial, gain: Value) -> str:
     if best.name == DEFAULT:
         return "No trial was better than the default, the config's own values."
+    change = f"Best minus default, the config's own values: macro F1 {interval(gain)}"
     if gain.low is None or gain.high is None:
-        verdict = "too few validation cases for an interval"
-    elif gain.low > 0:
+        return f"{change}; too few validation cases for an interval."
+    if gain.low > 0:
         verdict = "better on these validation cases, among which it was chosen: expect less on others"
     else:
         verdict = "these validation cases do not tell it from the default"
-    return f"Best minus default, the config's own values: macro F1 {interval(gain)}; {verdict}."
+    return f"{change}, adjusted for the number of trials; {verdict}."
 
 
 def _parts_paths(trials: Sequence[Trial]) -> list[str]:

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
+from nrray.errors import ModelError
+from nrray.models.families.family import WindowRunner
 from nrray.models.families.frame_wise_vlm import FrameWiseRunner
 from nrray.models.measure import synthetic_frames
 from nrray.sampling import Sampling
@@ -40,6 +43,30 @@ def test_a_shared_frame_is_encoded_once(image_folder, small_sampling, monkeypatc
     with torch.inference_mode():
         runner.unit_forward(unit, question="Well?", micro_batch_windows=2)
     assert sum(encoded) == len(unit.pixels) == 24  # and not 10 windows x 6 frames
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+@pytest.mark.parametrize(("side_px", "is_refused"), [(64, False), (96, False), (80, True)])
+def test_frames_of_which_the_tower_makes_more_than_the_prompt_has_room_for_are_refused(
+    is_shared, side_px, is_refused, image_folder
+):
+    """Its processor does not resize: it counts patches that fit, the tower those that are begun, too."""
+    checkpoint = loaded(image_folder)
+    runner = (checkpoint.family.runner if is_shared else WindowRunner)(checkpoint)
+    sampling = Sampling(
+        frames_per_second=2.0, window_seconds=2.0, stride_seconds=1.0, frame_width_px=side_px, frame_height_px=side_px
+    )
+    unit = synthetic_frames(sampling, num_windows=2)
+
+    def states():
+        with torch.inference_mode():
+            return runner.unit_forward(unit, question="Well?", micro_batch_windows=2)(slice(0, 2))
+
+    if is_refused:
+        with pytest.raises(ModelError, match=r"frames of 80x80 px, expected the \d+ that its processor leaves room"):
+            states()
+    else:
+        assert int(states().frame_tokens[0].sum()) == 4 * (side_px // 32) ** 2
 
 
 def test_a_tower_that_is_laid_out_for_speed_returns_the_same(image_folder, small_sampling):

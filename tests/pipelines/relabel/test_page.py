@@ -10,8 +10,12 @@ from nrray.pipelines.relabel.status import unlabelled_files
 from nrray.report import draw_version_timelines
 from nrray.report.run_page import write_run_page
 from nrray.results.identity import IDENTITY_FILE
+from nrray.results.publish import write_version
+from nrray.results.segments import SegmentRule
+from nrray.results.version import PublishedState
 from nrray.storage import Folder
 from tests.made_tables import bad_video, video
+from tests.made_versions import provenance
 from tests.report.pages import check_self_contained, parsed
 from tests.results.test_publish import Archive
 
@@ -52,6 +56,14 @@ def test_windows_without_labels_are_counted_by_file_and_reason(archive):
         (EVIL, 4, "failed", "it broke"),
         ("broken.mp4", None, "failed", "zero bytes"),
     ]
+
+
+def test_units_that_were_done_are_not_called_labelled_where_their_windows_are_not(archive):
+    state = PublishedState(
+        units={"ok": 6}, ledger_rows=6, attempts=6, videos="v", segment_rule=SegmentRule()
+    )  # as of units in the middle of which their video ends
+    write_version(archive.output, provenance(state=state), archive.tables())
+    assert page_of(archive).outcome == "20 of 24 windows are labelled."
 
 
 def test_an_output_on_an_object_store_has_a_page(tmp_path):

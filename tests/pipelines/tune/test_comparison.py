@@ -42,7 +42,7 @@ def finished_trial(folder, macro, logits, targets, cases):
     write_metadata(metadata, folder / "adapter")
 
 
-def test_a_trial_is_significantly_worse_only_where_nearly_all_resamples_of_cases_say_so(tmp_path):
+def test_a_trial_is_significantly_worse_only_where_nearly_all_cases_say_so(tmp_path):
     rng = np.random.default_rng(0)
     cases = np.repeat(np.arange(8), 25)
     targets = rng.random((200, 2)) < 0.5
@@ -63,5 +63,7 @@ def test_a_trial_is_significantly_worse_only_where_nearly_all_resamples_of_cases
     assert gain.estimate == pytest.approx(expected)
     assert 0 < gain.low < gain.estimate < gain.high
     assert macro_f1_gain(worst, trials[0], LABEL_SET).estimate == -gain.estimate
+    adjusted = macro_f1_gain(trials[0], worst, LABEL_SET, num_adjusted_for=10)
+    assert adjusted.low < gain.low < gain.high < adjusted.high
     found = not_significantly_worse(trials[0], trials, LABEL_SET)
     assert [trial.name for trial in found] == ["trial-b", "trial-c"]

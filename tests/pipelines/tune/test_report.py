@@ -41,7 +41,8 @@ def test_the_report_names_the_best_what_pruning_saved_and_the_score_on_the_test_
     assert "Pruning saved 38 % of all steps" in printed
     assert "trial-b stopped early rank -, tower frozen 0.500" in printed
     assert "Best: trial-a, rank 8, tower adapter" in printed
-    assert "Best minus default, the config's own values: macro F1 0.100 (0.050 to 0.150); better on these" in printed
+    gain = "Best minus default, the config's own values: macro F1 0.100 (0.050 to 0.150), adjusted for the number of trials"
+    assert f"{gain}; better on these" in printed
     assert "Best macro F1 of validation by parts.tower: adapter 0.900 (trial-a), frozen 0.500 (trial-b)" in printed
     assert "1 of the other finished trials are not significantly worse" in printed
     assert "On the test part: macro F1 0.800 (0.700 to 0.900 over cases)" in printed
@@ -84,7 +85,7 @@ def test_the_page_counts_trials_and_gives_the_reason_of_each_that_failed(tmp_pat
         (
             "trial-a",
             Value(estimate=0.1, low=-0.1, high=0.2),
-            "(-0.100 to 0.200); these validation cases do not tell it from",
+            "(-0.100 to 0.200), adjusted for the number of trials; these validation cases do not tell it from",
         ),
     ],
 )
