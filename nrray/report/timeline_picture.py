@@ -38,13 +38,13 @@ UNEXAMINED_HATCHES: dict[CoverageStatus, str] = {
 UNEXAMINED_TEXTS: dict[CoverageStatus, str] = {
     CoverageStatus.FAILED: "not examined: failed",
     CoverageStatus.QUARANTINED: "not examined: quarantined",
-    CoverageStatus.NOT_ASSESSABLE: "not assessable: unlike the model's training",
+    CoverageStatus.NOT_ASSESSABLE: "not assessable: unlike training",
     CoverageStatus.NOT_RUN: "not examined: not run",
 }
 UNDECIDED_FACE, UNDECIDED_EDGE = "#FFFFFF", "#7A2E00"
 UNDECIDED_HATCHES: dict[LabelState, str] = {LabelState.UNPARSED: "\\\\\\\\", LabelState.UNSURE: "ooo"}
 UNDECIDED_TEXTS: dict[LabelState, str] = {
-    LabelState.UNPARSED: "unparsed: an answer that claims nothing",
+    LabelState.UNPARSED: "unparsed answer",
     LabelState.UNSURE: "unsure",
 }
 WARNING_INCHES = 0.22

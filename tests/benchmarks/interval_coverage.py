@@ -6,7 +6,7 @@ Archives are drawn as births differ: in length (lognormal, a median of 200 windo
 50 % of cases), in how much of each (the rare one in 5 % of the windows of the cases that show it), and in how hard they are for
 every source and for each. Of every archive the interval of nrray is compared with the percentiles of 1,000 resamples of its
 cases. The truth is the figure of 300,000 cases. False claims: sources are equally good by the way they are drawn; a row is the
-share of archives in which at least one pair is claimed to differ. Two minutes on one core.
+share of archives in which at least one pair is claimed to differ. A minute on one core.
 """
 
 import argparse

@@ -333,7 +333,7 @@ def test_a_space_may_name_any_setting_of_the_training():
     [
         ({"rnak": [8]}, r"space: found rnak, expected tower, rank, learning_rate"),
         ({"training.learning": [1e-3]}, r"found training.learning, expected the path of a setting"),
-        ({"rank": [0]}, r"adapter.rank: Input should be greater than or equal to 1"),
+        ({"rank": [0]}, r"adapter.rank: found 0, expected 1 or more"),
         ({"rank": []}, r"adapter.rank has no values"),
         ({"manifest": ["x"]}, r"found manifest, expected tower"),
         ({"tower": ["last_block"]}, r"{'parts.tower': 'last_block'} cannot be used"),
