@@ -75,25 +75,26 @@ def load_config(
     return validate_mapping(cls, data, where=where)
 
 
-def read_mapping(path: str | Path) -> dict[str, Any]:
-    """The YAML mapping in `path`. Raises ConfigError where there is none."""
+def read_mapping(path: str | Path, *, kind: str = "config", name: str = "VERB") -> dict[str, Any]:
+    """The YAML mapping in `path`: a file of this kind, of which `nrray init --config NAME` writes one. Raises ConfigError where
+    there is none."""
     file = Path(path)
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"config file not found: {file}. `nrray init --config VERB` writes one.") from None
+        raise ConfigError(f"{kind} file not found: {file}. `nrray init --config {name}` writes one.") from None
     except IsADirectoryError:
         raise ConfigError(
-            f"config file {file}: found a folder, expected a YAML file. A folder goes into a setting, such as "
+            f"{kind} file {file}: found a folder, expected a YAML file. A folder goes into a setting, such as "
             f"--set archive={file}."
         ) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(
-            f"config file {file}, line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8. Save the file as UTF-8."
+            f"{kind} file {file}, line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8. Save the file as UTF-8."
         ) from None
     except OSError as error:
-        raise ConfigError(f"config file {file} cannot be read: {error.strerror}. Change its mode or owner.") from None
+        raise ConfigError(f"{kind} file {file} cannot be read: {error.strerror}. Change its mode or owner.") from None
     try:
         data = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:

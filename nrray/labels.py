@@ -199,7 +199,7 @@ def read_label_set(path: str | Path | None = None) -> LabelSet:
         shipped = resources.files("nrray") / "data" / "labels.yaml"
         with resources.as_file(shipped) as file:
             return validate_mapping(LabelSet, read_mapping(file), where="the shipped label set")
-    return validate_mapping(LabelSet, read_mapping(path), where=str(path))
+    return validate_mapping(LabelSet, read_mapping(path, kind="label set", name="labels"), where=str(path))
 
 
 def _sentence(text: str) -> str:

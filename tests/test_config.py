@@ -207,3 +207,18 @@ def test_an_override_of_plain_text_is_taken_whole(text):
 def test_a_section_does_not_change(tmp_path):
     with pytest.raises(ValidationError, match="frozen"):
         Outer().count = 5
+
+
+def test_where_a_text_stops_to_be_yaml_is_told_on_one_line(tmp_path):
+    message = refusal(tmp_path, "count: [1\ncolor: red\n")
+    assert message.endswith(
+        "config.yaml is not valid YAML: line 2, column 6: while parsing a flow sequence, expected ',' or ']', but got ':'. "
+        "Mend the text there."
+    )
+    assert "--set 'count=[1': the value is not valid YAML: line 1, column 3" in refusal(tmp_path, "", "count=[1")
+
+
+def test_a_file_that_is_no_utf_8_names_its_line(tmp_path):
+    (tmp_path / "latin.yaml").write_bytes("count: 1\ninner: {name: Stra\xdfe}\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"latin\.yaml, line 2: byte 0xdf is not UTF-8\. Save the file as UTF-8"):
+        load_config(Outer, tmp_path / "latin.yaml")

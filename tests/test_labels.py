@@ -179,3 +179,10 @@ def test_the_label_set_of_the_readme_can_be_used(tmp_path):
     kitchen = read_label_set(tmp_path / "kitchen.yaml")
     assert len(kitchen.rules.exclusive_pairs) == 3
     assert [each.title for each in kitchen.indicators] == ["waiting time", "frying episodes"]
+
+
+def test_a_label_set_that_is_not_there_is_no_config(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"label set file not found: .*none\.yaml\. `nrray init --config labels` writes one"
+    ):
+        read_label_set(tmp_path / "none.yaml")

@@ -174,7 +174,7 @@ def told(call: Call, folder: Path, ports: dict[str, int]) -> Told:
         command=call.call,
         seconds=round(seconds, 1),
         code=code,
-        first_line=first.replace(str(folder), "DIR"),
+        first_line=first.replace(str(folder), "DIR").replace(str(ROOT), "ROOT"),
         lacks=lacks,
     )
 
@@ -203,6 +203,7 @@ def main() -> int:
     inputs.mkdir(parents=True)
     make_inputs(inputs)
     results: list[Told] = []
+    load = os.getloadavg()[0]  # of the processes that run beside: seconds are of that
     with ExitStack() as stack:
         ports = stack.enter_context(silent_and_refusing_ports())
         stack.enter_context(WriterLock(Folder(str(inputs / "busy"))))
@@ -219,6 +220,8 @@ def main() -> int:
                 print(f"       lacks {lack}", flush=True)
     bad = [result for result in results if result.lacks]
     document = {
+        "cpus": os.cpu_count(),
+        "load_at_start": round(load, 1),
         "calls": len(results),
         "told_badly": len(bad),
         "longest_seconds": max((result.seconds for result in results), default=0.0),
