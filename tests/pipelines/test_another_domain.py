@@ -111,6 +111,7 @@ def test_another_domain_goes_from_init_to_report_without_a_word_of_ours(tmp_path
         model__path=model,
         sampling="{frames_per_second: 2, window_seconds: 2, stride_seconds: 1, frame_width_px: 64, frame_height_px: 64}",
         pools="{decoders: 1, labelers: 1, stall_timeout_seconds: 200}",
+        max_unparsed_share=1.0,  # random weights answer nonsense
         output="labels",
     )
     printed = "\n".join(
