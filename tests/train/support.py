@@ -17,6 +17,7 @@ from nrray.train.examples import Chunk
 from nrray.train.frame_store import FrameStore, store_file, write_frames
 from nrray.train.history import Event, Validated, read_history, validations
 from nrray.train.job import FinetuneJob, InputDigests
+from nrray.train.output import finished_model_folder
 from nrray.train.start import default_parts
 from nrray.train.training_config import HeadSection, TrainingConfig, resolved_training
 from nrray.train.training_plan import TrainingFacts
@@ -127,7 +128,14 @@ def unit_of(job: FinetuneJob, case: str, num_windows: int = 6) -> Frames:
     )
 
 
+def model_of(job: FinetuneJob) -> Path:
+    """What a finished training left, whether or not a step was better than none: a few steps of a tiny model may not be."""
+    folder = finished_model_folder(job.output)
+    assert folder is not None
+    return folder
+
+
 def trained_labeler(job: FinetuneJob) -> Labeler:
     """The adapter that the training left, on its base."""
     assert isinstance(job.start, ResolvedCheckpoint)
-    return labeler_of(job.start.path, job.label_set, adapter=f"{job.output}/adapter", dtype=job.execution.dtype)
+    return labeler_of(job.start.path, job.label_set, adapter=str(model_of(job)), dtype=job.execution.dtype)
