@@ -21,6 +21,11 @@ from tests.pipelines.on_ray.ray_uses import Call, RayUses, modules_that_import_r
 
 # Names without a promise that they stay, each with a reason to use them. Another one is added here with its reason.
 NOT_PUBLIC = {
+    "ray.__version__": "a cluster of another Ray is told by name",
+    "ray._private.grpc_utils.init_grpc_channel": "a cluster is asked with Ray's own token and certificates",
+    "ray._private.services": "of the two below",
+    "ray._private.services.canonicalize_bootstrap_address": "the address that `auto` stands for, as ray.init finds it",
+    "ray._private.services.find_node_ids": "whether this machine is a node, without which ray.init waits for a minute",
     "ray.cluster_resources": "the planner's capacity",
     "ray.nodes": "the planner's capacity node by node; the public state API needs the dashboard",
     "ray.data.DataContext": "fields that bound a run and its crashes; no other way to set them",
@@ -66,9 +71,9 @@ def resolved(name: str) -> Any:
 
 def refused_keywords(call: Call, function: Any) -> set[str]:
     """Of the call's keywords, those that the function does not name: as parameters, or in its text where it takes any."""
-    unknown = call.keywords - set(inspect.signature(function).parameters)
-    if call.name in TAKES_ANY:
+    if call.name in TAKES_ANY or not call.keywords:
         return set()
+    unknown = call.keywords - set(inspect.signature(function).parameters)
     return {name for name in unknown if call.name not in TAKES_BY_TEXT or name not in inspect.getsource(function)}
 
 
