@@ -17,6 +17,7 @@ from nrray.train.examples import Chunk
 from nrray.train.frame_store import FrameStore, store_file, write_frames
 from nrray.train.history import Event, Validated, read_history, validations
 from nrray.train.job import FinetuneJob, InputDigests
+from nrray.train.output import finished_model_folder
 from nrray.train.start import default_parts
 from nrray.train.training_config import HeadSection, TrainingConfig, resolved_training
 from nrray.train.training_plan import TrainingFacts
@@ -127,7 +128,14 @@ def unit_of(job: FinetuneJob, case: str, num_windows: int = 6) -> Frames:
     )
 
 
+def left_by(job: FinetuneJob) -> Path:
+    """The adapter or model of a finished training, also where it has learned nothing of its noise."""
+    found = finished_model_folder(job.output)
+    assert found is not None
+    return found
+
+
 def trained_labeler(job: FinetuneJob) -> Labeler:
     """The adapter that the training left, on its base."""
     assert isinstance(job.start, ResolvedCheckpoint)
-    return labeler_of(job.start.path, job.label_set, adapter=f"{job.output}/adapter", dtype=job.execution.dtype)
+    return labeler_of(job.start.path, job.label_set, adapter=left_by(job), dtype=job.execution.dtype)
