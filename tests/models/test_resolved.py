@@ -60,7 +60,7 @@ def test_the_digest_changes_with_any_file_that_code_reads_and_with_nothing_else(
 
 def test_the_digest_of_the_embedded_model_is_the_one_that_outputs_are_bound_to():
     assert resolve_checkpoint(CheckpointChoice()).digest == (
-        "abe07e2bebb3f503939d9849cb8cfcf37d1ecc72e556be81e38a78007ffa816b"
+        "9746c255e3ff1a59aa95d3ee00c2c5d0745e60edbc12c78fad4f5eb907bd7dcb"
     )
 
 

@@ -37,9 +37,9 @@ def test_the_file_holds_the_figures_and_the_run_and_no_more(output, figures):
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ({**HALF, "units_done": None, "run_id": "r"}, "has units_done that cannot be used"),
+        ({**HALF, "units_done": None, "run_id": "r"}, "has units_done: found nothing, expected a whole number"),
         ({"run_id": "r"}, "lacks units_done, units_total"),
-        ({**WHOLE, "pools": 3, "run_id": "r"}, "has pools that cannot be used"),
+        ({**WHOLE, "pools": 3, "run_id": "r"}, "has pools: found 3"),
         (HALF, "lacks run_id"),
         ([], "holds a list"),
     ],

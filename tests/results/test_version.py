@@ -91,7 +91,7 @@ def test_only_the_release_before_may_lack_a_kind(output):
     ("changed", "said"),
     [
         ({"schema_version": 2}, r"run\.json of .*/v0001 has schema_version 2; expected at most 1\. A newer nrray"),
-        ({"kind": "guess"}, r"has kind that cannot be used \(found 'guess': .*'merge'"),
+        ({"kind": "guess"}, r"has kind: found 'guess', expected .*merge"),
         ({"colour": "red"}, "has unknown keys colour"),
         ({"state": {"units": {}}}, r"lacks state\.ledger_rows, state\.attempts, state\.videos"),
         ({"identity": None}, "a version of kind relabel has an identity and a state"),

@@ -128,14 +128,14 @@ def unit_of(job: FinetuneJob, case: str, num_windows: int = 6) -> Frames:
     )
 
 
-def left_by(job: FinetuneJob) -> Path:
-    """The adapter or model of a finished training, also where it has learned nothing of its noise."""
-    found = finished_model_folder(job.output)
-    assert found is not None
-    return found
+def model_of(job: FinetuneJob) -> Path:
+    """What a finished training left, whether or not a step was better than none: a few steps of a tiny model may not be."""
+    folder = finished_model_folder(job.output)
+    assert folder is not None
+    return folder
 
 
 def trained_labeler(job: FinetuneJob) -> Labeler:
     """The adapter that the training left, on its base."""
     assert isinstance(job.start, ResolvedCheckpoint)
-    return labeler_of(job.start.path, job.label_set, adapter=left_by(job), dtype=job.execution.dtype)
+    return labeler_of(job.start.path, job.label_set, adapter=str(model_of(job)), dtype=job.execution.dtype)

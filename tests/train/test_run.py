@@ -23,7 +23,7 @@ from nrray.train.schedule import schedule_of
 from nrray.train.state import Records
 from nrray.train.training_config import TimesformerSection
 from tests.model_fixtures import labeler_of
-from tests.train.support import NUM_STARTS, bright_job, history_of, left_by, trained_labeler, unit_of, validations_of
+from tests.train.support import NUM_STARTS, bright_job, history_of, model_of, trained_labeler, unit_of, validations_of
 
 
 def of_type(kind, job):
@@ -53,10 +53,13 @@ def undisturbed(tmp_path_factory, checkpoint_of, label_set, small_sampling, acce
 
 
 def test_everything_that_is_left_is_for_its_owner_alone(undisturbed):
-    adapter = left_by(undisturbed)
-    left = [path for folder in (adapter, Path(undisturbed.output, "checkpoints")) for path in folder.rglob("*")]
+    left = [
+        path
+        for folder in (model_of(undisturbed), Path(undisturbed.output, "checkpoints"))
+        for path in folder.rglob("*")
+    ]
     assert len(left) > 6
-    assert {path.stat().st_mode & 0o077 for path in [adapter, *left]} == {0}
+    assert {path.stat().st_mode & 0o077 for path in [model_of(undisturbed), *left]} == {0}
 
 
 def test_it_learns_what_can_be_seen(undisturbed):
@@ -71,7 +74,7 @@ def test_a_base_of_sixteen_bits_is_trained_and_labels_as_it_was_measured(
     job = bright_job(tmp_path, checkpoint_of("qwen3_vl"), label_set, small_sampling)
     job = replace(job, execution=job.execution.model_copy(update={"dtype": Dtype.BFLOAT16}))
     finetune(job, accelerator)
-    metadata = read_metadata(left_by(job))
+    metadata = read_metadata(model_of(job))
     temperatures = np.array([metadata.temperatures[name] for name in label_set.names])
     with np.load(f"{job.output}/{VALIDATION_FILE}") as validated:
         measured = 1 / (1 + np.exp(-validated["logits"] / temperatures))
@@ -87,7 +90,7 @@ def test_four_bits_are_not_trained_on_a_cpu(tmp_path, checkpoint_of, label_set, 
 
 
 def test_the_adapter_labels_as_it_was_measured(undisturbed):
-    metadata = read_metadata(left_by(undisturbed))
+    metadata = read_metadata(model_of(undisturbed))
     every = undisturbed.sampling.frames_per_stride
     labeler, cases = trained_labeler(undisturbed), ("c", "d")
     scores = np.concatenate(
@@ -97,7 +100,7 @@ def test_the_adapter_labels_as_it_was_measured(undisturbed):
     temperatures = np.array([metadata.temperatures[name] for name in undisturbed.label_set.names])
     logits = np.log(scores / (1 - scores)) * temperatures
     cost = np.logaddexp(0, np.where(targets, -logits, logits)).mean()
-    best = read_metrics(left_by(undisturbed)).best_step
+    best = read_metrics(model_of(undisturbed)).best_step
     measured = [event.validation_loss for event in validations_of(undisturbed) if event.step == best]
     np.testing.assert_allclose(cost, measured[0], atol=1e-4)
     assert set(metadata.temperatures) == set(undisturbed.label_set.names)
@@ -105,11 +108,11 @@ def test_the_adapter_labels_as_it_was_measured(undisturbed):
 
 def test_the_honest_figure_and_the_logits_of_every_validation_are_left(undisturbed):
     names = undisturbed.label_set.names
-    metrics = read_metrics(left_by(undisturbed))
+    metrics = read_metrics(model_of(undisturbed))
     assert metrics.validation.num_cases == 2
     assert set(metrics.validation.f1) == set(names)
     assert 0 <= metrics.validation.macro_f1.estimate <= metrics.chosen_macro_f1
-    card = Path(left_by(undisturbed), "model_card.md").read_text()
+    card = Path(model_of(undisturbed), "model_card.md").read_text()
     assert f"Macro F1 {metrics.validation.macro_f1} on the validation windows, cross-fitted by case" in card
     with np.load(f"{undisturbed.output}/{VALIDATION_FILE}") as left:
         assert left["steps"].tolist() == [event.step for event in validations_of(undisturbed)]
@@ -119,7 +122,7 @@ def test_the_honest_figure_and_the_logits_of_every_validation_are_left(undisturb
 
 
 def test_the_files_of_an_adapter_are_vouched_for(undisturbed):
-    metadata = read_metadata(left_by(undisturbed))
+    metadata = read_metadata(model_of(undisturbed))
     assert metadata.files.keys() == {
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -132,7 +135,7 @@ def test_the_files_of_an_adapter_are_vouched_for(undisturbed):
 
 def test_a_fine_tuned_model_knows_the_looks_of_its_own_windows_and_that_others_are_unlike_them(undisturbed):
     labeler = trained_labeler(undisturbed)
-    looks = read_looks(left_by(undisturbed))
+    looks = read_looks(model_of(undisturbed))
     assert looks is not None
     own = unit_of(undisturbed, "d")
     ramp = np.linspace(0, 255, own.pixels.shape[2]).astype(np.uint8)[:, None]
@@ -142,7 +145,7 @@ def test_a_fine_tuned_model_knows_the_looks_of_its_own_windows_and_that_others_a
 
 
 def test_a_file_of_the_adapter_that_was_changed_is_refused(undisturbed, tmp_path):
-    folder = shutil.copytree(left_by(undisturbed), tmp_path / "adapter")
+    folder = shutil.copytree(model_of(undisturbed), tmp_path / "adapter")
     (folder / "split.json").write_text("{}")
     with pytest.raises(ModelError, match=r"split.json is not the file that was trained"):
         labeler_of(undisturbed.start.path, undisturbed.label_set, adapter=folder)
@@ -179,7 +182,7 @@ def test_a_stopped_training_goes_on_to_the_same_end(
         trained_labeler(job).label(unit_of(job, "c")).scores,
         trained_labeler(undisturbed).label(unit_of(job, "c")).scores,
     )
-    assert read_metrics(left_by(job)) == read_metrics(left_by(undisturbed))
+    assert read_metrics(model_of(job)) == read_metrics(model_of(undisturbed))
 
 
 def cut(data):
@@ -317,7 +320,7 @@ def test_it_stops_where_validation_gets_no_better(tmp_path, checkpoint_of, label
         2,
         3,
     ]  # better than none at 0, then twice not; a decay
-    assert read_metrics(left_by(job)).steps == 3
+    assert read_metrics(model_of(job)).steps == 3
 
 
 def losses_of(job, accelerator):

@@ -30,7 +30,7 @@ from nrray.train.validation import autocast
 from nrray.types import Frames
 from tests.checkpoints import CHECKPOINTS, NUM_FRAMES, SIDE_PX
 from tests.model_fixtures import loaded
-from tests.train.support import LANGUAGE_MODEL, bright_job, left_by, trained_labeler, unit_of, validations_of
+from tests.train.support import LANGUAGE_MODEL, bright_job, model_of, trained_labeler, unit_of, validations_of
 
 MATRICES = ResolvedParts(
     tower=TowerLearning.ADAPTER, projector=ProjectorLearning.ADAPTER, language_model=LanguageModelLearning.NORMS
@@ -153,7 +153,7 @@ def test_every_family_is_trained_and_labels_the_same_afterwards(
     blank = Frames(**{**vars(blank), "pixels": np.zeros_like(blank.pixels)})
     assert np.abs(trained_labeler(job).label(blank).scores - scores).max() > 1e-3
     plain = AutoModelForImageTextToText.from_pretrained(checkpoint_of(name), dtype=torch.float32)
-    adapted = PeftModel.from_pretrained(plain, left_by(job))
+    adapted = PeftModel.from_pretrained(plain, model_of(job))
     assert adapted.peft_config["default"].r == 4
 
 
@@ -165,8 +165,8 @@ def test_an_encoder_whose_last_block_learned_labels_from_its_adapter(
     assert not Path(job.output, "model").exists()
     assert trained_labeler(job).label(unit_of(job, "c")).scores.shape == (6, 4)
     plain = AutoModel.from_pretrained(checkpoint_of("timesformer"), dtype=torch.float32)
-    assert PeftModel.from_pretrained(plain, left_by(job)).peft_config["default"].modules_to_save
-    card = Path(left_by(job), "model_card.md").read_text()
+    assert PeftModel.from_pretrained(plain, model_of(job)).peft_config["default"].modules_to_save
+    card = Path(model_of(job), "model_card.md").read_text()
     assert "An adapter (tower: last blocks (1)) and a classification head for the checkpoint" in card
 
 

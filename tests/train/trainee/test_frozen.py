@@ -25,7 +25,7 @@ from nrray.train.trainee.frozen import FrozenModel
 from nrray.train.training_config import HeadSection
 from tests.checkpoints import NUM_FRAMES, SIDE_PX
 from tests.model_fixtures import labeler_of, loaded
-from tests.train.support import NUM_STARTS, bright_job, history_of, left_by, trained_labeler, unit_of, validations_of
+from tests.train.support import NUM_STARTS, bright_job, history_of, model_of, trained_labeler, unit_of, validations_of
 
 ENCODERS = ("videomae", "vjepa2")
 HEADS = {
@@ -48,7 +48,7 @@ def trained(tmp_path_factory, checkpoint_of, label_set, small_sampling, accelera
 
 
 def adapter_of(job):
-    return left_by(job)
+    return model_of(job)
 
 
 def resolved(job):
@@ -79,12 +79,7 @@ def test_an_adapter_of_a_head_alone_is_left(name, trained, checkpoint_of):
     assert checkpoint.kind is CheckpointKind.ADAPTED
     assert not checkpoint.metadata.has_matrices
     assert checkpoint.metadata.base.digest == folder_digest(checkpoint_of(name))
-    assert checkpoint.metadata.files.keys() == {
-        "head.safetensors",
-        "looks.safetensors",
-        "metrics.json",
-        "split.json",
-    }
+    assert checkpoint.metadata.files.keys() == {"head.safetensors", "looks.safetensors", "metrics.json", "split.json"}
     assert set(load_file(adapter_of(job) / "head.safetensors")) >= {"out.weight", "out.bias"}
     assert not (Path(job.output) / "model").exists()
 

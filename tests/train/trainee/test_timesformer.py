@@ -13,7 +13,7 @@ from nrray.train.run import finetune
 from nrray.train.trainee.prepared import prepared_trainee
 from nrray.train.training_config import HeadSection, TimesformerSection, TrainingConfig
 from tests.model_fixtures import labeler_of
-from tests.train.support import bright_job, left_by, unit_of, validations_of
+from tests.train.support import bright_job, model_of, unit_of, validations_of
 
 WHOLE = ResolvedParts(tower=TowerLearning.WHOLE)
 
@@ -25,7 +25,7 @@ def test_a_timesformer_from_scratch_learns_and_labels(tmp_path, label_set, small
     finetune(job, accelerator)
     found = validations_of(job)
     assert min(event.validation_loss for event in found[1:]) < found[0].validation_loss
-    labeler = labeler_of(left_by(job), label_set)
+    labeler = labeler_of(str(model_of(job)), label_set)
     assert labeler.label(unit_of(job, "c")).scores.shape == (6, 4)
 
 

@@ -15,7 +15,7 @@ from nrray.train.trainee.whole import WholeEncoder
 from nrray.train.training_config import HeadSection, TrainingConfig
 from tests.checkpoints import HIDDEN_SIZE
 from tests.model_fixtures import labeler_of, loaded
-from tests.train.support import bright_job, left_by
+from tests.train.support import bright_job, model_of
 
 
 def test_a_timesformer_checkpoint_is_trained_from_its_last_layer_down(
@@ -23,7 +23,7 @@ def test_a_timesformer_checkpoint_is_trained_from_its_last_layer_down(
 ):
     job = bright_job(tmp_path, checkpoint_of("timesformer"), label_set, small_sampling, num_steps=5)
     finetune(job, accelerator)
-    labeler = labeler_of(left_by(job), label_set)
+    labeler = labeler_of(str(model_of(job)), label_set)
     assert labeler.info.parameter_count > 0
     checkpoint = loaded(checkpoint_of("timesformer"))
     head = Head(hidden_size=HIDDEN_SIZE, num_activities=4, pooling=Pooling.MEAN_FRAMES)
