@@ -16,6 +16,7 @@ from nrray.train.training_config import TrainingConfig
 from tests.benchmarks.noise import noise_job
 from tests.checkpoints import CHECKPOINTS, ENCODERS, wide_qwen3_vl
 from tests.model_fixtures import labeler_of, loaded
+from tests.train.support import model_of
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(300)]
 
@@ -99,7 +100,7 @@ def test_four_bits_train_and_label(tmp_path, label_set, small_sampling):
     place.mkdir()
     job = noise_job(place, steps=4, model=model, sampling=small_sampling, config=TrainingConfig(learning_rate=1e-3))
     finetune(job, Accelerator())
-    labeler = labeler_of(folder, label_set, adapter=place / "adapter", device=Device.CUDA, dtype=Dtype.NF4)
+    labeler = labeler_of(folder, label_set, adapter=model_of(job), device=Device.CUDA, dtype=Dtype.NF4)
     assert labeler.info.dtype == "nf4"
     assert np.isfinite(labeler.label(synthetic_frames(small_sampling, num_windows=4)).scores).all()
     with np.load(place / VALIDATION_FILE) as validated:

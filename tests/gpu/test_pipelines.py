@@ -44,7 +44,9 @@ def test_relabel_puts_the_labeler_on_the_gpu(archive, tmp_path):
 
 def test_a_training_on_the_gpu_labels_on_it(archive, tmp_path):
     output = tmp_path / "trained"
-    done = nrray("finetune", *words(**settings(archive, output, training__num_steps=16)))
+    done = nrray(
+        "finetune", *words(**settings(archive, output, training__num_steps=16, training__head_learning_rate=0.01))
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "a GPU" in done.stdout, done.stdout
     labels, said = relabelled(

@@ -28,6 +28,7 @@ from nrray.pipelines.finetune.curve.run import run_curve
 from nrray.pipelines.finetune.curve.subsets import nested_subsets, shown_activities, sizes_of
 from nrray.storage import Folder
 from nrray.train.examples import Examples
+from nrray.train.output import finished_model_folder
 from tests.pipelines.support import nrray, one_ray, started, wait_until, words
 from tests.pipelines.training_support import config_of, losses, settings, starts
 
@@ -202,8 +203,8 @@ def modified(folder):
 
 def as_a_kill_leaves_it(training):
     """The output of a training that was killed before its last checkpoint."""
-    for name in ("adapter", "test"):
-        shutil.rmtree(training / name)
+    for folder in (finished_model_folder(training), training / "test"):
+        shutil.rmtree(folder)
     sorted((training / "checkpoints").iterdir())[-1].unlink()
 
 

@@ -11,6 +11,7 @@ from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.results.domain import OutsideDomain
 from nrray.storage import Folder
+from nrray.train.output import finished_model_folder
 from tests.checkpoints import vjepa2
 from tests.pipelines.support import one_ray
 from tests.pipelines.training_support import config_of, settings
@@ -42,7 +43,7 @@ def test_its_head_is_trained_and_labels_as_an_adapter(annotated_archive, tmp_pat
     )
     reporter = Reporter(is_json=True)
     finetuned = run_finetune(config_of(trained), reporter)
-    assert finetuned.trained_model == tmp_path / "finetuned/adapter"
+    assert finetuned.trained_model == finished_model_folder(tmp_path / "finetuned")
     labelled = relabel(
         RelabelConfig(
             manifest=str(trained["manifest"]),
