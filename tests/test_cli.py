@@ -72,7 +72,7 @@ def test_a_verb_ends_without_taking_python_down():
     """Native threads that are still at work then would end the process by a signal, whatever the verb came to."""
     script = """
 import atexit
-from nrray.cli import app
+from nrray.cli import process
 
 class Left:
     def __del__(self):
@@ -80,14 +80,14 @@ class Left:
 
 left = Left()
 atexit.register(print, "at exit")
-app.main = lambda arguments: {code}
-app.run()
+process.main = lambda arguments: {code}
+process.run()
 """
     ends = {
         code: subprocess.run(
             [sys.executable, "-c", script.replace("{code}", code)], capture_output=True, text=True, timeout=60
         )
-        for code in ("app.EXIT_INTERRUPTED", "app.EXIT_ERROR")
+        for code in ("process.EXIT_INTERRUPTED", "process.EXIT_ERROR")
     }
     assert [(end.returncode, end.stdout) for end in ends.values()] == [(130, "at exit\n"), (1, "at exit\n")]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from nrray.cli.app import main
+from nrray.cli import main
 from nrray.config import validate_mapping
 from nrray.errors import DataError
 from nrray.formats import ExportConfig, export_annotations

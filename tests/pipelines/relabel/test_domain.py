@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from nrray.cli.app import main
+from nrray.cli import main
 from nrray.console.reporter import Reporter
 from nrray.labels import read_label_set
 from nrray.models import ModelConfig, YesNoStrategy
