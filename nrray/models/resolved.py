@@ -65,6 +65,9 @@ class ResolvedCheckpoint:
 
     @property
     def name(self) -> str:
+        """A model of the package as `model.path` names it, else as it was named when it was trained, else its folder's name."""
+        if self.adapter is None and self.path in PACKAGED_FOLDERS:
+            return self.path
         return self.metadata.name if self.metadata is not None else self.folder.name
 
 

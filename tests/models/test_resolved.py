@@ -64,6 +64,11 @@ def test_the_digest_of_the_embedded_model_is_the_one_that_outputs_are_bound_to()
     )
 
 
+def test_the_models_of_the_package_are_named_as_they_are_asked_for():
+    for path in ("embedded", "embedded-base"):
+        assert resolve_checkpoint(CheckpointChoice(path=path)).name == path
+
+
 def test_the_digest_of_an_adapted_checkpoint_has_both_folders(tuned):
     base, adapter = tuned
     adapted = resolved(base, adapter)

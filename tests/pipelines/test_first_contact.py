@@ -1,5 +1,5 @@
 """Checkpoints as they come from a hub, of fifteen families: doctor, relabel and finetune without a word about sampling, each of
-which works or says why not. One family stands for all; the others, which take minutes each, are `slow`."""
+which works or says why not. Three families stand for all; the others are `slow`."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.pipelines.support import nrray, words
 from tests.pipelines.training_support import settings
 
 FAMILIES = {**CHECKPOINTS, **MORE_CHECKPOINTS, **ENCODERS}
-QUICK = ("videomae",)
+QUICK = ("qwen2_5_vl", "llava", "videomae")
 families = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FAMILIES]
 )

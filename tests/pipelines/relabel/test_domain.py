@@ -79,7 +79,7 @@ def test_nothing_is_claimed_of_a_video_unlike_the_model_s_training_and_it_is_sai
     distances = found["coverage"].filter(pc.equal(found["coverage"]["path"].cast("string"), BARCODES))["looks_distance"]
     assert pc.min(distances).as_py() > result.record.domain.far > 1
     said = printed(capsys, result)
-    assert "1 of 2 videos are unlike those that nrray-embedded was trained on" in said
+    assert "1 of 2 videos are unlike those that embedded was trained on" in said
     assert "outside_domain=label" in said
     assert result.falls_short
     report_status(output_status(Folder(str(output))), Reporter())
