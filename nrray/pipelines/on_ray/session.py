@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -19,6 +19,7 @@ from nrray.pipelines.on_ray.answering import check_answers
 from nrray.pipelines.on_ray.pools import MIB
 
 _STARTING_WORKERS = 16
+_STUCK_AFTER_SECONDS = 30.0
 _INTERRUPTED = threading.Event()
 
 
@@ -100,7 +101,7 @@ def _start_private(*, dashboard: bool) -> None:
         store_bytes = min(store_bytes, int(0.8 * psutil.disk_usage("/dev/shm").free))
     for is_last in (False, True):  # on a busy machine Ray's own processes may take longer than it waits for them
         try:
-            with _quiet_stderr():
+            with _quiet_stderr(), _stuck_children_killed():
                 ray.init(
                     address="local",
                     include_dashboard=dashboard,
@@ -127,6 +128,43 @@ def _connect(address: str) -> None:
             f"RAY_ADDRESS={address}: the cluster answers, and Ray could not connect to it: {error}. Unset RAY_ADDRESS to run on "
             f"this machine alone."
         ) from error
+
+
+@contextmanager
+def _stuck_children_killed() -> Iterator[None]:
+    """Ends, for the time of the block, new children that are a copy of this process for longer than `_STUCK_AFTER_SECONDS`.
+
+    Ray runs Python between fork and exec of its processes (`preexec_fn`). Where another thread of this process held a lock
+    at the fork, the child waits for it without end, and Popen waits for the child; once the child is dead, Ray notices.
+    """
+    this = psutil.Process()
+    command, before = this.cmdline(), {child.pid for child in this.children()}
+    is_over = threading.Event()
+
+    def copies() -> set[psutil.Process]:
+        found = set()
+        for child in this.children():
+            with suppress(psutil.Error):
+                if child.pid not in before and child.cmdline() == command:
+                    found.add(child)
+        return found
+
+    def watch() -> None:
+        known: set[psutil.Process] = set()
+        while not is_over.wait(_STUCK_AFTER_SECONDS):
+            current = copies()
+            for child in known & current:
+                with suppress(psutil.Error):
+                    child.kill()
+            known = current
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
 
 
 @contextmanager

@@ -76,6 +76,25 @@ except ValueError:
     assert finished.stdout == "False\nTrue\n", finished.stderr
 
 
+def test_ray_starts_all_the_same_where_one_of_its_processes_is_stuck_between_fork_and_exec():
+    script = """
+import os
+import time
+import ray
+from nrray.pipelines.on_ray import session
+session._STUCK_AFTER_SECONDS = 2.0
+forks = []
+os.register_at_fork(
+    before=lambda: forks.append(os.getpid()),
+    after_in_child=lambda: len(forks) == 1 and time.sleep(1000),
+)
+with session.ray_session():
+    print(ray.is_initialized(), len(forks) > 1)
+"""
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200, check=False)
+    assert finished.stdout == "True True\n", finished.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_that_a_library_caught_ends_a_watched_call_all_the_same(number):
     caught, is_over = [], threading.Event()
