@@ -13,6 +13,7 @@ from nrray.errors import ConfigError
 from nrray.sampling import Sampling, window_count
 from nrray.tables import schema_of
 from nrray.types import ProbeStatus, Unit, hours_of
+from nrray.wording import counted
 
 
 class Packing(Section):
@@ -43,7 +44,7 @@ def unit_windows(sampling: Sampling, packing: Packing) -> int:
     budget_frames = packing.max_unit_mib * 2**20 // sampling.frame_bytes
     if budget_frames < sampling.frames_per_window:
         raise ConfigError(
-            f"one window of {sampling.frames_per_window} frames of {sampling.frame_width_px}x"
+            f"one window of {counted(sampling.frames_per_window, 'frame')} of {sampling.frame_width_px}x"
             f"{sampling.frame_height_px} px takes more than packing.max_unit_mib={packing.max_unit_mib}: "
             f"raise it or lower the frame size"
         )
@@ -97,7 +98,8 @@ def plan_sentence(plan: Plan, sampling: Sampling) -> str:
     """The plan in one line for a person."""
     hours = hours_of(plan.video_us)
     return (
-        f"{plan.num_videos} videos, {hours:.2f} h: {plan.num_windows:,} windows of {sampling.window_seconds:g} s every "
-        f"{sampling.stride_seconds:g} s in {plan.units.num_rows:,} units; {plan.num_frames:,} frames to decode at "
+        f"{counted(plan.num_videos, 'video')}, {hours:.2f} h: {counted(plan.num_windows, 'window')} of "
+        f"{sampling.window_seconds:g} s every {sampling.stride_seconds:g} s in {counted(plan.units.num_rows, 'unit')}; "
+        f"{counted(plan.num_frames, 'frame')} to decode at "
         f"{sampling.frames_per_second:g}/s, each used by {plan.sharing_ratio:.2f} windows"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nrray.cli.options import ConfigArgument, SetOption, config_words, settings_given
+from nrray.wording import counted
 
 if TYPE_CHECKING:
     from nrray.console.reporter import Reporter
@@ -18,14 +19,17 @@ _MAX_FILES_LISTED = 20  # of more, those with notes
 
 def import_(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:
     """Read annotations of ELAN, BORIS, Label Studio, WebVTT or plain text into tables of segments and extents."""
+    from nrray.cli.annotation_pages import import_page
     from nrray.console.run_record import keep_record
     from nrray.formats import ImportConfig, import_annotations
+    from nrray.report.run_page import write_run_page
     from nrray.storage import Folder
 
     settings = settings_given(ImportConfig, "import", config, set_, reporter)
     result = import_annotations(settings)
     keep_record(Folder(result.folder), "import", settings)
     _report_import(result, settings, reporter, words=config_words(config, set_))
+    reporter.page(write_run_page(Folder(result.folder), import_page(result, reporter.transcript)))
     reporter.finish(
         {
             "folder": result.folder,
@@ -48,9 +52,11 @@ def import_(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption
 
 def export(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:
     """Write annotations or a label version as one file per video that another tool reads."""
+    from nrray.cli.annotation_pages import export_page
     from nrray.console.run_record import keep_record
     from nrray.formats import ExportConfig, export_annotations
     from nrray.project import next_command
+    from nrray.report.run_page import write_run_page
     from nrray.storage import Folder
 
     settings = settings_given(ExportConfig, "export", config, set_, reporter)
@@ -58,12 +64,14 @@ def export(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption 
     for note in result.notes:
         reporter.say(note)
     reporter.say(
-        f"{result.num_segments} segments in {len(result.files)} {result.format.value} files in {result.folder}"
+        f"{counted(result.num_segments, 'segment')} in {counted(len(result.files), f'{result.format.value} file')} in "
+        f"{result.folder}"
     )
     keep_record(Folder(result.folder), "export", settings)
     if settings.manifest is not None:
         back = {"files": f"[{result.folder}/**/*{result.suffix}]", "manifest": settings.manifest, "extent": "whole"}
         reporter.next_command(next_command("import", {**back, "output": f"{result.folder}-imported"}))
+    reporter.page(write_run_page(Folder(result.folder), export_page(result, reporter.transcript)))
     reporter.finish(asdict(result))
 
 
@@ -75,7 +83,7 @@ def _report_import(
     listed = result.files
     if len(listed) > _MAX_FILES_LISTED:
         listed = [item for item in result.files if item.annotations.notes][:_MAX_FILES_LISTED]
-        reporter.say(f"{len(result.files)} files; import.json in {result.folder} has the notes of each")
+        reporter.say(f"{counted(len(result.files), 'file')}; import.json in {result.folder} has the notes of each")
     rows = [
         [
             Path(item.file).name,
@@ -90,7 +98,9 @@ def _report_import(
     totals: Counter[str] = Counter()
     for item in result.files:
         totals.update(item.seconds_by_activity)
-    reporter.say(f"{result.num_segments} segments, {result.num_extents} extents in {result.folder}")
+    reporter.say(
+        f"{counted(result.num_segments, 'segment')}, {counted(result.num_extents, 'extent')} in {result.folder}"
+    )
     if len(result.files) > 1:
         reporter.say(f"Seconds in all: {_seconds_text(totals) or 'none'}")
     if result.rivals:

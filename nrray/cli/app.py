@@ -26,6 +26,7 @@ from nrray.cli.options import (
     with_reporter,
     with_settings,
 )
+from nrray.wording import counted
 
 if TYPE_CHECKING:
     from nrray.console.reporter import Reporter
@@ -134,12 +135,13 @@ def simulate(
     drawn_by = [f"renderer={renderer}"] if renderer is not None else []
     settings = settings_given(SimulateConfig, "simulate", config, [*(set_ or ()), *families, *drawn_by], reporter)
     if dry_run:
-        reporter.say(f"{settings.num_cases} cases would be rendered into {settings.output}")
+        reporter.say(f"{counted(settings.num_cases, 'case')} would be rendered into {settings.output}")
         reporter.finish({"dry_run": True, "num_cases": settings.num_cases, "folder": settings.output})
         return
     result = run_simulate(settings, reporter)
     reporter.say(
-        f"{result.num_cases} cases, {result.num_videos} videos, {result.video_us / 60e6:.1f} min in {result.folder}"
+        f"{counted(result.num_cases, 'case')}, {counted(result.num_videos, 'video')}, {result.video_us / 60e6:.1f} min in "
+        f"{result.folder}"
     )
     keep_record(Folder(result.folder), "simulate", settings)
     places = {"archive": f"{result.folder}/videos", "cases": f"{result.folder}/cases.csv"}

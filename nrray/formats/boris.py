@@ -17,7 +17,6 @@ from nrray.formats.reading import (
     ParsedFile,
     ParsedSegment,
     Problems,
-    counted,
     json_value,
     list_of,
     mapping_of,
@@ -26,6 +25,7 @@ from nrray.formats.reading import (
 from nrray.formats.videos import seconds_text
 from nrray.intervals import Interval
 from nrray.types import Extent, Segment
+from nrray.wording import counted
 
 _FIELDS = 3  # an event is [time, subject, behaviour, modifiers, comment, ...]
 

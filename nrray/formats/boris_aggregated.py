@@ -14,13 +14,13 @@ from nrray.formats.reading import (
     Observation,
     ParsedFile,
     ParsedSegment,
-    counted,
     delimited_rows,
     microseconds,
     utf8_text,
 )
 from nrray.formats.videos import KnownVideos, seconds_text
 from nrray.intervals import Interval
+from nrray.wording import counted
 
 _NEEDED = ("Observation id", "Behavior", "Behavior type", "Start (s)", "Stop (s)")
 _MEDIA = ("Media file", "Media file name", "Media file path", "Source")  # by age of the version

@@ -10,11 +10,12 @@ from nrray.archive.annotations import num_overlapping, unit_doubt
 from nrray.errors import ConfigError, DataError
 from nrray.formats.names import ActivityNames, UnknownActivityError
 from nrray.formats.options import ExtentFrom, ImportConfig
-from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, Problems, counted
+from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, Problems
 from nrray.formats.videos import KnownVideos, seconds_text
 from nrray.intervals import Interval
 from nrray.tables import table_from_rows
 from nrray.types import US_PER_SECOND, Extent, Origin, Segment, Video
+from nrray.wording import counted
 
 DEFAULT_SOURCE = "imported"
 ROUNDING_US = 1000  # of a millisecond format: not worth a note

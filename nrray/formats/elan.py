@@ -12,8 +12,9 @@ from nrray.formats.elan_slots import SlotTimes
 from nrray.formats.elan_writing import elan_text
 from nrray.formats.file_format import FileFormat, ReadContext, SourceKept
 from nrray.formats.options import ActivityFrom
-from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, counted
+from nrray.formats.reading import Observation, ParsedFile, ParsedSegment
 from nrray.formats.videos import KnownVideos
+from nrray.wording import counted
 
 
 class _NoDoctype(ElementTree.TreeBuilder):

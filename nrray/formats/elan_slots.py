@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from nrray.errors import DataError
 from nrray.formats.options import UnsetTimeSlots
-from nrray.formats.reading import counted
+from nrray.wording import counted
 
 
 class SlotTimes:

@@ -15,13 +15,13 @@ from nrray.errors import ConfigError, DataError
 from nrray.formats.catalogue import CATALOGUE, check_write_options
 from nrray.formats.file_format import FileFormat, SourceKept, VideoAnnotations
 from nrray.formats.options import ExportConfig, Format, TimeUnit
-from nrray.formats.reading import counted
 from nrray.formats.videos import KnownVideos
 from nrray.intervals import first_of_unions, union_of
 from nrray.results.domain import OUTSIDE_MARK
 from nrray.storage import Folder, read_table
 from nrray.tables import rows_from_table
 from nrray.types import US_PER_SECOND, CoverageStatus, Extent, Segment
+from nrray.wording import counted
 
 _STEP_US = {TimeUnit.MICROSECONDS: 1, TimeUnit.MILLISECONDS: 1000, TimeUnit.SECONDS: 1}
 

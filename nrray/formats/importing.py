@@ -13,10 +13,11 @@ from nrray.formats.checking import CheckedAnnotations, checked_annotations, plac
 from nrray.formats.file_format import ReadContext
 from nrray.formats.names import ActivityNames
 from nrray.formats.options import Format, ImportConfig
-from nrray.formats.reading import ParsedFile, Problems, counted
+from nrray.formats.reading import ParsedFile, Problems
 from nrray.formats.videos import KnownVideos, UnknownVideoError, all_unknown
 from nrray.storage import Folder, absolute_uri, is_local, located, read_table, storage_errors
 from nrray.types import US_PER_SECOND, Extent, Segment
+from nrray.wording import counted
 
 RECORD = "import.json"
 

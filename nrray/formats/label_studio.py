@@ -14,7 +14,6 @@ from nrray.formats.reading import (
     Observation,
     ParsedFile,
     ParsedSegment,
-    counted,
     json_value,
     list_of,
     mapping_of,
@@ -22,6 +21,7 @@ from nrray.formats.reading import (
 )
 from nrray.formats.videos import KnownVideos
 from nrray.types import US_PER_SECOND, Extent, Segment
+from nrray.wording import counted
 
 _VIDEO_KEYS = ("video", "video_url")
 

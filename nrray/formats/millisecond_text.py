@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from nrray.archive.annotations import millisecond_text
 from nrray.errors import DataError
 from nrray.formats.file_format import FileFormat, ReadContext, VideoAnnotations
-from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, counted, utf8_text
+from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, utf8_text
+from nrray.wording import counted
 
 _WHOLE = re.compile(r"-?\d+")
 

@@ -136,11 +136,6 @@ def seconds_us(value: Any, *, where: str) -> int:
     return microseconds(str(value), TimeUnit.SECONDS, where=where)
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 cue`, `2 cues`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def mapping_of(value: Any, *, where: str) -> dict[str, Any]:
     """A JSON object, empty where there is none. Raises DataError where it is something else."""
     if value is None:

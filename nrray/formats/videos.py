@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from nrray.errors import DataError
-from nrray.formats.reading import counted
 from nrray.types import US_PER_SECOND, Video
+from nrray.wording import counted
 
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts it before the name of an uploaded file
 

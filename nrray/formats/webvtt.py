@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from nrray.errors import DataError
 from nrray.formats.file_format import FileFormat, ReadContext, VideoAnnotations
 from nrray.formats.options import TimeUnit
-from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, counted, microseconds, utf8_text
+from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, microseconds, utf8_text
+from nrray.wording import counted
 
 _TIMING = re.compile(r"\s*(\S+)\s+-->\s+(\S+)(?:\s.*)?")
 _CUE_TIME = re.compile(r"(?:\d{2,}:)?[0-5]\d:[0-5]\d\.\d{3}")

@@ -27,6 +27,7 @@ from nrray.pipelines.simulate import simulate
 from nrray.report.run_page import RUN_PAGE_FILE, RunFile, RunPage, RunPicture, write_run_page
 from nrray.simulate import SimulateConfig
 from nrray.storage import Folder
+from nrray.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +57,9 @@ def demo(folder: str, *, num_cases: int, reporter: Reporter) -> DemoResult:
     relabel_config = RelabelConfig(manifest=str(root / "scan" / "manifest.parquet"), output=str(root / "labels"))
     with ray_session():
         with _timed("simulate", seconds):
-            reporter.say(f"1/5 simulate {num_cases} cases")
+            reporter.say(f"1/5 simulate {counted(num_cases, 'case')}")
             simulation = simulate(simulate_config, reporter)
-            reporter.say(f"{simulation.num_videos} videos, {simulation.video_us / 60e6:.1f} min of video")
+            reporter.say(f"{counted(simulation.num_videos, 'video')}, {simulation.video_us / 60e6:.1f} min of video")
         with _timed("scan", seconds), reporter.transcript.part() as scan_transcript:
             reporter.say("2/5 scan")
             scanned = scan(scan_config, reporter)
@@ -155,7 +156,7 @@ def activity_figures(evaluation: Evaluation) -> list[ActivityFigures]:
 
 def _report_agreement(evaluation: Evaluation, reporter: Reporter) -> None:
     reporter.table(
-        f"Against the truth, {evaluation.document.num_windows} windows at natural prevalence",
+        f"Against the truth, {counted(evaluation.document.num_windows, 'window')} at natural prevalence",
         ["activity", "windows with it", "precision", "recall", "F1"],
         [[row.activity, row.support, row.precision, row.recall, row.f1] for row in activity_figures(evaluation)],
     )

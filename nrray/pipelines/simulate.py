@@ -14,6 +14,7 @@ from nrray.report.run_page import RunFile, RunPage
 from nrray.simulate import SimulateConfig, render_case, simulated_case, write_truth
 from nrray.storage import absolute_uri, is_local
 from nrray.types import hours_of
+from nrray.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,8 @@ def simulation_page(simulation: Simulation, config: SimulateConfig, transcript: 
     """The page of a simulation."""
     return RunPage(
         title=f"Simulated archive {simulation.folder}",
-        outcome=f"{simulation.num_cases:,} cases, {simulation.num_videos:,} videos, {hours_of(simulation.video_us):.2f} h, with "
+        outcome=f"{counted(simulation.num_cases, 'case')}, {counted(simulation.num_videos, 'video')}, "
+        f"{hours_of(simulation.video_us):.2f} h, with "
         f"exact truth. Drawn scenes: figures on them say nothing of real videos.",
         facts=[
             ("renderer", config.renderer.value),

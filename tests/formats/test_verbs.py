@@ -72,6 +72,33 @@ def test_a_folder_without_annotations_that_is_no_version_is_refused(tmp_path):
         export_annotations(ExportConfig(input=str(tmp_path / "v"), format="webvtt", output=str(tmp_path / "out")))
 
 
+def next_words(said: str) -> list[str]:
+    """The words of the next command after `nrray`."""
+    return shlex.split(said.partition("Next: nrray ")[2].splitlines()[0])
+
+
+def test_imports_and_exports_have_a_page_of_their_run(tmp_path, capsys):
+    (tmp_path / "alone.txt").write_text("suction\t1000\t2500\t1500\nsuction\t3000\t3000\t0\n")
+    words = [
+        f"files=[{tmp_path}/alone.txt]",
+        f"manifest={write_manifest(tmp_path)}",
+        f"output={tmp_path}/in",
+        "extent=whole",
+    ]
+    assert main(["import", *(word for setting in words for word in ("--set", setting))]) == 0
+    assert f"Page: {tmp_path}/in/index.html" in capsys.readouterr().out.replace("\n", "")
+    page = (tmp_path / "in/index.html").read_text()
+    assert "1 segment and 1 extent of 1 file, with 1 note: read them below." in page
+    assert all(
+        f'href="{name}"' in page for name in ("segments.parquet", "extents.parquet", "import.json", "config.yaml")
+    )
+    out = [f"input={tmp_path}/in", "format=webvtt", f"output={tmp_path}/vtt"]
+    assert main(["export", *(word for setting in out for word in ("--set", setting))]) == 0
+    page = (tmp_path / "vtt/index.html").read_text()
+    assert "1 segment in 1 file, one per video." in page
+    assert 'href="alone.mp4.vtt"' in page
+
+
 def test_the_verbs_import_export_and_name_the_next_command(tmp_path, capsys):
     (tmp_path / "alone.txt").write_text("suction\t1000\t2500\t1500\n")
     manifest = write_manifest(tmp_path)
@@ -80,7 +107,7 @@ def test_the_verbs_import_export_and_name_the_next_command(tmp_path, capsys):
     assert main(["import", *arguments]) == 0
     said = capsys.readouterr().out
     assert "suction 1.5" in said
-    following = shlex.split(said.partition("Next: nrray ")[2])
+    following = next_words(said)
     assert following[0] == "split"
     assert f"annotations={tmp_path}/in" in following
     assert main(["import", *arguments, "--json"]) == 0
@@ -90,7 +117,7 @@ def test_the_verbs_import_export_and_name_the_next_command(tmp_path, capsys):
     assert "00:00:01.000 --> 00:00:02.500" in (tmp_path / "vtt/alone.mp4.vtt").read_text()
     assert "Next: " not in capsys.readouterr().out  # it takes a manifest, which was not given
     assert main(["export", *out, "--set", f"manifest={manifest}"]) == 0
-    again = shlex.split(capsys.readouterr().out.partition("Next: nrray ")[2])
+    again = next_words(capsys.readouterr().out)
     assert main(again) == 0
     assert "suction 1.5" in capsys.readouterr().out
     assert main(["import", *arguments, "--set", "fromat=elan"]) == 2
@@ -111,7 +138,7 @@ def test_of_many_files_those_with_something_to_say_are_told(tmp_path, capsys):
     assert said.count("alone.txt") == 1 + said.count("Next:")  # the one with a note, and the command
     assert "30 files" in said
     assert "Seconds in all: suction 45.0" in said
-    following = shlex.split(said.partition("Next: nrray ")[2])
+    following = next_words(said)
     assert following[-4:] == ["--set", "annotator=annotator00", "--set", f"output={tmp_path}/in-annotator00"]
     assert main(following) == 0
     assert "Next: nrray split" in capsys.readouterr().out

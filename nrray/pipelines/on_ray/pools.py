@@ -11,6 +11,7 @@ from typing import Literal
 import ray
 
 from nrray.errors import ResourcesError
+from nrray.wording import counted
 
 MIB = 2**20
 _RESOURCE_STEP = 10_000  # Ray counts resources in ten-thousandths
@@ -86,8 +87,8 @@ def planned_pools(requests: Sequence[PoolRequest], capacity: Capacity, *, num_un
 
 def pools_sentence(pools: Sequence[Pool]) -> str:
     """Such as `2 decoders and 2 labelers on CPU`."""
-    counted = _listed([f"{pool.count} {pool.name}" for pool in pools])
-    return f"{counted} on {'GPU' if any(pool.gpus for pool in pools) else 'CPU'}"
+    workers = _listed([counted(pool.count, pool.name.removesuffix("s")) for pool in pools])
+    return f"{workers} on {'GPU' if any(pool.gpus for pool in pools) else 'CPU'}"
 
 
 def _counts(requests: Sequence[PoolRequest], capacity: Capacity) -> list[int]:

@@ -9,6 +9,7 @@ from nrray.results.figures import RunFigures
 from nrray.results.version import VersionRecord
 from nrray.storage import Folder
 from nrray.types import CoverageStatus
+from nrray.wording import counted
 
 
 def relabel_page(output: Folder, transcript: Transcript) -> RunPage:
@@ -35,7 +36,7 @@ def _outcome(status: OutputStatus, newest: VersionRecord | None) -> str:
     if missing := planned.get("not_run", 0):
         return f"{missing:,} of {total:,} units were not run yet."
     if newest is None:
-        return f"{total:,} units are labelled; no version is published yet."
+        return f"All of {counted(total, 'unit')} done; no version is published yet."
     return (
         f"{newest.windows.get(CoverageStatus.OK.value, 0):,} of {sum(newest.windows.values()):,} windows are labelled."
     )
@@ -75,7 +76,7 @@ def _facts(status: OutputStatus, newest: VersionRecord | None) -> list[tuple[str
         facts += [
             (
                 "speed",
-                f"{measured.video_hours_per_hour:,.1f} hours of video per hour: {measured.units_done:,} units in "
+                f"{measured.video_hours_per_hour:,.1f} hours of video per hour: {counted(measured.units_done, 'unit')} in "
                 f"{measured.wall_seconds:.0f} s, workers' start included",
             ),
             ("run by", f"{measured.pools}; {measured.capacity}"),
@@ -102,7 +103,7 @@ def _failures(status: OutputStatus) -> list[Failure]:
     return [
         Failure(
             what=file.path,
-            amount="file" if file.windows is None else f"{file.windows:,} windows",
+            amount="file" if file.windows is None else counted(file.windows, "window"),
             kind=file.status,
             reason=file.reason or "-",
         )

@@ -10,6 +10,7 @@ from nrray.results.figures import RunFigures
 from nrray.results.publish import Published
 from nrray.results.version import VersionRecord
 from nrray.types import CoverageStatus, LabelState
+from nrray.wording import counted
 
 _CLAIMS = (LabelState.PRESENT, LabelState.ABSENT)
 
@@ -59,31 +60,32 @@ def report_relabel(
     reporter.table("Units", ["status", "units"], [[status, count] for status, count in counts.items() if count])
     if (measured := result.measured) is not None:
         reporter.say(
-            f"{measured.units_done} units in {measured.wall_seconds:.0f} s, {measured.video_hours_per_hour:.1f} video hours "
+            f"{counted(measured.units_done, 'unit')} in {measured.wall_seconds:.0f} s, "
+            f"{measured.video_hours_per_hour:.1f} video hours "
             f"per hour, workers' start included"
         )
     if result.published is not None:
         published = result.published
         windows = ", ".join(f"{count:,} {status}" for status, count in sorted(published.num_windows.items()))
         reporter.say(
-            f"Published {published.name}: {published.num_labels:,} labels, {published.num_segments:,} segments; "
-            f"windows: {windows or 'none'}"
+            f"Published {published.name}: {counted(published.num_labels, 'label')}, "
+            f"{counted(published.num_segments, 'segment')}; windows: {windows or 'none'}"
         )
         reporter.say(f"Tables: {published.folder}/{{labels,segments,coverage}}.parquet, run.json")
         if pictures:
-            reporter.say(f"Timelines: {len(pictures)} pictures, first {pictures[0]}")
+            reporter.say(f"Timelines: {counted(len(pictures), 'picture')}, first {pictures[0]}")
     if result.record is not None:
         report_labels(result.record, reporter)
         _report_ways_out(result, result.record, reporter)
     if result.has_failures:
         reporter.say(
-            f"{counts['failed'] + counts['quarantined']} of {planned} units failed; they are rows with reasons"
+            f"{counts['failed'] + counts['quarantined']} of {counted(planned, 'unit')} failed; they are rows with reasons"
         )
         reporter.next_command(f"nrray status {shlex.quote(result.output)}   # the reasons")
         if not was_retried:
             reporter.next_command(f"{command} --retry-failed")
     elif result.num_windows_missing:
-        reporter.say(f"{result.num_windows_missing:,} windows have no labels; they are rows with reasons")
+        reporter.say(f"Without labels: {counted(result.num_windows_missing, 'window')}; they are rows with reasons")
         reporter.next_command(f"nrray status {shlex.quote(result.output)}   # the reasons")
     elif counts["not_run"]:
         reporter.next_command(command)

@@ -33,6 +33,7 @@ from nrray.results.ledger import Ledger, LedgerWriter, missing_units, unit_count
 from nrray.storage import Folder
 from nrray.tables import rows_from_table, schema_of
 from nrray.types import Unit, UnitRequest, UnitResult
+from nrray.wording import counted
 from nrray.writer_lock import WriterLock
 
 
@@ -55,7 +56,7 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
         reporter.say(note)
     reporter.say(plan_sentence(job.plan, job.sampling))
     if job.plan.num_bad_videos:
-        reporter.say(f"{job.plan.num_bad_videos} files of the manifest are unreadable: coverage rows, no units")
+        reporter.say(f"{job.plan.num_bad_videos:,} of the manifest's files are unreadable: coverage rows, no units")
     refuse_other_output(job.output, "relabel")
     check_identity(job.output, job.identity, unrecorded_strategy=job.unrecorded_strategy)
     if options.dry_run:
@@ -112,7 +113,7 @@ def _dry_run(job: RelabelJob, options: RelabelOptions, reporter: Reporter) -> Re
 
 def _todo_sentence(plan: Plan, missing: int, now: int) -> str:
     done = plan.units.num_rows - missing
-    parts = [f"{done:,} of {plan.units.num_rows:,} units are in the ledger"] if done else []
+    parts = [f"{done:,} of {counted(plan.units.num_rows, 'unit')} are in the ledger"] if done else []
     parts.append(f"{now:,} to do" if now == missing else f"{now:,} of the {missing:,} missing ones now")
     return "; ".join(parts)
 
@@ -183,7 +184,7 @@ def _run(
         )
         write_progress(job.output, LastRun(run_id=job.run_id, progress=figures))
     if pending:
-        raise NrrayError(f"{len(pending)} units got no result; run the same command again to complete them")
+        raise NrrayError(f"{counted(len(pending), 'unit')} got no result; run the same command again to complete them")
     return figures
 
 

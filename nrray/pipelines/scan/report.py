@@ -10,6 +10,7 @@ from nrray.console.transcript import Transcript
 from nrray.pipelines.scan.listing import Unlisted
 from nrray.report.run_page import MAX_FAILURES, Failure, RunFile, RunPage
 from nrray.types import ProbeStatus, Video, hours_of
+from nrray.wording import counted
 
 _MAX_UNLISTED_SHOWN = 20
 
@@ -110,7 +111,7 @@ def scan_page(scanned: Scanned, transcript: Transcript, *, archive: str) -> RunP
 def _probed_text(scanned: Scanned) -> str:
     if not scanned.num_probed:
         return "none, all files were known"
-    return f"{scanned.num_probed:,} files in {scanned.seconds:.1f} s, workers' start included"
+    return f"{counted(scanned.num_probed, 'file')} in {scanned.seconds:.1f} s, workers' start included"
 
 
 def _cases_text(scanned: Scanned) -> str:
@@ -140,14 +141,18 @@ def _codec_row(key: tuple[str, str], group: list[Video]) -> list[object]:
 
 def _verdict(scanned: Scanned, readable: list[Video], *, num_duplicates: int) -> str:
     hours = hours_of(sum(video.duration_us or 0 for video in readable))
-    parts = [f"{len(readable)} videos, {hours:.2f} h, can be labelled"]
+    parts = [f"{counted(len(readable), 'video')}, {hours:.2f} h, can be labelled"]
     if not readable:
-        parts = [f"none of the {len(scanned.videos)} files can be read"]
+        parts = [f"none of the {counted(len(scanned.videos), 'file')} can be read"]
     elif scanned.num_bad:
-        parts.append(f"{scanned.num_bad} files cannot be read")
+        parts.append(f"{counted(scanned.num_bad, 'file')} cannot be read")
     if num_duplicates:
         parts.append(f"{num_duplicates} of them have several names")
     if scanned.unlisted:
-        kept = f", {scanned.num_kept} videos that earlier scans found there are kept" if scanned.num_kept else ""
+        kept = (
+            f", {counted(scanned.num_kept, 'video')} that earlier scans found there are kept"
+            if scanned.num_kept
+            else ""
+        )
         parts.append(f"{len(scanned.unlisted)} folders or links could not be looked into{kept}")
     return "Verdict: " + "; ".join(parts) + "."

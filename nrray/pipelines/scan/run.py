@@ -31,6 +31,7 @@ from nrray.pipelines.scan.report import Scanned
 from nrray.storage import Folder, absolute_uri, located, source_facts
 from nrray.tables import rows_from_table, table_from_rows
 from nrray.types import US_PER_SECOND, ProbeStatus, Video
+from nrray.wording import counted
 
 STALL_SECONDS = 1800  # without a probed file for so long, the scan ends with an error
 
@@ -284,9 +285,11 @@ def _joined_cases(
     paths = {video.path for video in videos}
     named = set(cases.by_path)
     if absent := sorted(named - paths):
-        reporter.say(f"{len(absent)} videos of {config.cases} are not in the archive, first {absent[0]!r}")
+        reporter.say(f"Not in the archive: {counted(len(absent), 'video')} of {config.cases}, first {absent[0]!r}")
     if without := sorted(paths - named):
-        reporter.say(f"{len(without)} videos have no row in {config.cases}, first {without[0]!r}: each is its own case")
+        reporter.say(
+            f"Without a row in {config.cases}: {counted(len(without), 'video')}, first {without[0]!r}; each is its own case"
+        )
     if named and not named & paths:
         raise DataError(
             f"no video_path of {config.cases} is in the archive: it has {min(named)!r}, the archive {min(paths, default='')!r}. "
