@@ -1,11 +1,15 @@
 """One thread that calls actions at their times, whatever the main thread waits for. Knows no action."""
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+
+_SECONDS_BETWEEN_SIGNALS = 1.0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -31,6 +35,7 @@ class Clock:
         self._is_over = False
         self._failure: Exception | None = None
         self._interrupts = False
+        self._is_left = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nrray clock", daemon=True)
 
     def start(self) -> None:
@@ -44,6 +49,7 @@ class Clock:
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
+        self._is_left.set()
         try:
             self._thread.join()
         except KeyboardInterrupt:
@@ -102,6 +108,19 @@ class Clock:
         with self._changed:
             self._failure = error
             self._is_over = True
-        # A signal also ends a system call that the main thread waits in. Where nobody handles it, it would end the process.
-        if self._interrupts and callable(signal.getsignal(signal.SIGINT)):
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        if self._interrupts:
+            self._interrupt_main_thread()
+
+    def _interrupt_main_thread(self) -> None:
+        """A signal also ends a system call that the main thread waits in, but for one that comes in the moment before the call:
+        so it is sent until the main thread handles the interrupt, or has left the clock."""
+        main = threading.main_thread().ident or 0
+        while callable(signal.getsignal(signal.SIGINT)):  # where nobody handles it, it would end the process
+            signal.pthread_kill(main, signal.SIGINT)
+            if self._is_left.wait(_SECONDS_BETWEEN_SIGNALS) or _is_handling_an_exception(main):
+                return
+
+
+def _is_handling_an_exception(thread: int) -> bool:
+    found: Any = sys._current_exceptions().get(thread)
+    return (found[1] if isinstance(found, tuple) else found) is not None  # a tuple before Python 3.12

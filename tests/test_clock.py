@@ -101,6 +101,38 @@ def test_a_main_thread_that_waits_is_interrupted_and_ends_with_the_error_of_the_
         raised_by_the_clock(ZeroDivisionError(), body=threading.Event().wait)
 
 
+def test_a_signal_that_comes_just_before_the_wait_is_sent_again(monkeypatch):
+    sent = []
+
+    def lost_at_first(thread: int, number: int) -> None:
+        sent.append(number)
+        if len(sent) > 2:
+            kill(thread, number)
+
+    kill = signal.pthread_kill
+    monkeypatch.setattr(signal, "pthread_kill", lost_at_first)
+    started = time.monotonic()
+    with pytest.raises(OutputBusyError, match="taken over"):
+        raised_by_the_clock(OutputBusyError("taken over"), body=lambda: time.sleep(60))
+    assert time.monotonic() - started < 50
+    assert len(sent) == 3
+
+
+def test_a_main_thread_that_cleans_up_is_not_interrupted_again():
+    cleaned = []
+
+    def body() -> None:
+        try:
+            time.sleep(60)
+        finally:
+            time.sleep(3)
+            cleaned.append(True)
+
+    with pytest.raises(OutputBusyError, match="taken over"):
+        raised_by_the_clock(OutputBusyError("taken over"), body=body)
+    assert cleaned == [True]
+
+
 def test_an_error_of_the_main_thread_is_not_covered_up():
     clock = failed_clock(StorageError("the store is gone"))
     clock.stop(RuntimeError("the main thread's own"))  # raises nothing: that error is on its way
