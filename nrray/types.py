@@ -3,7 +3,7 @@ half-open [start_us, end_us). `nrray.tables` derives the Arrow schema of every r
 
 A video becomes labels by these hops:
 
-    Video -> Unit -> UnitRequest -> DecodedUnit -> Frames -> WindowLabels -> UnitResult -> Label, Coverage, Segment
+    Video -> Unit -> UnitRequest -> DecodedUnit -> Frames -> WindowLabels -> UnitResult -> Label, Answer, Coverage, Segment
        (plan)   (driver)      (decode)     (label ................)      (ledger)   (publish)
 """
 
@@ -227,11 +227,12 @@ class DecodedUnit(Unit):
 class UnitResult(Unit):
     """Outcome of a unit: one row of the ledger.
 
-    The lists run over the unit's W windows in time order, `scores` and `states` over W x A (window-major). A window
-    that is not `window_labelled` has NaN scores and was not examined.
+    The lists run over the unit's W windows in time order, `scores` and `states` over W x A (window-major), those of answers
+    over W x Q, as `Answers` has them. A window that is not `window_labelled` has NaN scores and was not examined. In rows of
+    version 1, which name no `questions`, the questions are the activities.
     """
 
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     status: UnitStatus
     error_kind: ErrorKind | None
@@ -243,7 +244,11 @@ class UnitResult(Unit):
     window_labelled: NDArray[np.bool_]
     scores: NDArray[np.float32]
     states: NDArray[np.uint8]
+    questions: list[str] | None  # Q names; None: the model was not asked in words
     answers: list[str | None] | None
+    answer_states: NDArray[np.uint8] | None
+    answer_tokens: NDArray[np.int32] | None
+    answer_seconds: NDArray[np.float32] | None
     looks_distances: NDArray[np.float32] | None  # (W,) as `WindowLabels` has them, NaN of a window that is not labelled
     num_frames: Int32
     decode_seconds: float
@@ -267,6 +272,25 @@ class Label:
     score: Float32 | None
     state: Coded  # a `LabelState`
     answer: str | None  # of a model that answers in words
+    source: Coded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a model said to one question about a window, word for word. state: what the answer says of the activity that the
+    question is about; of a question about several, `unparsed` where it could not be read, else None."""
+
+    schema_version: ClassVar[int] = 1
+
+    video_id: Coded
+    path: Coded
+    start_us: int
+    end_us: int
+    question: Coded
+    answer: str
+    state: Coded | None  # a `LabelState`
+    num_tokens: Int32 | None
+    seconds: Float32 | None  # its share of the batch that it was made in
     source: Coded
 
 
@@ -304,18 +328,31 @@ class Frames:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a model said of W windows to Q questions, word for word. questions: their names; texts: W x Q; states: (W, Q) uint8
+    as `Answer` has them, an index into `LabelState` or NO_STATE; num_tokens: (W, Q) int32; seconds: (W, Q) float32."""
+
+    questions: tuple[str, ...]
+    texts: list[list[str]]
+    states: NDArray[np.uint8]
+    num_tokens: NDArray[np.int32]
+    seconds: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
 class WindowLabels:
     """Labels of W windows and A activities by one model.
 
     scores: (W, A) float32 in [0, 1], NaN where there is none; states: (W, A) uint8 index into `LabelState`
-    in order of definition; answers: W x A texts of a model that answers in words, else None; looks_distances: (W,)
+    in order of definition; answers: of a model that answers in words, else None; looks_distances: (W,)
     float32, how far what the model saw is from what it was trained on (`nrray.models.looks`), None where it does not know.
     """
 
     scores: NDArray[np.float32]
     states: NDArray[np.uint8]
-    answers: list[list[str]] | None
+    answers: Answers | None
     looks_distances: NDArray[np.float32] | None = None
 
 
 STATE_INDEX: dict[LabelState, int] = {state: i for i, state in enumerate(LabelState)}
+NO_STATE = 255

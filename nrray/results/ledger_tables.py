@@ -15,6 +15,7 @@ from nrray.results.version_tables import (
     LABEL_SCHEMA,
     SEGMENT_SCHEMA,
     Rethreshold,
+    answer_rows,
     coverage_rows,
     label_rows,
     not_run_rows,
@@ -66,6 +67,7 @@ def ledger_tables(
             labels=labels,
             segments=segment_rows(labels, paths=paths, activities=activities, rule=rule, source=source, domain=domain),
             coverage=pa.concat_tables([tried, untried]).combine_chunks().unify_dictionaries(),
+            answers=answer_rows(results, paths=paths, source=source, domain=domain),
         )
 
 

@@ -1,6 +1,7 @@
 """Writing label versions: immutable, readable without nrray.
 
-    <output>/versions/v0001/labels.parquet, segments.parquet, coverage.parquet, run.json
+    <output>/versions/v0001/labels.parquet, segments.parquet, coverage.parquet, run.json, and answers.parquet of a model that
+                            was asked in words
     <output>/latest -> versions/v0001      (a link on a file system)
 
 Videos are written in groups, so that memory does not grow with the archive.
@@ -12,7 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -23,7 +24,7 @@ import pyarrow.parquet as pq
 from nrray.errors import DataError
 from nrray.results.domain import DomainRecord, median_distances
 from nrray.results.version import RECORD_FILE, Provenance, VersionRecord, latest_of, latest_record, next_version_name
-from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
+from nrray.results.version_tables import ANSWER_SCHEMA, COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
 from nrray.storage import PRIVATE_FILE, Folder, storage_errors
 from nrray.types import LabelState
 
@@ -32,12 +33,13 @@ NUM_ANSWERS, MAX_ANSWERS_COUNTED, MAX_ANSWER_CHARS = 5, 1000, 200
 
 @dataclass(frozen=True, kw_only=True)
 class VersionTables:
-    """All rows of some videos, in any order: LABEL_SCHEMA, SEGMENT_SCHEMA, COVERAGE_SCHEMA. A window without a coverage
-    row is unknown to a version; a coverage row without times stands for a file that cannot be read."""
+    """All rows of some videos, in any order: LABEL_SCHEMA, SEGMENT_SCHEMA, COVERAGE_SCHEMA, ANSWER_SCHEMA. A window without a
+    coverage row is unknown to a version; a coverage row without times stands for a file that cannot be read."""
 
     labels: pa.Table
     segments: pa.Table
     coverage: pa.Table
+    answers: pa.Table = field(default_factory=ANSWER_SCHEMA.empty_table)
 
 
 _FILES: dict[str, pa.Schema] = {
@@ -45,10 +47,13 @@ _FILES: dict[str, pa.Schema] = {
     "segments.parquet": SEGMENT_SCHEMA,
     "coverage.parquet": COVERAGE_SCHEMA,
 }
+ANSWERS_FILE = "answers.parquet"  # of a version that has answers
+_SCHEMAS = {**_FILES, ANSWERS_FILE: ANSWER_SCHEMA}
 _SORT_KEYS = {
     "labels.parquet": ["video_id", "start_us", "activity"],
     "segments.parquet": ["video_id", "start_us", "activity"],
     "coverage.parquet": ["video_id", "start_us"],
+    ANSWERS_FILE: ["video_id", "start_us", "question"],
 }
 
 
@@ -96,6 +101,8 @@ def write_version(output: Folder, provenance: Provenance, tables: Iterable[Versi
             files.write("labels.parquet", group.labels)
             files.write("segments.parquet", group.segments)
             files.write("coverage.parquet", group.coverage)
+            if group.answers.num_rows:
+                files.write(ANSWERS_FILE, group.answers)
             timed = group.coverage.filter(pc.is_valid(group.coverage["start_us"]))
             num_unreadable += group.coverage.num_rows - timed.num_rows
             for item in pc.value_counts(_plain(timed["status"])).to_pylist():
@@ -106,7 +113,7 @@ def write_version(output: Folder, provenance: Provenance, tables: Iterable[Versi
             **{key: getattr(provenance, key) for key in Provenance.model_fields},
             version=name,
             activities=provenance.label_set.names,
-            rows={file: files.num_rows(file) for file in _FILES},
+            rows=files.rows,
             windows=dict(windows),
             domain=tally.domain_record(),
             states=tally.states(),
@@ -121,7 +128,7 @@ def write_version(output: Folder, provenance: Provenance, tables: Iterable[Versi
 
 def is_whole(output: Folder, record: VersionRecord) -> bool:
     """Whether the tables of a version are all there."""
-    return all((output / "versions" / record.version).exists(file) for file in _FILES)
+    return all((output / "versions" / record.version).exists(file) for file in {*_FILES, *record.rows})
 
 
 def point_latest(output: Folder, name: str) -> None:
@@ -208,11 +215,11 @@ class _VersionFiles:
         parent = self._versions.path() if output.is_local else None
         self._temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=parent))
         self._writers: dict[str, pq.ParquetWriter] = {}
-        self._rows = dict.fromkeys(_FILES, 0)
+        self.rows: dict[str, int] = {}  # by file
 
     def __enter__(self) -> "_VersionFiles":
-        for table, schema in _FILES.items():
-            self._writers[table] = pq.ParquetWriter(self._temporary / table, schema, compression="zstd")
+        for table in _FILES:
+            self._open(table)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -223,11 +230,14 @@ class _VersionFiles:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def write(self, table: str, rows: pa.Table) -> None:
+        if table not in self._writers:
+            self._open(table)
         self._writers[table].write_table(_sorted(rows, _SORT_KEYS[table]))
-        self._rows[table] += rows.num_rows
+        self.rows[table] += rows.num_rows
 
-    def num_rows(self, table: str) -> int:
-        return self._rows[table]
+    def _open(self, table: str) -> None:
+        self._writers[table] = pq.ParquetWriter(self._temporary / table, _SCHEMAS[table], compression="zstd")
+        self.rows[table] = 0
 
     def finish(self, record: VersionRecord) -> None:
         for writer in self._writers.values():
@@ -239,7 +249,7 @@ class _VersionFiles:
                 os.fsync(written.fileno())
         if not self._output.is_local:
             final = self._versions / self._name
-            for table in [*_FILES, RECORD_FILE]:
+            for table in [*self.rows, RECORD_FILE]:
                 final.filesystem.put_file(str(self._temporary / table), final.path(table))
             return
         os.rename(self._temporary, self._versions.path(self._name))

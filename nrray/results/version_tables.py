@@ -13,11 +13,12 @@ from nrray.errors import ErrorKind
 from nrray.results.domain import Domain
 from nrray.results.segments import SegmentRule, WindowVotes, merge_votes
 from nrray.tables import schema_of, table_from_rows
-from nrray.types import STATE_INDEX, Coverage, CoverageStatus, Label, LabelState, Segment, UnitStatus
+from nrray.types import NO_STATE, STATE_INDEX, Answer, Coverage, CoverageStatus, Label, LabelState, Segment, UnitStatus
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
 LABEL_SCHEMA = schema_of(Label)
+ANSWER_SCHEMA = schema_of(Answer)
 COVERAGE_SCHEMA = schema_of(Coverage)
 SEGMENT_SCHEMA = schema_of(Segment).set(0, schema_of(Segment).field("video_id").with_nullable(False))
 
@@ -52,7 +53,7 @@ def label_rows(
     states = np.where(is_claimed.reshape(states.shape), states, STATE_INDEX[LabelState.NOT_ASSESSABLE])
     rows = int(labelled.sum()) * num_activities
     flat = scores.reshape(-1)
-    answers = windows.answers
+    answers = _label_answers(results, activities)
     if answers is not None:
         answers = answers.filter(pa.array(np.repeat(labelled, num_activities)))
         answers = pc.if_else(pa.array(is_claimed), answers, pa.scalar(None, pa.string()))
@@ -74,6 +75,43 @@ def label_rows(
             pa.array(np.full(rows, Label.schema_version, np.int16)),
         ],
         schema=LABEL_SCHEMA,
+    )
+
+
+def answer_rows(results: pa.Table, *, paths: Mapping[str, str], source: str, domain: Domain | None = None) -> pa.Table:
+    """One row per labelled window and question of `results`, ANSWER_SCHEMA; none of models that were not asked. Windows of videos
+    that `domain` says nothing can be claimed of have no answers."""
+    asked = results.filter(pc.is_valid(results["questions"]))
+    if asked.num_rows == 0:
+        return ANSWER_SCHEMA.empty_table()
+    windows = _windows(asked)
+    names = asked["questions"].to_pylist()
+    per_window = np.array([len(each) for each in names])[windows.unit]  # Q
+    kept = windows.labelled & ~_is_among(windows.video_id, domain.not_assessable if domain is not None else ())
+    window = np.repeat(np.arange(len(kept)), per_window)
+    rows = np.flatnonzero(kept[window])
+    of_row = window[rows]
+    questions = [name for unit in windows.unit.tolist() for name in names[unit]]
+    states = asked["answer_states"].combine_chunks().flatten().to_numpy(zero_copy_only=False)[rows].astype(np.int32)
+    video_id = windows.video_id[of_row]
+    return pa.table(
+        [
+            _repeated(video_id, 1),
+            _repeated(_paths_of(video_id, paths), 1),
+            pa.array(windows.start_us[of_row]),
+            pa.array(windows.end_us[of_row]),
+            pa.array([questions[row] for row in rows], pa.string()).dictionary_encode(),
+            asked["answers"].combine_chunks().flatten().take(pa.array(rows)),
+            pa.DictionaryArray.from_arrays(
+                pa.array(np.where(states == NO_STATE, 0, states), mask=states == NO_STATE),
+                [state.value for state in LabelState],
+            ),
+            asked["answer_tokens"].combine_chunks().flatten().take(pa.array(rows)),
+            asked["answer_seconds"].combine_chunks().flatten().take(pa.array(rows)),
+            _repeated(_sources_of(video_id, source, domain), 1),
+            pa.array(np.full(len(rows), Answer.schema_version, np.int16)),
+        ],
+        schema=ANSWER_SCHEMA,
     )
 
 
@@ -204,7 +242,6 @@ class _Windows:
     labelled: NDArray[np.bool_]
     scores: NDArray[np.float32]  # (W * A,)
     states: NDArray[np.uint8]
-    answers: pa.Array | None
     looks_distances: NDArray[np.float32]  # (W,) NaN where it is not known
 
 
@@ -220,19 +257,26 @@ def _windows(results: pa.Table) -> _Windows:
         labelled=np.asarray(table["window_labelled"].combine_chunks().flatten()).astype(bool),
         scores=np.asarray(table["scores"].combine_chunks().flatten()),
         states=np.asarray(table["states"].combine_chunks().flatten()),
-        answers=_answers(table),
         looks_distances=_looks_distances(table, len(unit)),
     )
 
 
-def _answers(table: pa.Table) -> pa.Array | None:
-    """(W * A,) answers, null where a unit has none; None where no unit has any."""
-    answers = table["answers"]
-    if answers.null_count == len(answers):
+def _label_answers(results: pa.Table, activities: Sequence[str]) -> pa.Array | None:
+    """(W * A,) for each activity the answer to the question that has its name, else to the last question that has no activity's;
+    null where a unit has none. None where no unit has any."""
+    if results["answers"].null_count == results.num_rows:
         return None
-    lengths = pc.list_value_length(table["scores"]).to_pylist()
-    filled = [row if row is not None else [None] * n for row, n in zip(answers.to_pylist(), lengths, strict=True)]
-    return pa.array([answer for row in filled for answer in row], pa.string())
+    columns = (results[name].to_pylist() for name in ("answers", "questions", "window_start_us"))
+    found: list[str | None] = []
+    for answers, questions, starts in zip(*columns, strict=True):
+        if answers is None:
+            found += [None] * (len(starts) * len(activities))
+            continue
+        names = list(activities) if questions is None else questions
+        about_all = [place for place, name in enumerate(names) if name not in activities and "#" not in name]
+        places = [names.index(name) if name in names else about_all[-1] for name in activities]
+        found += [answers[first + place] for first in range(0, len(answers), len(names)) for place in places]
+    return pa.array(found, pa.string())
 
 
 def _looks_distances(table: pa.Table, num_windows: int) -> NDArray[np.float32]:

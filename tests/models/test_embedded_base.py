@@ -84,4 +84,4 @@ def test_it_answers_a_label_set_in_words(label_set):
     labeler = labeler_of("embedded-base", label_set)
     labels = labeler.label(synthetic_frames(labeler.info.sampling, num_windows=2))
     assert labels.scores.shape == (2, len(label_set.names))
-    assert {answer for window in labels.answers for answer in window} <= {"yes", "no"}  # as it has learned to
+    assert {answer for window in labels.answers.texts for answer in window} <= {"yes", "no"}  # as it has learned to

@@ -13,6 +13,7 @@ from nrray.errors import ModelError
 from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
 from nrray.models.config import LoraSection
 from nrray.models.engines import EngineKind, load_engine
+from nrray.models.engines.engine import Question
 from nrray.models.frame_stacking import FrameStacking, stacked
 from nrray.models.inputs import INPUTS_KEY, CheckpointInputs, read_inputs
 from nrray.models.measure import synthetic_frames
@@ -48,7 +49,7 @@ def resolved(folder):
 
 def answers_of(folder, frames):
     engine = load_engine(EngineKind.TRANSFORMERS, resolved(folder), execution=Execution())
-    return engine.answers(frames, question="Well?", choices=(("yes",), ("no",)), max_tokens=3)
+    return engine.ask(frames, [Question(name="q", text="Well?", choices=(("yes",), ("no",)), max_tokens=3)])
 
 
 def test_inputs_survive_where_transformers_saves_the_model_anew(told, inputs, tmp_path):

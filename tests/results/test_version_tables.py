@@ -8,6 +8,7 @@ from nrray.results.version_tables import (
     COVERAGE_SCHEMA,
     LABEL_SCHEMA,
     SEGMENT_SCHEMA,
+    answer_rows,
     coverage_rows,
     label_rows,
     segment_rows,
@@ -177,3 +178,34 @@ def test_segments_of_a_table_that_was_read_back_are_the_same():
     for name, column in plain.items():
         backwards = backwards.set_column(backwards.column_names.index(name), name, column.dictionary_encode())
     assert segments_of(backwards, paths).to_pylist() == segments_of(labels, paths).to_pylist()
+
+
+def test_answers_are_rows_by_question_and_a_label_has_the_one_about_its_activity():
+    results, paths = made(activities=("a", "b"), seconds=(3.0, 3.0))
+    rows = results.to_pylist()
+    for number, row in enumerate(rows):
+        row["questions"] = ["b", "all", "b#2"] if number else None  # the first one is of a release that named none
+        count = row["num_windows"]
+        texts = [f"b{number}", f"all{number}", f"again{number}"] if number else [f"a{number}", f"b{number}"]
+        row["answers"] = texts * count
+        for name, values in (
+            ("answer_states", [0, 255, 3]),
+            ("answer_tokens", [1, 2, 3]),
+            ("answer_seconds", [1, 2, 3]),
+        ):
+            row[name] = values * count if number else None
+    results = pa.Table.from_pylist(rows, results.schema)
+    labels = labels_of(results, paths, activities=("a", "b")).to_pylist()
+    assert [(row["path"], row["activity"], row["answer"]) for row in labels] == [
+        ("v0.mp4", "a", "a0"),
+        ("v0.mp4", "b", "b0"),
+        ("v1.mp4", "a", "all1"),
+        ("v1.mp4", "b", "b1"),
+    ]
+    found = answer_rows(results, paths=paths, source="model").to_pylist()
+    columns = ("path", "start_us", "end_us", "question", "answer", "state", "num_tokens", "seconds", "source")
+    assert [tuple(row[name] for name in columns) for row in found] == [
+        ("v1.mp4", 0, 3_000_000, "b", "b1", "present", 1, 1.0, "model"),
+        ("v1.mp4", 0, 3_000_000, "all", "all1", None, 2, 2.0, "model"),
+        ("v1.mp4", 0, 3_000_000, "b#2", "again1", "unparsed", 3, 3.0, "model"),
+    ]

@@ -7,6 +7,7 @@ import torch
 from nrray.labels import read_label_set
 from nrray.models import CheckpointChoice, CheckpointKind, Execution, resolve_checkpoint
 from nrray.models.engines import EngineKind, load_engine
+from nrray.models.engines.engine import Question
 from nrray.models.frame_stacking import FrameStacking
 from nrray.models.inputs import CheckpointInputs
 from nrray.models.measure import synthetic_frames
@@ -85,7 +86,7 @@ def test_a_loaded_model_answers_as_the_trained_one_does(vlm, tmp_path):
         question = f"{activity.question} {INSTRUCTION}"
         prompt_ids = window_prompt_ids(vlm, SMALL, num_frames=SMALL.frames_per_window, question=question)
         said = says_yes(vlm, windows, prompt_ids=prompt_ids)
-        answers = engine.answers(unit, question=question, choices=(("yes",), ("no",)), max_tokens=1)
+        answers = engine.ask(unit, [Question(name="q", text=question, choices=(("yes",), ("no",)), max_tokens=1)])
         yes, no = answers.probabilities.T
         clear = np.abs(np.log(yes / no)) > 0.02
         np.testing.assert_array_equal((yes > no)[clear], said[clear])

@@ -15,14 +15,39 @@ Choice = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
-    """Of W windows to one question: the texts, and (W, C) float32 probabilities that an answer's first token is a spelling of
-    each choice; NaN for a choice of which no spelling is a token. distances: (W,) of looks, None where the
-    model knows none, or the engine does not tell."""
+class Question:
+    """One prompt about a window. name: in tables of answers; text: the user's turn, behind the frames; choices: ways to begin the
+    answer whose probabilities are wanted; max_tokens: of the answer, 0 where only the choices' probabilities are wanted."""
 
-    texts: list[str]
-    probabilities: NDArray[np.float32]
+    name: str
+    text: str
+    choices: tuple[Choice, ...] = ()
+    max_tokens: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """How tokens are chosen: the likeliest at temperature 0, else drawn, the same for one seed."""
+
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replies:
+    """Of W windows to Q questions. texts: W x Q; probabilities: of each question (W, C) float32, that an answer's first token is
+    a spelling of each choice, NaN for a choice of which no spelling is a token; num_tokens: (W, Q) int32 that were made;
+    seconds: (W, Q) float32, each its share of the batch that it was made in; distances: (W,) of looks, None where the model knows
+    none, or the engine does not tell."""
+
+    texts: list[list[str]]
+    probabilities: list[NDArray[np.float32]]
+    num_tokens: NDArray[np.int32]
+    seconds: NDArray[np.float32]
     distances: NDArray[np.float32] | None = None
+
+
+GREEDY = Decoding()
 
 
 class Engine(Protocol):
@@ -31,8 +56,8 @@ class Engine(Protocol):
     @property
     def info(self) -> ModelInfo: ...
 
-    def answers(self, frames: Frames, *, question: str, choices: Sequence[Choice], max_tokens: int) -> Answers:
-        """Greedy answers about all windows of a unit, of at most `max_tokens` each.
+    def ask(self, frames: Frames, questions: Sequence[Question], *, decoding: Decoding = GREEDY) -> Replies:
+        """Answers to all questions about all windows of a unit. Which other questions are asked changes no answer.
 
         Raises LabelMemoryError where not even one window fits the device.
         """

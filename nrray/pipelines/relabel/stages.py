@@ -4,6 +4,7 @@ untouched."""
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from nrray.pipelines.on_ray.stage import UnitFailure, UnitStage
 from nrray.results.journal import EntryLimits
 from nrray.sampling import Sampling, unit_samples_us, unit_window_samples, window_spans_us
 from nrray.storage import check_unchanged
-from nrray.types import DecodedUnit, UnitRequest, UnitResult, UnitStatus, WindowLabels
+from nrray.types import NO_STATE, Answers, DecodedUnit, UnitRequest, UnitResult, UnitStatus, WindowLabels
 
 
 class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
@@ -156,7 +157,11 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
             window_labelled=np.zeros(num_windows, bool),
             scores=np.full(num_windows * self._num_activities, np.nan, np.float32),
             states=np.zeros(num_windows * self._num_activities, np.uint8),
+            questions=None,
             answers=None,
+            answer_states=None,
+            answer_tokens=None,
+            answer_seconds=None,
             looks_distances=None,
             num_frames=0,
             decode_seconds=row.decode_seconds,
@@ -230,18 +235,34 @@ def with_labels(result: UnitResult, labels: WindowLabels) -> UnitResult:
     states = np.zeros((len(labelled), num_activities), np.uint8)
     scores[labelled] = labels.scores
     states[labelled] = labels.states
-    answers = None if labels.answers is None else list(_spread(labels.answers, labelled, num_activities))
     distances = None
     if labels.looks_distances is not None:
         distances = np.full(len(labelled), np.nan, np.float32)
         distances[labelled] = labels.looks_distances
+    plain = replace(result, scores=scores.reshape(-1), states=states.reshape(-1), looks_distances=distances)
+    return plain if labels.answers is None else _with_answers(plain, labels.answers)
+
+
+def _with_answers(result: UnitResult, answers: Answers) -> UnitResult:
+    labelled, num_questions = result.window_labelled, len(answers.questions)
+
+    def spread(found: NDArray[Any], empty: float) -> NDArray[Any]:
+        every = np.full((len(labelled), num_questions), empty, found.dtype)
+        every[labelled] = found
+        return every.reshape(-1)
+
     return replace(
-        result, scores=scores.reshape(-1), states=states.reshape(-1), answers=answers, looks_distances=distances
+        result,
+        questions=list(answers.questions),
+        answers=list(_spread(answers.texts, labelled, num_questions)),
+        answer_states=spread(answers.states, NO_STATE),
+        answer_tokens=spread(answers.num_tokens, 0),
+        answer_seconds=spread(answers.seconds, 0.0),
     )
 
 
-def _spread(answers: Sequence[Sequence[str]], labelled: NDArray[np.bool_], num_activities: int) -> Iterator[str | None]:
-    """One answer per window and activity, None for those of a window that is not labelled."""
-    given = iter(answers)
+def _spread(texts: Sequence[Sequence[str]], labelled: NDArray[np.bool_], num_questions: int) -> Iterator[str | None]:
+    """One answer per window and question, None for those of a window that is not labelled."""
+    given = iter(texts)
     for is_labelled in labelled:
-        yield from next(given) if is_labelled else [None] * num_activities
+        yield from next(given) if is_labelled else [None] * num_questions

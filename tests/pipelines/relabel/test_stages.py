@@ -13,7 +13,7 @@ from nrray.results.journal import EntryLimits, Journal
 from nrray.sampling import Sampling, unit_samples_us
 from nrray.storage import Folder, source_facts
 from nrray.tables import rows_from_table, table_from_rows
-from nrray.types import DecodedUnit, UnitRequest, UnitResult, UnitStatus, WindowLabels
+from nrray.types import NO_STATE, Answers, DecodedUnit, UnitRequest, UnitResult, UnitStatus, WindowLabels
 from tests.videos import frame_number, write_video
 
 SAMPLING = Sampling(frame_width_px=80, frame_height_px=48)  # 12 frames a window, 4 of them new
@@ -160,7 +160,11 @@ def unlabelled(window_labelled) -> UnitResult:
         window_labelled=np.array(window_labelled),
         scores=np.zeros(0, np.float32),
         states=np.zeros(0, np.uint8),
+        questions=None,
         answers=None,
+        answer_states=None,
+        answer_tokens=None,
+        answer_seconds=None,
         looks_distances=None,
         num_frames=0,
         decode_seconds=0.0,
@@ -175,15 +179,25 @@ def test_labels_go_to_the_windows_that_were_looked_at():
     labels = WindowLabels(
         scores=np.float32([[0.1, 0.2], [0.3, 0.4]]),
         states=np.uint8([[1, 0], [0, 3]]),
-        answers=[["no", "yes"], ["yes", "?"]],
+        answers=Answers(
+            questions=("all", "all#2", "all#3"),
+            texts=[["no", "yes", "a"], ["yes", "?", "b"]],
+            states=np.uint8([[1, 0, NO_STATE], [0, 3, NO_STATE]]),
+            num_tokens=np.int32([[1, 2, 3], [4, 5, 6]]),
+            seconds=np.float32([[1, 2, 3], [4, 5, 6]]),
+        ),
         looks_distances=np.float32([1.0, 2.0]),
     )
     result = with_labels(unlabelled([True, False, True]), labels)
     nothing = [np.nan, np.nan]
     np.testing.assert_array_equal(result.scores, np.float32([0.1, 0.2, *nothing, 0.3, 0.4]))
     assert result.states[:2].tolist() + result.states[4:].tolist() == [1, 0, 0, 3]
-    assert result.answers == ["no", "yes", None, None, "yes", "?"]
+    assert result.questions == ["all", "all#2", "all#3"]
+    assert result.answers == ["no", "yes", "a", None, None, None, "yes", "?", "b"]
+    assert result.answer_states.tolist() == [1, 0, NO_STATE, NO_STATE, NO_STATE, NO_STATE, 0, 3, NO_STATE]
+    assert result.answer_tokens.tolist() == [1, 2, 3, 0, 0, 0, 4, 5, 6]
+    assert result.answer_seconds.tolist() == [1, 2, 3, 0, 0, 0, 4, 5, 6]
     np.testing.assert_array_equal(result.looks_distances, np.float32([1.0, np.nan, 2.0]))
     silent = with_labels(unlabelled([True, False, True]), replace(labels, answers=None, looks_distances=None))
-    assert silent.answers is None
+    assert (silent.questions, silent.answers, silent.answer_states) == (None, None, None)
     assert silent.looks_distances is None

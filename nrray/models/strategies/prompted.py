@@ -1,0 +1,195 @@
+"""What strategies that ask in words have in common: questions to an engine, answers kept word for word, and read strictly."""
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, JsonValue
+
+from nrray.config import Section
+from nrray.errors import ModelError
+from nrray.labels import LabelSet
+from nrray.models.config import Execution
+from nrray.models.engines import EngineKind, load_engine
+from nrray.models.engines.engine import Decoding, Engine, Question, Replies
+from nrray.models.labeler import ModelInfo
+from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.rules import rethresholded_answers
+from nrray.types import NO_STATE, STATE_INDEX, Answers, Frames, LabelState, WindowLabels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What the answers about one window say. states: of A activities; answer_states: of Q answers, as `Answer` has them."""
+
+    states: tuple[LabelState, ...]
+    answer_states: tuple[LabelState | None, ...]
+
+
+class PromptedStrategy(Section):
+    """A vision-language model is asked. A subclass says what is asked, and how the answers about a window are read: a pure
+    function of their texts, so that another one can read them again without the model."""
+
+    parser: ClassVar[str]  # name and version, of which the identity of outputs is made
+
+    kind: str
+    engine: EngineKind = Field(default=EngineKind.TRANSFORMERS, description="library that runs the model")
+    temperature: float = Field(
+        0.0, ge=0, le=2, description="0: the likeliest token always, else tokens are drawn, and the seed says which"
+    )
+    votes: int = Field(1, ge=1, le=15, description="times that everything is asked; the state that most answers give")
+    seed: int = Field(0, ge=0, description="of the drawing of tokens")
+
+    @abstractmethod
+    def asked(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[Question, ...]:
+        """Everything that is asked about a window, once."""
+
+    @abstractmethod
+    def read(self, texts: Sequence[str], label_set: LabelSet) -> Reading:
+        """What Q answers about a window say, in the order of `asked`. Never raises: what cannot be read is UNPARSED."""
+
+    def scores(self, probabilities: Sequence[NDArray[np.float32]], label_set: LabelSet) -> NDArray[np.float32] | None:
+        """(W, A) scores in [0, 1] of the questions' choices, NaN where there is none; None for a strategy that has no scores."""
+        return None
+
+    def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
+        """Raise ModelError where the checkpoint knows no words."""
+        if not checkpoint.family.knows_words:
+            raise ModelError(
+                f"strategy.kind: found {self.kind}, but model {checkpoint.folder} is a '{checkpoint.model_type}' checkpoint, "
+                f"which knows no words. Set strategy.kind=head, or give a vision-language model."
+            )
+
+    def prompts(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, str]:
+        """Question's name to the text of the user's turn, after the frames."""
+        return {question.name: question.text for question in self.asked(checkpoint, label_set)}
+
+    def questions(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[str, ...]:
+        """Texts of the user's turn that the model is given."""
+        return tuple(self.prompts(checkpoint, label_set).values())
+
+    def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
+        """Everything that decides a label beside the digests of checkpoint and label set."""
+        asked = self.asked(checkpoint, label_set)
+        drawn: dict[str, JsonValue] = {"temperature": self.temperature, "votes": self.votes, "seed": self.seed}
+        return {
+            "kind": self.kind,
+            "engine": self.engine.value,
+            "prompts": {**self.prompts(checkpoint, label_set)},
+            "answer_tokens": max(question.max_tokens for question in asked),
+            "parser": self.parser,
+            "thresholds": "words",
+            "applies_rules": False,
+            **({"decoding": drawn} if self.temperature > 0 or self.votes > 1 else {}),
+        }
+
+    def thresholds(self, checkpoint: ResolvedCheckpoint) -> dict[str, float]:
+        """None: states are the answers themselves."""
+        return {}
+
+    def rethresholded(
+        self,
+        scores: NDArray[np.float32],
+        states: NDArray[np.uint8],
+        *,
+        thresholds: Mapping[str, float],
+        label_set: LabelSet,
+    ) -> NDArray[np.uint8]:
+        """(W, A) states with the plain answers about activities that have a threshold decided anew by their (W, A) scores."""
+        in_order = np.array([thresholds.get(name, np.nan) for name in label_set.names], np.float32)
+        return rethresholded_answers(scores, states, thresholds=in_order)
+
+    def labeler(
+        self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution
+    ) -> "PromptedLabeler":
+        """The checkpoint, loaded. Raises ModelError."""
+        self.check(checkpoint, label_set)
+        engine = load_engine(self.engine, checkpoint, execution=execution)
+        return PromptedLabeler(engine, self, self.asked(checkpoint, label_set), label_set=label_set)
+
+
+class PromptedLabeler:
+    """Answers are kept word for word, all votes of them; states are what they say, scores the mean over votes."""
+
+    def __init__(
+        self, engine: Engine, strategy: PromptedStrategy, questions: Sequence[Question], *, label_set: LabelSet
+    ) -> None:
+        self._engine = engine
+        self._strategy = strategy
+        self._questions = questions
+        self._label_set = label_set
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._engine.info
+
+    def label(self, frames: Frames) -> WindowLabels:
+        """As `Labeler` says."""
+        strategy = self._strategy
+        rounds = [
+            self._engine.ask(
+                frames,
+                self._questions,
+                decoding=Decoding(temperature=strategy.temperature, seed=strategy.seed + number),
+            )
+            for number in range(strategy.votes)
+        ]
+        readings = [
+            [strategy.read(texts, self._label_set) for texts in by_round]
+            for by_round in zip(*(replies.texts for replies in rounds), strict=True)
+        ]
+        num_activities = len(self._label_set.activities)
+        states = np.array([[STATE_INDEX[state] for state in elected(window)] for window in readings], np.uint8).reshape(
+            -1, num_activities
+        )
+        return WindowLabels(
+            scores=self._scores(rounds, num_windows=len(states)),
+            states=states,
+            answers=self._answers(rounds, readings),
+            looks_distances=rounds[0].distances,
+        )
+
+    def _scores(self, rounds: Sequence[Replies], *, num_windows: int) -> NDArray[np.float32]:
+        found = [self._strategy.scores(replies.probabilities, self._label_set) for replies in rounds]
+        known = [scores for scores in found if scores is not None]
+        if not known:
+            return np.full((num_windows, len(self._label_set.activities)), np.nan, np.float32)
+        mean: NDArray[np.float32] = np.mean(known, axis=0, dtype=np.float32)
+        return mean
+
+    def _answers(self, rounds: Sequence[Replies], readings: Sequence[Sequence[Reading]]) -> Answers:
+        num_questions = len(rounds) * len(self._questions)
+        states = [
+            [NO_STATE if state is None else STATE_INDEX[state] for reading in window for state in reading.answer_states]
+            for window in readings
+        ]
+        return Answers(
+            questions=vote_names([question.name for question in self._questions], len(rounds)),
+            texts=[
+                [text for texts in by_round for text in texts]
+                for by_round in zip(*(replies.texts for replies in rounds), strict=True)
+            ],
+            states=np.array(states, np.uint8).reshape(-1, num_questions),
+            num_tokens=np.concatenate([replies.num_tokens for replies in rounds], axis=1),
+            seconds=np.concatenate([replies.seconds for replies in rounds], axis=1),
+        )
+
+
+def vote_names(names: Sequence[str], num_votes: int) -> tuple[str, ...]:
+    """The names of questions that are asked several times: `ventilation`, `ventilation#2`, ..., vote by vote."""
+    return tuple(name if number == 0 else f"{name}#{number + 1}" for number in range(num_votes) for name in names)
+
+
+def elected(readings: Sequence[Reading]) -> tuple[LabelState, ...]:
+    """The state of each activity that more readings of a window give than any other; UNSURE where several are given as often.
+    An answer that could not be read votes for nothing, unless none could."""
+    states = []
+    for votes in zip(*(reading.states for reading in readings), strict=True):
+        said = [state for state in votes if state is not LabelState.UNPARSED] or list(votes)
+        (first, most), *others = Counter(said).most_common(2)
+        states.append(LabelState.UNSURE if others and others[0][1] == most else first)
+    return tuple(states)
