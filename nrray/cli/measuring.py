@@ -1,7 +1,10 @@
-"""The verbs that measure labels: evaluate, compare, split."""
+"""The verbs that measure labels: evaluate, probe, compare, split."""
 
 from typing import TYPE_CHECKING
 
+import typer
+
+from nrray.cli.exit_codes import EXIT_FAILURES
 from nrray.cli.options import ConfigArgument, SetOption, settings_given
 
 if TYPE_CHECKING:
@@ -66,6 +69,23 @@ def evaluate(reporter: "Reporter", config: ConfigArgument = None, set_: SetOptio
     reporter.say(f"Numbers: {result.folder}/{EVALUATION_FILE}")
     reporter.page(write_run_page(Folder(result.folder), evaluation_run_page(document, reporter.transcript)))
     reporter.finish(document.model_dump(mode="json", by_alias=True))
+
+
+def probe(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:
+    """Learn what a model claims without ground: of blank, frozen, shuffled and foreign frames, unseen, in other words."""
+    from nrray.pipelines.probe.job import ProbeConfig
+    from nrray.pipelines.probe.report import probe_page, report_probe
+    from nrray.pipelines.probe.run import probe as run_probe
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder
+
+    settings = settings_given(ProbeConfig, "probe", config, set_, reporter)
+    result = run_probe(settings, reporter)
+    report_probe(result, reporter)
+    reporter.page(write_run_page(Folder(result.folder), probe_page(result, reporter.transcript)))
+    reporter.finish(result.document.model_dump(mode="json"))
+    if result.has_failures:
+        raise typer.Exit(EXIT_FAILURES)
 
 
 def compare(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:

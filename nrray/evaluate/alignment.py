@@ -23,7 +23,8 @@ _UNDECIDED = (STATE_INDEX[LabelState.UNSURE], STATE_INDEX[LabelState.NOT_ASSESSA
 @dataclass(frozen=True, kw_only=True)
 class WindowPairs:
     """W windows that both sides examined. case: (W,); candidate, reference, decided: (W, A) bool, `decided` where the
-    candidate claims presence or absence; scores: (W, A), NaN for none; num_unparsed: (A,) answers that were neither."""
+    candidate claims presence or absence; scores: (W, A), NaN for none; num_unparsed: (A,) answers that were neither; states:
+    (W, A) index into `LabelState`, None where the candidate has no windows of its own; start_us, video: (W,)."""
 
     case: NDArray[np.int64]
     candidate: NDArray[np.bool_]
@@ -31,6 +32,9 @@ class WindowPairs:
     decided: NDArray[np.bool_]
     scores: NDArray[np.float64]
     num_unparsed: NDArray[np.int64]
+    states: NDArray[np.uint8] | None
+    video: NDArray[np.int64]
+    start_us: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +221,7 @@ def _window_pairs(
         candidate = np.stack([_covered(windows, timelines[a.name].candidate, a) for a in activities], axis=1)
         decided = np.ones_like(candidate)
         scores = np.full(candidate.shape, np.nan)
-        num_unparsed = np.zeros(len(activities), np.int64)
+        num_unparsed, states = np.zeros(len(activities), np.int64), None
     else:
         every = ours.windows
         unsorted = Spans(
@@ -246,6 +250,9 @@ def _window_pairs(
         decided=decided,
         scores=scores,
         num_unparsed=num_unparsed,
+        states=states,
+        video=windows.video,
+        start_us=windows.start_us,
     )
     return pairs, num_across
 

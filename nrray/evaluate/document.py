@@ -14,6 +14,7 @@ from nrray.evaluate.chance_baselines import ChanceBaselines
 from nrray.evaluate.clinical import ClinicalIndicators
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.confusion import Confusion
+from nrray.evaluate.hallucination import Hallucination
 from nrray.evaluate.metric_rows import MACRO, MetricRow, macro_row_name
 from nrray.evaluate.score_curves import Curve, ReliabilityBin
 from nrray.storage import Folder
@@ -25,7 +26,7 @@ class EvaluationDocument(Document):
     """One labelling measured against another. Mappings are by activity."""
 
     model_config = ConfigDict(populate_by_name=True)
-    newest_version: ClassVar[int] = 2
+    newest_version: ClassVar[int] = 3
     oldest_version: ClassVar[int] = 2  # before, intervals were percentiles of resamples
 
     candidate: str
@@ -45,6 +46,9 @@ class EvaluationDocument(Document):
     reliability: Mapping[str, tuple[ReliabilityBin, ...]]  # empty where the candidate has no scores
     confusion: Annotated[Confusion, Field(alias="instead")]
     unparsed: Mapping[str, int]
+    hallucination: Hallucination | None = (
+        None  # None: the candidate has no windows of its own, or an nrray before wrote this
+    )
     balanced: BalancedSubset | None
     clinical: ClinicalIndicators | None
     cases: tuple[CaseRow, ...]

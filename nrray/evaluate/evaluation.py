@@ -16,6 +16,7 @@ from nrray.evaluate.clinical import ClinicalIndicators, clinical_indicators
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.confusion import confusion
 from nrray.evaluate.document import EVALUATION_FILE, EvaluationDocument
+from nrray.evaluate.hallucination import hallucination
 from nrray.evaluate.inputs import SplitPart, input_notes, read_contents_by_case, read_note, read_split_part
 from nrray.evaluate.labelling import read_labelling
 from nrray.evaluate.measures import Measures, measures_of
@@ -24,7 +25,7 @@ from nrray.evaluate.page import PAGE_FILE, evaluation_page
 from nrray.evaluate.review_links import review_links
 from nrray.evaluate.score_curves import precision_recall_curves, reliability_bins
 from nrray.evaluate.training_cases import training_notes
-from nrray.labels import read_label_set
+from nrray.labels import LabelSet, read_label_set
 from nrray.metrics.agreement import krippendorff_alpha
 from nrray.metrics.counts import defined
 from nrray.metrics.jackknife import few_cases_notes
@@ -71,7 +72,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     document = evaluation_document(
         alignment,
         settings=config,
-        excluded_from_macro=label_set.excluded_from_macro,
+        label_set=label_set,
         clinical=clinical,
         notes=notes,
     )
@@ -90,12 +91,12 @@ def evaluation_document(
     alignment: Alignment,
     *,
     settings: EvaluateConfig,
-    excluded_from_macro: Sequence[str],
+    label_set: LabelSet,
     clinical: ClinicalIndicators | None,
     notes: Sequence[str],
 ) -> EvaluationDocument:
     """All figures of an alignment, with the settings and notes that they come with."""
-    measures = measures_of(alignment)
+    measures, excluded_from_macro = measures_of(alignment), label_set.excluded_from_macro
     balanced = None
     if settings.balanced_windows:
         balanced = balanced_subset(alignment, num_windows=settings.balanced_windows, seed=settings.seed)
@@ -109,7 +110,7 @@ def evaluation_document(
         num_windows=len(alignment.windows.case),
         hours=hours_of(float(alignment.evaluated.length_us.sum())),
         activities=alignment.activities,
-        excluded_from_macro=tuple(excluded_from_macro),
+        excluded_from_macro=excluded_from_macro,
         rows=tuple(metric_rows(measures, excluded_from_macro=excluded_from_macro)),
         baselines=chance_baselines(alignment, measures),
         alpha=_alphas(alignment),
@@ -118,6 +119,7 @@ def evaluation_document(
         reliability=reliability_bins(measures) if alignment.has_scores else {},
         confusion=confusion(alignment),
         unparsed=dict(zip(alignment.activities, alignment.windows.num_unparsed.tolist(), strict=True)),
+        hallucination=hallucination(alignment, label_set),
         balanced=balanced,
         clinical=clinical,
         cases=case_rows(alignment, measures, excluded_from_macro=excluded_from_macro, num_worst=settings.worst_cases),

@@ -28,9 +28,9 @@ and rules."""
 class OutputIdentity(Document):
     """Everything that decides the labels of an output."""
 
-    newest_version: ClassVar[int] = 1
+    newest_version: ClassVar[int] = 2
 
-    schema_version: int = 1
+    schema_version: int = 2
     model: str = Field(description="digest of the weights in use, adapter included")
     dtype: str | None = Field(description="number format of the weights; None: `auto`, and no device has decided yet")
     strategy: StrategyEntry | None = Field(description="None: of a release that recorded none")
@@ -38,6 +38,7 @@ class OutputIdentity(Document):
     sampling: Sampling
     packing: Packing
     decoder: str
+    shown: str | None = Field(None, description="what the model was shown in place of the video; None: the video")
 
 
 def bind_identity(output: Folder, identity: OutputIdentity, *, unrecorded_strategy: StrategyEntry) -> None:

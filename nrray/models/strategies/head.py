@@ -34,6 +34,9 @@ class HeadStrategy(Section):
                 f"'{checkpoint.model_type}' checkpoint, expected one of {expected}. Restore nrray.json, or train again."
             )
 
+    def reworded(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
+        """None: a head is not asked in words."""
+
     def questions(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[str, ...]:
         """Texts of the user's turn that the model is given."""
         return (head_metadata(checkpoint).prompt,) if checkpoint.family.knows_words else ()

@@ -56,6 +56,10 @@ class PromptedStrategy(Section):
         """(W, A) scores in [0, 1] of the questions' choices, NaN where there is none; None for a strategy that has no scores."""
         return None
 
+    def reworded(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> "PromptedStrategy | None":
+        """The same strategy in other words that mean the same; None where it has none."""
+        return None
+
     def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
         """Raise ModelError where the checkpoint knows no words."""
         if not checkpoint.family.knows_words:

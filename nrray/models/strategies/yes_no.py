@@ -44,8 +44,7 @@ class YesNoStrategy(PromptedStrategy):
 
     def asked(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[Question, ...]:
         """A question per activity, in the label set's order."""
-        default = Wording.QUESTION if checkpoint.path in PACKAGED_FOLDERS else Wording.DEFINED
-        is_defined = (self.wording or default) is Wording.DEFINED
+        is_defined = self._wording(checkpoint) is Wording.DEFINED
         return tuple(
             Question(
                 name=activity.name,
@@ -59,6 +58,15 @@ class YesNoStrategy(PromptedStrategy):
             )
             for activity in label_set.activities
         )
+
+    def _wording(self, checkpoint: ResolvedCheckpoint) -> Wording:
+        return self.wording or (Wording.QUESTION if checkpoint.path in PACKAGED_FOLDERS else Wording.DEFINED)
+
+    def reworded(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> "YesNoStrategy | None":
+        """With or without the definitions; None for a label set that has none."""
+        is_defined = self._wording(checkpoint) is Wording.DEFINED
+        other = self.model_copy(update={"wording": Wording.QUESTION if is_defined else Wording.DEFINED})
+        return None if other.prompts(checkpoint, label_set) == self.prompts(checkpoint, label_set) else other
 
     def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
         """As `PromptedStrategy` has it, with the spellings that make the scores."""

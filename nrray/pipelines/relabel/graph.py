@@ -40,6 +40,7 @@ def stages_of(job: RelabelJob, *, on_gpu: bool) -> tuple[StageRequest, ...]:
             arguments={
                 **guard,
                 "sampling": job.sampling,
+                "shown": config.shown,
                 "checkpoint": job.checkpoint,
                 "strategy": job.strategy,
                 "execution": config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU}),

@@ -26,6 +26,7 @@ from nrray.models import (
 from nrray.models.config import Dtype
 from nrray.models.frame_size import FrameSize
 from nrray.models.looks import read_looks
+from nrray.models.shown import Shown
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing, Plan, plan_units
@@ -63,6 +64,10 @@ class RelabelConfig(Section):
     packing: Packing = Packing()
     decode: DecodeConfig = DecodeConfig()
     segments: SegmentRule = SegmentRule()
+    shown: Shown = Field(
+        Shown.FILMED,
+        description="what the model is shown in place of the video: blank, frozen, shuffled or foreign frames",
+    )
     outside_domain: OutsideDomain = Field(
         OutsideDomain.NOT_ASSESSABLE,
         description="what becomes of videos that look unlike those that the model was trained on: not_assessable, or label",
@@ -120,6 +125,7 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
         sampling=sampling,
         packing=config.packing,
         decoder=config.decode.backend.value,
+        shown=None if config.shown is Shown.FILMED else config.shown.value,
     )
     return RelabelJob(
         config=config.model_copy(update={"model": model}),

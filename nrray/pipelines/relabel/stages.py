@@ -13,6 +13,7 @@ from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder, SampledFram
 from nrray.errors import ConfigError, DecodeError, ErrorKind
 from nrray.labels import LabelSet
 from nrray.models import Execution, Labeler, ResolvedCheckpoint, Strategy, is_device_lost
+from nrray.models.shown import Shown, as_shown
 from nrray.pipelines.on_ray.allocator import keep_freed_memory
 from nrray.pipelines.on_ray.stage import UnitFailure, UnitStage
 from nrray.results.journal import EntryLimits
@@ -93,6 +94,7 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         execution: Execution,
         label_set: LabelSet,
         sampling: Sampling,
+        shown: Shown,
         limits: EntryLimits,
     ) -> None:
         """Raises ModelError where this node has another model than the driver."""
@@ -100,6 +102,7 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         keep_freed_memory()
         self._run_id = run_id
         self._sampling = sampling
+        self._shown = shown
         self._num_activities = len(label_set.activities)
         self._labeler: Labeler = strategy.labeler(checkpoint, label_set=label_set, execution=execution)
 
@@ -120,7 +123,7 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         """The unit's labels. Raises LabelMemoryError, and whatever the model raises."""
         started = time.perf_counter()
         frames = row.frames(frames_per_second=self._sampling.frames_per_second)
-        labels = self._labeler.label(frames)
+        labels = self._labeler.label(as_shown(frames, self._shown))
         result = replace(
             self._unlabelled(row),
             attempts=attempts,
