@@ -134,7 +134,7 @@ class PromptedLabeler:
             self._engine.ask(
                 frames,
                 self._questions,
-                decoding=Decoding(temperature=strategy.temperature, seed=strategy.seed + number),
+                decoding=Decoding(temperature=strategy.temperature, seed=strategy.seed, vote=number),
             )
             for number in range(strategy.votes)
         ]
