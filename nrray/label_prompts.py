@@ -44,13 +44,22 @@ class Prompts(Section):
 
 
 def claims_any(text: str, phrases: tuple[str, ...], *, negations: tuple[str, ...] = NEGATIONS) -> bool:
-    """Whether `text` claims one of `phrases`, in any case of letters: one that stands in a clause with a negation before or in
-    it is no claim. Clauses end at punctuation, "and", "but" and "while"; the words of a phrase stand in one sentence."""
+    """Whether `text` claims one of `phrases`, as `claims_and_denials` has it."""
+    return claims_and_denials(text, phrases, negations=negations)[0]
+
+
+def claims_and_denials(
+    text: str, phrases: tuple[str, ...], *, negations: tuple[str, ...] = NEGATIONS
+) -> tuple[bool, bool]:
+    """Whether `text` claims one of `phrases`, and whether it denies one, in any case of letters: one that stands in a clause with
+    a negation before or in it is denied. Clauses end at punctuation, "and", "but" and "while"; the words of a phrase stand in one
+    sentence."""
     negation = _pattern(negations)
-    return any(
-        negation.search(text, _clause_start(text, found.start()), found.end()) is None
+    denied = {
+        negation.search(text, _clause_start(text, found.start()), found.end()) is not None
         for found in _pattern(phrases).finditer(text)
-    )
+    }
+    return False in denied, True in denied
 
 
 def _clause_start(text: str, position: int) -> int:

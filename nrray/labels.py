@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from nrray.config import Section, read_mapping, validate_mapping
-from nrray.label_prompts import NOTHING_SEEN, ActivityPrompts, Prompts, claims_any
+from nrray.label_prompts import NOTHING_SEEN, ActivityPrompts, Prompts, claims_and_denials, claims_any
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]*$"
 
@@ -211,6 +211,10 @@ class LabelSet(Section):
         """Whether a caption claims each activity, in order."""
         negations = self.prompts.negations
         return tuple(claims_any(caption, self.claims(name), negations=negations) for name in self.names)
+
+    def claimed_and_denied(self, caption: str, name: str) -> tuple[bool, bool]:
+        """Whether a caption claims an activity, and whether it denies it; neither where it says nothing of it."""
+        return claims_and_denials(caption, self.claims(name), negations=self.prompts.negations)
 
     def _activity(self, name: str) -> Activity:
         return self.activities[self.names.index(name)]
