@@ -12,6 +12,8 @@ from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.strategies.head import HeadStrategy
+from nrray.models.strategies.judge import FocusedJudgeStrategy, JudgeStrategy
+from nrray.models.strategies.judge_json import JudgeJsonStrategy
 from nrray.models.strategies.yes_no import Wording, YesNoStrategy
 
 
@@ -22,8 +24,16 @@ def _kind(value: Any) -> str | None:
 
 
 Strategy = Annotated[
-    Annotated[HeadStrategy, Tag("head")] | Annotated[YesNoStrategy, Tag("yes_no")],
-    Discriminator(_kind, custom_error_type="strategy_kind", custom_error_message="expected a kind of head or yes_no"),
+    Annotated[HeadStrategy, Tag("head")]
+    | Annotated[YesNoStrategy, Tag("yes_no")]
+    | Annotated[JudgeStrategy, Tag("judge")]
+    | Annotated[FocusedJudgeStrategy, Tag("focused_judge")]
+    | Annotated[JudgeJsonStrategy, Tag("judge_json")],
+    Discriminator(
+        _kind,
+        custom_error_type="strategy_kind",
+        custom_error_message="expected a kind of head, yes_no, judge, focused_judge or judge_json",
+    ),
 ]
 
 

@@ -16,7 +16,7 @@ from nrray.labels import LabelSet
 from nrray.models.config import Execution
 from nrray.models.engines import EngineKind, load_engine
 from nrray.models.engines.engine import Decoding, Engine, Question, Replies
-from nrray.models.labeler import ModelInfo
+from nrray.models.labeler import Labeler, ModelInfo
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.rules import rethresholded_answers
 from nrray.types import NO_STATE, STATE_INDEX, Answers, Frames, LabelState, WindowLabels
@@ -103,9 +103,7 @@ class PromptedStrategy(Section):
         in_order = np.array([thresholds.get(name, np.nan) for name in label_set.names], np.float32)
         return rethresholded_answers(scores, states, thresholds=in_order)
 
-    def labeler(
-        self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution
-    ) -> "PromptedLabeler":
+    def labeler(self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> Labeler:
         """The checkpoint, loaded. Raises ModelError."""
         self.check(checkpoint, label_set)
         engine = load_engine(self.engine, checkpoint, execution=execution)
