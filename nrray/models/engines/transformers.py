@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nrray.errors import ModelError
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import load_checkpoint, model_info
 from nrray.models.config import Execution
@@ -47,7 +48,12 @@ class TransformersEngine:
         return self._info
 
     def ask(self, frames: Frames, questions: Sequence[Question], *, decoding: Decoding = GREEDY) -> Replies:
-        """As `Engine` says."""
+        """As `Engine` says. Raises ModelError for a question with a schema."""
+        if constrained := [question.name for question in questions if question.schema is not None]:
+            raise ModelError(
+                f"question {constrained[0]}: found a JSON schema, expected none: the engine transformers cannot keep answers to "
+                f"one yet. Ask for free text, or choose another engine."
+            )
         shown = frames
         if self._inputs is not None:
             check_frames(frames, trained=self._inputs.sampling, name=self._info.name)
@@ -84,7 +90,7 @@ class TransformersEngine:
         started = time.perf_counter()
         inputs = self._runner.window_inputs(frames, rows, question=question.text)
         if decoding.temperature > 0:
-            torch.manual_seed(decoding.seed)
+            torch.manual_seed(hash((decoding.seed, decoding.vote)))
         drawn = {"do_sample": True, "temperature": decoding.temperature, "top_k": 0, "top_p": 1.0}
         with torch.inference_mode(), watched(self._checkpoint) as outputs:
             generated = self._checkpoint.model.generate(
