@@ -12,7 +12,7 @@ from nrray.models.engines.engine import Question
 from nrray.models.judges import Answering
 from nrray.models.judges.judge import JudgeQuestion
 from nrray.models.judges.quoting import quoted
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.judged import (
     CAPTION_NAME,
     DATA_FOLLOWS,
@@ -94,7 +94,7 @@ class JudgeStrategy(_ByActivity):
 
     kind: Literal["judge"] = Field("judge", description="a caption per window, judged for each activity")
 
-    def asked(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[Question, ...]:
+    def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """One caption."""
         return (Question(name=CAPTION_NAME, text=caption_prompt(label_set), max_tokens=self.caption_tokens),)
 
@@ -106,7 +106,7 @@ class FocusedJudgeStrategy(_ByActivity):
         "focused_judge", description="a caption per activity, judged with two examples"
     )
 
-    def asked(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[Question, ...]:
+    def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """A caption per activity, in the label set's order."""
         return tuple(
             Question(

@@ -9,7 +9,7 @@ from pydantic import Field
 from nrray.labels import LabelSet
 from nrray.models.engines.engine import Question
 from nrray.models.judges.judge import JudgeQuestion
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.judged import (
     CAPTION_NAME,
     DATA_FOLLOWS,
@@ -29,7 +29,7 @@ class JudgeJsonStrategy(JudgedStrategy):
 
     kind: Literal["judge_json"] = Field("judge_json", description="a caption per window, judged with one JSON object")
 
-    def asked(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[Question, ...]:
+    def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """One caption."""
         return (Question(name=CAPTION_NAME, text=caption_prompt(label_set), max_tokens=self.caption_tokens),)
 

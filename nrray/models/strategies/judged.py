@@ -12,13 +12,12 @@ from pydantic import Field, JsonValue
 
 from nrray.labels import LabelSet
 from nrray.models.config import Execution
-from nrray.models.engines import load_engine
 from nrray.models.engines.engine import Engine, Replies
 from nrray.models.judges import JudgeSection, load_judge
 from nrray.models.judges.judge import Judge, JudgeQuestion, JudgeReplies
 from nrray.models.judges.quoting import CAPTION
 from nrray.models.labeler import ModelInfo
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.prompted import PromptedStrategy, Reading, asked_rounds, labels_of
 from nrray.models.strategies.verdicts import (
     NotStated,
@@ -70,18 +69,18 @@ class JudgedStrategy(PromptedStrategy):
     ) -> tuple[list[Verdict], tuple[LabelState | None, ...]]:
         """Of a judging model's answers about a window: the verdict on each activity, and the state of each answer."""
 
-    def answer_names(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[str, ...]:
+    def answer_names(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[str, ...]:
         """The names of everything that is answered about a window, once: captions, then a judging model's answers."""
         judged = () if self.judge.is_words else self.judge_questions(label_set)
         captions = [question.name for question in self.asked(checkpoint, label_set)]
         return (*captions, *(question.name for question in judged))
 
-    def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
+    def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
         """As `PromptedStrategy` says, and ModelError where the judge is not here."""
         super().check(checkpoint, label_set)
         self.judge.resolved()
 
-    def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
+    def identity(self, checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, JsonValue]:
         """As `PromptedStrategy` has it, with the judge: its weights and prompts, or the words that claim an activity."""
         return {
             **super().identity(checkpoint, label_set),
@@ -126,20 +125,20 @@ class JudgedStrategy(PromptedStrategy):
         )
         return Reading(states=states, answer_states=(*of_captions, *of_answers))
 
-    def labeler(self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> "JudgedLabeler":
+    def labeler(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> "JudgedLabeler":
         """The checkpoint and its judge, loaded in one process. Raises ModelError."""
         return JudgedLabeler(
             self.captioner(checkpoint, label_set=label_set, execution=execution),
             self.reader(checkpoint, label_set=label_set, execution=execution),
         )
 
-    def captioner(self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> "Captioner":
+    def captioner(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> "Captioner":
         """The checkpoint, ready to describe. Raises ModelError."""
         self.check(checkpoint, label_set)
-        engine = load_engine(self.engine, checkpoint, execution=execution)
+        engine = self.engine.loaded(checkpoint, execution=execution)
         return Captioner(engine, self, checkpoint, label_set)
 
-    def reader(self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> "CaptionReader":
+    def reader(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> "CaptionReader":
         """The judge, ready to read. Raises ModelError."""
         resolved = self.judge.resolved()
         judge = None if resolved is None else load_judge(self.judge, resolved, execution=execution)
@@ -150,7 +149,7 @@ class Captioner:
     """Describes windows: a vision-language model, asked for captions alone."""
 
     def __init__(
-        self, engine: Engine, strategy: JudgedStrategy, checkpoint: ResolvedCheckpoint, label_set: LabelSet
+        self, engine: Engine, strategy: JudgedStrategy, checkpoint: ResolvedModel, label_set: LabelSet
     ) -> None:
         self._engine = engine
         self._strategy = strategy

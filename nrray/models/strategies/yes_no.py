@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue
 from nrray.labels import LabelSet
 from nrray.models.config import PACKAGED_FOLDERS
 from nrray.models.engines.engine import Question
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.answers import PARSER, parse_answer
 from nrray.models.strategies.prompted import PromptedStrategy, Reading
 
@@ -42,7 +42,7 @@ class YesNoStrategy(PromptedStrategy):
     instruction: str = Field(default=INSTRUCTION, min_length=1, description="behind every question")
     answer_tokens: int = Field(default=8, ge=1, le=256, description="of an answer at most")
 
-    def asked(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[Question, ...]:
+    def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """A question per activity, in the label set's order."""
         default = Wording.QUESTION if checkpoint.path in PACKAGED_FOLDERS else Wording.DEFINED
         is_defined = (self.wording or default) is Wording.DEFINED
@@ -60,7 +60,7 @@ class YesNoStrategy(PromptedStrategy):
             for activity in label_set.activities
         )
 
-    def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
+    def identity(self, checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, JsonValue]:
         """As `PromptedStrategy` has it, with the spellings that make the scores."""
         spellings: dict[str, JsonValue] = {"yes": list(YES), "no": list(NO)}
         return {**super().identity(checkpoint, label_set), "scored_spellings": spellings}
