@@ -113,7 +113,7 @@ class PromptedStrategy(Section):
 
 
 class PromptedLabeler:
-    """Answers are kept word for word, all votes of them; states are what they say, scores the mean over votes."""
+    """A model is asked, as often as there are votes; the replies are read as the strategy has it."""
 
     def __init__(
         self, engine: Engine, strategy: PromptedStrategy, questions: Sequence[Question], *, label_set: LabelSet
@@ -129,54 +129,71 @@ class PromptedLabeler:
 
     def label(self, frames: Frames) -> WindowLabels:
         """As `Labeler` says."""
-        strategy = self._strategy
-        rounds = [
-            self._engine.ask(
-                frames,
-                self._questions,
-                decoding=Decoding(temperature=strategy.temperature, seed=strategy.seed, vote=number),
-            )
-            for number in range(strategy.votes)
-        ]
-        readings = [
-            [strategy.read(texts, self._label_set) for texts in by_round]
+        names = [question.name for question in self._questions]
+        rounds = asked_rounds(self._engine, frames, self._questions, self._strategy)
+        return labels_of(rounds, names, strategy=self._strategy, label_set=self._label_set)
+
+
+def asked_rounds(
+    engine: Engine, frames: Frames, questions: Sequence[Question], strategy: PromptedStrategy
+) -> list[Replies]:
+    """The replies to all questions, once for each vote."""
+    return [
+        engine.ask(
+            frames,
+            questions,
+            decoding=Decoding(temperature=strategy.temperature, seed=strategy.seed, vote=number),
+        )
+        for number in range(strategy.votes)
+    ]
+
+
+def labels_of(
+    rounds: Sequence[Replies], names: Sequence[str], *, strategy: PromptedStrategy, label_set: LabelSet
+) -> WindowLabels:
+    """What all votes say. Answers are kept word for word, under the `names` of a vote's Q questions; states are what they say,
+    scores the mean over votes."""
+    readings = [
+        [strategy.read(texts, label_set) for texts in by_round]
+        for by_round in zip(*(replies.texts for replies in rounds), strict=True)
+    ]
+    num_activities = len(label_set.activities)
+    states = np.array([[STATE_INDEX[state] for state in elected(window)] for window in readings], np.uint8)
+    states = states.reshape(-1, num_activities)
+    return WindowLabels(
+        scores=_scores(rounds, strategy, label_set, num_windows=len(states)),
+        states=states,
+        answers=_answers(rounds, readings, names),
+        looks_distances=rounds[0].distances,
+    )
+
+
+def _scores(
+    rounds: Sequence[Replies], strategy: PromptedStrategy, label_set: LabelSet, *, num_windows: int
+) -> NDArray[np.float32]:
+    found = [strategy.scores(replies.probabilities, label_set) for replies in rounds]
+    known = [scores for scores in found if scores is not None]
+    if not known:
+        return np.full((num_windows, len(label_set.activities)), np.nan, np.float32)
+    mean: NDArray[np.float32] = np.mean(known, axis=0, dtype=np.float32)
+    return mean
+
+
+def _answers(rounds: Sequence[Replies], readings: Sequence[Sequence[Reading]], names: Sequence[str]) -> Answers:
+    states = [
+        [NO_STATE if state is None else STATE_INDEX[state] for reading in window for state in reading.answer_states]
+        for window in readings
+    ]
+    return Answers(
+        questions=vote_names(names, len(rounds)),
+        texts=[
+            [text for texts in by_round for text in texts]
             for by_round in zip(*(replies.texts for replies in rounds), strict=True)
-        ]
-        num_activities = len(self._label_set.activities)
-        states = np.array([[STATE_INDEX[state] for state in elected(window)] for window in readings], np.uint8).reshape(
-            -1, num_activities
-        )
-        return WindowLabels(
-            scores=self._scores(rounds, num_windows=len(states)),
-            states=states,
-            answers=self._answers(rounds, readings),
-            looks_distances=rounds[0].distances,
-        )
-
-    def _scores(self, rounds: Sequence[Replies], *, num_windows: int) -> NDArray[np.float32]:
-        found = [self._strategy.scores(replies.probabilities, self._label_set) for replies in rounds]
-        known = [scores for scores in found if scores is not None]
-        if not known:
-            return np.full((num_windows, len(self._label_set.activities)), np.nan, np.float32)
-        mean: NDArray[np.float32] = np.mean(known, axis=0, dtype=np.float32)
-        return mean
-
-    def _answers(self, rounds: Sequence[Replies], readings: Sequence[Sequence[Reading]]) -> Answers:
-        num_questions = len(rounds) * len(self._questions)
-        states = [
-            [NO_STATE if state is None else STATE_INDEX[state] for reading in window for state in reading.answer_states]
-            for window in readings
-        ]
-        return Answers(
-            questions=vote_names([question.name for question in self._questions], len(rounds)),
-            texts=[
-                [text for texts in by_round for text in texts]
-                for by_round in zip(*(replies.texts for replies in rounds), strict=True)
-            ],
-            states=np.array(states, np.uint8).reshape(-1, num_questions),
-            num_tokens=np.concatenate([replies.num_tokens for replies in rounds], axis=1),
-            seconds=np.concatenate([replies.seconds for replies in rounds], axis=1),
-        )
+        ],
+        states=np.array(states, np.uint8).reshape(-1, len(rounds) * len(names)),
+        num_tokens=np.concatenate([replies.num_tokens for replies in rounds], axis=1),
+        seconds=np.concatenate([replies.seconds for replies in rounds], axis=1),
+    )
 
 
 def vote_names(names: Sequence[str], num_votes: int) -> tuple[str, ...]:
