@@ -1,5 +1,5 @@
-"""The label set: activities, their definitions and questions, rules, and the indicators of a case. Read from one YAML file;
-knows no model and no domain."""
+"""The label set: activities, their definitions and questions, rules, prompts, and the indicators of a case. Read from one YAML
+file; knows no model and no domain."""
 
 import hashlib
 import json
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from nrray.config import Section, read_mapping, validate_mapping
+from nrray.label_prompts import NOTHING_SEEN, ActivityPrompts, Prompts, claims_and_denials, claims_any
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]*$"
 
@@ -154,6 +155,7 @@ class LabelSet(Section):
     name: str
     activities: tuple[Activity, ...] = Field(min_length=1)
     rules: Rules = Rules()
+    prompts: Prompts = Prompts()
     clock: ClockSection = ClockSection()
     indicators: tuple[IndicatorSection, ...] = ()
 
@@ -167,6 +169,8 @@ class LabelSet(Section):
             mentioned.add(self.rules.requires_visible)
         if unknown := sorted(mentioned - set(names)):
             raise ValueError(f"rules name unknown activities {unknown}; activities are {names}")
+        if unknown := sorted(set(self.prompts.activities) - set(names)):
+            raise ValueError(f"prompts name unknown activities {unknown}; activities are {names}")
         if twice := [title for title, count in Counter(each.title for each in self.indicators).items() if count > 1]:
             raise ValueError(f"indicators repeat: {twice}; give each its own `name`")
         return self
@@ -185,11 +189,44 @@ class LabelSet(Section):
         """Activities that a macro average is taken over."""
         return tuple(name for name in self.names if name not in self.excluded_from_macro)
 
+    def caption_focus(self, name: str) -> str:
+        """What a caption about an activity pays attention to."""
+        activity = self._activity(name)
+        return self._prompts(name).focus or activity.description or activity.question
+
+    def present_example(self, name: str) -> str:
+        """A caption of which an activity is true."""
+        definition = (self._activity(name).definition or "").strip()
+        return self._prompts(name).present_example or _sentence(definition or f"This is seen: {_spaced(name)}")
+
+    def absent_example(self, name: str) -> str:
+        """A caption of which an activity is not true."""
+        return self._prompts(name).absent_example or NOTHING_SEEN
+
+    def claims(self, name: str) -> tuple[str, ...]:
+        """Phrases by which a caption claims an activity, as `ActivityPrompts` has them."""
+        return self._prompts(name).claims or (_spaced(name),)
+
+    def claimed(self, caption: str) -> tuple[bool, ...]:
+        """Whether a caption claims each activity, in order."""
+        negations = self.prompts.negations
+        return tuple(claims_any(caption, self.claims(name), negations=negations) for name in self.names)
+
+    def claimed_and_denied(self, caption: str, name: str) -> tuple[bool, bool]:
+        """Whether a caption claims an activity, and whether it denies it; neither where it says nothing of it."""
+        return claims_and_denials(caption, self.claims(name), negations=self.prompts.negations)
+
+    def _activity(self, name: str) -> Activity:
+        return self.activities[self.names.index(name)]
+
+    def _prompts(self, name: str) -> ActivityPrompts:
+        return self.prompts.activities.get(name, ActivityPrompts())
+
     @property
     def digest(self) -> str:
-        """sha256 of all that can decide a label, independent of YAML layout. Indicators are read from labels and decide
-        none."""
-        content = self.model_dump(mode="json", exclude={"clock", "indicators"})
+        """sha256 of all that can decide a label by itself, independent of YAML layout. Prompts decide one where a model is given
+        them, and stand in the identity of its output; indicators are read from labels and decide none."""
+        content = self.model_dump(mode="json", exclude={"prompts", "clock", "indicators"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -200,6 +237,10 @@ def read_label_set(path: str | Path | None = None) -> LabelSet:
         with resources.as_file(shipped) as file:
             return validate_mapping(LabelSet, read_mapping(file), where="the shipped label set")
     return validate_mapping(LabelSet, read_mapping(path, kind="label set", name="labels"), where=str(path))
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _sentence(text: str) -> str:

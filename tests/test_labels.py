@@ -167,6 +167,13 @@ def test_the_digest_is_of_what_decides_a_label_and_indicators_decide_none():
     assert exclusive.digest != plain.digest
 
 
+def test_prompts_are_no_part_of_the_digest_which_is_that_of_the_release_before():
+    plain = LabelSet(name="s", activities=(activity("a"),))
+    prompted = LabelSet(name="s", activities=plain.activities, prompts={"preamble": "Look.", "caption": "What?"})
+    assert plain.digest == prompted.digest
+    assert read_label_set().digest == "09110f055f502c33e7b7050c825d29284683f008b2fcc831ea531fa48ad5cdff"
+
+
 def test_the_shipped_digest_is_that_of_the_models_that_were_trained_for_it():
     trained = json.loads((resources.files("nrray") / "models/embedded/nrray.json").read_text(encoding="utf-8"))
     assert read_label_set().digest == trained["labels"]["digest"]

@@ -17,20 +17,23 @@ Choice = tuple[str, ...]
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """One prompt about a window. name: in tables of answers; text: the user's turn, behind the frames; choices: ways to begin the
-    answer whose probabilities are wanted; max_tokens: of the answer, 0 where only the choices' probabilities are wanted."""
+    answer whose probabilities are wanted; max_tokens: of the answer, 0 where only the choices' probabilities are wanted; schema:
+    JSON schema that the answer keeps to, as JSON, None for an answer of any form."""
 
     name: str
     text: str
     choices: tuple[Choice, ...] = ()
     max_tokens: int = 8
+    schema: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """How tokens are chosen: the likeliest at temperature 0, else drawn, the same for one seed."""
+    """How tokens are chosen: the likeliest at temperature 0, else drawn, the same for one seed and vote."""
 
     temperature: float = 0.0
     seed: int = 0
+    vote: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

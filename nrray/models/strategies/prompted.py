@@ -9,15 +9,16 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue
+from typing_extensions import Self
 
 from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.config import Execution
-from nrray.models.engines import EngineKind, load_engine
+from nrray.models.engines import EngineChoice, TransformersSection
 from nrray.models.engines.engine import Decoding, Engine, Question, Replies
-from nrray.models.labeler import ModelInfo
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.labeler import Labeler, ModelInfo
+from nrray.models.resolved import ResolvedModel
 from nrray.models.rules import rethresholded_answers
 from nrray.types import NO_STATE, STATE_INDEX, Answers, Frames, LabelState, WindowLabels
 
@@ -37,7 +38,7 @@ class PromptedStrategy(Section):
     parser: ClassVar[str]  # name and version, of which the identity of outputs is made
 
     kind: str
-    engine: EngineKind = Field(default=EngineKind.TRANSFORMERS, description="library that runs the model")
+    engine: EngineChoice = TransformersSection()
     temperature: float = Field(
         0.0, ge=0, le=2, description="0: the likeliest token always, else tokens are drawn, and the seed says which"
     )
@@ -45,7 +46,7 @@ class PromptedStrategy(Section):
     seed: int = Field(0, ge=0, description="of the drawing of tokens")
 
     @abstractmethod
-    def asked(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[Question, ...]:
+    def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """Everything that is asked about a window, once."""
 
     @abstractmethod
@@ -56,33 +57,33 @@ class PromptedStrategy(Section):
         """(W, A) scores in [0, 1] of the questions' choices, NaN where there is none; None for a strategy that has no scores."""
         return None
 
-    def reworded(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> "PromptedStrategy | None":
+    def reworded(self, checkpoint: ResolvedModel, label_set: LabelSet) -> Self | None:
         """The same strategy in other words that mean the same; None where it has none."""
         return None
 
-    def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
+    def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
         """Raise ModelError where the checkpoint knows no words."""
-        if not checkpoint.family.knows_words:
+        if not checkpoint.knows_words:
             raise ModelError(
-                f"strategy.kind: found {self.kind}, but model {checkpoint.folder} is a '{checkpoint.model_type}' checkpoint, "
-                f"which knows no words. Set strategy.kind=head, or give a vision-language model."
+                f"strategy.kind: found {self.kind}, but model {checkpoint.path} is a {checkpoint.title}, which knows no words. "
+                f"Set strategy.kind=head, or give a vision-language model."
             )
 
-    def prompts(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, str]:
+    def prompts(self, checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, str]:
         """Question's name to the text of the user's turn, after the frames."""
         return {question.name: question.text for question in self.asked(checkpoint, label_set)}
 
-    def questions(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[str, ...]:
+    def questions(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[str, ...]:
         """Texts of the user's turn that the model is given."""
         return tuple(self.prompts(checkpoint, label_set).values())
 
-    def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
+    def identity(self, checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, JsonValue]:
         """Everything that decides a label beside the digests of checkpoint and label set."""
         asked = self.asked(checkpoint, label_set)
         drawn: dict[str, JsonValue] = {"temperature": self.temperature, "votes": self.votes, "seed": self.seed}
         return {
             "kind": self.kind,
-            "engine": self.engine.value,
+            "engine": self.engine.identity(),
             "prompts": {**self.prompts(checkpoint, label_set)},
             "answer_tokens": max(question.max_tokens for question in asked),
             "parser": self.parser,
@@ -91,7 +92,7 @@ class PromptedStrategy(Section):
             **({"decoding": drawn} if self.temperature > 0 or self.votes > 1 else {}),
         }
 
-    def thresholds(self, checkpoint: ResolvedCheckpoint) -> dict[str, float]:
+    def thresholds(self, checkpoint: ResolvedModel) -> dict[str, float]:
         """None: states are the answers themselves."""
         return {}
 
@@ -107,17 +108,15 @@ class PromptedStrategy(Section):
         in_order = np.array([thresholds.get(name, np.nan) for name in label_set.names], np.float32)
         return rethresholded_answers(scores, states, thresholds=in_order)
 
-    def labeler(
-        self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution
-    ) -> "PromptedLabeler":
+    def labeler(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> Labeler:
         """The checkpoint, loaded. Raises ModelError."""
         self.check(checkpoint, label_set)
-        engine = load_engine(self.engine, checkpoint, execution=execution)
+        engine = self.engine.loaded(checkpoint, execution=execution)
         return PromptedLabeler(engine, self, self.asked(checkpoint, label_set), label_set=label_set)
 
 
 class PromptedLabeler:
-    """Answers are kept word for word, all votes of them; states are what they say, scores the mean over votes."""
+    """A model is asked, as often as there are votes; the replies are read as the strategy has it."""
 
     def __init__(
         self, engine: Engine, strategy: PromptedStrategy, questions: Sequence[Question], *, label_set: LabelSet
@@ -133,54 +132,71 @@ class PromptedLabeler:
 
     def label(self, frames: Frames) -> WindowLabels:
         """As `Labeler` says."""
-        strategy = self._strategy
-        rounds = [
-            self._engine.ask(
-                frames,
-                self._questions,
-                decoding=Decoding(temperature=strategy.temperature, seed=strategy.seed + number),
-            )
-            for number in range(strategy.votes)
-        ]
-        readings = [
-            [strategy.read(texts, self._label_set) for texts in by_round]
+        names = [question.name for question in self._questions]
+        rounds = asked_rounds(self._engine, frames, self._questions, self._strategy)
+        return labels_of(rounds, names, strategy=self._strategy, label_set=self._label_set)
+
+
+def asked_rounds(
+    engine: Engine, frames: Frames, questions: Sequence[Question], strategy: PromptedStrategy
+) -> list[Replies]:
+    """The replies to all questions, once for each vote."""
+    return [
+        engine.ask(
+            frames,
+            questions,
+            decoding=Decoding(temperature=strategy.temperature, seed=strategy.seed, vote=number),
+        )
+        for number in range(strategy.votes)
+    ]
+
+
+def labels_of(
+    rounds: Sequence[Replies], names: Sequence[str], *, strategy: PromptedStrategy, label_set: LabelSet
+) -> WindowLabels:
+    """What all votes say. Answers are kept word for word, under the `names` of a vote's Q questions; states are what they say,
+    scores the mean over votes."""
+    readings = [
+        [strategy.read(texts, label_set) for texts in by_round]
+        for by_round in zip(*(replies.texts for replies in rounds), strict=True)
+    ]
+    num_activities = len(label_set.activities)
+    states = np.array([[STATE_INDEX[state] for state in elected(window)] for window in readings], np.uint8)
+    states = states.reshape(-1, num_activities)
+    return WindowLabels(
+        scores=_scores(rounds, strategy, label_set, num_windows=len(states)),
+        states=states,
+        answers=_answers(rounds, readings, names),
+        looks_distances=rounds[0].distances,
+    )
+
+
+def _scores(
+    rounds: Sequence[Replies], strategy: PromptedStrategy, label_set: LabelSet, *, num_windows: int
+) -> NDArray[np.float32]:
+    found = [strategy.scores(replies.probabilities, label_set) for replies in rounds]
+    known = [scores for scores in found if scores is not None]
+    if not known:
+        return np.full((num_windows, len(label_set.activities)), np.nan, np.float32)
+    mean: NDArray[np.float32] = np.mean(known, axis=0, dtype=np.float32)
+    return mean
+
+
+def _answers(rounds: Sequence[Replies], readings: Sequence[Sequence[Reading]], names: Sequence[str]) -> Answers:
+    states = [
+        [NO_STATE if state is None else STATE_INDEX[state] for reading in window for state in reading.answer_states]
+        for window in readings
+    ]
+    return Answers(
+        questions=vote_names(names, len(rounds)),
+        texts=[
+            [text for texts in by_round for text in texts]
             for by_round in zip(*(replies.texts for replies in rounds), strict=True)
-        ]
-        num_activities = len(self._label_set.activities)
-        states = np.array([[STATE_INDEX[state] for state in elected(window)] for window in readings], np.uint8).reshape(
-            -1, num_activities
-        )
-        return WindowLabels(
-            scores=self._scores(rounds, num_windows=len(states)),
-            states=states,
-            answers=self._answers(rounds, readings),
-            looks_distances=rounds[0].distances,
-        )
-
-    def _scores(self, rounds: Sequence[Replies], *, num_windows: int) -> NDArray[np.float32]:
-        found = [self._strategy.scores(replies.probabilities, self._label_set) for replies in rounds]
-        known = [scores for scores in found if scores is not None]
-        if not known:
-            return np.full((num_windows, len(self._label_set.activities)), np.nan, np.float32)
-        mean: NDArray[np.float32] = np.mean(known, axis=0, dtype=np.float32)
-        return mean
-
-    def _answers(self, rounds: Sequence[Replies], readings: Sequence[Sequence[Reading]]) -> Answers:
-        num_questions = len(rounds) * len(self._questions)
-        states = [
-            [NO_STATE if state is None else STATE_INDEX[state] for reading in window for state in reading.answer_states]
-            for window in readings
-        ]
-        return Answers(
-            questions=vote_names([question.name for question in self._questions], len(rounds)),
-            texts=[
-                [text for texts in by_round for text in texts]
-                for by_round in zip(*(replies.texts for replies in rounds), strict=True)
-            ],
-            states=np.array(states, np.uint8).reshape(-1, num_questions),
-            num_tokens=np.concatenate([replies.num_tokens for replies in rounds], axis=1),
-            seconds=np.concatenate([replies.seconds for replies in rounds], axis=1),
-        )
+        ],
+        states=np.array(states, np.uint8).reshape(-1, len(rounds) * len(names)),
+        num_tokens=np.concatenate([replies.num_tokens for replies in rounds], axis=1),
+        seconds=np.concatenate([replies.seconds for replies in rounds], axis=1),
+    )
 
 
 def vote_names(names: Sequence[str], num_votes: int) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue
+from typing_extensions import Self
 
 from nrray.labels import LabelSet
 from nrray.models.config import PACKAGED_FOLDERS
 from nrray.models.engines.engine import Question
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.answers import PARSER, parse_answer
 from nrray.models.strategies.prompted import PromptedStrategy, Reading
 
@@ -42,7 +43,7 @@ class YesNoStrategy(PromptedStrategy):
     instruction: str = Field(default=INSTRUCTION, min_length=1, description="behind every question")
     answer_tokens: int = Field(default=8, ge=1, le=256, description="of an answer at most")
 
-    def asked(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[Question, ...]:
+    def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """A question per activity, in the label set's order."""
         is_defined = self._wording(checkpoint) is Wording.DEFINED
         return tuple(
@@ -59,16 +60,16 @@ class YesNoStrategy(PromptedStrategy):
             for activity in label_set.activities
         )
 
-    def _wording(self, checkpoint: ResolvedCheckpoint) -> Wording:
+    def _wording(self, checkpoint: ResolvedModel) -> Wording:
         return self.wording or (Wording.QUESTION if checkpoint.path in PACKAGED_FOLDERS else Wording.DEFINED)
 
-    def reworded(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> "YesNoStrategy | None":
+    def reworded(self, checkpoint: ResolvedModel, label_set: LabelSet) -> Self | None:
         """With or without the definitions; None for a label set that has none."""
         is_defined = self._wording(checkpoint) is Wording.DEFINED
         other = self.model_copy(update={"wording": Wording.QUESTION if is_defined else Wording.DEFINED})
         return None if other.prompts(checkpoint, label_set) == self.prompts(checkpoint, label_set) else other
 
-    def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
+    def identity(self, checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, JsonValue]:
         """As `PromptedStrategy` has it, with the spellings that make the scores."""
         spellings: dict[str, JsonValue] = {"yes": list(YES), "no": list(NO)}
         return {**super().identity(checkpoint, label_set), "scored_spellings": spellings}

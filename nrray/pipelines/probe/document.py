@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from nrray.documents import Document, document_from
 from nrray.errors import DataError
-from nrray.evaluate.hallucination import Hallucination
+from nrray.evaluate.hallucination import CaptionHallucination, Hallucination
 from nrray.metrics.jackknife import Value
 from nrray.models.shown import Shown
 from nrray.pipelines.probe.job import ProbeConfig
@@ -35,7 +35,8 @@ class Calibration:
 
 class ProbeDocument(Document):
     """Mappings are by activity, and first by condition where there are conditions. contradiction: of windows that were answered
-    plainly twice, in two wordings, the share of contradicting answers; None where there was one wording."""
+    plainly twice, in two wordings, the share of contradicting answers; None where there was one wording. captions: None of a
+    strategy that asks for none."""
 
     newest_version: ClassVar[int] = 1
 
@@ -47,6 +48,7 @@ class ProbeDocument(Document):
     hallucination: Hallucination
     shown: Mapping[Shown, Mapping[str, YesRates]]
     contradiction: Mapping[str, Value] | None
+    captions: CaptionHallucination | None
     calibration: Mapping[str, Calibration]
     notes: tuple[str, ...]
 

@@ -69,6 +69,21 @@ def report_probe(probed: Probed, reporter: Reporter) -> None:
             ["activity", "share"],
             [[name, interval(value, 2, "-")] for name, value in document.contradiction.items()],
         )
+    if document.captions is not None:
+        reporter.table(
+            f"Captions, {document.captions.num_captions:,} windows, by the label set's words (CHAIR)",
+            ["claims that are denied", "captions with one", "activities left out"],
+            [
+                [
+                    interval(value, 2, "-")
+                    for value in (
+                        document.captions.denied_claims,
+                        document.captions.captions_with_denied,
+                        document.captions.omitted,
+                    )
+                ]
+            ],
+        )
     if any(each.brier is not None for each in document.calibration.values()):
         reporter.table(
             "Scores: Brier score and calibration error in ten bins",

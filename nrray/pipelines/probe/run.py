@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from nrray.archive.cases import Cases, read_cases
 from nrray.archive.manifest import check_manifest
@@ -17,7 +19,14 @@ from nrray.console.reporter import Reporter
 from nrray.console.run_record import keep_record, refuse_other_output
 from nrray.errors import DataError
 from nrray.evaluate.alignment import Alignment, aligned, shared_time
-from nrray.evaluate.hallucination import contradiction, hallucination, yes_rates
+from nrray.evaluate.hallucination import (
+    CaptionHallucination,
+    Mentions,
+    caption_hallucination,
+    contradiction,
+    hallucination,
+    yes_rates,
+)
 from nrray.evaluate.inputs import input_notes, read_note, read_split_part
 from nrray.evaluate.labelling import Labelling, read_labelling
 from nrray.evaluate.measures import measures_of
@@ -26,12 +35,14 @@ from nrray.metrics.jackknife import Value, few_cases_notes, value_of
 from nrray.models import resolve_checkpoint, resolve_strategy
 from nrray.models.shown import Shown
 from nrray.models.strategies import Strategy
+from nrray.models.strategies.judged import CAPTION_NAME
 from nrray.pipelines.on_ray.session import ray_session
 from nrray.pipelines.probe.document import PROBE_FILE, Calibration, ProbeDocument, YesRates
 from nrray.pipelines.probe.job import ProbeConfig
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.results.domain import OutsideDomain
+from nrray.results.publish import ANSWERS_FILE
 from nrray.storage import Folder, read_table
 
 MANIFEST_FILE = "manifest.parquet"
@@ -74,7 +85,7 @@ def probe(config: ProbeConfig, reporter: Reporter) -> Probed:
             found = relabel(_relabel_config(config, output, name, shown, asked), RelabelOptions(), reporter)
             has_failures |= found.has_failures
     alignments = _alignments(output, list(runs), reference, label_set, cases, wanted)
-    document = _document(config, alignments, label_set, strategy, notes)
+    document = _document(config, output, alignments, label_set, strategy, notes)
     output.write_json(PROBE_FILE, document.model_dump(mode="json"))
     return Probed(folder=str(output), document=document, has_failures=has_failures)
 
@@ -141,6 +152,7 @@ def _alignments(
 
 def _document(
     config: ProbeConfig,
+    output: Folder,
     alignments: dict[str, Alignment],
     label_set: LabelSet,
     strategy: Strategy,
@@ -159,6 +171,7 @@ def _document(
         hallucination=figures,
         shown={shown: _yes_rates(alignments[shown.value], label_set) for shown in (Shown.FILMED, *config.conditions)},
         contradiction=_contradiction(filmed, alignments[REWORDED]) if REWORDED in alignments else None,
+        captions=_captions(output / Shown.FILMED.value, filmed, label_set),
         calibration=_calibration(filmed),
         notes=(*notes, *filmed.unlabelled_notes),
     )
@@ -193,6 +206,30 @@ def _contradiction(first: Alignment, second: Alignment) -> dict[str, Value]:
         for name, value, is_labelled in zip(first.activities, values, first.is_labelled, strict=True)
         if is_labelled
     }
+
+
+def _captions(labels: Folder, alignment: Alignment, label_set: LabelSet) -> CaptionHallucination | None:
+    """What the captions of the windows claim; where a window has several, what any of them does."""
+    version = labels / "latest"
+    if not version.exists(ANSWERS_FILE):
+        return None
+    answers = version.read_table(ANSWERS_FILE)
+    is_caption = pc.match_substring_regex(answers["question"].cast(pa.string()), rf"^{CAPTION_NAME}($|:|#)")
+    columns = (answers.filter(is_caption)[name].to_pylist() for name in ("path", "start_us", "answer"))
+    claimed: dict[tuple[str, int], NDArray[np.bool_]] = {}
+    nothing = np.zeros(len(label_set.names), bool)
+    for path, start, answer in zip(*columns, strict=True):
+        claimed[path, start] = claimed.get((path, start), nothing) | np.array(label_set.claimed(answer), bool)
+    if not claimed:
+        return None
+    windows = alignment.windows
+    kept = [row for row, key in enumerate(_keys(alignment)) if key in claimed]
+    found = np.array([claimed[key] for key in _keys(alignment) if key in claimed], bool)
+    return caption_hallucination(
+        Mentions(claimed=found & alignment.is_labelled, reference=windows.reference[kept], case=windows.case[kept]),
+        alignment.activities,
+        len(alignment.cases),
+    )
 
 
 def _keys(alignment: Alignment) -> list[tuple[str, int]]:
