@@ -12,7 +12,12 @@ from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.resolved import ResolvedCheckpoint
 from nrray.models.strategies.head import HeadStrategy
-from nrray.models.strategies.yes_no import Wording, YesNoStrategy
+from nrray.models.strategies.json import JsonStrategy
+from nrray.models.strategies.list import ListStrategy
+from nrray.models.strategies.multiple_choice import MultipleChoiceStrategy
+from nrray.models.strategies.vector import VectorStrategy
+from nrray.models.strategies.wording import Wording
+from nrray.models.strategies.yes_no import YesNoStrategy
 
 
 def _kind(value: Any) -> str | None:
@@ -22,8 +27,17 @@ def _kind(value: Any) -> str | None:
 
 
 Strategy = Annotated[
-    Annotated[HeadStrategy, Tag("head")] | Annotated[YesNoStrategy, Tag("yes_no")],
-    Discriminator(_kind, custom_error_type="strategy_kind", custom_error_message="expected a kind of head or yes_no"),
+    Annotated[HeadStrategy, Tag("head")]
+    | Annotated[YesNoStrategy, Tag("yes_no")]
+    | Annotated[ListStrategy, Tag("list")]
+    | Annotated[MultipleChoiceStrategy, Tag("multiple_choice")]
+    | Annotated[JsonStrategy, Tag("json")]
+    | Annotated[VectorStrategy, Tag("vector")],
+    Discriminator(
+        _kind,
+        custom_error_type="strategy_kind",
+        custom_error_message="expected a kind of head, yes_no, list, multiple_choice, json or vector",
+    ),
 ]
 
 
