@@ -10,7 +10,7 @@ from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.config import PACKAGED_FOLDERS
 from nrray.models.engines.engine import Question
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.answers import alike_names
 from nrray.models.strategies.prompted import PromptedStrategy, Reading
 from nrray.models.strategies.wording import Wording, activity_lines, preface
@@ -26,7 +26,7 @@ class DescribedStrategy(PromptedStrategy):
         "question (default of the models in the package)",
     )
 
-    def prompt(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet, *rest: str, spaced_names: bool = True) -> str:
+    def prompt(self, checkpoint: ResolvedModel, label_set: LabelSet, *rest: str, spaced_names: bool = True) -> str:
         """The user's turn, which ends with the paragraphs in `rest`."""
         wording = self.wording or default_wording(checkpoint)
         lines = activity_lines(label_set, wording, spaced_names=spaced_names)
@@ -51,7 +51,7 @@ class OneAnswerStrategy(DescribedStrategy):
     def parsed(self, answer: str, label_set: LabelSet) -> tuple[LabelState, ...] | None:
         """The states of A activities; None for an answer that cannot be read."""
 
-    def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
+    def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
         """Raise ModelError where the checkpoint knows no words, or names of activities read the same in an answer."""
         super().check(checkpoint, label_set)
         if alike := alike_names(label_set.names):
@@ -60,7 +60,7 @@ class OneAnswerStrategy(DescribedStrategy):
                 f"expected names that differ in their words. Rename one of them."
             )
 
-    def asked(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[Question, ...]:
+    def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """One question."""
         tokens = 16 * (len(label_set.names) + 1) if self.answer_tokens == "auto" else self.answer_tokens
         text = self.prompt(
@@ -90,6 +90,6 @@ class OneAnswerStrategy(DescribedStrategy):
         return None
 
 
-def default_wording(checkpoint: ResolvedCheckpoint) -> Wording:
+def default_wording(checkpoint: ResolvedModel) -> Wording:
     """Models in the package were taught the questions alone."""
     return Wording.QUESTION if checkpoint.path in PACKAGED_FOLDERS else Wording.DEFINED

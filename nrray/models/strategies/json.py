@@ -7,8 +7,7 @@ from pydantic import Field
 
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.engines import EngineKind
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.answers import OBJECT_PARSER, parse_object
 from nrray.models.strategies.described import OneAnswerStrategy
 from nrray.types import LabelState
@@ -24,13 +23,13 @@ class JsonStrategy(OneAnswerStrategy):
         False, description="hold the answer to the object's schema, of an engine that can; else it may have any form"
     )
 
-    def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
+    def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
         """As `OneAnswerStrategy` says, and where the engine cannot hold an answer to a schema."""
         super().check(checkpoint, label_set)
-        if self.constrained and self.engine is EngineKind.TRANSFORMERS:
+        if self.constrained and self.engine.kind == "transformers":
             raise ModelError(
                 "strategy.constrained: found true with strategy.engine=transformers, which cannot hold an answer to a schema. "
-                "Leave it out: answers are then read as strictly; or take an engine with structured outputs."
+                "Leave it out, as free answers are read as strictly; or take an engine with structured outputs."
             )
 
     @property

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.answers import NAMES_PARSER, NONE, parse_names
 from nrray.models.strategies.described import OneAnswerStrategy
 from nrray.types import LabelState
@@ -19,7 +19,7 @@ class ListStrategy(OneAnswerStrategy):
 
     kind: Literal["list"] = Field("list", description="one question, answered by the names of the activities, or none")
 
-    def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
+    def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
         """As `OneAnswerStrategy` says, and where an activity is called none."""
         super().check(checkpoint, label_set)
         if NONE in label_set.names:

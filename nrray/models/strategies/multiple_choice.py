@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.engines.engine import Question
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.answers import SCORED_PARSER, parse_scored
 from nrray.models.strategies.described import DescribedStrategy
 from nrray.models.strategies.prompted import MIN_LABEL_MASS, Reading
@@ -47,7 +47,7 @@ class MultipleChoiceStrategy(DescribedStrategy):
         MIN_LABEL_MASS, ge=0, le=1, description="an order of which all letters together are less likely is unparsed"
     )
 
-    def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
+    def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
         """As `PromptedStrategy` says, and where there are more options than letters."""
         super().check(checkpoint, label_set)
         if len(self.options(label_set)) > len(ascii_uppercase):
@@ -66,7 +66,7 @@ class MultipleChoiceStrategy(DescribedStrategy):
                 break
         return sorted(found, key=lambda option: (len(option), [name not in option for name in label_set.names]))
 
-    def asked(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[Question, ...]:
+    def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """A question for each order."""
         names = [option_name(option, label_set) for option in self.options(label_set)]
         count = min(self.orders, len(names))
@@ -89,7 +89,7 @@ class MultipleChoiceStrategy(DescribedStrategy):
             for number, order in enumerate(orders, start=1)
         )
 
-    def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
+    def identity(self, checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, JsonValue]:
         """As `PromptedStrategy` has it, with the least mass of a reading."""
         return {**super().identity(checkpoint, label_set), "min_label_mass": self.min_label_mass}
 

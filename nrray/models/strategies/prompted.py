@@ -14,10 +14,10 @@ from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.config import Execution
-from nrray.models.engines import EngineKind, load_engine
+from nrray.models.engines import EngineChoice, TransformersSection
 from nrray.models.engines.engine import Decoding, Engine, Question, Replies
 from nrray.models.labeler import ModelInfo
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.resolved import ResolvedModel
 from nrray.models.rules import rethresholded_answers, without_contradictions
 from nrray.models.strategies.answers import scored_answer
 from nrray.models.strategies.wording import RuleUse
@@ -44,7 +44,7 @@ class PromptedStrategy(Section):
     parser: ClassVar[str]  # name and version, of which the identity of outputs is made
 
     kind: str
-    engine: EngineKind = Field(default=EngineKind.TRANSFORMERS, description="library that runs the model")
+    engine: EngineChoice = TransformersSection()
     temperature: float = Field(
         0.0, ge=0, le=2, description="0: the likeliest token always, else tokens are drawn, and the seed says which"
     )
@@ -64,7 +64,7 @@ class PromptedStrategy(Section):
         return self
 
     @abstractmethod
-    def asked(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[Question, ...]:
+    def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """Everything that is asked about a window, once."""
 
     @abstractmethod
@@ -76,29 +76,29 @@ class PromptedStrategy(Section):
         reads them in its answers."""
         return None
 
-    def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
+    def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
         """Raise ModelError where the checkpoint knows no words."""
-        if not checkpoint.family.knows_words:
+        if not checkpoint.knows_words:
             raise ModelError(
-                f"strategy.kind: found {self.kind}, but model {checkpoint.folder} is a '{checkpoint.model_type}' checkpoint, "
-                f"which knows no words. Set strategy.kind=head, or give a vision-language model."
+                f"strategy.kind: found {self.kind}, but model {checkpoint.path} is a {checkpoint.title}, which knows no words. "
+                f"Set strategy.kind=head, or give a vision-language model."
             )
 
-    def prompts(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, str]:
+    def prompts(self, checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, str]:
         """Question's name to the text of the user's turn, after the frames."""
         return {question.name: question.text for question in self.asked(checkpoint, label_set)}
 
-    def questions(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[str, ...]:
+    def questions(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[str, ...]:
         """Texts of the user's turn that the model is given."""
         return tuple(self.prompts(checkpoint, label_set).values())
 
-    def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
+    def identity(self, checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, JsonValue]:
         """Everything that decides a label beside the digests of checkpoint and label set."""
         asked = self.asked(checkpoint, label_set)
         drawn: dict[str, JsonValue] = {"temperature": self.temperature, "votes": self.votes, "seed": self.seed}
         return {
             "kind": self.kind,
-            "engine": self.engine.value,
+            "engine": self.engine.identity(),
             "prompts": {**self.prompts(checkpoint, label_set)},
             "answer_tokens": max(question.max_tokens for question in asked),
             "parser": self.parser,
@@ -107,7 +107,7 @@ class PromptedStrategy(Section):
             **({"decoding": drawn} if self.temperature > 0 or self.votes > 1 else {}),
         }
 
-    def thresholds(self, checkpoint: ResolvedCheckpoint) -> dict[str, float]:
+    def thresholds(self, checkpoint: ResolvedModel) -> dict[str, float]:
         """None: states are the answers themselves."""
         return {}
 
@@ -125,12 +125,10 @@ class PromptedStrategy(Section):
         decided = rethresholded_answers(scores, states, thresholds=in_order)
         return without_contradictions(decided, label_set) if self.rules is RuleUse.APPLIED else decided
 
-    def labeler(
-        self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution
-    ) -> "PromptedLabeler":
+    def labeler(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> "PromptedLabeler":
         """The checkpoint, loaded. Raises ModelError."""
         self.check(checkpoint, label_set)
-        engine = load_engine(self.engine, checkpoint, execution=execution)
+        engine = self.engine.loaded(checkpoint, execution=execution)
         return PromptedLabeler(engine, self, self.asked(checkpoint, label_set), label_set=label_set)
 
 

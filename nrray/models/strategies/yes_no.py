@@ -11,7 +11,7 @@ from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
 from nrray.models.engines.engine import Question
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.answers import PARSER, SCORED_PARSER, parse_answer, parse_scored
 from nrray.models.strategies.described import default_wording
 from nrray.models.strategies.prompted import MIN_LABEL_MASS, PromptedStrategy, Reading
@@ -82,7 +82,7 @@ class YesNoStrategy(PromptedStrategy):
         """Whether answers are scored and not spoken."""
         return self.answer_tokens == 0
 
-    def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
+    def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
         """As `PromptedStrategy` says, and where a calibration is of no activity."""
         super().check(checkpoint, label_set)
         if unknown := sorted(set(self.calibration) - set(label_set.names)):
@@ -91,7 +91,7 @@ class YesNoStrategy(PromptedStrategy):
                 f"them as the label set does."
             )
 
-    def asked(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[Question, ...]:
+    def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """A question per activity, in the label set's order."""
         is_defined = (self.wording or default_wording(checkpoint)) is Wording.DEFINED
         before = preface(label_set, self.rules)
@@ -106,7 +106,7 @@ class YesNoStrategy(PromptedStrategy):
             for activity in label_set.activities
         )
 
-    def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
+    def identity(self, checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, JsonValue]:
         """As `PromptedStrategy` has it, with the spellings that make the scores."""
         spellings: dict[str, JsonValue] = {"yes": list(YES), "no": list(NO)}
         spoken = {**super().identity(checkpoint, label_set), "scored_spellings": spellings}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder, SampledFrames
 from nrray.errors import ConfigError, DecodeError, ErrorKind
 from nrray.labels import LabelSet
-from nrray.models import Execution, Labeler, ResolvedCheckpoint, Strategy, is_device_lost
+from nrray.models import Execution, Labeler, ResolvedModel, Strategy, is_device_lost
 from nrray.pipelines.on_ray.allocator import keep_freed_memory
 from nrray.pipelines.on_ray.stage import UnitFailure, UnitStage
 from nrray.results.journal import EntryLimits
@@ -88,7 +88,7 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         *,
         output: str,
         run_id: str,
-        checkpoint: ResolvedCheckpoint,
+        checkpoint: ResolvedModel,
         strategy: Strategy,
         execution: Execution,
         label_set: LabelSet,
