@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue, model_validator
+from scipy.special import expit, logit
 
 from nrray.config import Section
 from nrray.errors import ModelError
@@ -33,9 +34,7 @@ class Calibration(Section):
 
     def calibrated(self, score: float) -> float:
         """A score in [0, 1]; NaN stays."""
-        clipped = np.clip(score, 1e-6, 1 - 1e-6)
-        logit = np.log(clipped / (1 - clipped))
-        return float(1 / (1 + np.exp(-(self.slope * logit + self.intercept))))
+        return float(expit(self.slope * logit(np.clip(score, 1e-6, 1 - 1e-6)) + self.intercept))
 
 
 class YesNoStrategy(PromptedStrategy):

@@ -5,8 +5,8 @@ import numpy as np
 from nrray.labels import LabelSet
 from nrray.models import CheckpointChoice, resolve_checkpoint
 from nrray.models.engines.engine import Replies
-from nrray.models.measure import synthetic_frames
 from nrray.models.strategies.prompted import PromptedLabeler
+from nrray.types import Frames
 
 
 class Scripted:
@@ -36,9 +36,18 @@ class Scripted:
         )
 
 
-def labelled(strategy, label_set: LabelSet, sampling, script):
+NO_FRAMES = Frames(
+    pixels=np.zeros((0, 1, 1, 3), np.uint8),
+    pts_us=np.zeros(0, np.int64),
+    window_frames=np.zeros((0, 1), np.int32),
+    window_start_us=np.zeros(0, np.int64),
+    window_end_us=np.zeros(0, np.int64),
+    frames_per_second=1.0,
+)
+
+
+def labelled(strategy, label_set: LabelSet, script):
     """The engine, and the labels of as many windows as each question has answers in the script."""
     engine = Scripted(script)
-    frames = synthetic_frames(sampling, num_windows=len(script[0]))
     questions = strategy.asked(resolve_checkpoint(CheckpointChoice()), label_set)
-    return engine, PromptedLabeler(engine, strategy, questions, label_set=label_set).label(frames)
+    return engine, PromptedLabeler(engine, strategy, questions, label_set=label_set).label(NO_FRAMES)

@@ -3,8 +3,7 @@ import pytest
 
 from nrray.errors import ModelError
 from nrray.labels import LabelSet, Rules, read_label_set
-from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
-from nrray.models.measure import synthetic_frames
+from nrray.models import CheckpointChoice, resolve_checkpoint
 from nrray.models.strategies.multiple_choice import MultipleChoiceStrategy
 from nrray.types import NO_STATE, STATE_INDEX, LabelState
 from tests.models.strategies.scripted import labelled
@@ -67,10 +66,10 @@ def test_every_option_stands_behind_another_letter_in_every_order():
 AB = labels_of("a", "b", exclusive=(("a", "b"),))  # options: none, a, b
 
 
-def test_probabilities_are_averaged_over_orders_and_the_likeliest_option_is_the_state(small_sampling):
+def test_probabilities_are_averaged_over_orders_and_the_likeliest_option_is_the_state():
     # A model that prefers the letter A, and option a a little.
     script = [[[0.5, 0.3, 0.0]], [[0.6, 0.1, 0.1]], [[0.4, 0.0, 0.4]]]
-    _, labels = labelled(MultipleChoiceStrategy(orders=3), AB, small_sampling, script)
+    _, labels = labelled(MultipleChoiceStrategy(orders=3), AB, script)
     a = (0.3 + 0.6 + 0.4) / 0.8 / 3
     b = (0.0 + 0.1 + 0.4) / 0.8 / 3
     np.testing.assert_allclose(labels.scores, [[a, b]], rtol=1e-5)
@@ -80,24 +79,15 @@ def test_probabilities_are_averaged_over_orders_and_the_likeliest_option_is_the_
     assert labels.answers.texts[0][1].startswith("a 0.6")
 
 
-def test_an_order_that_says_no_letter_is_unparsed_and_not_averaged(small_sampling):
+def test_an_order_that_says_no_letter_is_unparsed_and_not_averaged():
     script = [[[0.1, 0.1, 0.1]], [[0.0, 0.9, 0.0]], [[np.nan, 0.9, 0.0]]]
-    _, labels = labelled(MultipleChoiceStrategy(orders=3), AB, small_sampling, script)
+    _, labels = labelled(MultipleChoiceStrategy(orders=3), AB, script)
     assert labels.answers.states.tolist() == [[UNPARSED, NO_STATE, UNPARSED]]
     assert labels.states.tolist() == [[ABSENT, PRESENT]]
     np.testing.assert_allclose(labels.scores, [[0, 1]])
 
 
-def test_a_model_that_says_no_letter_in_any_order_says_nothing(small_sampling):
-    _, labels = labelled(MultipleChoiceStrategy(orders=2), AB, small_sampling, [[[0.1, 0.1, 0.1]]] * 2)
+def test_a_model_that_says_no_letter_in_any_order_says_nothing():
+    _, labels = labelled(MultipleChoiceStrategy(orders=2), AB, [[[0.1, 0.1, 0.1]]] * 2)
     assert labels.states.tolist() == [[UNPARSED, UNPARSED]]
     assert np.isnan(labels.scores).all()
-
-
-def test_a_real_model_chooses(label_set):
-    checkpoint = resolve_checkpoint(CheckpointChoice())
-    strategy = MultipleChoiceStrategy(orders=2, min_label_mass=0)
-    labeler = strategy.labeler(checkpoint, label_set=label_set, execution=Execution())
-    labels = labeler.label(synthetic_frames(labeler.info.sampling, num_windows=2))
-    assert labels.scores.shape == (2, 4)
-    assert [len(row) for row in labels.answers.texts] == [2, 2]

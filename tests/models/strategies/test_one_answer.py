@@ -43,9 +43,9 @@ def embedded():
         ),
     ],
 )
-def test_one_answer_is_about_every_activity(strategy, answers, states, small_sampling):
+def test_one_answer_is_about_every_activity(strategy, answers, states):
     assert (PRESENT, ABSENT, UNSURE, UNPARSED) == (0, 1, 2, 3)
-    engine, labels = labelled(strategy, LABELS, small_sampling, [answers])
+    engine, labels = labelled(strategy, LABELS, [answers])
     assert len(engine.asked) == 1
     assert labels.states.tolist() == states
     assert labels.answers.questions == ("activities",)
@@ -54,9 +54,9 @@ def test_one_answer_is_about_every_activity(strategy, answers, states, small_sam
     assert labels.answers.states.tolist() == [[state] for state in is_read]
 
 
-def test_votes_are_counted_for_each_activity(small_sampling):
+def test_votes_are_counted_for_each_activity():
     strategy = VectorStrategy(votes=3, temperature=1.0)
-    _, labels = labelled(strategy, LABELS, small_sampling, [["1,0,0,1"], ["1,1,0,0"], ["what?"]])
+    _, labels = labelled(strategy, LABELS, [["1,0,0,1"], ["1,1,0,0"], ["what?"]])
     assert labels.states.tolist() == [[PRESENT, UNSURE, ABSENT, UNSURE]]
     assert labels.answers.questions == ("activities", "activities#2", "activities#3")
 
