@@ -77,6 +77,9 @@ class Family(ABC):
 
     model_class: ClassVar[Any]  # of transformers' Auto classes
     processor_class: ClassVar[Any]
+    shares_prefix: ClassVar[bool] = False
+    """Whether tokens see none behind them but those of the same frame, so that the beginning of a prompt, frames included, is
+    computed once for all questions; its runner is a `PromptRunner` then. Proven for every model type that the registry names."""
 
     def check_config(self, config: Any, *, folder: Path) -> None:  # noqa: B027
         """Raise ModelError where no class of the family takes a checkpoint with this config."""
@@ -174,6 +177,10 @@ class WindowRunner:
         self._checkpoint = checkpoint
         self._processor = checkpoint.family.window_processor(checkpoint)
         self._processing_device: torch.device | None = None
+
+    @property
+    def checkpoint(self) -> LoadedCheckpoint:
+        return self._checkpoint
 
     def window_inputs(self, frames: Frames, rows: slice, *, question: str) -> dict[str, torch.Tensor]:
         """The processor's tensors for windows `rows` of a unit, on the model's device."""

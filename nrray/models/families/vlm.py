@@ -14,9 +14,18 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from nrray.errors import ModelError
 from nrray.models.families import video_encoder_types
-from nrray.models.families.family import CPU, Family, HiddenStates, LoadedCheckpoint, WindowProcessor, pixel_device
+from nrray.models.families.family import (
+    CPU,
+    Family,
+    HiddenStates,
+    LoadedCheckpoint,
+    WindowProcessor,
+    WindowRunner,
+    pixel_device,
+)
 from nrray.models.families.four_bit import check_four_bit, four_bit_arguments
 from nrray.models.families.packed_attention import pack_attention
+from nrray.models.families.prompt_runner import PromptRunner
 from nrray.models.frame_size import FrameSize
 
 
@@ -25,6 +34,7 @@ class VisionLanguageModel(Family):
 
     model_class = AutoModelForImageTextToText
     processor_class = AutoProcessor
+    shares_prefix = True
 
     def check_config(self, config: Any, *, folder: Path) -> None:
         if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
@@ -112,6 +122,16 @@ class VisionLanguageModel(Family):
             attended=inputs["attention_mask"].bool(),
             frame_tokens=frame_tokens(checkpoint, inputs["input_ids"]),
         )
+
+    def runner(self, checkpoint: LoadedCheckpoint) -> WindowRunner:
+        return PromptRunner(checkpoint) if self.shares_prefix else WindowRunner(checkpoint)
+
+
+class OtherVisionLanguageModel(VisionLanguageModel):
+    """Of a class that nobody has looked at: attention may go both ways through a prompt (as PaliGemma's does), or its layers may
+    keep more than keys and values. Every question goes through the whole model, frames included."""
+
+    shares_prefix = False
 
 
 @dataclass(frozen=True, kw_only=True)

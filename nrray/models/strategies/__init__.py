@@ -14,6 +14,8 @@ from nrray.models.config import CheckpointChoice
 from nrray.models.resolved import ResolvedModel, resolve_checkpoint
 from nrray.models.strategies.head import HeadStrategy
 from nrray.models.strategies.json import JsonStrategy
+from nrray.models.strategies.judge import FocusedJudgeStrategy, JudgeStrategy
+from nrray.models.strategies.judge_json import JudgeJsonStrategy
 from nrray.models.strategies.list import ListStrategy
 from nrray.models.strategies.multiple_choice import MultipleChoiceStrategy
 from nrray.models.strategies.prompted import PromptedStrategy
@@ -34,11 +36,15 @@ Strategy = Annotated[
     | Annotated[ListStrategy, Tag("list")]
     | Annotated[MultipleChoiceStrategy, Tag("multiple_choice")]
     | Annotated[JsonStrategy, Tag("json")]
-    | Annotated[VectorStrategy, Tag("vector")],
+    | Annotated[VectorStrategy, Tag("vector")]
+    | Annotated[JudgeStrategy, Tag("judge")]
+    | Annotated[FocusedJudgeStrategy, Tag("focused_judge")]
+    | Annotated[JudgeJsonStrategy, Tag("judge_json")],
     Discriminator(
         _kind,
         custom_error_type="strategy_kind",
-        custom_error_message="expected a kind of head, yes_no, list, multiple_choice, json or vector",
+        custom_error_message="expected a kind of head, yes_no, list, multiple_choice, json, vector, judge, focused_judge or "
+        "judge_json",
     ),
 ]
 

@@ -16,7 +16,7 @@ from nrray.labels import LabelSet
 from nrray.models.config import Execution
 from nrray.models.engines import EngineChoice, TransformersSection
 from nrray.models.engines.engine import Decoding, Engine, Question, Replies
-from nrray.models.labeler import ModelInfo
+from nrray.models.labeler import Labeler, ModelInfo
 from nrray.models.resolved import ResolvedModel
 from nrray.models.rules import rethresholded_answers, without_contradictions
 from nrray.models.strategies.answers import scored_answer
@@ -125,7 +125,7 @@ class PromptedStrategy(Section):
         decided = rethresholded_answers(scores, states, thresholds=in_order)
         return without_contradictions(decided, label_set) if self.rules is RuleUse.APPLIED else decided
 
-    def labeler(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> "PromptedLabeler":
+    def labeler(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> Labeler:
         """The checkpoint, loaded. Raises ModelError."""
         self.check(checkpoint, label_set)
         engine = self.engine.loaded(checkpoint, execution=execution)
