@@ -26,10 +26,13 @@ class DescribedStrategy(PromptedStrategy):
         "question (default of the models in the package)",
     )
 
+    def worded(self, checkpoint: ResolvedModel) -> Wording:
+        """As `PromptedStrategy` says."""
+        return self.wording or default_wording(checkpoint)
+
     def prompt(self, checkpoint: ResolvedModel, label_set: LabelSet, *rest: str, spaced_names: bool = True) -> str:
         """The user's turn, which ends with the paragraphs in `rest`."""
-        wording = self.wording or default_wording(checkpoint)
-        lines = activity_lines(label_set, wording, spaced_names=spaced_names)
+        lines = activity_lines(label_set, self.worded(checkpoint), spaced_names=spaced_names)
         return "\n".join(part for part in (preface(label_set, self.rules), "Activities:", lines, *rest) if part)
 
 

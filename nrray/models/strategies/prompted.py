@@ -21,7 +21,7 @@ from nrray.models.labeler import Labeler, ModelInfo
 from nrray.models.resolved import ResolvedModel
 from nrray.models.rules import rethresholded_answers, without_contradictions
 from nrray.models.strategies.answers import scored_answer
-from nrray.models.strategies.wording import RuleUse
+from nrray.models.strategies.wording import RuleUse, Wording
 from nrray.types import NO_STATE, STATE_INDEX, Answers, Frames, LabelState, WindowLabels
 
 MIN_LABEL_MASS = 0.5
@@ -77,9 +77,18 @@ class PromptedStrategy(Section):
         reads them in its answers."""
         return None
 
-    def reworded(self, checkpoint: ResolvedModel, label_set: LabelSet) -> Self | None:
-        """The same strategy in other words that mean the same; None where it has none."""
+    def worded(self, checkpoint: ResolvedModel) -> Wording | None:
+        """What of an activity is said; None for a strategy that says the same always."""
         return None
+
+    def reworded(self, checkpoint: ResolvedModel, label_set: LabelSet) -> Self | None:
+        """The same strategy in other words that mean the same, with or without definitions; None where there are none."""
+        worded = self.worded(checkpoint)
+        if worded is None:
+            return None
+        other = Wording.QUESTION if worded is Wording.DEFINED else Wording.DEFINED
+        changed = self.model_copy(update={"wording": other})
+        return None if changed.prompts(checkpoint, label_set) == self.prompts(checkpoint, label_set) else changed
 
     def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
         """Raise ModelError where the checkpoint knows no words."""

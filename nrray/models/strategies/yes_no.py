@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue, model_validator
 from scipy.special import expit, logit
-from typing_extensions import Self
 
 from nrray.config import Section
 from nrray.errors import ModelError
@@ -93,7 +92,7 @@ class YesNoStrategy(PromptedStrategy):
 
     def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """A question per activity, in the label set's order."""
-        is_defined = self._wording(checkpoint) is Wording.DEFINED
+        is_defined = self.worded(checkpoint) is Wording.DEFINED
         before = preface(label_set, self.rules)
         return tuple(
             Question(
@@ -106,14 +105,9 @@ class YesNoStrategy(PromptedStrategy):
             for activity in label_set.activities
         )
 
-    def _wording(self, checkpoint: ResolvedModel) -> Wording:
+    def worded(self, checkpoint: ResolvedModel) -> Wording:
+        """As `PromptedStrategy` says."""
         return self.wording or default_wording(checkpoint)
-
-    def reworded(self, checkpoint: ResolvedModel, label_set: LabelSet) -> Self | None:
-        """With or without the definitions; None for a label set that has none."""
-        is_defined = self._wording(checkpoint) is Wording.DEFINED
-        other = self.model_copy(update={"wording": Wording.QUESTION if is_defined else Wording.DEFINED})
-        return None if other.prompts(checkpoint, label_set) == self.prompts(checkpoint, label_set) else other
 
     def identity(self, checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, JsonValue]:
         """As `PromptedStrategy` has it, with the spellings that make the scores."""
