@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nrray.archive.manifest import manifest_table
 from nrray.console.reporter import Reporter
+from nrray.decode import DecodeConfig, GuardedDecoder
 from nrray.errors import ErrorKind, ModelError, ResourcesError
 from nrray.labels import read_label_set
 from nrray.models import Device, JudgeStrategy
@@ -24,7 +26,8 @@ from nrray.pipelines.relabel.graph import stages_of
 from nrray.pipelines.relabel.job import RelabelConfig, RelabelJob, resolved_job
 from nrray.pipelines.relabel.run import RelabelOptions, relabel, unit_requests
 from nrray.pipelines.relabel.stages import DecodeStage, LabelStage
-from nrray.pipelines.scan.run import ScanConfig, scan
+from nrray.pipelines.scan.listing import listed_files
+from nrray.pipelines.scan.run import probed_video
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing
 from nrray.results.domain import OutsideDomain
@@ -60,8 +63,11 @@ def judge_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("archive")
     archive = make_archive(root / "videos", num_videos=2, seconds=8.0)
-    scan(ScanConfig(archive=str(archive), output=str(root / "scan")), QUIET)
-    return root / "scan" / "manifest.parquet"
+    decoder = GuardedDecoder(DecodeConfig())
+    listed = listed_files(str(archive), {".mp4"}).files
+    table = manifest_table([probed_video(file, decoder) for file in listed])
+    pq.write_table(table, root / "manifest.parquet")
+    return root / "manifest.parquet"
 
 
 def strategy_of(judge_folder: Path, **settings) -> JudgeStrategy:
@@ -153,7 +159,7 @@ def test_a_failed_unit_passes_untried_and_the_others_are_judged_together(manifes
     good, failed = captioned
     assert (failed.status, failed.error_kind, failed.captions) == (UnitStatus.FAILED, ErrorKind.MISSING, [])
     assert len(good.captions) == 2 * 2, "two windows, two votes"
-    assert "pixels" not in {name for name in vars(good)}
+    assert "pixels" not in set(vars(good))
     results = [
         row
         for table in judge(table_from_rows([failed, good, replace(good, unit_id="again")], CaptionedUnit))
