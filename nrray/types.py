@@ -384,3 +384,5 @@ class WindowLabels:
 
 STATE_INDEX: dict[LabelState, int] = {state: i for i, state in enumerate(LabelState)}
 NO_STATE = 255
+ORDER_QUESTION = "order "
+"""Begins the names of questions that ask the same in different orders: `order 1`, `order 2`, ..."""
