@@ -16,9 +16,12 @@ from nrray.models.device_loss import is_device_lost
 from nrray.models.labeler import Labeler, ModelInfo, check_sampling
 from nrray.models.measure import LabelerFigures, measure_labeler
 from nrray.models.metadata import CheckpointMetadata, Pooling, read_metadata
-from nrray.models.resolved import CheckpointKind, ResolvedCheckpoint, resolve_checkpoint
-from nrray.models.strategies import Strategy, resolve_strategy, strategy_of_release_before
+from nrray.models.resolved import CheckpointKind, ResolvedCheckpoint, ResolvedModel, resolve_checkpoint
+from nrray.models.strategies import Strategy, resolve_model, resolve_strategy, strategy_of_release_before
 from nrray.models.strategies.head import HeadStrategy
+from nrray.models.strategies.judge import FocusedJudgeStrategy, JudgeStrategy
+from nrray.models.strategies.judge_json import JudgeJsonStrategy
+from nrray.models.strategies.judged import JudgedStrategy
 from nrray.models.strategies.yes_no import YesNoStrategy
 
 __all__ = [
@@ -28,7 +31,11 @@ __all__ = [
     "Device",
     "Dtype",
     "Execution",
+    "FocusedJudgeStrategy",
     "HeadStrategy",
+    "JudgeJsonStrategy",
+    "JudgeStrategy",
+    "JudgedStrategy",
     "LabelMemoryError",
     "Labeler",
     "LabelerFigures",
@@ -36,6 +43,7 @@ __all__ = [
     "ModelInfo",
     "Pooling",
     "ResolvedCheckpoint",
+    "ResolvedModel",
     "Strategy",
     "YesNoStrategy",
     "check_sampling",
@@ -43,6 +51,7 @@ __all__ = [
     "measure_labeler",
     "read_metadata",
     "resolve_checkpoint",
+    "resolve_model",
     "resolve_strategy",
     "strategy_of_release_before",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Protocol
 
 import nrray
 from nrray.errors import ModelError
@@ -27,6 +28,45 @@ class CheckpointKind(str, Enum):
     PLAIN = "plain"  # all weights of a published model, no head
     TRAINED = "trained"  # all weights and a head in one folder
     ADAPTED = "adapted"  # all weights of a base, and a folder with a head and perhaps matrices
+
+
+class ResolvedModel(Protocol):
+    """A model as a strategy knows it, wherever it runs. Can be sent to other nodes."""
+
+    @property
+    def name(self) -> str:
+        """For people, and in the source of labels."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """As messages name it: the name of a model inside the package, a folder, or an address."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What it is, behind "a"."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of everything that decides a score, as far as it is known."""
+        ...
+
+    @property
+    def metadata(self) -> CheckpointMetadata | None:
+        """Of its head, where it has one."""
+        ...
+
+    @property
+    def inputs(self) -> CheckpointInputs | None:
+        """Those of its training, where it says them."""
+        ...
+
+    @property
+    def knows_words(self) -> bool:
+        """Whether it can be asked."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +102,14 @@ class ResolvedCheckpoint:
     @property
     def family(self) -> FamilyEntry:
         return family_entry(self.model_type)
+
+    @property
+    def title(self) -> str:
+        return f"'{self.model_type}' checkpoint"
+
+    @property
+    def knows_words(self) -> bool:
+        return self.family.knows_words
 
     @property
     def name(self) -> str:
@@ -101,6 +149,16 @@ def resolve_checkpoint(choice: CheckpointChoice) -> ResolvedCheckpoint:
         model_type=model_type,
         stamps=stamps,
     )
+
+
+def local_checkpoint(model: ResolvedModel) -> ResolvedCheckpoint:
+    """The model as the checkpoint folder that whatever loads it needs. Raises ModelError where it runs elsewhere."""
+    if not isinstance(model, ResolvedCheckpoint):
+        raise ModelError(
+            f"model {model.name}: found a {model.title} at {model.path}, expected a checkpoint folder. Set model.path to one, "
+            f"and leave strategy.engine out."
+        )
+    return model
 
 
 def check_same_here(checkpoint: ResolvedCheckpoint) -> None:

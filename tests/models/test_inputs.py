@@ -12,7 +12,7 @@ import nrray
 from nrray.errors import ModelError
 from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
 from nrray.models.config import LoraSection
-from nrray.models.engines import EngineKind, load_engine
+from nrray.models.engines import TransformersSection
 from nrray.models.engines.engine import Question
 from nrray.models.frame_stacking import FrameStacking, stacked
 from nrray.models.inputs import INPUTS_KEY, CheckpointInputs, read_inputs
@@ -48,7 +48,7 @@ def resolved(folder):
 
 
 def answers_of(folder, frames):
-    engine = load_engine(EngineKind.TRANSFORMERS, resolved(folder), execution=Execution())
+    engine = TransformersSection().loaded(resolved(folder), execution=Execution())
     return engine.ask(frames, [Question(name="q", text="Well?", choices=(("yes",), ("no",)), max_tokens=3)])
 
 

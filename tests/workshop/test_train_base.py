@@ -6,7 +6,7 @@ import torch
 
 from nrray.labels import read_label_set
 from nrray.models import CheckpointChoice, CheckpointKind, Execution, resolve_checkpoint
-from nrray.models.engines import EngineKind, load_engine
+from nrray.models.engines import TransformersSection
 from nrray.models.engines.engine import Question
 from nrray.models.frame_stacking import FrameStacking
 from nrray.models.inputs import CheckpointInputs
@@ -74,7 +74,7 @@ def test_a_loaded_model_answers_as_the_trained_one_does(vlm, tmp_path):
     vlm.model.float()
     unit = synthetic_frames(SMALL, num_windows=4)
     checkpoint = resolve_checkpoint(CheckpointChoice(path=str(tmp_path)))
-    engine = load_engine(EngineKind.TRANSFORMERS, checkpoint, execution=Execution())
+    engine = TransformersSection().loaded(checkpoint, execution=Execution())
     windows = WindowSet(
         pixels=torch.from_numpy(unit.pixels),
         window_frames=unit.window_frames.astype(np.int64),

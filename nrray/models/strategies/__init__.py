@@ -10,9 +10,18 @@ from pydantic import Discriminator, JsonValue, Tag
 from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.config import CheckpointChoice
+from nrray.models.resolved import ResolvedModel, resolve_checkpoint
 from nrray.models.strategies.head import HeadStrategy
-from nrray.models.strategies.yes_no import Wording, YesNoStrategy
+from nrray.models.strategies.json import JsonStrategy
+from nrray.models.strategies.judge import FocusedJudgeStrategy, JudgeStrategy
+from nrray.models.strategies.judge_json import JudgeJsonStrategy
+from nrray.models.strategies.list import ListStrategy
+from nrray.models.strategies.multiple_choice import MultipleChoiceStrategy
+from nrray.models.strategies.prompted import PromptedStrategy
+from nrray.models.strategies.vector import VectorStrategy
+from nrray.models.strategies.wording import Wording
+from nrray.models.strategies.yes_no import YesNoStrategy
 
 
 def _kind(value: Any) -> str | None:
@@ -22,12 +31,33 @@ def _kind(value: Any) -> str | None:
 
 
 Strategy = Annotated[
-    Annotated[HeadStrategy, Tag("head")] | Annotated[YesNoStrategy, Tag("yes_no")],
-    Discriminator(_kind, custom_error_type="strategy_kind", custom_error_message="expected a kind of head or yes_no"),
+    Annotated[HeadStrategy, Tag("head")]
+    | Annotated[YesNoStrategy, Tag("yes_no")]
+    | Annotated[ListStrategy, Tag("list")]
+    | Annotated[MultipleChoiceStrategy, Tag("multiple_choice")]
+    | Annotated[JsonStrategy, Tag("json")]
+    | Annotated[VectorStrategy, Tag("vector")]
+    | Annotated[JudgeStrategy, Tag("judge")]
+    | Annotated[FocusedJudgeStrategy, Tag("focused_judge")]
+    | Annotated[JudgeJsonStrategy, Tag("judge_json")],
+    Discriminator(
+        _kind,
+        custom_error_type="strategy_kind",
+        custom_error_message="expected a kind of head, yes_no, list, multiple_choice, json, vector, judge, focused_judge or "
+        "judge_json",
+    ),
 ]
 
 
-def resolve_strategy(section: Strategy | None, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> Strategy:
+def resolve_model(section: Strategy | None, choice: CheckpointChoice, *, allow_remote: bool = False) -> ResolvedModel:
+    """The model that a config labels with: the checkpoint that it names, or the one that the strategy's engine answers with.
+    allow_remote: whether frames may leave the house. Raises ConfigError, ModelError."""
+    if isinstance(section, PromptedStrategy):
+        return section.engine.resolved(choice, allow_remote=allow_remote)
+    return resolve_checkpoint(choice)
+
+
+def resolve_strategy(section: Strategy | None, checkpoint: ResolvedModel, label_set: LabelSet) -> Strategy:
     """The strategy that labels with the checkpoint: the config's or, where it names none, the checkpoint's head where it has
     one, else yes/no questions. Raises ModelError where checkpoint or label set do not fit it."""
     strategy = section if section is not None else _default_strategy(checkpoint)
@@ -35,7 +65,7 @@ def resolve_strategy(section: Strategy | None, checkpoint: ResolvedCheckpoint, l
     return strategy
 
 
-def strategy_of_release_before(checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
+def strategy_of_release_before(checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, JsonValue]:
     """The identity of the strategy that an output has which records none: a release had no other."""
     if checkpoint.metadata is not None:
         return HeadStrategy().identity(checkpoint, label_set)
@@ -43,12 +73,12 @@ def strategy_of_release_before(checkpoint: ResolvedCheckpoint, label_set: LabelS
     return {**asked.identity(checkpoint, label_set), "engine": "transformers", "parser": "plain_yes_or_no/1"}
 
 
-def _default_strategy(checkpoint: ResolvedCheckpoint) -> Strategy:
+def _default_strategy(checkpoint: ResolvedModel) -> Strategy:
     if checkpoint.metadata is not None:
         return HeadStrategy()
-    if not checkpoint.family.knows_words:
+    if not checkpoint.knows_words:
         raise ModelError(
-            f"model {checkpoint.folder}: found a checkpoint that knows no words and has no head of nrray, expected one "
+            f"model {checkpoint.path}: found a checkpoint that knows no words and has no head of nrray, expected one "
             f"of the two. Train it with `nrray finetune`."
         )
     return YesNoStrategy()

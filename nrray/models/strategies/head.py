@@ -13,7 +13,7 @@ from nrray.labels import LabelSet
 from nrray.models.config import Execution
 from nrray.models.labeler import ModelInfo, check_frames
 from nrray.models.metadata import CheckpointMetadata, check_labels
-from nrray.models.resolved import ResolvedCheckpoint
+from nrray.models.resolved import ResolvedCheckpoint, ResolvedModel, local_checkpoint
 from nrray.models.rules import states_from_scores
 from nrray.types import Frames, WindowLabels
 
@@ -23,9 +23,10 @@ class HeadStrategy(Section):
 
     kind: Literal["head"] = Field("head", description="the checkpoint's trained head")
 
-    def check(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> None:
+    def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
         """Raise ModelError where the checkpoint has no head, or one for another label set or another kind of model."""
         metadata = head_metadata(checkpoint)
+        checkpoint = local_checkpoint(checkpoint)
         check_labels(metadata, label_set, folder=checkpoint.head_folder)
         if metadata.pooling not in checkpoint.family.poolings:
             expected = ", ".join(pooling.value for pooling in checkpoint.family.poolings)
@@ -34,16 +35,16 @@ class HeadStrategy(Section):
                 f"'{checkpoint.model_type}' checkpoint, expected one of {expected}. Restore nrray.json, or train again."
             )
 
-    def questions(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> tuple[str, ...]:
+    def questions(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[str, ...]:
         """Texts of the user's turn that the model is given."""
-        return (head_metadata(checkpoint).prompt,) if checkpoint.family.knows_words else ()
+        return (head_metadata(checkpoint).prompt,) if checkpoint.knows_words else ()
 
-    def identity(self, checkpoint: ResolvedCheckpoint, label_set: LabelSet) -> dict[str, JsonValue]:
+    def identity(self, checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, JsonValue]:
         """Everything that decides a label beside the digests of checkpoint and label set."""
-        prompt = head_metadata(checkpoint).prompt if checkpoint.family.knows_words else None
+        prompt = head_metadata(checkpoint).prompt if checkpoint.knows_words else None
         return {"kind": self.kind, "prompt": prompt, "thresholds": "checkpoint", "applies_rules": True}
 
-    def thresholds(self, checkpoint: ResolvedCheckpoint) -> dict[str, float]:
+    def thresholds(self, checkpoint: ResolvedModel) -> dict[str, float]:
         """The score from which each activity is present, as the training chose it."""
         return head_metadata(checkpoint).thresholds
 
@@ -59,10 +60,10 @@ class HeadStrategy(Section):
         in_order = np.array([thresholds[name] for name in label_set.names], np.float32)
         return states_from_scores(scores, thresholds=in_order, label_set=label_set)
 
-    def labeler(self, checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> "HeadLabeler":
+    def labeler(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> "HeadLabeler":
         """The checkpoint, loaded. Raises ModelError."""
         self.check(checkpoint, label_set)
-        return HeadLabeler(checkpoint, label_set=label_set, execution=execution)
+        return HeadLabeler(local_checkpoint(checkpoint), label_set=label_set, execution=execution)
 
 
 class HeadLabeler:
@@ -93,11 +94,11 @@ class HeadLabeler:
         )
 
 
-def head_metadata(checkpoint: ResolvedCheckpoint) -> CheckpointMetadata:
+def head_metadata(checkpoint: ResolvedModel) -> CheckpointMetadata:
     """The description of the checkpoint's head. Raises ModelError where it has none."""
     if checkpoint.metadata is None:
         raise ModelError(
-            f"strategy.kind: found head, but model {checkpoint.folder} has no nrray.json that describes one. Train a head with "
+            f"strategy.kind: found head, but model {checkpoint.path} has no nrray.json that describes one. Train a head with "
             f"`nrray finetune`, or set strategy.kind=yes_no."
         )
     return checkpoint.metadata

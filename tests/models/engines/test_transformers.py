@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
-from nrray.models.engines import EngineKind, load_engine
+from nrray.models.engines import TransformersSection
 from nrray.models.engines.engine import Question, Replies
 from nrray.models.engines.transformers import choice_probabilities, single_token_ids
 from nrray.models.frame_stacking import FrameStacking, stacked
@@ -18,7 +18,7 @@ CHOICES = (("yes", " yes", "resuscitationless"), ("no",), ("resuscitationless",)
 
 def engine_of(folder, **execution):
     checkpoint = resolve_checkpoint(CheckpointChoice(path=str(folder)))
-    return load_engine(EngineKind.TRANSFORMERS, checkpoint, execution=Execution(**execution))
+    return TransformersSection().loaded(checkpoint, execution=Execution(**execution))
 
 
 def asked(engine, unit, *, choices, max_tokens) -> Replies:
