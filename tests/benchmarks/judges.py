@@ -3,32 +3,41 @@ to other windows; and how much faster one is that reads many captions together.
 
     python tests/benchmarks/judges.py --judge words --judge smollm2 [--judge FOLDER] [--cases 12] [--captions 100]
     python tests/benchmarks/judges.py --judge smollm2 --throughput 64
+    python tests/benchmarks/judges.py --judge words --model embedded-base --frames DIR.work/frames \
+        --label-set tests/benchmarks/everyday_claims.yaml
 
 A line per judge, strategy and order of the captions: F1 per activity (of states that are present), their mean without the
 activity that must be visible, with a 95 % interval over drawn captions (bootstrap), and the shares of labels that are unsure and
 unparsed. True captions are written from drawn scenarios by the grammar of the embedded model; they are the ceiling, dealt-out
-ones the floor.
+ones the floor. With --model, captions are what it says of windows of the simulated cases that
+`nrray.workshop.train_embedded` left in --frames, and silence is absence.
 """
 
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nrray.labels import LabelSet, read_label_set
 from nrray.models import FocusedJudgeStrategy, JudgedStrategy, JudgeJsonStrategy, JudgeStrategy
-from nrray.models.config import Device, Execution
+from nrray.models.config import CheckpointChoice, Device, Execution
 from nrray.models.engines.engine import Replies
 from nrray.models.judges import JudgeSection, load_judge
 from nrray.models.judges.judge import Judge
+from nrray.models.measure import synthetic_frames
+from nrray.models.resolved import resolve_checkpoint
 from nrray.models.strategies.judged import CaptionReader
 from nrray.models.strategies.verdicts import NotStated
 from nrray.simulate.scenario import Airway, Body, drawn_scenario
 from nrray.types import STATE_INDEX, LabelState
 from nrray.workshop.captions import Newborn, SceneFacts, caption_of, window_facts
+from nrray.workshop.embedded_data import Part, numbers_of, source_cases
+from nrray.workshop.train_embedded import CASES, SEED
+from nrray.workshop.window_store import case_subset, open_windows
 
 CASE_SECONDS, WINDOW_SECONDS = 120.0, 3.0
 DRAWS = 1000
@@ -113,7 +122,7 @@ def judge_of(section: JudgeSection) -> Judge | None:
     return None if resolved is None else load_judge(section, resolved, execution=Execution(device=Device.AUTO))
 
 
-def print_quality(names: Sequence[str], label_set: LabelSet, written: Written) -> None:
+def print_quality(names: Sequence[str], label_set: LabelSet, written: Written, silence: NotStated) -> None:
     dealt = np.random.default_rng(2).permutation(len(written.captions))
     print(
         f"{len(written.captions)} captions, {len(set(written.captions))} different; true of: {written.truth.mean(axis=0)}"
@@ -122,10 +131,10 @@ def print_quality(names: Sequence[str], label_set: LabelSet, written: Written) -
         section = section_of(name)
         judge = judge_of(section)
         for kind in KINDS:
-            strategy = kind(judge=section, not_stated=NotStated.UNSURE)
+            strategy = kind(judge=section, not_stated=silence)
             states = states_of(strategy, judge, written.captions, label_set)
             title = f"{name.rsplit('/', 1)[-1]}, {strategy.kind}"
-            print(line(f"{title}, true captions", states, written.truth, label_set), flush=True)
+            print(line(f"{title}, as written", states, written.truth, label_set), flush=True)
             print(line(f"{title}, dealt out", states[dealt], written.truth, label_set), flush=True)
 
 
@@ -152,18 +161,44 @@ def print_throughput(name: str, label_set: LabelSet, written: Written) -> None:
     )
 
 
+def described(model: str, frames: Path, label_set: LabelSet, *, num_captions: int) -> Written:
+    """What a model says of windows of the simulated test cases, evenly over them, with their truth."""
+    checkpoint = resolve_checkpoint(CheckpointChoice(path=model))
+    assert checkpoint.inputs is not None, f"{model} does not say which inputs it takes"
+    sampling = checkpoint.inputs.sampling
+    sources = source_cases(num_cases=CASES, case_seconds=60.0, seed=SEED)
+    stored = case_subset(open_windows(frames), numbers_of(sources, Part.TEST))
+    rows = np.linspace(0, len(stored.cases) - 1, num_captions).astype(int)
+    captioner = JudgeStrategy().captioner(checkpoint, label_set=label_set, execution=Execution(device=Device.AUTO))
+    captions: list[str] = []
+    for row in rows:
+        pixels = stored.batch(np.array([row]))[0].numpy()
+        shown = replace(synthetic_frames(sampling, num_windows=1), pixels=pixels)
+        captions += [texts[0] for texts in captioner.captions(shown)[0].texts]
+    for row, caption in list(zip(rows, captions, strict=True))[:: max(1, len(rows) // 8)]:
+        print(f"  {stored.captions[row]}\n    said: {caption}")
+    return Written(captions=captions, truth=stored.targets[rows])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--judge", action="append", required=True, help="words, smollm2 or a folder; several times")
     parser.add_argument("--cases", type=int, default=12)
     parser.add_argument("--captions", type=int, default=100)
+    parser.add_argument("--model", help="a captioner, in the place of true captions")
+    parser.add_argument("--frames", type=Path, help="with --model: frames of simulated cases")
+    parser.add_argument("--label-set", help="a label set file of the shipped activities, with other claims")
     parser.add_argument("--throughput", type=int, metavar="N", help="measure the speed on N captions instead")
     chosen = parser.parse_args()
-    label_set = read_label_set()
+    label_set = read_label_set(chosen.label_set)
     count = chosen.throughput or chosen.captions
-    written = written_captions(label_set, num_cases=chosen.cases, num_captions=count)
+    if chosen.model is None:
+        written = written_captions(label_set, num_cases=chosen.cases, num_captions=count)
+    else:
+        written = described(chosen.model, chosen.frames, label_set, num_captions=count)
     if chosen.throughput is None:
-        print_quality(chosen.judge, label_set, written)
+        silence = NotStated.UNSURE if chosen.model is None else NotStated.ABSENT
+        print_quality(chosen.judge, label_set, written, silence)
     else:
         for name in chosen.judge:
             print_throughput(name, label_set, written)
