@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue
 from nrray.labels import LabelSet
 from nrray.models.config import Execution
 from nrray.models.engines.engine import Engine, Replies
-from nrray.models.judges import JudgeSection, load_judge
+from nrray.models.judges import JudgeSection, ResolvedJudge, load_judge
 from nrray.models.judges.judge import Judge, JudgeQuestion, JudgeReplies
 from nrray.models.judges.quoting import CAPTION
 from nrray.models.labeler import ModelInfo
@@ -129,7 +129,7 @@ class JudgedStrategy(PromptedStrategy):
         """The checkpoint and its judge, loaded in one process. Raises ModelError."""
         return JudgedLabeler(
             self.captioner(checkpoint, label_set=label_set, execution=execution),
-            self.reader(checkpoint, label_set=label_set, execution=execution),
+            self.reader(checkpoint, judge=self.judge.resolved(), label_set=label_set, execution=execution),
         )
 
     def captioner(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> "Captioner":
@@ -138,11 +138,13 @@ class JudgedStrategy(PromptedStrategy):
         engine = self.engine.loaded(checkpoint, execution=execution)
         return Captioner(engine, self, checkpoint, label_set)
 
-    def reader(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> "CaptionReader":
-        """The judge, ready to read. Raises ModelError."""
-        resolved = self.judge.resolved()
-        judge = None if resolved is None else load_judge(self.judge, resolved, execution=execution)
-        return CaptionReader(judge, self, self.answer_names(checkpoint, label_set), label_set)
+    def reader(
+        self, checkpoint: ResolvedModel, *, judge: ResolvedJudge | None, label_set: LabelSet, execution: Execution
+    ) -> "CaptionReader":
+        """The judge, ready to read captions of the checkpoint. Raises ModelError, also where this node has another judge than the
+        resolved one."""
+        loaded = None if judge is None else load_judge(self.judge, judge, execution=execution)
+        return CaptionReader(loaded, self, self.answer_names(checkpoint, label_set), label_set)
 
 
 class Captioner:
