@@ -42,6 +42,8 @@ def restate(config: RelabelConfig, reporter: Reporter) -> Relabelled:
     if before.label_set != job.identity.label_set:
         _check_activities(job)
     ledger = Ledger(job.output)
+    parser = strategy.identity(job.checkpoint, job.label_set)["parser"]
+    reporter.say(f"answers are read again, by {parser}; no unit is tried, and no model loaded")
     with WriterLock(job.output, lease_seconds=config.ledger.lease_seconds):
         keep_record(job.output, "relabel", config)
         index = ledger.index()
