@@ -63,6 +63,7 @@ class Provenance(Section):
     config: dict[str, JsonValue] = Field(description="of the verb that made it")
     label_set: LabelSet
     thresholds: dict[str, float] = Field(description="score from which an activity is present")
+    prompt_digests: dict[str, str] = Field({}, description="sha256 of each prompt's text, which the identity has")
     manifest: str
     measured: RunFigures | None = Field(description="of the run that made it; None: there was nothing to run")
 

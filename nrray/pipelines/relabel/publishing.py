@@ -13,7 +13,7 @@ from nrray import __version__
 from nrray.console.reporter import Reporter
 from nrray.pipelines.relabel.job import RelabelJob, rethresholding, thresholds_in_use
 from nrray.results.figures import RunFigures
-from nrray.results.identity import OutputIdentity, bound_identity
+from nrray.results.identity import OutputIdentity, StrategyEntry, bound_identity
 from nrray.results.ledger import Ledger
 from nrray.results.ledger_tables import Reread, ledger_tables
 from nrray.results.publish import Published, VersionTables, is_whole, point_latest, write_version
@@ -125,9 +125,20 @@ def _provenance(
         config=job.config.model_dump(mode="json"),
         label_set=job.label_set,
         thresholds=thresholds_in_use(job),
+        prompt_digests=prompt_digests(job.identity.strategy),
         manifest=absolute_uri(job.config.manifest),
         measured=measured,
     )
+
+
+def prompt_digests(strategy: StrategyEntry | None) -> dict[str, str]:
+    """sha256 of each text in a strategy's prompts and, behind "judge: ", in those of its judge."""
+    entry = strategy or {}
+    judge = entry.get("judge")
+    asked, judged = entry.get("prompts"), judge.get("prompts") if isinstance(judge, dict) else None
+    texts = dict(asked) if isinstance(asked, dict) else {}
+    texts |= {f"judge: {name}": text for name, text in judged.items()} if isinstance(judged, dict) else {}
+    return {name: hashlib.sha256(str(text).encode()).hexdigest() for name, text in texts.items()}
 
 
 def _decided_identity(job: RelabelJob) -> OutputIdentity:
