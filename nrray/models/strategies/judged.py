@@ -108,7 +108,9 @@ class JudgedStrategy(PromptedStrategy):
 
     def _model(self, label_set: LabelSet) -> dict[str, JsonValue]:
         judge, questions = self.judge.resolved(), self.judge_questions(label_set)
-        prompts: dict[str, JsonValue] = {question.name: question.template for question in questions}
+        prompts: dict[str, JsonValue] = {
+            question.name.removeprefix(f"{JUDGE_NAME}: "): question.template for question in questions
+        }
         spellings: dict[str, JsonValue] = {word: list(choice) for word, choice in questions[0].choices}
         return {
             "model": None if judge is None else judge.digest,
