@@ -57,7 +57,7 @@ def cache_kind(model: Any) -> CacheKind:
     return CacheKind.LAST_TOKENS if kinds <= {DynamicLayer, DynamicSlidingWindowLayer} else CacheKind.OTHER
 
 
-def prefix_read(model: Any, inputs: Mapping[str, torch.Tensor], *, length: int, positions: torch.Tensor) -> Cache:
+def prefix_read(model: Any, inputs: Mapping[str, Any], *, length: int, positions: torch.Tensor) -> Cache:
     """The cache of the first `length` tokens of W prompts, whose arguments and (..., 1, L) positions are of all tokens."""
     cache = DynamicCache(config=model.config)
     cut = {name: value[:, :length] if name in TOKEN_WISE else value for name, value in inputs.items()}
@@ -127,9 +127,7 @@ def _read(
     return Rows(cache=cache, attended=attended, positions=positions[..., -1:], logits=logits)
 
 
-def _forward(
-    model: Any, arguments: Mapping[str, torch.Tensor], *, cache: Cache, positions: torch.Tensor
-) -> torch.Tensor:
+def _forward(model: Any, arguments: Mapping[str, Any], *, cache: Cache, positions: torch.Tensor) -> torch.Tensor:
     """(R, V) logits behind the last token."""
     known = inspect.signature(model.forward).parameters
     # Older releases of transformers know the second name, newer ones warn of it.

@@ -77,9 +77,6 @@ class Family(ABC):
 
     model_class: ClassVar[Any]  # of transformers' Auto classes
     processor_class: ClassVar[Any]
-    shares_prefix: ClassVar[bool] = False
-    """Whether tokens see none behind them but those of the same frame, so that the beginning of a prompt, frames included, is
-    computed once for all questions; its runner is a `PromptRunner` then. Proven for every model type that the registry names."""
 
     def check_config(self, config: Any, *, folder: Path) -> None:  # noqa: B027
         """Raise ModelError where no class of the family takes a checkpoint with this config."""
@@ -159,8 +156,8 @@ class Family(ABC):
         """The last layer's states of the processor's tensors."""
 
     def runner(self, checkpoint: LoadedCheckpoint) -> "WindowRunner":
-        """A runner of windows through the model, for labelling. The weights may be laid out anew, so that they can be trained no
-        more."""
+        """A runner of windows through the model, for labelling: a `PromptRunner` where a prompt's beginning is the same whatever
+        follows it. The weights may be laid out anew, so that they can be trained no more."""
         return WindowRunner(checkpoint)
 
     def optimize_tower(  # noqa: B027

@@ -157,7 +157,7 @@ class SharedFrames(UnitInputs):
         self._window_frames = window_frames.to(embeddings.device)
         self._moments = moments
 
-    def of(self, rows: slice, prompt: Prompt) -> dict[str, torch.Tensor]:
+    def of(self, rows: slice, prompt: Prompt) -> dict[str, Any]:
         text = self._checkpoint.model.get_input_embeddings()(prompt.token_ids)  # (1, L, D)
         is_frame = frame_tokens(self._checkpoint, prompt.token_ids)
         picked = self._embeddings[self._window_frames[rows]]  # (B, F, tokens a frame, D)

@@ -1,25 +1,37 @@
 """Runs windows and questions through a vision-language model: frames first, then the words of a question."""
 
 import inspect
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from nrray.models.families.family import LoadedCheckpoint, WindowRunner
+from nrray.models.families.family import (
+    HiddenStates,
+    LoadedCheckpoint,
+    UnitForward,
+    WindowRunner,
+    distances,
+    watched,
+)
 from nrray.models.families.tower_moments import Moments, moments_of
 from nrray.types import Frames
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A question behind frames, laid out for windows of one shape. token_ids: (1, L) int64; positions: (1, L), or (3, 1, L) where
-    the model counts time, height and width of frames apart."""
+    """A question behind frames, laid out for windows of one shape. inputs: the processor's tensors of a window but its pixels;
+    positions: (1, L) of its tokens, or (3, 1, L) where the model counts time, height and width of frames apart."""
 
     question: str
-    token_ids: torch.Tensor
+    inputs: Mapping[str, torch.Tensor]
     positions: torch.Tensor
+
+    @property
+    def token_ids(self) -> torch.Tensor:
+        """(1, L) int64."""
+        return self.inputs["input_ids"]
 
 
 class UnitInputs:
@@ -29,8 +41,8 @@ class UnitInputs:
         self._runner = runner
         self._frames = frames
 
-    def of(self, rows: slice, prompt: Prompt) -> dict[str, torch.Tensor]:
-        """The arguments for windows `rows` and a whole prompt, frames included."""
+    def of(self, rows: slice, prompt: Prompt) -> dict[str, Any]:
+        """The arguments for windows `rows` and a whole prompt, frames included: tensors, and what a tower has put out."""
         return self._runner.window_inputs(self._frames, rows, question=prompt.question)
 
     def moments(self, rows: slice, outputs: Sequence[torch.Tensor]) -> Moments | None:
@@ -51,12 +63,25 @@ class PromptRunner(WindowRunner):
         if key not in self._prompts:
             inputs = self.window_inputs(frames, slice(0, 1), question=question)
             positions = prompt_positions(self._checkpoint.model, inputs)
-            self._prompts[key] = Prompt(question=question, token_ids=inputs["input_ids"], positions=positions)
+            others = {name: tensor for name, tensor in inputs.items() if not name.startswith("pixel")}
+            self._prompts[key] = Prompt(question=question, inputs=others, positions=positions)
         return self._prompts[key]
 
     def unit_inputs(self, frames: Frames, *, micro_batch_windows: int) -> UnitInputs:
         """The unit's windows; what they share is computed once, here."""
         return UnitInputs(self, frames)
+
+    def unit_forward(self, frames: Frames, *, question: str, micro_batch_windows: int) -> UnitForward:
+        prompt = self.prompt(frames, question)
+        inputs = self.unit_inputs(frames, micro_batch_windows=micro_batch_windows)
+        checkpoint = self._checkpoint
+
+        def forward(rows: slice) -> HiddenStates:
+            with watched(checkpoint) as outputs:
+                states = checkpoint.family.hidden_states(checkpoint, inputs.of(rows, prompt))
+            return replace(states, distances=distances(checkpoint, inputs.moments(rows, outputs)))
+
+        return forward
 
 
 def prompt_positions(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:

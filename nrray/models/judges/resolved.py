@@ -51,8 +51,12 @@ def resolve_judge(path: str) -> ResolvedJudge:
 
 
 def check_same_judge(judge: ResolvedJudge) -> None:
-    """Raise ModelError where this node has no such judge, or another one. Its files are read for that."""
+    """Raise ModelError where this node has no such judge, or another one. Files of the very sizes and
+    times are not read again."""
     try:
+        folder = judge.folder
+        if _stamps(judge.path, folder) == judge.stamps:
+            return
         found = resolve_judge(judge.path)
     except ModelError as error:
         raise ModelError(f"the judge is missing on node {socket.gethostname()}: {error}") from None

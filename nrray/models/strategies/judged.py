@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from nrray.labels import LabelSet
 from nrray.models.config import Execution
 from nrray.models.engines.engine import Engine, Replies
-from nrray.models.judges import JudgeSection, load_judge
+from nrray.models.judges import JudgeSection, ResolvedJudge, load_judge
 from nrray.models.judges.judge import Judge, JudgeQuestion, JudgeReplies
 from nrray.models.judges.quoting import CAPTION
 from nrray.models.labeler import ModelInfo
@@ -26,6 +26,7 @@ from nrray.models.strategies.verdicts import (
     state_of,
     worded_verdict,
 )
+from nrray.models.strategies.wording import RuleUse, joined, preface, rules_told
 from nrray.types import Frames, LabelState, WindowLabels
 
 CAPTION_NAME = "caption"
@@ -39,8 +40,8 @@ DESCRIPTION = f"Description: {CAPTION}"
 
 def caption_prompt(label_set: LabelSet, *, focus: str | None = None) -> str:
     """What a model is asked for a caption."""
-    about = None if focus is None else f"Pay attention to this: {focus}"
-    return " ".join(part for part in (label_set.prompts.preamble, label_set.prompts.caption, about) if part)
+    about = "" if focus is None else f"Pay attention to this: {focus}"
+    return joined(preface(label_set, RuleUse.IGNORED), label_set.prompts.caption, about)
 
 
 class JudgedStrategy(PromptedStrategy):
@@ -54,6 +55,19 @@ class JudgedStrategy(PromptedStrategy):
         default=NotStated.UNSURE,
         description="what an activity is of which a caption says nothing: unsure; or absent, for models that tell all they see",
     )
+
+    @model_validator(mode="after")
+    def _rules_are_told_to_somebody(self) -> "JudgedStrategy":
+        if self.judge.is_words and self.rules is RuleUse.TOLD:
+            raise ValueError(
+                "rules=told has no effect with judge.model=words: it is the judge who is told them, and words are none. Set "
+                "rules=applied or ignored, or give a judge"
+            )
+        return self
+
+    def rules_for_judge(self, label_set: LabelSet) -> str:
+        """What a judging model is told of the rules; "" where it is told none. A model that describes is never told them."""
+        return rules_told(label_set) if self.rules is RuleUse.TOLD else ""
 
     @abstractmethod
     def judge_questions(self, label_set: LabelSet) -> tuple[JudgeQuestion, ...]:
@@ -94,7 +108,9 @@ class JudgedStrategy(PromptedStrategy):
 
     def _model(self, label_set: LabelSet) -> dict[str, JsonValue]:
         judge, questions = self.judge.resolved(), self.judge_questions(label_set)
-        prompts: dict[str, JsonValue] = {question.name: question.template for question in questions}
+        prompts: dict[str, JsonValue] = {
+            question.name.removeprefix(f"{JUDGE_NAME}: "): question.template for question in questions
+        }
         spellings: dict[str, JsonValue] = {word: list(choice) for word, choice in questions[0].choices}
         return {
             "model": None if judge is None else judge.digest,
@@ -129,7 +145,7 @@ class JudgedStrategy(PromptedStrategy):
         """The checkpoint and its judge, loaded in one process. Raises ModelError."""
         return JudgedLabeler(
             self.captioner(checkpoint, label_set=label_set, execution=execution),
-            self.reader(checkpoint, label_set=label_set, execution=execution),
+            self.reader(checkpoint, judge=self.judge.resolved(), label_set=label_set, execution=execution),
         )
 
     def captioner(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> "Captioner":
@@ -138,11 +154,13 @@ class JudgedStrategy(PromptedStrategy):
         engine = self.engine.loaded(checkpoint, execution=execution)
         return Captioner(engine, self, checkpoint, label_set)
 
-    def reader(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> "CaptionReader":
-        """The judge, ready to read. Raises ModelError."""
-        resolved = self.judge.resolved()
-        judge = None if resolved is None else load_judge(self.judge, resolved, execution=execution)
-        return CaptionReader(judge, self, self.answer_names(checkpoint, label_set), label_set)
+    def reader(
+        self, checkpoint: ResolvedModel, *, judge: ResolvedJudge | None, label_set: LabelSet, execution: Execution
+    ) -> "CaptionReader":
+        """The judge, ready to read captions of the checkpoint. Raises ModelError, also where this node has another judge than the
+        resolved one."""
+        loaded = None if judge is None else load_judge(self.judge, judge, execution=execution)
+        return CaptionReader(loaded, self, self.answer_names(checkpoint, label_set), label_set)
 
 
 class Captioner:

@@ -205,7 +205,7 @@ def _results(
     for table in streamed_rows(
         _blocks(work, pools[0].count),
         [
-            PooledStage(actor=stage.actor, arguments=stage.arguments, pool=pool)
+            PooledStage(actor=stage.actor, arguments=stage.arguments, pool=pool, batch_rows=stage.batch_units)
             for stage, pool in zip(stages, pools, strict=True)
         ],
         stall_timeout_seconds=job.config.pools.stall_timeout_seconds,

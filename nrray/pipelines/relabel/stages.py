@@ -12,18 +12,27 @@ from numpy.typing import NDArray
 from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder, SampledFrames
 from nrray.errors import ConfigError, DecodeError, ErrorKind
 from nrray.labels import LabelSet
-from nrray.models import Execution, Labeler, ResolvedModel, Strategy, is_device_lost
+from nrray.models import Execution, Labeler, ModelInfo, ResolvedModel, Strategy, is_device_lost
 from nrray.models.shown import Shown, as_shown
 from nrray.pipelines.on_ray.allocator import keep_freed_memory
 from nrray.pipelines.on_ray.stage import UnitFailure, UnitStage
 from nrray.results.journal import EntryLimits
 from nrray.sampling import Sampling, unit_samples_us, unit_window_samples, window_spans_us
 from nrray.storage import check_unchanged
-from nrray.types import NO_STATE, Answers, DecodedUnit, UnitRequest, UnitResult, UnitStatus, WindowLabels
+from nrray.types import (
+    NO_STATE,
+    Answers,
+    CaptionedUnit,
+    DecodedUnit,
+    UnitRequest,
+    UnitResult,
+    UnitStatus,
+    WindowLabels,
+)
 
 
 class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
-    """The sampled frames of units, in an actor that owns one guarded decoder."""
+    """The sampled frames of units, or what is shown in their place, in an actor that owns one guarded decoder."""
 
     name = "decode"
     request = UnitRequest
@@ -31,7 +40,7 @@ class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
     unforeseen = ErrorKind.DECODE_FAILED
 
     def __init__(
-        self, *, output: str, run_id: str, decode: DecodeConfig, sampling: Sampling, limits: EntryLimits
+        self, *, output: str, run_id: str, decode: DecodeConfig, sampling: Sampling, shown: Shown, limits: EntryLimits
     ) -> None:
         """Raises ConfigError where this node cannot decode any video."""
         super().__init__(output=output, run_id=run_id, limits=limits)
@@ -41,6 +50,7 @@ class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
         except DecodeError as error:
             raise ConfigError(f"no video can be decoded on this node: {error}") from None
         self._sampling = sampling
+        self._shown = shown
 
     def earlier_attempts(self, row: UnitRequest) -> int:
         return row.earlier_attempts
@@ -51,7 +61,10 @@ class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
         check_unchanged(row.uri, size_bytes=row.size_bytes, modified_us=row.modified_us)
         sampled = self._decoder.sample(self._frame_request(row))
         check_unchanged(row.uri, size_bytes=row.size_bytes, modified_us=row.modified_us)
-        return decoded_unit(row, sampled, self._sampling, attempts=attempts, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        unit = decoded_unit(row, sampled, self._sampling, attempts=attempts, seconds=seconds)
+        frames = as_shown(unit.frames(frames_per_second=self._sampling.frames_per_second), self._shown)
+        return replace(unit, pixels=frames.pixels.reshape(-1), window_frames=frames.window_frames.reshape(-1))
 
     def failed(self, row: UnitRequest, failure: UnitFailure) -> DecodedUnit:
         return replace(
@@ -94,7 +107,6 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         execution: Execution,
         label_set: LabelSet,
         sampling: Sampling,
-        shown: Shown,
         limits: EntryLimits,
     ) -> None:
         """Raises ModelError where this node has another model than the driver."""
@@ -102,7 +114,6 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         keep_freed_memory()
         self._run_id = run_id
         self._sampling = sampling
-        self._shown = shown
         self._num_activities = len(label_set.activities)
         self._labeler: Labeler = strategy.labeler(checkpoint, label_set=label_set, execution=execution)
 
@@ -110,11 +121,7 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         return row.earlier_attempts
 
     def earlier_failure(self, row: DecodedUnit) -> UnitFailure | None:
-        if row.error_kind is None:
-            return None
-        return UnitFailure(
-            status=row.status, error_kind=row.error_kind, error=row.error or "", attempts=row.attempts, seconds=0.0
-        )
+        return failure_of(row)
 
     def is_device_lost(self, error: Exception) -> bool:
         return is_device_lost(error)
@@ -123,7 +130,7 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         """The unit's labels. Raises LabelMemoryError, and whatever the model raises."""
         started = time.perf_counter()
         frames = row.frames(frames_per_second=self._sampling.frames_per_second)
-        labels = self._labeler.label(as_shown(frames, self._shown))
+        labels = self._labeler.label(frames)
         result = replace(
             self._unlabelled(row),
             attempts=attempts,
@@ -144,35 +151,56 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         )
 
     def _unlabelled(self, row: DecodedUnit) -> UnitResult:
-        num_windows, info = len(row.window_decoded), self._labeler.info
-        return UnitResult(
-            unit_id=row.unit_id,
-            video_id=row.video_id,
-            first_window=row.first_window,
-            num_windows=row.num_windows,
-            status=UnitStatus.OK,
-            error_kind=None,
-            error=None,
-            shortfall=row.shortfall,
-            attempts=row.attempts,
-            window_start_us=row.window_start_us,
-            window_end_us=row.window_end_us,
-            window_labelled=np.zeros(num_windows, bool),
-            scores=np.full(num_windows * self._num_activities, np.nan, np.float32),
-            states=np.zeros(num_windows * self._num_activities, np.uint8),
-            questions=None,
-            answers=None,
-            answer_states=None,
-            answer_tokens=None,
-            answer_seconds=None,
-            looks_distances=None,
-            num_frames=0,
-            decode_seconds=row.decode_seconds,
-            label_seconds=0.0,
-            finished_us=time.time_ns() // 1000,
-            run_id=self._run_id,
-            device=f"{info.device}/{info.dtype}",
+        return unlabelled_unit(
+            row, num_activities=self._num_activities, run_id=self._run_id, device=device_of(self._labeler.info)
         )
+
+
+def failure_of(row: DecodedUnit | CaptionedUnit) -> UnitFailure | None:
+    """Why a unit failed in an earlier stage, None where it did not."""
+    if row.error_kind is None:
+        return None
+    return UnitFailure(
+        status=row.status, error_kind=row.error_kind, error=row.error or "", attempts=row.attempts, seconds=0.0
+    )
+
+
+def device_of(info: ModelInfo) -> str:
+    """Where and in which number format a model runs, such as `cpu/float32`."""
+    return f"{info.device}/{info.dtype}"
+
+
+def unlabelled_unit(row: DecodedUnit | CaptionedUnit, *, num_activities: int, run_id: str, device: str) -> UnitResult:
+    """The unit without a label."""
+    num_windows = row.num_windows
+    return UnitResult(
+        unit_id=row.unit_id,
+        video_id=row.video_id,
+        first_window=row.first_window,
+        num_windows=row.num_windows,
+        status=UnitStatus.OK,
+        error_kind=None,
+        error=None,
+        shortfall=row.shortfall,
+        attempts=row.attempts,
+        window_start_us=row.window_start_us,
+        window_end_us=row.window_end_us,
+        window_labelled=np.zeros(num_windows, bool),
+        scores=np.full(num_windows * num_activities, np.nan, np.float32),
+        states=np.zeros(num_windows * num_activities, np.uint8),
+        questions=None,
+        answers=None,
+        answer_states=None,
+        answer_tokens=None,
+        answer_seconds=None,
+        looks_distances=None,
+        num_frames=0,
+        decode_seconds=row.decode_seconds,
+        label_seconds=0.0,
+        finished_us=time.time_ns() // 1000,
+        run_id=run_id,
+        device=device,
+    )
 
 
 def undecoded_unit(row: UnitRequest, sampling: Sampling) -> DecodedUnit:

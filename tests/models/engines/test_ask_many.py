@@ -85,8 +85,12 @@ def test_answers_are_those_of_one_question_and_window_at_a_time(name, checkpoint
             np.testing.assert_allclose(found.probabilities[place][window], probabilities, rtol=1e-4)
             assert found.texts[window][place] == tokenizer.decode(tokens, skip_special_tokens=True)
             assert found.num_tokens[window, place] == len(tokens)
-    told_apart = np.stack([found.probabilities[place][0] for place in range(len(QUESTIONS))])
-    assert np.ptp(np.log(told_apart[:, :2]), axis=0).min() > 1e-3  # else equality would say nothing
+    told_apart = np.log(
+        [found.probabilities[place][:, :2] for place in range(len(QUESTIONS))]
+    )  # (question, window, choice)
+    # Else equality would say nothing.
+    assert np.ptp(told_apart, axis=0).min() > 1e-3
+    assert np.ptp(told_apart, axis=1).max() > 1e-3
 
 
 @families

@@ -8,6 +8,7 @@ import pytest
 
 from nrray.decode import DecodeConfig, GuardedDecoder, SampledFrames, probe_video
 from nrray.errors import DecodeError, ErrorKind
+from nrray.models.shown import Shown
 from nrray.pipelines.relabel.stages import DecodeStage, decoded_unit, with_labels
 from nrray.results.journal import EntryLimits, Journal
 from nrray.sampling import Sampling, unit_samples_us
@@ -25,7 +26,12 @@ def decoded(tmp_path):
     output = Folder(str(tmp_path / "out"))
     Journal(output, "run").create()
     stage = DecodeStage(
-        output=str(output), run_id="run", decode=DecodeConfig(), sampling=SAMPLING, limits=EntryLimits()
+        output=str(output),
+        run_id="run",
+        decode=DecodeConfig(),
+        shown=Shown.FILMED,
+        sampling=SAMPLING,
+        limits=EntryLimits(),
     )
 
     def unit_of(request: UnitRequest) -> DecodedUnit:
