@@ -200,6 +200,12 @@ def relabel(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also try units again that failed or lack windows.")
     ] = False,
+    allow_remote: Annotated[
+        bool,
+        typer.Option(
+            "--allow-remote", help="Frames may go to a server outside this house (strategy.engine.kind=openai)."
+        ),
+    ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Label everything that the archive has and the output lacks; run it again to go on where it stopped."""
@@ -213,11 +219,12 @@ def relabel(
     from nrray.storage import Folder
 
     settings = settings_given(RelabelConfig, "relabel", config, set_, reporter)
-    options = RelabelOptions(limit_units=limit, dry_run=dry_run, retry_failed=retry_failed)
+    options = RelabelOptions(limit_units=limit, dry_run=dry_run, retry_failed=retry_failed, allow_remote=allow_remote)
     result = run_relabel(settings, options, reporter)
     output = Folder(result.output)
     pictures = [] if dry_run else missing_pictures(output)
-    command = shlex.join(["nrray", "relabel", *config_words(config, set_)])
+    remote = ["--allow-remote"] if allow_remote else []
+    command = shlex.join(["nrray", "relabel", *config_words(config, set_), *remote])
     report_relabel(result, pictures, command, reporter, was_retried=retry_failed)
     if not dry_run:
         reporter.page(write_run_page(output, relabel_page(output, reporter.transcript)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from nrray.errors import ResourcesError
 from nrray.models import Device
+from nrray.models.strategies.prompted import PromptedStrategy
 from nrray.pipelines.on_ray.pools import MIB, Capacity, PoolRequest
 from nrray.pipelines.on_ray.streaming import RowActor
 from nrray.pipelines.relabel.job import RelabelJob
@@ -48,6 +49,11 @@ def stages_of(job: RelabelJob, *, on_gpu: bool) -> tuple[StageRequest, ...]:
             pool=labeler_request(config.pools, on_gpu=on_gpu),
         ),
     )
+
+
+def uses_device(job: RelabelJob) -> bool:
+    """Whether labelers hold the model's weights, and want GPUs for them where there are some."""
+    return not isinstance(job.strategy, PromptedStrategy) or job.strategy.engine.uses_device
 
 
 def runs_on_gpu(device: Device, capacity: Capacity) -> bool:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from nrray import __version__
 from nrray.console.reporter import Reporter
+from nrray.models.engines.served import ServedModel
 from nrray.pipelines.relabel.job import RelabelJob, rethresholding, thresholds_in_use
 from nrray.results.figures import RunFigures
 from nrray.results.identity import OutputIdentity, bound_identity
@@ -79,6 +80,7 @@ def _provenance(job: RelabelJob, state: PublishedState, measured: RunFigures | N
         label_set=job.label_set,
         thresholds=thresholds_in_use(job),
         manifest=absolute_uri(job.config.manifest),
+        server=job.checkpoint.record() if isinstance(job.checkpoint, ServedModel) else None,
         measured=measured,
     )
 
