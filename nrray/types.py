@@ -5,6 +5,8 @@ A video becomes labels by these hops:
 
     Video -> Unit -> UnitRequest -> DecodedUnit -> Frames -> WindowLabels -> UnitResult -> Label, Answer, Coverage, Segment
        (plan)   (driver)      (decode)     (label ................)      (ledger)   (publish)
+
+With a judge in a pool of its own, DecodedUnit -> CaptionedUnit -> UnitResult stand for the middle.
 """
 
 from collections.abc import Mapping
@@ -224,6 +226,32 @@ class DecodedUnit(Unit):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CaptionedUnit(Unit):
+    """A decoded unit with its captions and without its pixels; one that failed has no captions, and an `error_kind`.
+
+    The lists run over W windows, those of captions over the C captioned ones x Q captions each, vote by vote.
+    """
+
+    earlier_attempts: Int32
+    attempts: Int32
+    status: UnitStatus
+    error_kind: ErrorKind | None
+    error: str | None
+    shortfall: str | None  # why some windows of an `ok` unit have no captions
+    window_start_us: NDArray[np.int64]
+    window_end_us: NDArray[np.int64]
+    window_captioned: NDArray[np.bool_]
+    captions: list[str]
+    caption_tokens: NDArray[np.int32]
+    caption_seconds: NDArray[np.float32]
+    looks_distances: NDArray[np.float32] | None  # (C,) as `WindowLabels` has them
+    num_frames: Int32
+    decode_seconds: float
+    label_seconds: float  # of captioning
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnitResult(Unit):
     """Outcome of a unit: one row of the ledger.
 
@@ -356,3 +384,5 @@ class WindowLabels:
 
 STATE_INDEX: dict[LabelState, int] = {state: i for i, state in enumerate(LabelState)}
 NO_STATE = 255
+ORDER_QUESTION = "order "
+"""Begins the names of questions that ask the same in different orders: `order 1`, `order 2`, ..."""

@@ -12,6 +12,7 @@ from transformers import (
     FastVlmConfig,
     FastVlmForConditionalGeneration,
     LlamaConfig,
+    LlamaForCausalLM,
     LlavaNextImageProcessor,
     LlavaNextVideoConfig,
     LlavaNextVideoForConditionalGeneration,
@@ -46,6 +47,7 @@ from transformers import (
 )
 
 from nrray.labels import LabelSet
+from nrray.models.strategies.judge import INSTRUCTION
 from nrray.workshop.embedded import embedded_sentences
 from nrray.workshop.vlm import CHAT_TEMPLATE, trained_tokenizer
 
@@ -312,6 +314,25 @@ def videomae(folder: Path, _: LabelSet) -> Path:
     VideoMAEModel(config).save_pretrained(folder)
     size = {"height": SIDE_PX, "width": SIDE_PX}
     VideoMAEVideoProcessor(size={"shortest_edge": SIDE_PX}, crop_size=size).save_pretrained(folder)
+    return folder
+
+
+def llama_judge(folder: Path, label_set: LabelSet) -> Path:
+    """A language model with a chat template that says nothing but yes, no and not, as its prompt moves it."""
+    torch.manual_seed(0)
+    sentences = [*embedded_sentences(label_set), *(f"{INSTRUCTION} {word}" for word in ("yes", "no", "not"))]
+    tokenizer = trained_tokenizer([*sentences, "not", "not"])
+    tokenizer.chat_template = (
+        "{{ bos_token }}{% for message in messages %}<user>{{ message['content'] }}</s>{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    config = LlamaConfig(**TEXT, **special_ids(tokenizer), initializer_range=0.3)
+    model = LlamaForCausalLM(config).eval()
+    spoken = {tokenizer.encode(word, add_special_tokens=False)[0] for word in ("yes", "no", "not")}
+    with torch.no_grad():
+        model.lm_head.weight[[token for token in range(VOCABULARY_SIZE) if token not in spoken]] = 0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -14,7 +14,8 @@ from nrray.models import Labeler, ModelConfig, Strategy, resolve_checkpoint, res
 from nrray.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from nrray.models.metadata import CheckpointMetadata, Pooling, trained_labels, write_metadata
 from nrray.sampling import Sampling
-from tests.checkpoints import CHECKPOINTS, ENCODERS, HIDDEN_SIZE
+from tests.checkpoints import CHECKPOINTS, ENCODERS, HIDDEN_SIZE, llama_judge
+from tests.more_checkpoints import MORE_CHECKPOINTS
 
 
 def labeler_of(
@@ -58,7 +59,7 @@ def checkpoint_of(tmp_path_factory: pytest.TempPathFactory, label_set: LabelSet)
 
     def folder_of(name: str) -> Path:
         if name not in made:
-            made[name] = {**CHECKPOINTS, **ENCODERS}[name](tmp_path_factory.mktemp(name), label_set)
+            made[name] = {**CHECKPOINTS, **MORE_CHECKPOINTS, **ENCODERS}[name](tmp_path_factory.mktemp(name), label_set)
         return made[name]
 
     return folder_of
@@ -74,6 +75,12 @@ def image_folder(checkpoint_of: Callable[[str], Path]) -> Path:
 def video_folder(checkpoint_of: Callable[[str], Path]) -> Path:
     """Frames go in as one video, positions are 3-D."""
     return checkpoint_of("qwen2_5_vl")
+
+
+@pytest.fixture(scope="session")
+def judge_folder(tmp_path_factory: pytest.TempPathFactory, label_set: LabelSet) -> Path:
+    """A language model that answers yes, no or not stated, as its prompt moves it."""
+    return llama_judge(tmp_path_factory.mktemp("judge"), label_set)
 
 
 @pytest.fixture(scope="session")

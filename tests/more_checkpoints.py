@@ -139,7 +139,9 @@ def gemma3(folder: Path, label_set: LabelSet) -> Path:
         boi_token_index=tokenizer.convert_tokens_to_ids("<boi>"),
         eoi_token_index=tokenizer.convert_tokens_to_ids("<eoi>"),
     )
-    Gemma3ForConditionalGeneration(config).save_pretrained(folder)
+    model = Gemma3ForConditionalGeneration(config)
+    torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight)  # of zeros it shows nothing
+    model.save_pretrained(folder)
     Gemma3Processor(
         image_processor=Gemma3ImageProcessor(size=SQUARE),
         tokenizer=tokenizer,

@@ -19,6 +19,9 @@ from nrray.models.metadata import CheckpointMetadata, Pooling, read_metadata
 from nrray.models.resolved import CheckpointKind, ResolvedCheckpoint, ResolvedModel, resolve_checkpoint
 from nrray.models.strategies import Strategy, resolve_model, resolve_strategy, strategy_of_release_before
 from nrray.models.strategies.head import HeadStrategy
+from nrray.models.strategies.judge import FocusedJudgeStrategy, JudgeStrategy
+from nrray.models.strategies.judge_json import JudgeJsonStrategy
+from nrray.models.strategies.judged import JudgedStrategy
 from nrray.models.strategies.yes_no import YesNoStrategy
 
 __all__ = [
@@ -28,7 +31,11 @@ __all__ = [
     "Device",
     "Dtype",
     "Execution",
+    "FocusedJudgeStrategy",
     "HeadStrategy",
+    "JudgeJsonStrategy",
+    "JudgeStrategy",
+    "JudgedStrategy",
     "LabelMemoryError",
     "Labeler",
     "LabelerFigures",

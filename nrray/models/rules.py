@@ -29,6 +29,25 @@ def rethresholded_answers(
     return decided
 
 
+def without_contradictions(states: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8]:
+    """(W, A) states of answers in words, all those UNSURE that contradict another by the rules: both of an exclusive pair that
+    are present; one that is present while the activity that must be visible is absent, and that one too. Which of them is wrong
+    is not known."""
+    names = label_set.names
+    present, absent = (states == STATE_INDEX[state] for state in (LabelState.PRESENT, LabelState.ABSENT))
+    contradicts = np.zeros(states.shape, bool)
+    for first, second in label_set.rules.exclusive_pairs:
+        pair = [names.index(first), names.index(second)]
+        contradicts[:, pair] |= present[:, pair].all(axis=1, keepdims=True)
+    if label_set.rules.requires_visible is not None:
+        visible = names.index(label_set.rules.requires_visible)
+        unseen = present & absent[:, visible : visible + 1]
+        contradicts |= unseen
+        contradicts[:, visible] |= unseen.any(axis=1)
+    found: NDArray[np.uint8] = np.where(contradicts, STATE_INDEX[LabelState.UNSURE], states).astype(np.uint8)
+    return found
+
+
 def apply_rules(
     present: NDArray[np.bool_],
     *,

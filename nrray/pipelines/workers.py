@@ -10,12 +10,16 @@ Count = Annotated[int, Field(ge=1)] | Literal["auto"]
 
 
 class Pools(Section):
-    """How many workers of each kind. `auto`: a decoder per CPU, a labeler per GPU, or per CPU where there is no GPU."""
+    """How many workers of each kind. `auto`: a decoder per CPU, a labeler per GPU, or per CPU where there is no GPU. Judges are
+    there where a language model judges captions."""
 
     decoders: Count = Field("auto", description="auto: one per CPU")
     labelers: Count = Field("auto", description="auto: one per GPU, or per CPU where there is no GPU")
+    judges: Count = Field("auto", description="auto: as labelers; they share the GPUs with them")
+    judge_units: int = Field(4, ge=1, le=64, description="units whose captions a judge reads together")
     decoder_memory_mib: int = Field(768, ge=64, description="of a node's memory, reserved by each decoder")
     labeler_memory_mib: int = Field(1536, ge=64, description="of a node's memory, reserved by each labeler")
+    judge_memory_mib: int = Field(1536, ge=64, description="of a node's memory, reserved by each judge")
     stall_timeout_seconds: int = Field(
         1800, ge=30, description="without any progress for so long, the run ends with an error instead of hanging"
     )

@@ -26,7 +26,7 @@ from nrray.results.domain import DomainRecord, median_distances
 from nrray.results.version import RECORD_FILE, Provenance, VersionRecord, latest_of, latest_record, next_version_name
 from nrray.results.version_tables import ANSWER_SCHEMA, COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
 from nrray.storage import PRIVATE_FILE, Folder, storage_errors
-from nrray.types import LabelState
+from nrray.types import ORDER_QUESTION, LabelState
 
 NUM_ANSWERS, MAX_ANSWERS_COUNTED, MAX_ANSWER_CHARS = 5, 1000, 200
 
@@ -117,6 +117,7 @@ def write_version(output: Folder, provenance: Provenance, tables: Iterable[Versi
             windows=dict(windows),
             domain=tally.domain_record(),
             states=tally.states(),
+            order_disagreement=tally.order_disagreement(),
             unparsed_answers=tally.unparsed_answers(),
             unreadable_files=num_unreadable,
             published_unix=int(time.time()),
@@ -154,6 +155,7 @@ class _Tally:
         self._states: Counter[tuple[str, str]] = Counter()
         self._answers: Counter[str] = Counter()
         self._num_videos = self._num_outside = 0
+        self._num_ordered = self._num_disagreeing = 0
         self._farthest: tuple[float, str] | None = None
 
     def add(self, group: VersionTables) -> None:
@@ -164,6 +166,9 @@ class _Tally:
         for item in pc.value_counts(pc.utf8_slice_codeunits(unparsed, 0, MAX_ANSWER_CHARS)).to_pylist():
             self._answers[item["values"]] += item["counts"]
         self._answers = Counter(dict(self._answers.most_common(MAX_ANSWERS_COUNTED)))
+        orders = likeliest_by_order(group.answers)
+        self._num_ordered += len(orders)
+        self._num_disagreeing += sum(len(set(likeliest)) > 1 for likeliest in orders)
         if self._rule is None:
             return
         coverage = group.coverage
@@ -186,6 +191,9 @@ class _Tally:
         }
         return {name: counts for name, counts in found.items() if counts}
 
+    def order_disagreement(self) -> float | None:
+        return round(self._num_disagreeing / self._num_ordered, 4) if self._num_ordered else None
+
     def unparsed_answers(self) -> tuple[str, ...]:
         return tuple(answer for answer, _ in self._answers.most_common(NUM_ANSWERS))
 
@@ -200,6 +208,21 @@ class _Tally:
             farthest=distance,
             farthest_path=path,
         )
+
+
+def likeliest_by_order(answers: pa.Table) -> list[list[str]]:
+    """For each window of ANSWER_SCHEMA rows that was asked the same in several orders, and said something in two or more: the
+    likeliest choice of each of these. A scored answer has it first, before its probability."""
+    plain = pa.table({name: _plain(answers[name]) for name in ("video_id", "start_us", "question", "answer", "state")})
+    is_read = pc.and_(
+        pc.starts_with(plain["question"], ORDER_QUESTION),
+        pc.invert(pc.equal(pc.fill_null(plain["state"], ""), "unparsed")),
+    )
+    found: dict[tuple[str, int], list[str]] = {}
+    for row in plain.filter(is_read).select(["video_id", "start_us", "answer"]).to_pylist():
+        likeliest = row["answer"].partition("; ")[0].rpartition(" ")[0]
+        found.setdefault((row["video_id"], row["start_us"]), []).append(likeliest)
+    return [likeliest for likeliest in found.values() if len(likeliest) > 1]
 
 
 class _VersionFiles:

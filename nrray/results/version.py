@@ -96,6 +96,10 @@ class VersionRecord(Document, Provenance):
     windows: dict[str, int]  # by coverage status
     domain: DomainRecord | None = Field(None, description="None: the model knows no looks, or no distance is known")
     states: dict[str, dict[str, int]] = Field({}, description="labels by activity and state")
+    order_disagreement: float | None = Field(
+        None,
+        description="share of windows whose likeliest option changes with the order; None: none was asked in several",
+    )
     unparsed_answers: tuple[str, ...] = Field((), description="the most frequent answers that could not be parsed")
     unreadable_files: int
     published_unix: int

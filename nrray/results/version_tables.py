@@ -262,8 +262,8 @@ def _windows(results: pa.Table) -> _Windows:
 
 
 def _label_answers(results: pa.Table, activities: Sequence[str]) -> pa.Array | None:
-    """(W * A,) for each activity the answer to the question that has its name, else to the last question that has no activity's;
-    null where a unit has none. None where no unit has any."""
+    """(W * A,) for each activity the answer to the last question about it, else to the last one about all; null where there is
+    none. None where no unit has any."""
     if results["answers"].null_count == results.num_rows:
         return None
     columns = (results[name].to_pylist() for name in ("answers", "questions", "window_start_us"))
@@ -273,10 +273,23 @@ def _label_answers(results: pa.Table, activities: Sequence[str]) -> pa.Array | N
             found += [None] * (len(starts) * len(activities))
             continue
         names = list(activities) if questions is None else questions
-        about_all = [place for place, name in enumerate(names) if name not in activities and "#" not in name]
-        places = [names.index(name) if name in names else about_all[-1] for name in activities]
-        found += [answers[first + place] for first in range(0, len(answers), len(names)) for place in places]
+        places = _places_of_answers(names, activities)
+        found += [
+            None if place is None else answers[first + place]
+            for first in range(0, len(answers), len(names))
+            for place in places
+        ]
     return pa.array(found, pa.string())
+
+
+def _places_of_answers(questions: Sequence[str], activities: Sequence[str]) -> list[int | None]:
+    """For each activity the place of the last question about it, one named such as `ventilation` or `judge: ventilation`, else of
+    the last question about all. Of several votes, the first."""
+    subjects = {place: name.rsplit(": ", 1)[-1] for place, name in enumerate(questions) if "#" not in name}
+    about_all = max((place for place, subject in subjects.items() if subject not in activities), default=None)
+    return [
+        max((place for place, subject in subjects.items() if subject == name), default=about_all) for name in activities
+    ]
 
 
 def _looks_distances(table: pa.Table, num_windows: int) -> NDArray[np.float32]:

@@ -18,13 +18,15 @@ Choice = tuple[str, ...]
 class Question:
     """One prompt about a window. name: in tables of answers; text: the user's turn, behind the frames; choices: ways to begin the
     answer whose probabilities are wanted; max_tokens: of the answer, 0 where only the choices' probabilities are wanted; schema:
-    JSON schema that the answer keeps to, as JSON, None for an answer of any form."""
+    JSON schema that the answer keeps to, as JSON, None for an answer of any form; choice_names: of the choices, in the answer
+    that is made of their probabilities where none is spoken."""
 
     name: str
     text: str
     choices: tuple[Choice, ...] = ()
     max_tokens: int = 8
     schema: str | None = None
+    choice_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,19 +3,33 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from nrray.errors import ModelError
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import load_checkpoint, model_info
 from nrray.models.config import Execution
 from nrray.models.engines.engine import GREEDY, Decoding, Question, Replies
-from nrray.models.families.family import distances, watched
+from nrray.models.engines.shared_prefix import (
+    CacheKind,
+    Rows,
+    cache_kind,
+    common_prefix_length,
+    continued,
+    extended,
+    prefix_read,
+    rows_that_fit,
+)
+from nrray.models.engines.token_choice import TokenChoice, token_choice, uniform_numbers
+from nrray.models.families.family import LoadedCheckpoint, WindowRunner, distances, watched
+from nrray.models.families.prompt_runner import PromptRunner, UnitInputs
 from nrray.models.families.tower_moments import moments_of
+from nrray.models.families.vlm import frame_tokens
 from nrray.models.frame_stacking import stacked
 from nrray.models.labeler import ModelInfo, check_frames
 from nrray.models.resolved import ResolvedCheckpoint
@@ -23,25 +37,39 @@ from nrray.types import Frames
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Batch:
-    """Of B windows: texts of one answer each, (B, C) probabilities, (B,) tokens, seconds and distances."""
+class Answered:
+    """Of B windows to Q questions. texts: B x Q; probabilities: of each question (B, C) float32; num_tokens: (B, Q) int32;
+    distances: (B,), or None."""
 
-    texts: list[str]
-    probabilities: NDArray[np.float32]
+    texts: list[list[str]]
+    probabilities: list[NDArray[np.float32]]
     num_tokens: NDArray[np.int32]
-    seconds: NDArray[np.float32]
     distances: NDArray[np.float32] | None
 
 
+class Asking(Protocol):
+    """A way in which the windows of a unit are asked."""
+
+    def begin(self, frames: Frames, questions: Sequence[Question], decoding: Decoding) -> None:
+        """Take up a unit: what its windows share is computed here."""
+
+    def answered(self, rows: slice) -> Answered:
+        """Answers about windows `rows` of the unit."""
+        ...
+
+
 class TransformersEngine:
-    """Every question is a prompt of its own, behind the frames; they are stacked as in the checkpoint's training."""
+    """Every question is a prompt of its own, behind the frames; they are stacked as in the checkpoint's training. Where the
+    family allows it, frames and all that prompts begin with are read once for all questions; else each is asked anew."""
 
     def __init__(self, checkpoint: ResolvedCheckpoint, *, execution: Execution) -> None:
         self._inputs = checkpoint.inputs
         self._micro_batch_windows = execution.micro_batch_windows
-        self._checkpoint = load_checkpoint(checkpoint, execution=execution)
-        self._info = model_info(self._checkpoint, checkpoint)
-        self._runner = self._checkpoint.family.runner(self._checkpoint)  # last: it may lay weights out anew
+        loaded = load_checkpoint(checkpoint, execution=execution)
+        self._info = model_info(loaded, checkpoint)
+        runner = loaded.family.runner(loaded)  # last: it may lay weights out anew
+        self.checkpoint = loaded
+        self._asking = asking(runner, micro_batch_windows=execution.micro_batch_windows)
 
     @property
     def info(self) -> ModelInfo:
@@ -58,65 +86,256 @@ class TransformersEngine:
         if self._inputs is not None:
             check_frames(frames, trained=self._inputs.sampling, name=self._info.name)
             shown = stacked(frames, self._inputs.frame_stacking)
-        asked = [self._asked(shown, question, decoding) for question in questions]
-        known = [found.distances for found in asked[0] if found.distances is not None]
-        num_windows = len(frames.window_frames)
-        texts = [[text for found in batches for text in found.texts] for batches in asked]
+        num_windows, num_questions = len(frames.window_frames), len(questions)
+        if num_windows * num_questions == 0:
+            return _no_replies(num_windows, questions)
+        started = time.perf_counter()
+        with torch.inference_mode():
+            self._asking.begin(shown, questions, decoding)
+            prepared = (time.perf_counter() - started) / num_windows
+            batches = micro_batched(
+                lambda rows: _timed(self._asking, rows), num_rows=num_windows, rows_per_batch=self._micro_batch_windows
+            )
+        answered = [batch for batch, _ in batches]
+        seconds = np.concatenate([np.full(len(batch.texts), taken + prepared) for batch, taken in batches])
+        known = [batch.distances for batch in answered if batch.distances is not None]
         return Replies(
-            texts=[[of_question[window] for of_question in texts] for window in range(num_windows)],
+            texts=[texts for batch in answered for texts in batch.texts],
             probabilities=[
-                np.concatenate(
-                    [np.zeros((0, len(question.choices)), np.float32), *(found.probabilities for found in batches)]
-                )
-                for question, batches in zip(questions, asked, strict=True)
+                np.concatenate(parts) for parts in zip(*(batch.probabilities for batch in answered), strict=True)
             ],
-            num_tokens=_columns([[found.num_tokens for found in batches] for batches in asked], np.int32),
-            seconds=_columns([[found.seconds for found in batches] for batches in asked], np.float32),
+            num_tokens=np.concatenate([batch.num_tokens for batch in answered]),
+            seconds=np.repeat(seconds[:, None] / num_questions, num_questions, axis=1).astype(np.float32),
             distances=np.concatenate(known) if known else None,
         )
 
-    def _asked(self, frames: Frames, question: Question, decoding: Decoding) -> list[_Batch]:
-        tokenizer = self._checkpoint.processor.tokenizer
-        token_ids = [single_token_ids(tokenizer, choice) for choice in question.choices]
-        return micro_batched(
-            lambda rows: self._answered(frames, rows, question, decoding, token_ids=token_ids),
-            num_rows=len(frames.window_frames),
-            rows_per_batch=self._micro_batch_windows,
-        )
 
-    def _answered(
-        self, frames: Frames, rows: slice, question: Question, decoding: Decoding, *, token_ids: list[list[int]]
-    ) -> _Batch:
-        started = time.perf_counter()
-        inputs = self._runner.window_inputs(frames, rows, question=question.text)
-        if decoding.temperature > 0:
-            torch.manual_seed(hash((decoding.seed, decoding.vote)))
-        drawn = {"do_sample": True, "temperature": decoding.temperature, "top_k": 0, "top_p": 1.0}
-        with torch.inference_mode(), watched(self._checkpoint) as outputs:
-            generated = self._checkpoint.model.generate(
-                **inputs,
-                max_new_tokens=max(question.max_tokens, 1),
-                num_beams=1,
-                output_logits=True,
-                return_dict_in_generate=True,
-                **(drawn if decoding.temperature > 0 else {"do_sample": False}),
+def asking(runner: WindowRunner, *, micro_batch_windows: int) -> Asking:
+    """How a model is asked: all questions together where its family and what it keeps of a prompt allow that, else each anew."""
+    anew = AskedAnew(runner)
+    if not isinstance(runner, PromptRunner) or cache_kind(runner.checkpoint.model) is CacheKind.OTHER:
+        return anew
+    return AskedTogether(runner, anew, micro_batch_windows=micro_batch_windows)
+
+
+class AskedTogether:
+    """The frames of a window and the beginning of its prompts are read once, then the ends of all prompts in one batch."""
+
+    def __init__(self, runner: PromptRunner, anew: "AskedAnew", *, micro_batch_windows: int) -> None:
+        self._runner = runner
+        self._anew = anew
+        self._micro_batch_windows = micro_batch_windows
+        self._checkpoint = runner.checkpoint
+        self._can_pad = cache_kind(runner.checkpoint.model) is CacheKind.ALL_TOKENS
+        self._tokenizer = runner.checkpoint.processor.tokenizer
+        self._end_ids = end_ids(runner.checkpoint)
+
+    def begin(self, frames: Frames, questions: Sequence[Question], decoding: Decoding) -> None:
+        """As `Asking` says."""
+        self._anew.begin(frames, questions, decoding)
+        self._asked = _Asked(frames, questions, decoding, tokenizer=self._tokenizer)
+        self._prompts = [self._runner.prompt(frames, question.text) for question in questions]
+        self._length = common_prefix_length(self._prompts)
+        is_frame = frame_tokens(self._checkpoint, self._prompts[0].token_ids)[0]
+        self._shows_frames_first = not bool(is_frame[self._length :].any())
+        self._inputs: UnitInputs = self._runner.unit_inputs(frames, micro_batch_windows=self._micro_batch_windows)
+
+    def answered(self, rows: slice) -> Answered:
+        """As `Asking` says."""
+        first = self._prompts[0]
+        inputs = self._inputs.of(rows, first)
+        is_laid_out_so = "input_ids" not in inputs or bool(
+            inputs["input_ids"].shape[1] == first.token_ids.shape[1] and (inputs["input_ids"] == first.token_ids).all()
+        )
+        if not (self._shows_frames_first and is_laid_out_so):
+            return self._anew.answered(rows)
+        model, count = self._checkpoint.model, rows.stop - rows.start
+        with watched(self._checkpoint) as outputs:
+            prefix = prefix_read(model, inputs, length=self._length, positions=first.positions)
+        of_questions: dict[int, _Column] = {}
+        for group in self._groups(rows_that_fit(prefix, self._checkpoint.device)):
+            read = continued(
+                model,
+                prefix,
+                [self._prompts[question] for question in group],
+                length=self._length,
+                num_windows=count,
+                pad_id=self._end_ids[0],
             )
-        count = len(generated.sequences)
-        new_tokens = generated.sequences[:, inputs["input_ids"].shape[1] :]
-        tokenizer = self._checkpoint.processor.tokenizer
-        first = torch.softmax(generated.logits[0].float(), dim=-1).cpu()
-        return _Batch(
-            texts=tokenizer.batch_decode(new_tokens, skip_special_tokens=True) if question.max_tokens else [""] * count,
-            probabilities=choice_probabilities(first, token_ids).numpy(),
-            num_tokens=(new_tokens != tokenizer.pad_token_id).sum(dim=1).cpu().numpy().astype(np.int32),
-            seconds=np.full(count, (time.perf_counter() - started) / count, np.float32),
-            distances=distances(self._checkpoint, moments_of(outputs, count=count)),
+            of_questions.update(zip(group, self._columns(read, rows, group), strict=True))
+        return _answered(
+            [of_questions[question] for question in range(len(self._prompts))],
+            distances(self._checkpoint, self._inputs.moments(rows, outputs)),
         )
 
+    def _groups(self, most: int) -> list[list[int]]:
+        """Questions that are read in one batch: `most` at most, and of one length where their prompts cannot be padded."""
+        by_length: dict[int, list[int]] = {}
+        for question, prompt in enumerate(self._prompts):
+            by_length.setdefault(0 if self._can_pad else prompt.token_ids.shape[1], []).append(question)
+        return [group[i : i + most] for group in by_length.values() for i in range(0, len(group), most)]
 
-def _columns(by_question: Sequence[Sequence[NDArray[Any]]], dtype: type[np.generic]) -> NDArray[Any]:
-    """(W, Q) of the parts of every question's (W,)."""
-    return np.stack([np.concatenate([np.zeros(0, dtype), *parts]) for parts in by_question], axis=1)
+    def _columns(self, read: Rows, rows: slice, group: Sequence[int]) -> "list[_Column]":
+        """Of the questions of a group, whose rows have been read window by window."""
+        asked = self._asked
+        probabilities = torch.softmax(read.logits.float(), dim=-1)
+        most = [asked.questions[question].max_tokens for question in group]
+        num_windows = rows.stop - rows.start
+        limits = torch.tensor(most * num_windows, device=read.logits.device)
+        choice = asked.token_choice(
+            [(window, question) for window in range(rows.start, rows.stop) for question in group]
+        )
+        made = self._made(read, limits, choice)
+        return [
+            _Column(
+                texts=[
+                    self._tokenizer.decode(tokens, skip_special_tokens=True) for tokens in made[place :: len(group)]
+                ],
+                probabilities=choice_probabilities(
+                    probabilities[place :: len(group)].cpu(), asked.choice_ids[question]
+                ).numpy(),
+                num_tokens=[len(tokens) for tokens in made[place :: len(group)]],
+            )
+            for place, question in enumerate(group)
+        ]
+
+    def _made(self, read: Rows, limits: torch.Tensor, choice: TokenChoice) -> list[list[int]]:
+        """Tokens of each row, its end token included, of at most (R,) `limits`."""
+        ends = torch.tensor(self._end_ids, device=limits.device)
+        goes_on = limits > 0
+        steps: list[torch.Tensor] = []
+        kept: list[torch.Tensor] = []
+        while bool(goes_on.any()):
+            tokens = choice(read.logits, len(steps))
+            steps.append(tokens)
+            kept.append(goes_on)
+            goes_on = goes_on & ~torch.isin(tokens, ends) & (limits > len(steps))
+            if bool(goes_on.any()):
+                read = extended(self._checkpoint.model, read, tokens)
+        if not steps:
+            return [[] for _ in range(len(limits))]
+        tokens_of = torch.stack(steps, dim=1).tolist()
+        counts = torch.stack(kept, dim=1).sum(dim=1).tolist()
+        return [tokens[:count] for tokens, count in zip(tokens_of, counts, strict=True)]
+
+
+class AskedAnew:
+    """Every question goes through the whole model with the frames."""
+
+    def __init__(self, runner: WindowRunner) -> None:
+        self._runner = runner
+        self._checkpoint = runner.checkpoint
+        self._tokenizer = runner.checkpoint.processor.tokenizer
+        self._end_ids = end_ids(runner.checkpoint)
+
+    def begin(self, frames: Frames, questions: Sequence[Question], decoding: Decoding) -> None:
+        """As `Asking` says."""
+        self._frames = frames
+        self._asked = _Asked(frames, questions, decoding, tokenizer=self._tokenizer)
+
+    def answered(self, rows: slice) -> Answered:
+        """As `Asking` says."""
+        columns, found = [], None
+        for question in range(len(self._asked.questions)):
+            with watched(self._checkpoint) as outputs:
+                columns.append(self._column(rows, question))
+            if question == 0:
+                found = distances(self._checkpoint, moments_of(outputs, count=rows.stop - rows.start))
+        return _answered(columns, found)
+
+    def _column(self, rows: slice, index: int) -> "_Column":
+        question = self._asked.questions[index]
+        inputs = self._runner.window_inputs(self._frames, rows, question=question.text)
+        length = inputs["input_ids"].shape[1]
+        choice = self._asked.token_choice([(window, index) for window in range(rows.start, rows.stop)])
+        generated = self._checkpoint.model.generate(
+            **inputs,
+            max_new_tokens=max(question.max_tokens, 1),
+            eos_token_id=self._end_ids,
+            logits_processor=LogitsProcessorList([_Chosen(choice, length)]),
+            output_logits=True,
+            return_dict_in_generate=True,
+            # What a checkpoint suggests beside: an answer is the likeliest, or drawn from what the model says.
+            do_sample=False,
+            num_beams=1,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+        )
+        first = torch.softmax(generated.logits[0].float(), dim=-1).cpu()
+        made = (
+            [self._ended(tokens) for tokens in generated.sequences[:, length:].tolist()] if question.max_tokens else []
+        )
+        return _Column(
+            texts=[self._tokenizer.decode(tokens, skip_special_tokens=True) for tokens in made] or [""] * len(first),
+            probabilities=choice_probabilities(first, self._asked.choice_ids[index]).numpy(),
+            num_tokens=[len(tokens) for tokens in made] or [0] * len(first),
+        )
+
+    def _ended(self, tokens: list[int]) -> list[int]:
+        """Up to the first end token, which others follow in a batch."""
+        end = next((i for i, token in enumerate(tokens) if token in self._end_ids), len(tokens) - 1)
+        return tokens[: end + 1]
+
+
+class _Asked:
+    """What is asked of a unit. choice_ids: of each question's choices."""
+
+    def __init__(self, frames: Frames, questions: Sequence[Question], decoding: Decoding, *, tokenizer: Any) -> None:
+        self.questions = questions
+        self.choice_ids = [
+            [single_token_ids(tokenizer, choice) for choice in question.choices] for question in questions
+        ]
+        self._frames = frames
+        self._decoding = decoding
+
+    def token_choice(self, rows: Sequence[tuple[int, int]]) -> TokenChoice:
+        """How the tokens of rows are chosen, each the answer about a window to a question, by their numbers."""
+        most = max(self.questions[question].max_tokens for _, question in rows)
+        numbers = [
+            uniform_numbers(
+                self._decoding,
+                question=self.questions[question].name,
+                start_us=int(self._frames.window_start_us[window]),
+                end_us=int(self._frames.window_end_us[window]),
+                count=max(most, 1),
+            )
+            for window, question in (rows if self._decoding.temperature > 0 else ())
+        ]
+        return token_choice(self._decoding, np.array(numbers))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Column:
+    """A question's answers about B windows."""
+
+    texts: list[str]
+    probabilities: NDArray[np.float32]
+    num_tokens: list[int]
+
+
+class _Chosen(LogitsProcessor):  # type: ignore[misc]  # transformers has no types
+    """Leaves of each row's tokens the chosen one alone."""
+
+    def __init__(self, choice: TokenChoice, prompt_length: int) -> None:
+        self._choice = choice
+        self._prompt_length = prompt_length
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        chosen = self._choice(scores, input_ids.shape[1] - self._prompt_length)
+        return torch.full_like(scores, float("-inf")).scatter(1, chosen.unsqueeze(1), 0.0)
+
+
+def end_ids(checkpoint: LoadedCheckpoint) -> list[int]:
+    """Tokens that end an answer: those that the checkpoint names for generation, and its tokenizer's."""
+    named = checkpoint.model.generation_config.eos_token_id
+    several = named if isinstance(named, list) else [named]
+    known = {token for token in (*several, checkpoint.processor.tokenizer.eos_token_id) if token is not None}
+    if not known:
+        raise ModelError(
+            f"model {checkpoint.name}: found no end token in its generation_config.json and tokenizer, expected one: an answer "
+            f"would never end. Add the checkpoint's generation_config.json."
+        )
+    return sorted(known)
 
 
 def single_token_ids(tokenizer: Any, spellings: Iterable[str]) -> list[int]:
@@ -132,3 +351,28 @@ def choice_probabilities(probabilities: torch.Tensor, token_ids: list[list[int]]
         if ids:
             found[:, choice] = probabilities[:, ids].sum(dim=1)
     return found
+
+
+def _timed(asked: Asking, rows: slice) -> tuple[Answered, float]:
+    """Answers, and the seconds of each window."""
+    started = time.perf_counter()
+    answered = asked.answered(rows)
+    return answered, (time.perf_counter() - started) / (rows.stop - rows.start)
+
+
+def _answered(columns: Sequence[_Column], found: NDArray[np.float32] | None) -> Answered:
+    return Answered(
+        texts=[list(texts) for texts in zip(*(column.texts for column in columns), strict=True)],
+        probabilities=[column.probabilities for column in columns],
+        num_tokens=np.array([column.num_tokens for column in columns], np.int32).T,
+        distances=found,
+    )
+
+
+def _no_replies(num_windows: int, questions: Sequence[Question]) -> Replies:
+    return Replies(
+        texts=[[] for _ in range(num_windows)],
+        probabilities=[np.zeros((num_windows, len(question.choices)), np.float32) for question in questions],
+        num_tokens=np.zeros((num_windows, len(questions)), np.int32),
+        seconds=np.zeros((num_windows, len(questions)), np.float32),
+    )

@@ -64,13 +64,27 @@ def _video_encoder(
 
 FAMILIES: tuple[FamilyEntry, ...] = (
     _language_model("frame_wise_vlm", "fast_vlm", "llava", implementation="frame_wise_vlm:FrameWiseVlm"),
+    _language_model(
+        "vlm",
+        "gemma3",
+        "idefics3",
+        "internvl",
+        "llava_next_video",
+        "llava_onevision",
+        "mistral3",
+        "qwen2_5_vl",
+        "qwen2_vl",
+        "qwen3_vl",
+        "smolvlm",
+        implementation="vlm:VisionLanguageModel",
+    ),
     _video_encoder(
         "timesformer", title="TimeSformer", implementation="timesformer:Timesformer", tuning=TuningMethod.WHOLE
     ),
     _video_encoder("videomae", title="VideoMAE encoder", implementation="videomae:VideoMae"),
     _video_encoder("vjepa2", title="V-JEPA 2 encoder", implementation="vjepa2:VJepa2"),
 )
-_OTHERS = _language_model("vlm", implementation="vlm:VisionLanguageModel")
+_OTHERS = _language_model("other_vlm", implementation="vlm:OtherVisionLanguageModel")
 
 
 def family_entry(model_type: str) -> FamilyEntry:

@@ -156,8 +156,8 @@ class Family(ABC):
         """The last layer's states of the processor's tensors."""
 
     def runner(self, checkpoint: LoadedCheckpoint) -> "WindowRunner":
-        """A runner of windows through the model, for labelling. The weights may be laid out anew, so that they can be trained no
-        more."""
+        """A runner of windows through the model, for labelling: a `PromptRunner` where a prompt's beginning is the same whatever
+        follows it. The weights may be laid out anew, so that they can be trained no more."""
         return WindowRunner(checkpoint)
 
     def optimize_tower(  # noqa: B027
@@ -174,6 +174,10 @@ class WindowRunner:
         self._checkpoint = checkpoint
         self._processor = checkpoint.family.window_processor(checkpoint)
         self._processing_device: torch.device | None = None
+
+    @property
+    def checkpoint(self) -> LoadedCheckpoint:
+        return self._checkpoint
 
     def window_inputs(self, frames: Frames, rows: slice, *, question: str) -> dict[str, torch.Tensor]:
         """The processor's tensors for windows `rows` of a unit, on the model's device."""

@@ -19,10 +19,10 @@ from nrray.models.families.family import (
     LoadedCheckpoint,
     UnitForward,
     WindowProcessor,
-    WindowRunner,
     distances,
     watched,
 )
+from nrray.models.families.prompt_runner import Prompt, PromptRunner, UnitInputs
 from nrray.models.families.tower_moments import Moments, joined, moments_of
 from nrray.models.families.vlm import (
     ImagePromptProcessor,
@@ -90,37 +90,37 @@ class FrameWiseVlm(VisionLanguageModel):
                         setattr(parent, name, fused)
 
 
-class FrameWiseRunner(WindowRunner):
+class FrameWiseRunner(PromptRunner):
     """Frames go through the tower once a unit, then windows of their embeddings through the language model."""
 
-    def unit_forward(self, frames: Frames, *, question: str, micro_batch_windows: int) -> UnitForward:
+    def unit_inputs(self, frames: Frames, *, micro_batch_windows: int) -> "SharedFrames":
         used, positions = np.unique(frames.window_frames, return_inverse=True)
-        window_frames = torch.from_numpy(positions.reshape(frames.window_frames.shape))
         blocks = micro_batched(
             lambda rows: self.frame_embeddings(frames.pixels[used[rows]]),
             num_rows=len(used),
             rows_per_batch=self._frames_per_forward(micro_batch_windows * frames.window_frames.shape[1]),
         )
-        embeddings = torch.cat([block for block, _ in blocks])  # (N, tokens a frame, D)
-        seen = joined([moments for _, moments in blocks])
-        inputs = self.window_inputs(frames, slice(0, 1), question=question)
-        checkpoint, input_ids = self._checkpoint, inputs["input_ids"]
-        text = checkpoint.model.get_input_embeddings()(input_ids)  # (1, L, D)
-        is_frame = frame_tokens(checkpoint, input_ids)
-        shown = embeddings[window_frames[0].to(embeddings.device)]
-        check_placeholders(checkpoint, is_frame, shown, size=frames.pixels.shape[1:3])
+        return SharedFrames(
+            self,
+            frames,
+            embeddings=torch.cat([block for block, _ in blocks]),
+            window_frames=torch.from_numpy(positions.reshape(frames.window_frames.shape)),
+            moments=joined([moments for _, moments in blocks]),
+        )
+
+    def unit_forward(self, frames: Frames, *, question: str, micro_batch_windows: int) -> UnitForward:
+        prompt = self.prompt(frames, question)
+        inputs = self.unit_inputs(frames, micro_batch_windows=micro_batch_windows)
+        is_frame = frame_tokens(self._checkpoint, prompt.token_ids)
 
         def forward(rows: slice) -> HiddenStates:
-            of_frames = window_frames[rows].to(embeddings.device)
-            picked = embeddings[of_frames]  # (B, F, tokens a frame, D)
-            batch = picked.shape[0]
-            mask = is_frame.expand(batch, -1)
-            embeds = text.expand(batch, -1, -1).masked_scatter(mask.unsqueeze(-1), picked.to(text.dtype))
-            attended = torch.ones_like(mask)
-            hidden = last_hidden(checkpoint, {"inputs_embeds": embeds, "attention_mask": attended.long()})
-            pooled = seen.pooled(of_frames) if seen is not None else None
+            given = inputs.of(rows, prompt)
+            hidden = last_hidden(self._checkpoint, given)
             return HiddenStates(
-                hidden=hidden, attended=attended, frame_tokens=mask, distances=distances(checkpoint, pooled)
+                hidden=hidden,
+                attended=given["attention_mask"].bool(),
+                frame_tokens=is_frame.expand(hidden.shape[:2]),
+                distances=distances(self._checkpoint, inputs.moments(rows, ())),
             )
 
         return forward
@@ -135,6 +135,39 @@ class FrameWiseRunner(WindowRunner):
 
     def _frames_per_forward(self, most: int) -> int:
         return min(CPU_FRAMES_PER_FORWARD, most) if self._checkpoint.device.type == "cpu" else most
+
+
+class SharedFrames(UnitInputs):
+    """Windows of frames that are embedded already. embeddings: (N, tokens a frame, D); window_frames: (W, F) rows of them;
+    moments: of the N frames, where they were watched."""
+
+    def __init__(
+        self,
+        runner: FrameWiseRunner,
+        frames: Frames,
+        *,
+        embeddings: torch.Tensor,
+        window_frames: torch.Tensor,
+        moments: Moments | None,
+    ) -> None:
+        super().__init__(runner, frames)
+        self._checkpoint = runner.checkpoint
+        self._size = frames.pixels.shape[1:3]
+        self._embeddings = embeddings
+        self._window_frames = window_frames.to(embeddings.device)
+        self._moments = moments
+
+    def of(self, rows: slice, prompt: Prompt) -> dict[str, Any]:
+        text = self._checkpoint.model.get_input_embeddings()(prompt.token_ids)  # (1, L, D)
+        is_frame = frame_tokens(self._checkpoint, prompt.token_ids)
+        picked = self._embeddings[self._window_frames[rows]]  # (B, F, tokens a frame, D)
+        check_placeholders(self._checkpoint, is_frame, picked[0], size=self._size)
+        mask = is_frame.expand(len(picked), -1)
+        embeds = text.expand(len(picked), -1, -1).masked_scatter(mask.unsqueeze(-1), picked.to(text.dtype))
+        return {"inputs_embeds": embeds, "attention_mask": torch.ones_like(mask, dtype=torch.long)}
+
+    def moments(self, rows: slice, outputs: Sequence[torch.Tensor]) -> Moments | None:
+        return None if self._moments is None else self._moments.pooled(self._window_frames[rows])
 
 
 def check_placeholders(

@@ -14,14 +14,27 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from nrray.errors import ModelError
 from nrray.models.families import video_encoder_types
-from nrray.models.families.family import CPU, Family, HiddenStates, LoadedCheckpoint, WindowProcessor, pixel_device
+from nrray.models.families.family import (
+    CPU,
+    Family,
+    HiddenStates,
+    LoadedCheckpoint,
+    WindowProcessor,
+    WindowRunner,
+    pixel_device,
+)
 from nrray.models.families.four_bit import check_four_bit, four_bit_arguments
+from nrray.models.families.frame_sharing import SharingRunner
 from nrray.models.families.packed_attention import pack_attention
 from nrray.models.frame_size import FrameSize
 
 
 class VisionLanguageModel(Family):
-    """Frames go in as one video where the processor knows videos, else as images in order, before the question."""
+    """Frames go in as one video where the processor knows videos, else as images in order, before the question.
+
+    Tokens see none behind them but those of the same frame, so that the beginning of a prompt, frames included, is read once for
+    all questions. The tower sees frames apart from each other, or as many together as its config's temporal_patch_size says, so
+    that windows share them. Both are proven by tests for every model type that the registry names."""
 
     model_class = AutoModelForImageTextToText
     processor_class = AutoProcessor
@@ -112,6 +125,19 @@ class VisionLanguageModel(Family):
             attended=inputs["attention_mask"].bool(),
             frame_tokens=frame_tokens(checkpoint, inputs["input_ids"]),
         )
+
+    def runner(self, checkpoint: LoadedCheckpoint) -> WindowRunner:
+        vision = getattr(checkpoint.model.config, "vision_config", None)
+        return SharingRunner(checkpoint, frames_per_block=getattr(vision, "temporal_patch_size", None) or 1)
+
+
+class OtherVisionLanguageModel(VisionLanguageModel):
+    """Of a class that nobody has looked at: attention may go both ways through a prompt (as PaliGemma's does), or its layers may
+    keep more than keys and values, and its tower may look from one frame at others. Every question goes through the whole model,
+    frames included."""
+
+    def runner(self, checkpoint: LoadedCheckpoint) -> WindowRunner:
+        return WindowRunner(checkpoint)
 
 
 @dataclass(frozen=True, kw_only=True)

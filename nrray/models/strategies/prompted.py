@@ -3,12 +3,12 @@
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from nrray.config import Section
 from nrray.errors import ModelError
@@ -16,18 +16,25 @@ from nrray.labels import LabelSet
 from nrray.models.config import Execution
 from nrray.models.engines import EngineChoice, TransformersSection
 from nrray.models.engines.engine import Decoding, Engine, Question, Replies
-from nrray.models.labeler import ModelInfo
+from nrray.models.labeler import Labeler, ModelInfo
 from nrray.models.resolved import ResolvedModel
-from nrray.models.rules import rethresholded_answers
+from nrray.models.rules import rethresholded_answers, without_contradictions
+from nrray.models.strategies.answers import scored_answer
+from nrray.models.strategies.wording import RuleUse
 from nrray.types import NO_STATE, STATE_INDEX, Answers, Frames, LabelState, WindowLabels
+
+MIN_LABEL_MASS = 0.5
+"""Of the probability of all choices together: below it the model would more likely say something else than any of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What the answers about one window say. states: of A activities; answer_states: of Q answers, as `Answer` has them."""
+    """What the answers about one window say. states: of A activities; answer_states: of Q answers, as `Answer` has them; scores:
+    of A activities, NaN where there is none, None where the answers have none."""
 
     states: tuple[LabelState, ...]
     answer_states: tuple[LabelState | None, ...]
+    scores: tuple[float, ...] | None = None
 
 
 class PromptedStrategy(Section):
@@ -43,6 +50,18 @@ class PromptedStrategy(Section):
     )
     votes: int = Field(1, ge=1, le=15, description="times that everything is asked; the state that most answers give")
     seed: int = Field(0, ge=0, description="of the drawing of tokens")
+    rules: RuleUse = Field(
+        RuleUse.IGNORED,
+        description="of the label set: told to the model, or applied, so that answers which contradict each other are unsure",
+    )
+
+    @model_validator(mode="after")
+    def _votes_differ(self) -> "PromptedStrategy":
+        if self.votes > 1 and self.temperature == 0:
+            raise ValueError(
+                f"votes={self.votes} has no effect with temperature=0: every vote is the same. Leave it out, or set temperature"
+            )
+        return self
 
     @abstractmethod
     def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
@@ -53,7 +72,8 @@ class PromptedStrategy(Section):
         """What Q answers about a window say, in the order of `asked`. Never raises: what cannot be read is UNPARSED."""
 
     def scores(self, probabilities: Sequence[NDArray[np.float32]], label_set: LabelSet) -> NDArray[np.float32] | None:
-        """(W, A) scores in [0, 1] of the questions' choices, NaN where there is none; None for a strategy that has no scores."""
+        """(W, A) scores in [0, 1] of the questions' choices, NaN where there is none; None for a strategy that has no scores, or
+        reads them in its answers."""
         return None
 
     def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
@@ -83,7 +103,7 @@ class PromptedStrategy(Section):
             "answer_tokens": max(question.max_tokens for question in asked),
             "parser": self.parser,
             "thresholds": "words",
-            "applies_rules": False,
+            "applies_rules": self.rules is RuleUse.APPLIED,
             **({"decoding": drawn} if self.temperature > 0 or self.votes > 1 else {}),
         }
 
@@ -99,11 +119,13 @@ class PromptedStrategy(Section):
         thresholds: Mapping[str, float],
         label_set: LabelSet,
     ) -> NDArray[np.uint8]:
-        """(W, A) states with the plain answers about activities that have a threshold decided anew by their (W, A) scores."""
+        """(W, A) states with the plain answers about activities that have a threshold decided anew by their (W, A) scores, then
+        with the rules where they are applied."""
         in_order = np.array([thresholds.get(name, np.nan) for name in label_set.names], np.float32)
-        return rethresholded_answers(scores, states, thresholds=in_order)
+        decided = rethresholded_answers(scores, states, thresholds=in_order)
+        return without_contradictions(decided, label_set) if self.rules is RuleUse.APPLIED else decided
 
-    def labeler(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> "PromptedLabeler":
+    def labeler(self, checkpoint: ResolvedModel, *, label_set: LabelSet, execution: Execution) -> Labeler:
         """The checkpoint, loaded. Raises ModelError."""
         self.check(checkpoint, label_set)
         engine = self.engine.loaded(checkpoint, execution=execution)
@@ -135,14 +157,28 @@ class PromptedLabeler:
 def asked_rounds(
     engine: Engine, frames: Frames, questions: Sequence[Question], strategy: PromptedStrategy
 ) -> list[Replies]:
-    """The replies to all questions, once for each vote."""
-    return [
+    """The replies to all questions, once for each vote. The text of one that is scored and not spoken says its choices."""
+    rounds = [
         engine.ask(
             frames,
             questions,
             decoding=Decoding(temperature=strategy.temperature, seed=strategy.seed, vote=number),
         )
         for number in range(strategy.votes)
+    ]
+    return [replace(replies, texts=worded(replies, questions)) for replies in rounds]
+
+
+def worded(replies: Replies, questions: Sequence[Question]) -> list[list[str]]:
+    """The W x Q texts of replies, those of questions that are scored and not spoken made of their choices' probabilities."""
+    return [
+        [
+            text
+            if question.max_tokens
+            else scored_answer(question.choice_names, [float(value) for value in replies.probabilities[place][window]])
+            for place, (question, text) in enumerate(zip(questions, texts, strict=True))
+        ]
+        for window, texts in enumerate(replies.texts)
     ]
 
 
@@ -159,7 +195,7 @@ def labels_of(
     states = np.array([[STATE_INDEX[state] for state in elected(window)] for window in readings], np.uint8)
     states = states.reshape(-1, num_activities)
     return WindowLabels(
-        scores=_scores(rounds, strategy, label_set, num_windows=len(states)),
+        scores=_scores(rounds, readings, strategy, label_set),
         states=states,
         answers=_answers(rounds, readings, names),
         looks_distances=rounds[0].distances,
@@ -167,13 +203,28 @@ def labels_of(
 
 
 def _scores(
-    rounds: Sequence[Replies], strategy: PromptedStrategy, label_set: LabelSet, *, num_windows: int
+    rounds: Sequence[Replies],
+    readings: Sequence[Sequence[Reading]],
+    strategy: PromptedStrategy,
+    label_set: LabelSet,
 ) -> NDArray[np.float32]:
+    read = scores_read(readings, num_activities=len(label_set.activities))
+    if read is not None:
+        return read
     found = [strategy.scores(replies.probabilities, label_set) for replies in rounds]
     known = [scores for scores in found if scores is not None]
     if not known:
-        return np.full((num_windows, len(label_set.activities)), np.nan, np.float32)
+        return np.full((len(readings), len(label_set.activities)), np.nan, np.float32)
     mean: NDArray[np.float32] = np.mean(known, axis=0, dtype=np.float32)
+    return mean
+
+
+def scores_read(readings: Sequence[Sequence[Reading]], *, num_activities: int) -> NDArray[np.float32] | None:
+    """(W, A) means over votes of the scores that W x V readings have; None where they have none."""
+    if not readings or any(reading.scores is None for window in readings for reading in window):
+        return None
+    found = np.array([[reading.scores for reading in window] for window in readings], np.float32)
+    mean: NDArray[np.float32] = found.reshape(len(readings), -1, num_activities).mean(axis=1, dtype=np.float32)
     return mean
 
 

@@ -1,35 +1,46 @@
-"""The strategy of one yes/no question per activity, answered in words."""
+"""The strategy of one yes/no question per activity, answered in words, or scored from the first token and not spoken."""
 
 from collections.abc import Sequence
-from enum import Enum
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
+from scipy.special import expit, logit
 
+from nrray.config import Section
+from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.models.config import PACKAGED_FOLDERS
 from nrray.models.engines.engine import Question
 from nrray.models.resolved import ResolvedModel
-from nrray.models.strategies.answers import PARSER, parse_answer
-from nrray.models.strategies.prompted import PromptedStrategy, Reading
+from nrray.models.strategies.answers import PARSER, SCORED_PARSER, parse_answer, parse_scored
+from nrray.models.strategies.described import default_wording
+from nrray.models.strategies.prompted import MIN_LABEL_MASS, PromptedStrategy, Reading
+from nrray.models.strategies.wording import Wording, joined, preface
+from nrray.types import LabelState
 
 INSTRUCTION = "Answer with one word, yes or no."
 YES = ("yes", "Yes", "YES", " yes", " Yes")
 NO = ("no", "No", "NO", " no", " No")
+CHOICE_NAMES = ("yes", "no")
+THRESHOLD = 0.5
 
 
-class Wording(str, Enum):
-    """What of an activity a question says."""
+class Calibration(Section):
+    """Of one activity's scores, as Platt (1999) has it: the score's logit, times the slope, plus the intercept."""
 
-    DEFINED = "defined"  # its definition, start and end, then its question
-    QUESTION = "question"  # its question alone
+    slope: float = Field(1.0, gt=0, description="times the logit; monotone, so that no ranking changes")
+    intercept: float = Field(0.0, description="added then")
+
+    def calibrated(self, score: float) -> float:
+        """A score in [0, 1]; NaN stays."""
+        return float(expit(self.slope * logit(np.clip(score, 1e-6, 1 - 1e-6)) + self.intercept))
 
 
 class YesNoStrategy(PromptedStrategy):
-    """A vision-language model is asked about each activity; plain answers are states, and the rules are not applied. Scores are
-    P(yes) / (P(yes) + P(no)) of an answer's first token, NaN without such tokens."""
+    """A vision-language model is asked about each activity; plain answers are states. Scores are P(yes) / (P(yes) + P(no)) of an
+    answer's first token, NaN without such tokens. With answer_tokens=0 nothing is spoken: states are those of the calibrated
+    scores, UNPARSED where P(yes) + P(no) is less than `min_label_mass`, and both stand in the answers."""
 
     parser: ClassVar[str] = PARSER
 
@@ -40,21 +51,55 @@ class YesNoStrategy(PromptedStrategy):
         "`question` is its question alone (default of the models in the package, which were taught no other)",
     )
     instruction: str = Field(default=INSTRUCTION, min_length=1, description="behind every question")
-    answer_tokens: int = Field(default=8, ge=1, le=256, description="of an answer at most")
+    answer_tokens: int = Field(
+        default=8, ge=0, le=256, description="of an answer at most; 0: it is not spoken, and the first token is scored"
+    )
+    min_label_mass: float = Field(
+        MIN_LABEL_MASS,
+        ge=0,
+        le=1,
+        description="with answer_tokens=0: an answer of which yes and no together are less likely is unparsed",
+    )
+    calibration: dict[str, Calibration] = Field(
+        {}, description="with answer_tokens=0: slope and intercept of an activity's scores"
+    )
+
+    @model_validator(mode="after")
+    def _scores_are_scored(self) -> "YesNoStrategy":
+        if self.answer_tokens > 0 and (given := {"min_label_mass", "calibration"} & self.model_fields_set):
+            raise ValueError(
+                f"{sorted(given)[0]} has no effect on answers that are spoken. Leave it out, or set answer_tokens=0"
+            )
+        if self.answer_tokens == 0 and self.temperature > 0:
+            raise ValueError(
+                f"temperature={self.temperature:g} has no effect with answer_tokens=0, where nothing is drawn. Leave it out"
+            )
+        return self
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether answers are scored and not spoken."""
+        return self.answer_tokens == 0
+
+    def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
+        """As `PromptedStrategy` says, and where a calibration is of no activity."""
+        super().check(checkpoint, label_set)
+        if unknown := sorted(set(self.calibration) - set(label_set.names)):
+            raise ModelError(
+                f"strategy.calibration: found the unknown activities {unknown}, expected some of {list(label_set.names)}. Name "
+                f"them as the label set does."
+            )
 
     def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """A question per activity, in the label set's order."""
-        default = Wording.QUESTION if checkpoint.path in PACKAGED_FOLDERS else Wording.DEFINED
-        is_defined = (self.wording or default) is Wording.DEFINED
+        is_defined = (self.wording or default_wording(checkpoint)) is Wording.DEFINED
+        before = preface(label_set, self.rules)
         return tuple(
             Question(
                 name=activity.name,
-                text=" ".join(
-                    text
-                    for text in (activity.description if is_defined else "", activity.question, self.instruction)
-                    if text
-                ),
+                text=joined(before, activity.description if is_defined else "", activity.question, self.instruction),
                 choices=(YES, NO),
+                choice_names=CHOICE_NAMES,
                 max_tokens=self.answer_tokens,
             )
             for activity in label_set.activities
@@ -63,12 +108,40 @@ class YesNoStrategy(PromptedStrategy):
     def identity(self, checkpoint: ResolvedModel, label_set: LabelSet) -> dict[str, JsonValue]:
         """As `PromptedStrategy` has it, with the spellings that make the scores."""
         spellings: dict[str, JsonValue] = {"yes": list(YES), "no": list(NO)}
-        return {**super().identity(checkpoint, label_set), "scored_spellings": spellings}
+        spoken = {**super().identity(checkpoint, label_set), "scored_spellings": spellings}
+        if not self.is_scored:
+            return spoken
+        calibration: dict[str, JsonValue] = {
+            name: calibration.model_dump(mode="json") for name, calibration in sorted(self.calibration.items())
+        }
+        return {
+            **spoken,
+            "parser": SCORED_PARSER,
+            "thresholds": THRESHOLD,
+            "min_label_mass": self.min_label_mass,
+            **({"calibration": calibration} if calibration else {}),
+        }
 
     def read(self, texts: Sequence[str], label_set: LabelSet) -> Reading:
         """As `PromptedStrategy` says."""
-        states = tuple(map(parse_answer, texts))
-        return Reading(states=states, answer_states=states)
+        if not self.is_scored:
+            states = tuple(map(parse_answer, texts))
+            return Reading(states=states, answer_states=states)
+        read = [self._read_scored(text, name) for text, name in zip(texts, label_set.names, strict=True)]
+        states = tuple(state for state, _ in read)
+        return Reading(states=states, answer_states=states, scores=tuple(score for _, score in read))
+
+    def _read_scored(self, text: str, name: str) -> tuple[LabelState, float]:
+        found = parse_scored(text, CHOICE_NAMES)
+        mass = float("nan") if found is None else found["yes"] + found["no"]
+        if found is None or not mass > 0:  # also where yes or no is no token
+            return LabelState.UNPARSED, float("nan")
+        score = found["yes"] / mass
+        if name in self.calibration:
+            score = self.calibration[name].calibrated(score)
+        if mass < self.min_label_mass:
+            return LabelState.UNPARSED, score
+        return (LabelState.PRESENT if score >= THRESHOLD else LabelState.ABSENT), score
 
     def scores(self, probabilities: Sequence[NDArray[np.float32]], label_set: LabelSet) -> NDArray[np.float32]:
         """As `PromptedStrategy` says."""

@@ -7,7 +7,7 @@ are written here once, for every stage.
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -37,8 +37,8 @@ class UnitFailure:
 class UnitStage(ABC, Generic[RequestT, ResultT]):
     """A callable for `map_batches`, in an actor: rows of `request` to rows of `result`, one for one.
 
-    A subclass does the work in `processed` and says in `failed` how a failure looks as a row. `name` stands in the journal;
-    `unforeseen` is the kind of every error that is no `UnitError`.
+    A subclass does the work in `processed`, or for several units at once in `processed_together`, and says in `failed` how a
+    failure looks as a row. `name` stands in the journal; `unforeseen` is the kind of every error that is no `UnitError`.
     """
 
     name: ClassVar[str]
@@ -53,6 +53,10 @@ class UnitStage(ABC, Generic[RequestT, ResultT]):
     @abstractmethod
     def processed(self, row: RequestT, *, attempts: int) -> ResultT:
         """The unit's result; `attempts` counts this try too. Raises UnitError."""
+
+    def processed_together(self, rows: Sequence[RequestT], *, attempts: Sequence[int]) -> list[ResultT]:
+        """The results of several units, in order, as `processed` gives them one by one."""
+        return [self.processed(row, attempts=number) for row, number in zip(rows, attempts, strict=True)]
 
     @abstractmethod
     def failed(self, row: RequestT, failure: UnitFailure) -> ResultT:
@@ -71,9 +75,32 @@ class UnitStage(ABC, Generic[RequestT, ResultT]):
         return False
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        for index in range(batch.num_rows):
-            row: RequestT = rows_from_table(batch.slice(index, 1), self.request)[0]
-            yield table_from_rows([self._guarded(row)], self.result)
+        rows: list[RequestT] = rows_from_table(batch, self.request)
+        together = self._tried_together([row for row in rows if self._is_unsuspected(row)]) if len(rows) > 1 else {}
+        for row in rows:
+            result = together.get(row.unit_id)
+            yield table_from_rows([self._guarded(row) if result is None else result], self.result)
+
+    def _is_unsuspected(self, row: RequestT) -> bool:
+        """Whether a unit is to be tried, and no process has died of it, or beside it."""
+        return self.earlier_failure(row) is None and self._journal.entries(row.unit_id).all_runs == 0
+
+    def _tried_together(self, rows: Sequence[RequestT]) -> dict[str, ResultT]:
+        """The results by unit; none where they cannot be had together, so that each is tried alone. Every unit is entered before
+        any is tried: those of a process that dies are tried alone from then on, and only the one that kills is quarantined."""
+        if len(rows) < 2:
+            return {}
+        attempts = [self.earlier_attempts(row) + 1 for row in rows]
+        entries = [self._journal.enter(row.unit_id, self.name) for row in rows]
+        try:
+            results = self.processed_together(rows, attempts=attempts)
+        except Exception as error:
+            if self.is_device_lost(error):
+                os._exit(1)
+            results = []
+        for entry in entries:
+            self._journal.leave(entry)
+        return {result.unit_id: result for result in results}
 
     def _guarded(self, row: RequestT) -> ResultT:
         earlier = self.earlier_failure(row)

@@ -16,7 +16,7 @@ from nrray.pipelines.on_ray.ray_errors import error_of_ours, reason_of
 
 
 class RowActor(Protocol):
-    """A stage in a worker: one-row tables in, one-row tables out."""
+    """A stage in a worker: tables of one row, or of a batch, in; one-row tables out."""
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         """The rows that the rows of `batch` become."""
@@ -24,11 +24,13 @@ class RowActor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class PooledStage:
-    """A stage and its pool: each worker makes an `actor` of `arguments`, and keeps it."""
+    """A stage and its pool: each worker makes an `actor` of `arguments`, and keeps it. batch_rows: so many rows at most, and at
+    the end fewer, are handed to a worker at once."""
 
     actor: type[RowActor]
     arguments: Mapping[str, Any]
     pool: Pool
+    batch_rows: int = 1
 
 
 def streamed_rows(
@@ -50,7 +52,7 @@ def streamed_rows(
             dataset = dataset.map_batches(
                 stage.actor,
                 fn_constructor_kwargs=dict(stage.arguments),
-                batch_size=1,
+                batch_size=stage.batch_rows,
                 batch_format="pyarrow",
                 # A pool of its own for every stage: without it Ray may fuse a stage into the next one's workers.
                 compute=ActorPoolStrategy(size=stage.pool.count),

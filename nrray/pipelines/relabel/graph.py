@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from nrray.errors import ResourcesError
-from nrray.models import Device
+from nrray.models import Device, JudgedStrategy
 from nrray.models.strategies.prompted import PromptedStrategy
 from nrray.pipelines.on_ray.pools import MIB, Capacity, PoolRequest
 from nrray.pipelines.on_ray.streaming import RowActor
+from nrray.pipelines.relabel.captions import CaptionStage, JudgeStage
 from nrray.pipelines.relabel.job import RelabelJob
 from nrray.pipelines.relabel.stages import DecodeStage, LabelStage
 from nrray.pipelines.workers import Pools
@@ -19,17 +20,28 @@ from nrray.pipelines.workers import Pools
 
 @dataclass(frozen=True, kw_only=True)
 class StageRequest:
-    """A stage before its pool is planned."""
+    """A stage before its pool is planned. batch_units: that its workers are handed at once."""
 
     actor: type[RowActor]
     arguments: Mapping[str, Any]  # of the actor, which is made in its worker
     pool: PoolRequest
+    batch_units: int = 1
 
 
 def stages_of(job: RelabelJob, *, on_gpu: bool) -> tuple[StageRequest, ...]:
-    """Decode, then label."""
-    config = job.config
+    """Decode, then label; where a language model judges captions: decode, then caption, then judge."""
+    config, strategy = job.config, job.strategy
     guard = {"output": job.output.uri, "run_id": job.run_id, "limits": config.entries}
+    judge = strategy.judge.resolved() if isinstance(strategy, JudgedStrategy) else None
+    execution = config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU})
+    looks = {
+        **guard,
+        "sampling": job.sampling,
+        "checkpoint": job.checkpoint,
+        "strategy": strategy,
+        "execution": execution,
+        "label_set": job.label_set,
+    }
     return (
         StageRequest(
             actor=DecodeStage,
@@ -37,16 +49,28 @@ def stages_of(job: RelabelJob, *, on_gpu: bool) -> tuple[StageRequest, ...]:
             pool=decoder_request(config.pools),
         ),
         StageRequest(
-            actor=LabelStage,
-            arguments={
-                **guard,
-                "sampling": job.sampling,
-                "checkpoint": job.checkpoint,
-                "strategy": job.strategy,
-                "execution": config.model.model_copy(update={"device": Device.CUDA if on_gpu else Device.CPU}),
-                "label_set": job.label_set,
-            },
-            pool=labeler_request(config.pools, on_gpu=on_gpu),
+            actor=LabelStage if judge is None else CaptionStage,
+            arguments=looks,
+            pool=labeler_request(config.pools, on_gpu=on_gpu and uses_device(job)),
+        ),
+        *(
+            ()
+            if judge is None
+            else (
+                StageRequest(
+                    actor=JudgeStage,
+                    arguments={
+                        **guard,
+                        "checkpoint": job.checkpoint,
+                        "judge": judge,
+                        "strategy": strategy,
+                        "execution": execution,
+                        "label_set": job.label_set,
+                    },
+                    pool=judge_request(config.pools, on_gpu=on_gpu),
+                    batch_units=config.pools.judge_units,
+                ),
+            )
         ),
     )
 
@@ -83,4 +107,16 @@ def labeler_request(pools: Pools, *, on_gpu: bool) -> PoolRequest:
         memory_bytes=pools.labeler_memory_mib * MIB,
         count_setting="pools.labelers",
         memory_setting="pools.labeler_memory_mib",
+    )
+
+
+def judge_request(pools: Pools, *, on_gpu: bool) -> PoolRequest:
+    """Judges run where labelers do, on GPUs or on CPUs."""
+    return PoolRequest(
+        name="judges",
+        count=pools.judges,
+        needs_gpu=on_gpu,
+        memory_bytes=pools.judge_memory_mib * MIB,
+        count_setting="pools.judges",
+        memory_setting="pools.judge_memory_mib",
     )

@@ -71,7 +71,7 @@ class RelabelConfig(Section):
         description="what becomes of videos that look unlike those that the model was trained on: not_assessable, or label",
     )
     max_unparsed_share: float = Field(
-        0.1, ge=0, le=1, description="exit code 3 where more of the labels are answers that are neither yes nor no"
+        0.1, ge=0, le=1, description="exit code 3 where more of the labels are answers that could not be read"
     )
     entries: EntryLimits = EntryLimits()
     ledger: LedgerConfig = LedgerConfig()
@@ -197,8 +197,6 @@ def thresholds_in_use(job: RelabelJob) -> dict[str, float]:
     return {**job.strategy.thresholds(job.checkpoint), **job.config.segments.thresholds}
 
 
-def rethresholding(job: RelabelJob) -> Rethreshold | None:
-    """How states follow from scores where the config has thresholds of its own."""
-    if not job.config.segments.thresholds:
-        return None
+def rethresholding(job: RelabelJob) -> Rethreshold:
+    """How states follow from those of the ledger and their scores, under the thresholds and rules in use."""
     return partial(job.strategy.rethresholded, thresholds=thresholds_in_use(job), label_set=job.label_set)

@@ -100,6 +100,7 @@ def report_relabel(
             "states": result.record.states if result.record else None,
             "unparsed_share": result.record.unparsed_share if result.record else None,
             "unparsed_answers": list(result.record.unparsed_answers) if result.record else None,
+            "order_disagreement": result.record.order_disagreement if result.record else None,
             "domain": result.record.domain.model_dump(mode="json") if result.record and result.record.domain else None,
             "measured": {"dry_run": True}
             if result.is_dry_run
@@ -127,8 +128,13 @@ def report_labels(record: VersionRecord, reporter: Reporter) -> None:
     if record.unparsed_share:
         sample = ", ".join(json.dumps(answer, ensure_ascii=False) for answer in record.unparsed_answers)
         reporter.say(
-            f"Unparsed: {record.unparsed_share:.1%} of the labels are answers that are neither a plain yes nor a plain no; they "
+            f"Unparsed: {record.unparsed_share:.1%} of the labels are answers that are not plainly one of those asked for; they "
             f"claim neither presence nor absence. The most frequent: {sample or 'none was kept'}."
+        )
+    if record.order_disagreement is not None:
+        reporter.say(
+            f"Order: in {record.order_disagreement:.1%} of the windows the order of the options decides which one is likeliest; "
+            f"answers.parquet has every order."
         )
     if record.domain is not None:
         reporter.say(record.domain.sentence())

@@ -21,7 +21,7 @@ from nrray.models.config import resolved_dtype
 from nrray.pipelines.on_ray.pools import MIB, Pool, cluster_capacity, planned_pools, pools_sentence
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
 from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
-from nrray.pipelines.relabel.graph import StageRequest, runs_on_gpu, stages_of, uses_device
+from nrray.pipelines.relabel.graph import StageRequest, runs_on_gpu, stages_of
 from nrray.pipelines.relabel.job import RelabelConfig, RelabelJob, resolved_job
 from nrray.pipelines.relabel.publishing import publish_if_due
 from nrray.pipelines.relabel.report import Relabelled
@@ -141,7 +141,7 @@ def _run(
     store = job.config.ledger
     with ray_session(), terminated_as_interrupt():
         capacity = cluster_capacity()
-        on_gpu = uses_device(job) and runs_on_gpu(job.config.model.device, capacity)
+        on_gpu = runs_on_gpu(job.config.model.device, capacity)
         dtype = job.identity.dtype or resolved_dtype(job.config.model.dtype, on_gpu=on_gpu).value
         decided = job.identity.model_copy(update={"dtype": dtype})
         bind_identity(job.output, decided, unrecorded_strategy=job.unrecorded_strategy)
@@ -206,7 +206,7 @@ def _results(
     for table in streamed_rows(
         _blocks(work, pools[0].count),
         [
-            PooledStage(actor=stage.actor, arguments=stage.arguments, pool=pool)
+            PooledStage(actor=stage.actor, arguments=stage.arguments, pool=pool, batch_rows=stage.batch_units)
             for stage, pool in zip(stages, pools, strict=True)
         ],
         stall_timeout_seconds=job.config.pools.stall_timeout_seconds,

@@ -12,13 +12,22 @@ from numpy.typing import NDArray
 from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder, SampledFrames
 from nrray.errors import ConfigError, DecodeError, ErrorKind
 from nrray.labels import LabelSet
-from nrray.models import Execution, Labeler, ResolvedModel, Strategy, is_device_lost
+from nrray.models import Execution, Labeler, ModelInfo, ResolvedModel, Strategy, is_device_lost
 from nrray.pipelines.on_ray.allocator import keep_freed_memory
 from nrray.pipelines.on_ray.stage import UnitFailure, UnitStage
 from nrray.results.journal import EntryLimits
 from nrray.sampling import Sampling, unit_samples_us, unit_window_samples, window_spans_us
 from nrray.storage import check_unchanged
-from nrray.types import NO_STATE, Answers, DecodedUnit, UnitRequest, UnitResult, UnitStatus, WindowLabels
+from nrray.types import (
+    NO_STATE,
+    Answers,
+    CaptionedUnit,
+    DecodedUnit,
+    UnitRequest,
+    UnitResult,
+    UnitStatus,
+    WindowLabels,
+)
 
 
 class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
@@ -107,11 +116,7 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         return row.earlier_attempts
 
     def earlier_failure(self, row: DecodedUnit) -> UnitFailure | None:
-        if row.error_kind is None:
-            return None
-        return UnitFailure(
-            status=row.status, error_kind=row.error_kind, error=row.error or "", attempts=row.attempts, seconds=0.0
-        )
+        return failure_of(row)
 
     def is_device_lost(self, error: Exception) -> bool:
         return is_device_lost(error)
@@ -141,35 +146,56 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         )
 
     def _unlabelled(self, row: DecodedUnit) -> UnitResult:
-        num_windows, info = len(row.window_decoded), self._labeler.info
-        return UnitResult(
-            unit_id=row.unit_id,
-            video_id=row.video_id,
-            first_window=row.first_window,
-            num_windows=row.num_windows,
-            status=UnitStatus.OK,
-            error_kind=None,
-            error=None,
-            shortfall=row.shortfall,
-            attempts=row.attempts,
-            window_start_us=row.window_start_us,
-            window_end_us=row.window_end_us,
-            window_labelled=np.zeros(num_windows, bool),
-            scores=np.full(num_windows * self._num_activities, np.nan, np.float32),
-            states=np.zeros(num_windows * self._num_activities, np.uint8),
-            questions=None,
-            answers=None,
-            answer_states=None,
-            answer_tokens=None,
-            answer_seconds=None,
-            looks_distances=None,
-            num_frames=0,
-            decode_seconds=row.decode_seconds,
-            label_seconds=0.0,
-            finished_us=time.time_ns() // 1000,
-            run_id=self._run_id,
-            device=f"{info.device}/{info.dtype}",
+        return unlabelled_unit(
+            row, num_activities=self._num_activities, run_id=self._run_id, device=device_of(self._labeler.info)
         )
+
+
+def failure_of(row: DecodedUnit | CaptionedUnit) -> UnitFailure | None:
+    """Why a unit failed in an earlier stage, None where it did not."""
+    if row.error_kind is None:
+        return None
+    return UnitFailure(
+        status=row.status, error_kind=row.error_kind, error=row.error or "", attempts=row.attempts, seconds=0.0
+    )
+
+
+def device_of(info: ModelInfo) -> str:
+    """Where and in which number format a model runs, such as `cpu/float32`."""
+    return f"{info.device}/{info.dtype}"
+
+
+def unlabelled_unit(row: DecodedUnit | CaptionedUnit, *, num_activities: int, run_id: str, device: str) -> UnitResult:
+    """The unit without a label."""
+    num_windows = row.num_windows
+    return UnitResult(
+        unit_id=row.unit_id,
+        video_id=row.video_id,
+        first_window=row.first_window,
+        num_windows=row.num_windows,
+        status=UnitStatus.OK,
+        error_kind=None,
+        error=None,
+        shortfall=row.shortfall,
+        attempts=row.attempts,
+        window_start_us=row.window_start_us,
+        window_end_us=row.window_end_us,
+        window_labelled=np.zeros(num_windows, bool),
+        scores=np.full(num_windows * num_activities, np.nan, np.float32),
+        states=np.zeros(num_windows * num_activities, np.uint8),
+        questions=None,
+        answers=None,
+        answer_states=None,
+        answer_tokens=None,
+        answer_seconds=None,
+        looks_distances=None,
+        num_frames=0,
+        decode_seconds=row.decode_seconds,
+        label_seconds=0.0,
+        finished_us=time.time_ns() // 1000,
+        run_id=run_id,
+        device=device,
+    )
 
 
 def undecoded_unit(row: UnitRequest, sampling: Sampling) -> DecodedUnit:

@@ -16,7 +16,8 @@ from nrray.models import (
     resolve_strategy,
     strategy_of_release_before,
 )
-from nrray.models.strategies.yes_no import INSTRUCTION, Wording
+from nrray.models.strategies.wording import Wording
+from nrray.models.strategies.yes_no import INSTRUCTION
 
 
 def resolved(folder):
@@ -43,7 +44,7 @@ def test_a_config_chooses_by_kind():
 
     assert chosen(kind="head") == HeadStrategy()
     assert chosen(kind="yes_no", instruction="Yes or no?") == YesNoStrategy(instruction="Yes or no?")
-    with pytest.raises(ConfigError, match="expected a kind of head or yes_no"):
+    with pytest.raises(ConfigError, match=r"expected a kind of head, yes_no, list, .* or judge_json"):
         chosen(kind="guess")
     with pytest.raises(ConfigError, match=r"instructoin.*did you mean 'strategy.*instruction'"):
         chosen(kind="yes_no", instructoin="Yes or no?")

@@ -1,5 +1,6 @@
 """The guard around a stage, without Ray: real journals, stages that fail in every way."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -59,6 +60,26 @@ class Stage(UnitStage[Asked, Told]):
 
     def failed(self, row: Asked, failure: UnitFailure) -> Told:
         return told(row, failure.status, failure.error_kind, failure.error, failure.attempts)
+
+
+class Together(Stage):
+    """Notes which units it was given together; a unit that kills takes the process with it."""
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.given: list[list[str]] = []
+
+    def processed(self, row: Asked, *, attempts: int) -> Told:
+        return self.processed_together([row], attempts=[attempts])[0]
+
+    def processed_together(self, rows, *, attempts):
+        self.given.append([row.unit_id for row in rows])
+        entered = Journal(Folder(self.output), "run").suspects()
+        assert {row.unit_id for row in rows} <= entered, "every unit is entered before any is tried"
+        for row in rows:
+            if row.unit_id == "killer":
+                os._exit(9)
+        return [Stage.processed(self, row, attempts=number) for row, number in zip(rows, attempts, strict=True)]
 
 
 def told(row: Asked, status: UnitStatus, kind: ErrorKind | None, error: str | None, attempts: int) -> Told:
@@ -126,6 +147,47 @@ def test_a_unit_that_killed_its_process_too_often_is_quarantined_untried(output,
     else:
         assert (row.status, row.error_kind, row.attempts) == (UnitStatus.QUARANTINED, ErrorKind.KILLED_LABELER, 3)
         assert row.error == "tried 3 times, and each time the process that tried it died"
+
+
+def together(output: str) -> Together:
+    stage = Together(output=output, run_id="run", limits=EntryLimits(per_run=3, in_all=10))
+    stage.output = output
+    return stage
+
+
+def judged(stage: Together, *names: str) -> list[Told]:
+    units = [asked(name, earlier=2) for name in names]
+    return [row for table in stage(table_from_rows(units, Asked)) for row in rows_from_table(table, Told)]
+
+
+def test_the_units_of_a_batch_are_tried_together_and_come_back_one_by_one(output):
+    stage = together(output)
+    found = judged(stage, "first", "failed-before", "second", "third")
+    assert stage.given == [["first", "second", "third"]]
+    assert [row.unit_id for row in found] == ["first", "failed-before", "second", "third"]
+    assert [row.attempts for row in found] == [3, 4, 3, 3]
+    assert Journal(Folder(output), "run").suspects() == set()
+
+
+def test_of_a_failing_batch_each_is_tried_alone_and_one_fails(output):
+    stage = together(output)
+    found = judged(stage, "first", "surprise", "third")
+    assert stage.given == [["first", "surprise", "third"], ["first"], ["surprise"], ["third"]]
+    assert [row.error_kind for row in found] == [None, ErrorKind.LABEL_FAILED, None]
+    assert [row.attempts for row in found] == [3, 3, 3], "the batch was no try of its own"
+    assert Journal(Folder(output), "run").suspects() == set()
+
+
+def test_of_a_batch_whose_process_dies_the_killer_alone_is_quarantined(output):
+    names = ("first", "killer", "third")
+    script = f"from tests.pipelines.on_ray.test_stage import judged, together; judged(together({output!r}), *{names!r})"
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", script], check=False, timeout=120).returncode == 9
+    stage = together(output)
+    found = judged(stage, *names)
+    assert stage.given == [["first"], ["third"]], "what was beside it is tried alone"
+    assert [row.status for row in found] == [UnitStatus.OK, UnitStatus.QUARANTINED, UnitStatus.OK]
+    assert [row.attempts for row in found] == [4, 5, 4]
 
 
 def test_a_lost_device_ends_the_process_and_leaves_the_entry(output):

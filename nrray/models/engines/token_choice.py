@@ -1,0 +1,40 @@
+"""Which token comes next: the likeliest, or one that is drawn. What is drawn depends on seed, vote, question and window alone, so
+that no other row of a batch changes it."""
+
+import hashlib
+import json
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nrray.models.engines.engine import Decoding
+
+TokenChoice = Callable[[torch.Tensor, int], torch.Tensor]
+"""(R,) ids of the tokens that continue R rows, of their (R, V) logits and the number of tokens that were made before."""
+
+
+def token_choice(decoding: Decoding, uniforms: NDArray[np.float64]) -> TokenChoice:
+    """The choice for R rows of (R, T) uniform numbers in [0, 1)."""
+    if decoding.temperature == 0:
+        return lambda logits, _: logits.argmax(dim=-1)
+    numbers = torch.from_numpy(uniforms)
+    return lambda logits, step: drawn_tokens(logits, decoding.temperature, numbers[:, step].to(logits.device))
+
+
+def drawn_tokens(logits: torch.Tensor, temperature: float, uniforms: torch.Tensor) -> torch.Tensor:
+    """(R,) tokens, each of its row of (R, V) logits, at which the summed probabilities pass (R,) uniform numbers in [0, 1):
+    inversion sampling (Devroye 1986, chapter 3)."""
+    summed = torch.softmax(logits.double() / temperature, dim=-1).cumsum(dim=-1)
+    passed = torch.searchsorted(summed, (uniforms.double() * summed[:, -1]).unsqueeze(1), right=True)
+    return passed.squeeze(1).clamp(max=logits.shape[1] - 1)
+
+
+def uniform_numbers(
+    decoding: Decoding, *, question: str, start_us: int, end_us: int, count: int
+) -> NDArray[np.float64]:
+    """(count,) in [0, 1) for the answer to a question about a window."""
+    named = json.dumps([decoding.seed, decoding.vote, question, start_us, end_us])
+    words = np.frombuffer(hashlib.sha256(named.encode()).digest(), np.uint32)
+    return np.random.default_rng(words).random(count)
