@@ -110,7 +110,7 @@ class OpenAiSection(EngineSection):
 
     def resolved(self, choice: CheckpointChoice, *, allow_remote: bool = False) -> ResolvedModel:
         """The server's model, which is asked two small questions."""
-        if choice != CheckpointChoice(path=EMBEDDED):
+        if choice.path != EMBEDDED or choice.adapter is not None:
             raise ConfigError(
                 f"model.path: found {choice.path}{f' with {choice.adapter}' if choice.adapter else ''} beside strategy.engine="
                 f"openai, whose server has a model of its own. Leave model.path and model.adapter out, or the engine."
