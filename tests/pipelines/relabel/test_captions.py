@@ -82,7 +82,7 @@ def config_of(manifest: Path, output: Path, strategy: JudgeStrategy) -> RelabelC
         strategy=strategy,
         packing=Packing(max_unit_windows=2),
         outside_domain=OutsideDomain.LABEL,
-        pools=Pools(judge_units=3, stall_timeout_seconds=240),
+        pools=Pools(decoders=1, labelers=1, judges=1, judge_units=3, stall_timeout_seconds=900),
     )
 
 
