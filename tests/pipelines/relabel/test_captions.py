@@ -52,6 +52,7 @@ from tests.pipelines.support import (
 )
 
 QUIET = Reporter(is_json=True)
+NUM_UNITS = 6  # of two windows, in two videos of 8 s
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +219,7 @@ def running_ray() -> Iterator[None]:
 def test_three_pools_label_as_a_plain_loop_does(manifest, tmp_path, judge_folder):
     config = config_of(manifest, tmp_path / "out", strategy_of(judge_folder))
     relabelled = relabel(config, RelabelOptions(), QUIET)
-    assert relabelled.counts == {"ok": 14 // 2}
+    assert relabelled.counts["ok"] == sum(relabelled.counts.values()) == NUM_UNITS
     assert "judges" in relabelled.measured.pools
     job = resolved_job(config.model_copy(update={"output": str(tmp_path / "alone")}))
     expected = table_from_rows(plain_loop(job), UnitResult)
@@ -228,7 +229,7 @@ def test_three_pools_label_as_a_plain_loop_does(manifest, tmp_path, judge_folder
     assert sorted_rows(published["answers"], "video_id", "start_us", "question") == sorted_rows(
         answers, "video_id", "start_us", "question"
     )
-    assert answers.num_rows == 14 * 5
+    assert answers.num_rows == 2 * NUM_UNITS * 5
     labels = label_rows(expected, paths=paths, activities=job.label_set.names, source="alone")
     keys = ("video_id", "start_us", "activity")
     assert sorted_rows(published["labels"], *keys) == sorted_rows(labels, *keys)
@@ -262,7 +263,7 @@ def test_a_killed_captioner_and_a_killed_judge_cost_nothing(manifest, tmp_path, 
             victim = wait_until(lambda stage=stage: descendants(os.getpid(), f"({stage})"), what=stage)[-1]
             victim.send_signal(signal.SIGKILL)
         assert driver.wait(timeout=400) == 0
-    assert ledger_units(output) == ledger_units(undisturbed) == 7
+    assert ledger_units(output) == ledger_units(undisturbed) == NUM_UNITS
     assert_close_tables(output, undisturbed)
     assert_same_answers(output, undisturbed)
     assert not journal(output)
