@@ -6,6 +6,8 @@ import unicodedata
 CAPTION = "{caption}"
 """Stands in a template for the quoted caption."""
 
+QUOTING = "one_line/1"  # name and version, of which the identity of outputs is made
+
 # Every chat template marks its turns with tokens in such brackets: <|im_start|>, <s>, [INST], <start_of_turn>, {{...}}.
 _BRACKETS = dict.fromkeys(map(ord, "<>[]{}|\u2581"))
 _QUOTES = dict.fromkeys(map(ord, '"\u201c\u201d\u201e\u201f\u2033`'), "'")

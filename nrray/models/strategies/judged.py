@@ -15,7 +15,7 @@ from nrray.models.config import Execution
 from nrray.models.engines.engine import Engine, Replies
 from nrray.models.judges import JudgeSection, ResolvedJudge, load_judge
 from nrray.models.judges.judge import Judge, JudgeQuestion, JudgeReplies
-from nrray.models.judges.quoting import CAPTION
+from nrray.models.judges.quoting import CAPTION, QUOTING
 from nrray.models.labeler import ModelInfo
 from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.prompted import PromptedStrategy, Reading, asked_rounds, labels_of
@@ -116,6 +116,7 @@ class JudgedStrategy(PromptedStrategy):
             "model": None if judge is None else judge.digest,
             "dtype": self.judge.dtype.value,
             "prompts": prompts,
+            "quoting": QUOTING,
             "answer_tokens": questions[0].max_tokens,
             "spellings": spellings,
         }

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -69,8 +70,9 @@ def parse_verdicts(answer: str, names: Sequence[str]) -> dict[str, Verdict]:
 
 
 def worded_verdict(caption: str, name: str, label_set: LabelSet) -> Verdict:
-    """What the label set's claims say that a caption says of one activity."""
-    if not is_readable(caption):
+    """What the label set's claims say that a caption says of one activity. A caption in letters that no claim is written in
+    cannot be read by them."""
+    if not is_readable(caption) or _is_foreign(caption, label_set):
         return Verdict.UNREADABLE
     is_claimed, is_denied = label_set.claimed_and_denied(caption, name)
     if is_claimed:
@@ -82,6 +84,18 @@ def is_readable(caption: str) -> bool:
     """Whether a text can be a caption: it has words, is no refusal, and does not go round in a circle."""
     words = re.findall(r"[^\W\d_]+", caption.lower())
     return len(words) >= 2 and _REFUSAL.search(caption) is None and not _goes_round(words)
+
+
+def _is_foreign(caption: str, label_set: LabelSet) -> bool:
+    """Whether most letters are of scripts, such as Latin or Cyrillic, in which the label set claims nothing."""
+    known = set(map(_script, " ".join(claim for name in label_set.names for claim in label_set.claims(name))))
+    letters = [_script(char) for char in caption if char.isalpha()]
+    return sum(script not in known for script in letters) > len(letters) / 2
+
+
+def _script(char: str) -> str:
+    """The first word of a character's name, which for letters is that of their script."""
+    return unicodedata.name(char, "").split(" ", 1)[0]
 
 
 _REFUSAL = re.compile(

@@ -104,6 +104,10 @@ def test_an_object_of_all_activities_round_trips():
         ("", "unreadable unreadable unreadable unreadable"),
         ("baby", "unreadable unreadable unreadable unreadable"),
         ("...!?", "unreadable unreadable unreadable unreadable"),
+        (
+            "\u0420\u0435\u0431\u0451\u043d\u043e\u043a \u043b\u0435\u0436\u0438\u0442 \u0437\u0434\u0435\u0441\u044c.",
+            "unreadable unreadable unreadable unreadable",
+        ),
         ("I'm sorry, but I can't describe a baby.", "unreadable unreadable unreadable unreadable"),
         ("A baby baby baby baby baby", "unreadable unreadable unreadable unreadable"),
     ],

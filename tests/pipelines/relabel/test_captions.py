@@ -52,6 +52,7 @@ from tests.pipelines.support import (
 )
 
 QUIET = Reporter(is_json=True)
+NUM_UNITS = 6  # of two windows, in two videos of 8 s
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def config_of(manifest: Path, output: Path, strategy: JudgeStrategy) -> RelabelC
         strategy=strategy,
         packing=Packing(max_unit_windows=2),
         outside_domain=OutsideDomain.LABEL,
-        pools=Pools(judge_units=3, stall_timeout_seconds=240),
+        pools=Pools(decoders=1, labelers=1, judges=1, judge_units=3, stall_timeout_seconds=900),
     )
 
 
@@ -122,8 +123,9 @@ def plain_loop(job: RelabelJob) -> list[UnitResult]:
     ]
 
 
-def sorted_rows(table, *keys):
-    rows = table.sort_by([(key, "ascending") for key in keys]).to_pylist()
+def sorted_rows(table: pa.Table, *keys: str) -> list[dict]:
+    """Rows in the order of their keys, without what differs between runs, or in last digits."""
+    rows = sorted(table.to_pylist(), key=lambda row: [row[key] for key in keys])
     return [{name: value for name, value in row.items() if name not in ("seconds", "score", "source")} for row in rows]
 
 
@@ -218,8 +220,8 @@ def running_ray() -> Iterator[None]:
 def test_three_pools_label_as_a_plain_loop_does(manifest, tmp_path, judge_folder):
     config = config_of(manifest, tmp_path / "out", strategy_of(judge_folder))
     relabelled = relabel(config, RelabelOptions(), QUIET)
-    assert relabelled.counts == {"ok": 14 // 2}
-    assert "judges" in relabelled.measured.pools
+    assert relabelled.counts["ok"] == sum(relabelled.counts.values()) == NUM_UNITS
+    assert relabelled.measured.pools == "1 decoder, 1 labeler and 1 judge on CPU"
     job = resolved_job(config.model_copy(update={"output": str(tmp_path / "alone")}))
     expected = table_from_rows(plain_loop(job), UnitResult)
     paths = dict(zip(job.manifest["video_id"].to_pylist(), job.manifest["path"].to_pylist(), strict=True))
@@ -228,20 +230,18 @@ def test_three_pools_label_as_a_plain_loop_does(manifest, tmp_path, judge_folder
     assert sorted_rows(published["answers"], "video_id", "start_us", "question") == sorted_rows(
         answers, "video_id", "start_us", "question"
     )
-    assert answers.num_rows == 14 * 5
+    assert answers.num_rows == 2 * NUM_UNITS * 5
     labels = label_rows(expected, paths=paths, activities=job.label_set.names, source="alone")
     keys = ("video_id", "start_us", "activity")
     assert sorted_rows(published["labels"], *keys) == sorted_rows(labels, *keys)
     ours, theirs = (
-        table.sort_by([(key, "ascending") for key in keys])["score"].to_numpy()
+        [row["score"] for row in sorted(table.to_pylist(), key=lambda row: [row[key] for key in keys])]
         for table in (published["labels"], labels)
     )
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    answer = published["labels"].filter(published["labels"]["activity"].cast("string").to_numpy() == "suction")[
-        "answer"
-    ]
-    judged = answers.filter(answers["question"].cast("string").to_numpy() == "judge: suction")["answer"]
-    assert sorted(answer.to_pylist()) == sorted(judged.to_pylist()), "a label has the judge's answer about it"
+    said = {(row["start_us"], row["question"], row["video_id"]): row["answer"] for row in answers.to_pylist()}
+    for row in published["labels"].to_pylist():
+        assert row["answer"] == said[row["start_us"], f"judge: {row['activity']}", row["video_id"]]
 
 
 @pytest.mark.harsh
@@ -249,20 +249,24 @@ def test_three_pools_label_as_a_plain_loop_does(manifest, tmp_path, judge_folder
 def test_a_killed_captioner_and_a_killed_judge_cost_nothing(manifest, tmp_path, judge_folder):
     def command(output: Path) -> list[str]:
         chosen = words(strategy__kind="judge", strategy__judge__model=judge_folder, strategy__caption_tokens=12)
-        small = [word for setting in (*SMALL_UNITS, "pools.judge_units=3") for word in ("--set", setting)]
+        small = [word for setting in (*SMALL_UNITS, "pools.judge_units=2") for word in ("--set", setting)]
         return ["relabel", *words(manifest=manifest, output=output), *chosen, *small]
 
     undisturbed, output = tmp_path / "undisturbed", tmp_path / "out"
     finished = nrray(*command(undisturbed))
     assert finished.returncode == 0, finished.stdout + finished.stderr
     with started(*command(output), log=tmp_path / "log") as driver:
-        for stage in ("CaptionStage", "JudgeStage"):
-            name = f"~{stage.removesuffix('Stage').lower()}~"
-            wait_until(lambda name=name: any(name in entry for entry in journal(output)), what=f"work of {stage}")
+        moments = {
+            "CaptionStage": lambda: any("~caption~" in entry for entry in journal(output)),
+            # Its tries are short; the units that wait for the new captioner are still to come.
+            "JudgeStage": lambda: ledger_units(output) or any("~judge~" in entry for entry in journal(output)),
+        }
+        for stage, moment in moments.items():
+            wait_until(moment, what=f"work of {stage}")
             victim = wait_until(lambda stage=stage: descendants(os.getpid(), f"({stage})"), what=stage)[-1]
             victim.send_signal(signal.SIGKILL)
         assert driver.wait(timeout=400) == 0
-    assert ledger_units(output) == ledger_units(undisturbed) == 7
+    assert ledger_units(output) == ledger_units(undisturbed) == NUM_UNITS
     assert_close_tables(output, undisturbed)
     assert_same_answers(output, undisturbed)
     assert not journal(output)
