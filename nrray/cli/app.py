@@ -201,11 +201,20 @@ def relabel(
         bool, typer.Option("--retry-failed", help="Also try units again that failed or lack windows.")
     ] = False,
     dry_run: DryRunOption = False,
+    restate: Annotated[
+        bool,
+        typer.Option(
+            "--restate",
+            help="Only read the answers of the output again, with the parser, thresholds and rules of now; loads no model.",
+        ),
+    ] = False,
 ) -> None:
     """Label everything that the archive has and the output lacks; run it again to go on where it stopped."""
+    from nrray.errors import ConfigError
     from nrray.pipelines.relabel.job import RelabelConfig
     from nrray.pipelines.relabel.page import relabel_page
     from nrray.pipelines.relabel.report import report_relabel
+    from nrray.pipelines.relabel.restate import restate as run_restate
     from nrray.pipelines.relabel.run import RelabelOptions
     from nrray.pipelines.relabel.run import relabel as run_relabel
     from nrray.pipelines.relabel.timelines import missing_pictures
@@ -214,11 +223,15 @@ def relabel(
 
     settings = settings_given(RelabelConfig, "relabel", config, set_, reporter)
     options = RelabelOptions(limit_units=limit, dry_run=dry_run, retry_failed=retry_failed)
-    result = run_relabel(settings, options, reporter)
+    if restate and options != RelabelOptions():
+        raise ConfigError(
+            "--restate tries no unit: found it with --limit, --retry-failed or --dry-run. Leave these out."
+        )
+    result = run_restate(settings, reporter) if restate else run_relabel(settings, options, reporter)
     output = Folder(result.output)
     pictures = [] if dry_run else missing_pictures(output)
     command = shlex.join(["nrray", "relabel", *config_words(config, set_)])
-    report_relabel(result, pictures, command, reporter, was_retried=retry_failed)
+    report_relabel(result, pictures, command, reporter, was_retried=retry_failed or restate)
     if not dry_run:
         reporter.page(write_run_page(output, relabel_page(output, reporter.transcript)))
     _exit_if(result.falls_short)

@@ -1,12 +1,13 @@
 """The identity of an output: everything that decides its labels, in identity.json. A run of another identity is refused."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, JsonValue
 
 from nrray.documents import Document, document_from
-from nrray.errors import IdentityError
+from nrray.errors import DataError, IdentityError
 from nrray.plan import Packing
 from nrray.sampling import Sampling
 from nrray.storage import Folder
@@ -63,6 +64,32 @@ def check_identity(output: Folder, identity: OutputIdentity, *, unrecorded_strat
     _refuse_another(output, _with_strategy(before, unrecorded_strategy), identity)
 
 
+# Keys that decide how answers are read, not which ones a model gives: what it is told of the label set stands in the prompts.
+_OF_READING = re.compile(
+    r"label_set|strategy\.(parser|thresholds|applies_rules|min_label_mass|calibration\b.*|not_stated|judge\.(claims\b.*|negations))"
+)
+
+
+def check_same_answers(
+    output: Folder, identity: OutputIdentity, *, unrecorded_strategy: StrategyEntry
+) -> OutputIdentity:
+    """The identity that an output is tied to, of whose answers `identity` gives another reading: it differs in nothing that
+    decides an answer. Raises IdentityError where it does, DataError where the output is tied to none."""
+    before = bound_identity(output)
+    if before is None:
+        raise DataError(f"{output}: found no {IDENTITY_FILE}, expected an output of nrray relabel. Run it first.")
+    if identity.dtype is None:
+        identity = identity.model_copy(update={"dtype": before.dtype})
+    differing = _differing(_with_strategy(before, unrecorded_strategy), identity)
+    if asked_otherwise := {key: text for key, text in differing.items() if not _OF_READING.fullmatch(key)}:
+        raise IdentityError(
+            f"{output} has answers of other settings, which cannot be read as answers of these:\n"
+            + "\n".join(asked_otherwise.values())
+            + "\nSet these back, or run nrray relabel with another output."
+        )
+    return before
+
+
 def bound_identity(output: Folder) -> OutputIdentity | None:
     """The identity that an output is tied to; None where it is new. Raises DataError where identity.json is damaged, or
     of a newer nrray."""
@@ -84,20 +111,24 @@ def _with_strategy(identity: OutputIdentity, strategy: StrategyEntry) -> OutputI
 
 
 def _refuse_another(output: Folder, before: OutputIdentity, identity: OutputIdentity) -> None:
+    if differing := _differing(before, identity):
+        raise IdentityError(
+            f"{output} was made with other settings, and labels of two kinds are never mixed:\n"
+            + "\n".join(differing.values())
+            + "\nChoose another output, or set these back."
+        )
+
+
+def _differing(before: OutputIdentity, identity: OutputIdentity) -> dict[str, str]:
+    """Each key in which two identities differ, with both values as text."""
     this_output, this_run = (
         dict(_leaves(value.model_dump(mode="json", exclude={"schema_version"}))) for value in (before, identity)
     )
-    differing = [
-        f"  {key}: this output {this_output.get(key)!r}, this run {this_run.get(key)!r}"
+    return {
+        key: f"  {key}: this output {this_output.get(key)!r}, this run {this_run.get(key)!r}"
         for key in sorted({*this_output, *this_run})
         if this_output.get(key) != this_run.get(key)
-    ]
-    if differing:
-        raise IdentityError(
-            f"{output} was made with other settings, and labels of two kinds are never mixed:\n"
-            + "\n".join(differing)
-            + "\nChoose another output, or set these back."
-        )
+    }
 
 
 def _leaves(document: dict[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:

@@ -1,6 +1,6 @@
 """The tables of a version from a ledger: all that it holds of the planned units, and the windows that were not run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -25,6 +25,9 @@ from nrray.results.version_tables import (
 from nrray.sampling import Sampling, window_spans_us
 from nrray.types import ProbeStatus
 
+Reread = Callable[[pa.Table], pa.Table]
+"""The ledger's rows to the same rows with other states and scores."""
+
 GROUP_WINDOWS = 200_000  # windows assembled at a time
 
 
@@ -40,9 +43,10 @@ def ledger_tables(
     source: str,
     rethreshold: Rethreshold | None = None,
     domain_rule: DomainRule | None = None,
+    reread: Reread | None = None,
 ) -> Iterator[VersionTables]:
     """Unreadable files of `manifest` first, then groups of the videos of the planned `units`. `index` is the ledger's.
-    domain_rule: None where the model knows no looks.
+    domain_rule: None where the model knows no looks; reread: gives the ledger's rows with their answers read again.
 
     Raises DataError, StorageError.
     """
@@ -57,6 +61,7 @@ def ledger_tables(
     paths = dict(zip(manifest["video_id"].to_pylist(), manifest["path"].to_pylist(), strict=True))
     for video_ids in _groups(units):
         results = ledger.results(video_ids, planned)
+        results = results if reread is None else reread(results)
         domain = domain_of(unit_medians(results), domain_rule)
         labels = label_rows(
             results, paths=paths, activities=activities, source=source, rethreshold=rethreshold, domain=domain

@@ -36,7 +36,7 @@ class VersionKind(str, Enum):
     RELABEL = "relabel"  # from the ledger of a run
     MERGE = "merge"  # corrections by people, merged into its parents
     IMPORT = "import"  # annotations of another program
-    RESTATE = "restate"  # its parent's scores under other thresholds
+    RESTATE = "restate"  # its parent's answers read again, under another parser, thresholds or rules
 
 
 class PublishedState(Section):
@@ -63,6 +63,7 @@ class Provenance(Section):
     config: dict[str, JsonValue] = Field(description="of the verb that made it")
     label_set: LabelSet
     thresholds: dict[str, float] = Field(description="score from which an activity is present")
+    prompt_digests: dict[str, str] = Field({}, description="sha256 of each prompt's text, which the identity has")
     manifest: str
     measured: RunFigures | None = Field(description="of the run that made it; None: there was nothing to run")
 
@@ -203,9 +204,11 @@ def latest_record(output: Folder) -> VersionRecord | None:
 
 
 def latest_of(records: Sequence[VersionRecord]) -> VersionRecord:
-    """Of some versions, newest first, the one that `latest` names: the newest that was merged, imported or restated, as no
-    run of relabel is published over it; without such a one the newest."""
-    return next((record for record in records if record.kind is not VersionKind.RELABEL), records[0])
+    """Of some versions, newest first, the one that `latest` names: the newest that was merged or imported, as nothing that a
+    model says is published over what people say; without such a one the newest that was restated, else the newest."""
+    of_people = (record for record in records if record.kind in (VersionKind.MERGE, VersionKind.IMPORT))
+    restated = (record for record in records if record.kind is VersionKind.RESTATE)
+    return next(of_people, None) or next(restated, None) or records[0]
 
 
 def _version_number(name: str) -> int:

@@ -57,7 +57,16 @@ def test_keys_of_the_release_before_keep_name_and_place(output):
     for name in ("identity", "state"):
         assert {key: now[name][key] for key in before[name]} == before[name]
     assert now.keys() - before.keys() == {
-        *("schema_version", "kind", "parents", "domain", "states", "unparsed_answers"),
+        *(
+            "schema_version",
+            "kind",
+            "parents",
+            "domain",
+            "states",
+            "unparsed_answers",
+            "order_disagreement",
+            "prompt_digests",
+        ),
     }
 
 

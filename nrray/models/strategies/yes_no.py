@@ -66,10 +66,10 @@ class YesNoStrategy(PromptedStrategy):
 
     @model_validator(mode="after")
     def _scores_are_scored(self) -> "YesNoStrategy":
-        if self.answer_tokens > 0 and (given := {"min_label_mass", "calibration"} & self.model_fields_set):
-            raise ValueError(
-                f"{sorted(given)[0]} has no effect on answers that are spoken. Leave it out, or set answer_tokens=0"
-            )
+        given = "calibration" if self.calibration else ""
+        given = "min_label_mass" if self.min_label_mass != MIN_LABEL_MASS else given
+        if self.answer_tokens > 0 and given:
+            raise ValueError(f"{given} has no effect on answers that are spoken. Leave it out, or set answer_tokens=0")
         if self.answer_tokens == 0 and self.temperature > 0:
             raise ValueError(
                 f"temperature={self.temperature:g} has no effect with answer_tokens=0, where nothing is drawn. Leave it out"

@@ -57,7 +57,9 @@ class RelabelConfig(Section):
     label_set: str | None = Field(None, description="label set file; the one in the package where none is given")
     model: ModelConfig = ModelConfig()
     strategy: Strategy | None = Field(
-        None, description="how the model labels; None: its head where it has one, else yes_no"
+        None,
+        description="how the model labels, by its kind: head, yes_no, list, multiple_choice, json, vector, judge, focused_judge, "
+        "judge_json; none given: its head where it has one, else yes_no",
     )
     sampling: SamplingSection = SamplingSection()
     packing: Packing = Packing()

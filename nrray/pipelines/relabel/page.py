@@ -6,6 +6,7 @@ from nrray.console.transcript import Transcript
 from nrray.pipelines.relabel.status import OutputStatus, output_status
 from nrray.report.run_page import MAX_FAILURES, Failure, RunFile, RunPage, RunPicture
 from nrray.results.figures import RunFigures
+from nrray.results.publish import ANSWERS_FILE
 from nrray.results.version import VersionRecord
 from nrray.storage import Folder
 from nrray.types import CoverageStatus
@@ -49,6 +50,10 @@ def _doubts(newest: VersionRecord | None) -> list[str]:
     sentences = [newest.domain.sentence()] if newest.domain is not None and newest.domain.num_outside else []
     if newest.unparsed_share:
         sentences.append(f"{newest.unparsed_share:.1%} of the labels are answers that could not be parsed.")
+    if newest.order_disagreement:
+        sentences.append(
+            f"In {newest.order_disagreement:.1%} of the windows the order of the options decides the answer."
+        )
     return sentences
 
 
@@ -130,6 +135,11 @@ def _files(newest: VersionRecord | None) -> list[RunFile]:
         RunFile(file=f"{folder}/segments.parquet", meaning="a row per span of an activity"),
         RunFile(
             file=f"{folder}/coverage.parquet", meaning="a row per window: whether it was labelled, and if not, why"
+        ),
+        *(
+            [RunFile(file=f"{folder}/{ANSWERS_FILE}", meaning="a row per window and question: what the model said")]
+            if ANSWERS_FILE in newest.rows
+            else []
         ),
         RunFile(file=f"{folder}/run.json", meaning="the record of the version: model, prompts, thresholds, counts"),
         RunFile(file="identity.json", meaning="all that decides a label"),

@@ -71,7 +71,8 @@ def report_relabel(
             f"Published {published.name}: {counted(published.num_labels, 'label')}, "
             f"{counted(published.num_segments, 'segment')}; windows: {windows or 'none'}"
         )
-        reporter.say(f"Tables: {published.folder}/{{labels,segments,coverage}}.parquet, run.json")
+        tables = ",".join(name.removesuffix(".parquet") for name in published.record.rows)
+        reporter.say(f"Tables: {published.folder}/{{{tables}}}.parquet, run.json")
         if pictures:
             reporter.say(f"Timelines: {counted(len(pictures), 'picture')}, first {pictures[0]}")
     if result.record is not None:

@@ -50,6 +50,12 @@ def test_a_config_chooses_by_kind():
         chosen(kind="yes_no", instructoin="Yes or no?")
 
 
+@pytest.mark.parametrize("kind", ["head", "yes_no", "list", "multiple_choice", "json", "vector", "judge"])
+def test_a_section_with_all_its_defaults_is_read_again(kind):
+    chosen = validate_mapping(Chosen, {"strategy": {"kind": kind}}, where="here")
+    assert validate_mapping(Chosen, chosen.model_dump(mode="json"), where="here") == chosen
+
+
 def test_without_a_choice_a_head_labels_where_there_is_one(embedded, plain, label_set):
     assert resolve_strategy(None, embedded, label_set) == HeadStrategy()
     assert resolve_strategy(None, plain, label_set) == YesNoStrategy()
