@@ -11,7 +11,8 @@ NrrayError
 ├── TrainingError        a training that cannot go on
 └── UnitError(kind)      one video or one unit that has no result; becomes a row, ends no run
     ├── DecodeError          it could not be decoded
-    └── LabelMemoryError     the device has no memory even for one of its windows
+    ├── LabelMemoryError     the device has no memory even for one of its windows
+    └── ServerError          the server that has the model gave no answer that can be used
 """
 
 from enum import Enum
@@ -36,6 +37,11 @@ class ErrorKind(str, Enum):
     DECODER_MEMORY = "decoder_memory"  # the decoder's process exceeded its resident-memory limit
     LABEL_FAILED = "label_failed"  # the model raised on this unit
     LABEL_MEMORY = "label_memory"  # the device ran out of memory even for a single window
+    SERVER_UNREACHABLE = "server_unreachable"  # no connection to the model's server, or one that it ended
+    SERVER_TIMEOUT = "server_timeout"  # the model's server did not answer in time
+    SERVER_REFUSED = "server_refused"  # the model's server answered with a status of error
+    SERVER_REPLY = "server_reply"  # the model's server answered with something that is no answer
+    SERVER_CHANGED = "server_changed"  # the server serves another model than when the run was planned
     OUTSIDE_DOMAIN = "outside_domain"  # its video looks unlike those that the model was trained on
     KILLED_LABELER = "killed_labeler"  # entered a bounded number of times, and each time its process died
 
@@ -89,6 +95,10 @@ class UnitError(NrrayError):
 
 class DecodeError(UnitError):
     """One video, or one unit of it, that could not be decoded."""
+
+
+class ServerError(UnitError):
+    """The server that has the model gave no answer about a unit that can be used."""
 
 
 class LabelMemoryError(UnitError):

@@ -200,6 +200,12 @@ def relabel(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also try units again that failed or lack windows.")
     ] = False,
+    allow_remote: Annotated[
+        bool,
+        typer.Option(
+            "--allow-remote", help="Frames may go to a server outside this house (strategy.engine.kind=openai)."
+        ),
+    ] = False,
     dry_run: DryRunOption = False,
     restate: Annotated[
         bool,
@@ -222,15 +228,20 @@ def relabel(
     from nrray.storage import Folder
 
     settings = settings_given(RelabelConfig, "relabel", config, set_, reporter)
-    options = RelabelOptions(limit_units=limit, dry_run=dry_run, retry_failed=retry_failed)
-    if restate and options != RelabelOptions():
+    options = RelabelOptions(limit_units=limit, dry_run=dry_run, retry_failed=retry_failed, allow_remote=allow_remote)
+    if restate and options != RelabelOptions(allow_remote=allow_remote):
         raise ConfigError(
             "--restate tries no unit: found it with --limit, --retry-failed or --dry-run. Leave these out."
         )
-    result = run_restate(settings, reporter) if restate else run_relabel(settings, options, reporter)
+    result = (
+        run_restate(settings, reporter, allow_remote=allow_remote)
+        if restate
+        else run_relabel(settings, options, reporter)
+    )
     output = Folder(result.output)
     pictures = [] if dry_run else missing_pictures(output)
-    command = shlex.join(["nrray", "relabel", *config_words(config, set_)])
+    remote = ["--allow-remote"] if allow_remote else []
+    command = shlex.join(["nrray", "relabel", *config_words(config, set_), *remote])
     report_relabel(result, pictures, command, reporter, was_retried=retry_failed or restate)
     if not dry_run:
         reporter.page(write_run_page(output, relabel_page(output, reporter.transcript)))

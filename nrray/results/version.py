@@ -65,6 +65,9 @@ class Provenance(Section):
     thresholds: dict[str, float] = Field(description="score from which an activity is present")
     prompt_digests: dict[str, str] = Field({}, description="sha256 of each prompt's text, which the identity has")
     manifest: str
+    server: dict[str, JsonValue] | None = Field(
+        None, description="whose model made the labels, and where it is; None: no server's"
+    )
     measured: RunFigures | None = Field(description="of the run that made it; None: there was nothing to run")
 
     @field_validator("measured", mode="before")
@@ -127,7 +130,10 @@ class VersionRecord(Document, Provenance):
 
     @property
     def model_folder(self) -> str | None:
-        """The folder that describes the model, an adapter's or a checkpoint's; None where no single model made the labels."""
+        """The folder that describes the model, an adapter's or a checkpoint's; None where no single model made the labels, or
+        a server's did."""
+        if self.server is not None:
+            return None
         model = self.config.get("model")
         if not isinstance(model, dict):
             return None

@@ -4,7 +4,7 @@ A new one is a file beside this one, and its section in `sections.py`, in the un
 """
 
 from nrray.models.engines.engine import Choice, Decoding, Engine, Question, Replies
-from nrray.models.engines.sections import EngineChoice, EngineSection, TransformersSection
+from nrray.models.engines.sections import EngineChoice, EngineSection, OpenAiSection, TransformersSection
 
 __all__ = [
     "Choice",
@@ -12,6 +12,7 @@ __all__ = [
     "Engine",
     "EngineChoice",
     "EngineSection",
+    "OpenAiSection",
     "Question",
     "Replies",
     "TransformersSection",

@@ -32,13 +32,6 @@ class JudgeDtype(str, Enum):
     BFLOAT16 = "bfloat16"
 
 
-class Answering(str, Enum):
-    """How a judge's answer about one activity is had."""
-
-    SCORED = "scored"  # the likeliest first token, from one pass, with a score
-    SPOKEN = "spoken"  # as many tokens as it takes, read strictly
-
-
 class JudgeSection(Section):
     """Who judges captions, and how that model is run."""
 
@@ -49,15 +42,12 @@ class JudgeSection(Section):
         "causal language model",
     )
     dtype: JudgeDtype = Field(JudgeDtype.FLOAT32, description="number format of the model")
-    answering: Answering = Field(
-        Answering.SCORED, description="scored: by the likeliest first token; spoken, as every JSON object is"
-    )
     batch_prompts: int = Field(32, ge=1, le=4096, description="prompts that go through the model at once")
     answer_tokens: int = Field(
-        8,
-        ge=1,
+        0,
+        ge=0,
         le=1024,
-        description="of a spoken answer about one activity at most; in a JSON object, each has 3 times as many",
+        description="of an answer about one activity at most; 0: its likeliest first token decides, and gives a score",
     )
 
     @property

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from nrray.labels import LabelSet
 from nrray.models.engines.engine import Question
-from nrray.models.judges import Answering
 from nrray.models.judges.judge import JudgeQuestion
 from nrray.models.judges.quoting import quoted
 from nrray.models.resolved import ResolvedModel
@@ -58,6 +57,7 @@ class _ByActivity(JudgedStrategy):
                         f"Question: {activity.question}",
                         activity.description,
                         INSTRUCTION,
+                        self.rules_for_judge(label_set),
                         *self.shown(label_set, activity.name),
                         DESCRIPTION,
                         f"Question: {activity.question}",
@@ -67,7 +67,7 @@ class _ByActivity(JudgedStrategy):
                 ),
                 caption=self.caption_of(label_set, activity.name),
                 choices=CHOICES,
-                max_tokens=0 if self.judge.answering is Answering.SCORED else self.judge.answer_tokens,
+                max_tokens=self.judge.answer_tokens,
             )
             for activity in label_set.activities
         )

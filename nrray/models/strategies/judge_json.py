@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nrray.labels import LabelSet
 from nrray.models.engines.engine import Question
@@ -28,6 +28,17 @@ class JudgeJsonStrategy(JudgedStrategy):
     parser: ClassVar[str] = "verdicts_json/1"
 
     kind: Literal["judge_json"] = Field("judge_json", description="a caption per window, judged with one JSON object")
+    object_tokens: Literal["auto"] | Annotated[int, Field(ge=1, le=4096)] = Field(
+        default="auto", description="of the judge's object at most; auto: 16 for each activity, and 16"
+    )
+
+    @model_validator(mode="after")
+    def _objects_are_spoken(self) -> "JudgeJsonStrategy":
+        if "answer_tokens" in self.judge.model_fields_set:
+            raise ValueError(
+                "judge.answer_tokens has no effect on an object about all activities. Leave it out, or set object_tokens"
+            )
+        return self
 
     def asked(self, checkpoint: ResolvedModel, label_set: LabelSet) -> tuple[Question, ...]:
         """One caption."""
@@ -45,13 +56,14 @@ class JudgeJsonStrategy(JudgedStrategy):
                 DATA_FOLLOWS,
                 "Answer these questions from the description alone:",
                 *(f"- {activity.name}: {activity.question}" for activity in label_set.activities),
+                *filter(None, [self.rules_for_judge(label_set)]),
                 f"Answer with one JSON object of this form and nothing else: {form}",
                 DESCRIPTION,
                 "JSON:",
             )
         )
-        max_tokens = 3 * self.judge.answer_tokens * len(label_set.activities)
-        return (JudgeQuestion(name=JUDGE_NAME, template=template, max_tokens=max_tokens),)
+        tokens = 16 * (len(label_set.names) + 1) if self.object_tokens == "auto" else self.object_tokens
+        return (JudgeQuestion(name=JUDGE_NAME, template=template, max_tokens=tokens),)
 
     def verdicts(
         self, answers: Sequence[str], label_set: LabelSet

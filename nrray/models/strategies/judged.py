@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from nrray.labels import LabelSet
 from nrray.models.config import Execution
@@ -26,6 +26,7 @@ from nrray.models.strategies.verdicts import (
     state_of,
     worded_verdict,
 )
+from nrray.models.strategies.wording import RuleUse, joined, preface, rules_told
 from nrray.types import Frames, LabelState, WindowLabels
 
 CAPTION_NAME = "caption"
@@ -39,8 +40,8 @@ DESCRIPTION = f"Description: {CAPTION}"
 
 def caption_prompt(label_set: LabelSet, *, focus: str | None = None) -> str:
     """What a model is asked for a caption."""
-    about = None if focus is None else f"Pay attention to this: {focus}"
-    return " ".join(part for part in (label_set.prompts.preamble, label_set.prompts.caption, about) if part)
+    about = "" if focus is None else f"Pay attention to this: {focus}"
+    return joined(preface(label_set, RuleUse.IGNORED), label_set.prompts.caption, about)
 
 
 class JudgedStrategy(PromptedStrategy):
@@ -54,6 +55,19 @@ class JudgedStrategy(PromptedStrategy):
         default=NotStated.UNSURE,
         description="what an activity is of which a caption says nothing: unsure; or absent, for models that tell all they see",
     )
+
+    @model_validator(mode="after")
+    def _rules_are_told_to_somebody(self) -> "JudgedStrategy":
+        if self.judge.is_words and self.rules is RuleUse.TOLD:
+            raise ValueError(
+                "rules=told has no effect with judge.model=words: it is the judge who is told them, and words are none. Set "
+                "rules=applied or ignored, or give a judge"
+            )
+        return self
+
+    def rules_for_judge(self, label_set: LabelSet) -> str:
+        """What a judging model is told of the rules; "" where it is told none. A model that describes is never told them."""
+        return rules_told(label_set) if self.rules is RuleUse.TOLD else ""
 
     @abstractmethod
     def judge_questions(self, label_set: LabelSet) -> tuple[JudgeQuestion, ...]:
@@ -94,7 +108,9 @@ class JudgedStrategy(PromptedStrategy):
 
     def _model(self, label_set: LabelSet) -> dict[str, JsonValue]:
         judge, questions = self.judge.resolved(), self.judge_questions(label_set)
-        prompts: dict[str, JsonValue] = {question.name: question.template for question in questions}
+        prompts: dict[str, JsonValue] = {
+            question.name.removeprefix(f"{JUDGE_NAME}: "): question.template for question in questions
+        }
         spellings: dict[str, JsonValue] = {word: list(choice) for word, choice in questions[0].choices}
         return {
             "model": None if judge is None else judge.digest,

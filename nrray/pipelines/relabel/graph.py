@@ -9,6 +9,7 @@ from typing import Any
 
 from nrray.errors import ResourcesError
 from nrray.models import Device, JudgedStrategy
+from nrray.models.strategies.prompted import PromptedStrategy
 from nrray.pipelines.on_ray.pools import MIB, Capacity, PoolRequest
 from nrray.pipelines.on_ray.streaming import RowActor
 from nrray.pipelines.relabel.captions import CaptionStage, JudgeStage
@@ -50,7 +51,7 @@ def stages_of(job: RelabelJob, *, on_gpu: bool) -> tuple[StageRequest, ...]:
         StageRequest(
             actor=LabelStage if judge is None else CaptionStage,
             arguments=looks,
-            pool=labeler_request(config.pools, on_gpu=on_gpu),
+            pool=labeler_request(config.pools, on_gpu=on_gpu and uses_device(job)),
         ),
         *(
             ()
@@ -72,6 +73,11 @@ def stages_of(job: RelabelJob, *, on_gpu: bool) -> tuple[StageRequest, ...]:
             )
         ),
     )
+
+
+def uses_device(job: RelabelJob) -> bool:
+    """Whether labelers hold the model's weights, and want GPUs for them where there are some."""
+    return not isinstance(job.strategy, PromptedStrategy) or job.strategy.engine.uses_device
 
 
 def runs_on_gpu(device: Device, capacity: Capacity) -> bool:

@@ -17,15 +17,18 @@ from nrray.models import (
     CheckpointKind,
     ModelConfig,
     ResolvedCheckpoint,
+    ResolvedModel,
     Strategy,
     check_sampling,
-    resolve_checkpoint,
+    resolve_model,
     resolve_strategy,
     strategy_of_release_before,
 )
 from nrray.models.config import Dtype
+from nrray.models.engines.served import ServedModel, served_sampling
 from nrray.models.frame_size import FrameSize
 from nrray.models.looks import read_looks
+from nrray.models.resolved import local_checkpoint
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing, Plan, plan_units
@@ -89,14 +92,16 @@ class RelabelJob:
     output: Folder
     identity: OutputIdentity
     unrecorded_strategy: StrategyEntry  # that of outputs which a release began that recorded none
-    checkpoint: ResolvedCheckpoint
+    checkpoint: ResolvedModel
     strategy: Strategy
     domain_rule: DomainRule | None  # None: the model knows no looks
     run_id: str
     notes: tuple[str, ...] = ()  # for people: what was chosen for them
 
 
-def resolved_job(config: RelabelConfig) -> RelabelJob:
+def resolved_job(config: RelabelConfig, *, allow_remote: bool = False) -> RelabelJob:
+    """The config with its manifest and model. allow_remote: whether frames may be sent to a server outside the house. Raises
+    ConfigError, DataError, ModelError, StorageError."""
     for name in ("manifest", "output"):
         refuse_job_folder(getattr(config, name), name)
     manifest = read_table(config.manifest)
@@ -105,18 +110,19 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
     unknown = sorted(set(config.segments.thresholds) - set(label_set.names))
     if unknown:
         raise ConfigError(f"segments.thresholds names unknown activities {unknown}; known: {list(label_set.names)}")
-    checkpoint = resolve_checkpoint(config.model)
+    checkpoint = resolve_model(config.strategy, config.model, allow_remote=allow_remote)
     strategy = resolve_strategy(config.strategy, checkpoint, label_set)
-    looks = read_looks(checkpoint.head_folder)
-    if checkpoint.kind is CheckpointKind.ADAPTED:
+    looks = read_looks(checkpoint.head_folder) if isinstance(checkpoint, ResolvedCheckpoint) else None
+    if isinstance(checkpoint, ResolvedCheckpoint) and checkpoint.kind is CheckpointKind.ADAPTED:
         from nrray.models.fitting import check_adapter  # with torch and peft, which take seconds
 
         check_adapter(checkpoint)
     sampling, notes = _sampling(config, checkpoint, strategy, manifest, label_set)
-    model = config.model.model_copy(update={"path": checkpoint.path, "adapter": checkpoint.adapter})
+    adapter = checkpoint.adapter if isinstance(checkpoint, ResolvedCheckpoint) else None
+    model = config.model.model_copy(update={"path": checkpoint.path, "adapter": adapter})
     identity = OutputIdentity(
         model=checkpoint.digest,
-        dtype=None if model.dtype is Dtype.AUTO else model.dtype.value,
+        dtype=_dtype(model, checkpoint),
         strategy=strategy.identity(checkpoint, label_set),
         label_set=label_set.digest,
         sampling=sampling,
@@ -143,7 +149,7 @@ def resolved_job(config: RelabelConfig) -> RelabelJob:
 
 
 def _sampling(
-    config: RelabelConfig, checkpoint: ResolvedCheckpoint, strategy: Strategy, manifest: pa.Table, label_set: LabelSet
+    config: RelabelConfig, checkpoint: ResolvedModel, strategy: Strategy, manifest: pa.Table, label_set: LabelSet
 ) -> tuple[Sampling, tuple[str, ...]]:
     """The sampling, and what is to be said of it. Of a checkpoint that does not say how it samples video it is what its config
     and processor are made for, as it was when this output was begun. Raises ConfigError, ModelError."""
@@ -151,20 +157,41 @@ def _sampling(
         sampling = config.sampling.over(checkpoint.inputs.sampling)
         check_sampling(sampling, trained=checkpoint.inputs.sampling, name=checkpoint.name)
         return sampling, ()
-    from nrray.models.window_plan import planned_window  # with torch, which takes seconds
-
     before, section = bound_identity(Folder(config.output)), config.sampling
     if before is not None and before.model == checkpoint.digest:
         # New videos may be of another size: the labels of one output are of windows of one kind.
         section = sampling_section(section.over(before.sampling))
     size = usual_size(manifest)
+    if isinstance(checkpoint, ServedModel):
+        sampling = section.over(served_sampling(size))
+        return sampling, (*checkpoint.sentences(), _served_sentence(sampling, config.sampling))
+    from nrray.models.window_plan import planned_window  # with torch, which takes seconds
+
     plan = planned_window(
-        checkpoint,
+        local_checkpoint(checkpoint),
         section,
         video=FrameSize(width_px=size[0], height_px=size[1]) if size is not None else None,
         questions=strategy.questions(checkpoint, label_set),
     )
     return plan.sampling, (plan.sentence(checkpoint.name, config.sampling),)
+
+
+def _served_sentence(sampling: Sampling, section: SamplingSection) -> str:
+    chosen = [key for key in SamplingSection.model_fields if key not in section.given]
+    by_nrray = (
+        f" A server does not say how its model samples video: {', '.join(chosen)} are nrray's choice, and can be set "
+        f"(sampling.{chosen[0]}=...)."
+        if chosen
+        else ""
+    )
+    return f"A window is {sampling.text()}.{by_nrray}"
+
+
+def _dtype(model: ModelConfig, checkpoint: ResolvedModel) -> str | None:
+    """The number format, as far as it is decided."""
+    if isinstance(checkpoint, ServedModel):
+        return "served"
+    return None if model.dtype is Dtype.AUTO else model.dtype.value
 
 
 def thresholds_in_use(job: RelabelJob) -> dict[str, float]:

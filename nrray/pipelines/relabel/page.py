@@ -70,7 +70,7 @@ def _facts(status: OutputStatus, newest: VersionRecord | None) -> list[tuple[str
             ("labels by state", _counts_text(newest.states_together)),
             ("labels, segments", f"{newest.rows['labels.parquet']:,}, {newest.rows['segments.parquet']:,}"),
             ("files that cannot be read", f"{newest.unreadable_files:,}"),
-            ("model", newest.model_folder or "no single one"),
+            ("model", _model_text(newest)),
             ("activities", ", ".join(newest.activities)),
             ("manifest", newest.manifest),
         ]
@@ -87,6 +87,15 @@ def _facts(status: OutputStatus, newest: VersionRecord | None) -> list[tuple[str
             ("run by", f"{measured.pools}; {measured.capacity}"),
         ]
     return facts
+
+
+def _model_text(newest: VersionRecord) -> str:
+    if newest.server is None:
+        return newest.model_folder or "no single one"
+    model = newest.server.get("model")
+    name = model.get("id") if isinstance(model, dict) else None
+    place = "outside the house" if newest.server.get("is_remote") else "in the house"
+    return f"{name}, as {newest.server.get('url')} serves it, {place}"
 
 
 def _counts_text(counts: Mapping[str, int]) -> str:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from nrray import __version__
 from nrray.console.reporter import Reporter
+from nrray.models.engines.served import ServedModel
 from nrray.pipelines.relabel.job import RelabelJob, rethresholding, thresholds_in_use
 from nrray.results.figures import RunFigures
 from nrray.results.identity import OutputIdentity, StrategyEntry, bound_identity
@@ -127,6 +128,7 @@ def _provenance(
         thresholds=thresholds_in_use(job),
         prompt_digests=prompt_digests(job.identity.strategy),
         manifest=absolute_uri(job.config.manifest),
+        server=job.checkpoint.record() if isinstance(job.checkpoint, ServedModel) else None,
         measured=measured,
     )
 

@@ -24,13 +24,13 @@ from nrray.writer_lock import WriterLock
 _READ = ("scores", "states", "answer_states")
 
 
-def restate(config: RelabelConfig, reporter: Reporter) -> Relabelled:
-    """Publish the answers of an output as they are read now.
+def restate(config: RelabelConfig, reporter: Reporter, *, allow_remote: bool = False) -> Relabelled:
+    """Publish the answers of an output as they are read now. allow_remote: whether the model's server may be outside the house.
 
     Raises ConfigError for a strategy that asks nothing, IdentityError where the answers are of another model or to other prompts,
     DataError where there are none, and what `relabel` raises.
     """
-    job = resolved_job(config)
+    job = resolved_job(config, allow_remote=allow_remote)
     strategy = job.strategy
     if not isinstance(strategy, PromptedStrategy):
         raise ConfigError(

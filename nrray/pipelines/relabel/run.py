@@ -44,6 +44,7 @@ class RelabelOptions:
     limit_units: int | None = None
     dry_run: bool = False
     retry_failed: bool = False
+    allow_remote: bool = False  # frames may be sent to a server outside the house
 
 
 def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) -> Relabelled:
@@ -51,7 +52,7 @@ def relabel(config: RelabelConfig, options: RelabelOptions, reporter: Reporter) 
 
     Raises ConfigError, DataError, IdentityError, ModelError, OutputBusyError, ResourcesError, StorageError.
     """
-    job = resolved_job(config)
+    job = resolved_job(config, allow_remote=options.allow_remote)
     for note in job.notes:
         reporter.say(note)
     reporter.say(plan_sentence(job.plan, job.sampling))
@@ -141,7 +142,7 @@ def _run(
     with ray_session(), terminated_as_interrupt():
         capacity = cluster_capacity()
         on_gpu = runs_on_gpu(job.config.model.device, capacity)
-        dtype = resolved_dtype(job.config.model.dtype, on_gpu=on_gpu).value
+        dtype = job.identity.dtype or resolved_dtype(job.config.model.dtype, on_gpu=on_gpu).value
         decided = job.identity.model_copy(update={"dtype": dtype})
         bind_identity(job.output, decided, unrecorded_strategy=job.unrecorded_strategy)
         stages = stages_of(job, on_gpu=on_gpu)

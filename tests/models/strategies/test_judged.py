@@ -213,6 +213,21 @@ def test_what_decides_a_label_is_another_identity():
     assert JudgeStrategy().identity(EMBEDDED, claimed) != JudgeStrategy().identity(EMBEDDED, LABELS)
 
 
+def test_rules_are_told_to_the_judge_and_to_nobody_else():
+    told = "At most one of these goes on at a time: ventilation, suction."
+    for kind in (JudgeStrategy, FocusedJudgeStrategy, JudgeJsonStrategy):
+        strategy = kind(judge=MODEL, rules="told")
+        assert all(told in question.template for question in strategy.judge_questions(LABELS))
+        assert not any(told in question.text for question in strategy.asked(EMBEDDED, LABELS))
+        with pytest.raises(ValueError, match=r"rules=told has no effect with judge\.model=words"):
+            kind(rules="told")
+
+
+def test_a_setting_without_effect_is_refused():
+    with pytest.raises(ValueError, match=r"judge\.answer_tokens has no effect on an object"):
+        JudgeJsonStrategy(judge=JudgeSection(model="some-folder", answer_tokens=8))
+
+
 def test_a_judge_that_is_not_there_is_named_with_a_way_out(tmp_path):
     missing = JudgeStrategy(judge=JudgeSection(model=str(tmp_path / "nowhere")))
     with pytest.raises(

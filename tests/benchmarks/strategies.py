@@ -1,0 +1,123 @@
+"""Every strategy on the models of the package, over a small simulated archive: one Markdown table.
+
+    python tests/benchmarks/strategies.py DIR [--cases 6] [--seconds 30] [--models embedded embedded-base] [--only yes_no list]
+
+A row per model and strategy: macro F1 of windows at natural prevalence, without the activity that says that there is somebody to
+see, with its 95 % interval over cases; the shares of labels that could not be read, which count as no, and that are unsure, which
+are left out; the share of windows whose likeliest option changes with the order of the options; windows per second of one
+labeler, its start left out. What DIR has already is not done again.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nrray.config import validate_mapping
+from nrray.console.reporter import Reporter
+from nrray.evaluate.config import EvaluateConfig
+from nrray.evaluate.evaluation import evaluate
+from nrray.evaluate.figure_text import interval
+from nrray.pipelines.on_ray.session import ray_session
+from nrray.pipelines.relabel.job import RelabelConfig
+from nrray.pipelines.relabel.run import RelabelOptions, relabel
+from nrray.pipelines.scan.run import ScanConfig, scan
+from nrray.pipelines.simulate import simulate
+from nrray.results.ledger import Ledger
+from nrray.simulate import SimulateConfig
+from nrray.storage import Folder
+from nrray.types import LabelState
+
+SEED = 20_260_212  # of cases that no model of the package was trained on
+STRATEGIES: Mapping[str, Mapping[str, Any]] = {
+    "head": {"kind": "head"},
+    "yes_no": {"kind": "yes_no"},
+    "yes_no, scored": {"kind": "yes_no", "answer_tokens": 0},
+    "yes_no, rules applied": {"kind": "yes_no", "rules": "applied"},
+    "yes_no, 3 votes": {"kind": "yes_no", "temperature": 0.7, "votes": 3},
+    "list": {"kind": "list"},
+    "multiple_choice": {"kind": "multiple_choice"},
+    "json": {"kind": "json"},
+    "vector": {"kind": "vector"},
+}
+"""By the name of a row."""
+HEADER = ("model", "strategy", "macro F1 (95 %)", "unparsed", "unsure", "order decides", "windows/s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--cases", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each case")
+    parser.add_argument("--models", nargs="+", default=["embedded", "embedded-base"])
+    parser.add_argument("--only", nargs="+", default=list(STRATEGIES), help="names of rows")
+    arguments = parser.parse_args()
+    root, quiet = arguments.folder.absolute(), Reporter(is_json=True)
+    with ray_session():
+        manifest = _archive(root, num_cases=arguments.cases, seconds=arguments.seconds, reporter=quiet)
+        rows = [
+            _row(root, manifest, model, name, quiet)
+            for model in arguments.models
+            for name in arguments.only
+            if (name, model) != ("head", "embedded-base")  # it has none
+        ]
+    print(markdown(rows))
+
+
+def _archive(root: Path, *, num_cases: int, seconds: float, reporter: Reporter) -> str:
+    """Simulate and scan; the manifest."""
+    archive = root / "archive"
+    manifest = root / "scan" / "manifest.parquet"
+    if not manifest.is_file():
+        cases = SimulateConfig(
+            output=str(archive), num_cases=num_cases, case_seconds=seconds, videos_per_case=1, seed=SEED
+        )
+        simulate(cases, reporter)
+        scan(ScanConfig(archive=str(archive / "videos"), output=str(root / "scan")), reporter)
+    return str(manifest)
+
+
+def _row(root: Path, manifest: str, model: str, name: str, reporter: Reporter) -> tuple[str, ...]:
+    output = root / "labels" / f"{model}-{name.replace(', ', '-').replace(' ', '-')}"
+    settings = {"manifest": manifest, "output": str(output), "model": {"path": model}, "strategy": STRATEGIES[name]}
+    config = validate_mapping(RelabelConfig, {**settings, "outside_domain": "label"}, where=name)
+    record = relabel(config, RelabelOptions(), reporter).record
+    assert record is not None, f"{output} has no version"
+    evaluation = evaluate(
+        EvaluateConfig(
+            candidate=str(output),
+            reference=str(root / "archive" / "truth"),
+            output=str(root / "evaluation" / output.name),
+            cases=str(root / "archive" / "cases.csv"),
+        )
+    )
+    order, states = record.order_disagreement, record.states_together
+    return (
+        model,
+        name,
+        interval(evaluation.document.macro_row.values["windows f1"], 2),
+        f"{record.unparsed_share:.1%}",
+        f"{states[LabelState.UNSURE.value] / states.total():.1%}",
+        "-" if order is None else f"{order:.1%}",
+        f"{windows_per_second(Ledger(Folder(str(output)))):.1f}",
+    )
+
+
+def windows_per_second(ledger: Ledger) -> float:
+    """Of one labeler: windows, by the seconds that labelers spent on their units."""
+    index = ledger.index()
+    results = ledger.results(pc.unique(index["video_id"].combine_chunks()), index)
+    num_windows = sum(sum(labelled) for labelled in results["window_labelled"].to_pylist())
+    return float(num_windows / pc.sum(results["label_seconds"].cast(pa.float64())).as_py())
+
+
+def markdown(rows: list[tuple[str, ...]]) -> str:
+    """A table of rows under HEADER."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (HEADER, ("---",) * len(HEADER), *rows))
+
+
+if __name__ == "__main__":
+    main()
