@@ -2,6 +2,7 @@
 
 import datetime
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
@@ -35,7 +36,8 @@ def sections() -> list[type[Section]]:
             yield inner
             yield from below(inner)
 
-    return sorted({cls for cls in below(Section) if cls.__module__.startswith("nrray.")}, key=lambda cls: cls.__name__)
+    found = {cls for cls in below(Section) if cls.__module__.startswith("nrray.") and not inspect.isabstract(cls)}
+    return sorted(found, key=lambda cls: cls.__name__)
 
 
 def problems(cls: type[BaseModel], data: Any) -> list[str]:

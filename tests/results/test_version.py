@@ -66,6 +66,7 @@ def test_keys_of_the_release_before_keep_name_and_place(output):
             "unparsed_answers",
             "order_disagreement",
             "prompt_digests",
+            "server",
         ),
     }
 

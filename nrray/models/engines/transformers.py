@@ -14,6 +14,7 @@ from nrray.errors import ModelError
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import load_checkpoint, model_info
 from nrray.models.config import Execution
+from nrray.models.engines.constraint import Grammars, constrained
 from nrray.models.engines.engine import GREEDY, Decoding, Question, Replies
 from nrray.models.engines.shared_prefix import (
     CacheKind,
@@ -76,12 +77,7 @@ class TransformersEngine:
         return self._info
 
     def ask(self, frames: Frames, questions: Sequence[Question], *, decoding: Decoding = GREEDY) -> Replies:
-        """As `Engine` says. Raises ModelError for a question with a schema."""
-        if constrained := [question.name for question in questions if question.schema is not None]:
-            raise ModelError(
-                f"question {constrained[0]}: found a JSON schema, expected none: the engine transformers cannot keep answers to "
-                f"one yet. Ask for free text, or choose another engine."
-            )
+        """As `Engine` says. Raises ModelError where answers cannot be held to a question's schema."""
         shown = frames
         if self._inputs is not None:
             check_frames(frames, trained=self._inputs.sampling, name=self._info.name)
@@ -133,7 +129,7 @@ class AskedTogether:
     def begin(self, frames: Frames, questions: Sequence[Question], decoding: Decoding) -> None:
         """As `Asking` says."""
         self._anew.begin(frames, questions, decoding)
-        self._asked = _Asked(frames, questions, decoding, tokenizer=self._tokenizer)
+        self._asked = self._anew.asked
         self._prompts = [self._runner.prompt(frames, question.text) for question in questions]
         self._length = common_prefix_length(self._prompts)
         is_frame = frame_tokens(self._checkpoint, self._prompts[0].token_ids)[0]
@@ -227,16 +223,21 @@ class AskedAnew:
         self._checkpoint = runner.checkpoint
         self._tokenizer = runner.checkpoint.processor.tokenizer
         self._end_ids = end_ids(runner.checkpoint)
+        self._grammars = Grammars(
+            self._tokenizer,
+            end_ids=self._end_ids,
+            vocabulary_size=runner.checkpoint.model.config.get_text_config().vocab_size,
+        )
 
     def begin(self, frames: Frames, questions: Sequence[Question], decoding: Decoding) -> None:
         """As `Asking` says."""
         self._frames = frames
-        self._asked = _Asked(frames, questions, decoding, tokenizer=self._tokenizer)
+        self.asked = _Asked(frames, questions, decoding, tokenizer=self._tokenizer, grammars=self._grammars)
 
     def answered(self, rows: slice) -> Answered:
         """As `Asking` says."""
         columns, found = [], None
-        for question in range(len(self._asked.questions)):
+        for question in range(len(self.asked.questions)):
             with watched(self._checkpoint) as outputs:
                 columns.append(self._column(rows, question))
             if question == 0:
@@ -244,10 +245,10 @@ class AskedAnew:
         return _answered(columns, found)
 
     def _column(self, rows: slice, index: int) -> "_Column":
-        question = self._asked.questions[index]
+        question = self.asked.questions[index]
         inputs = self._runner.window_inputs(self._frames, rows, question=question.text)
         length = inputs["input_ids"].shape[1]
-        choice = self._asked.token_choice([(window, index) for window in range(rows.start, rows.stop)])
+        choice = self.asked.token_choice([(window, index) for window in range(rows.start, rows.stop)])
         generated = self._checkpoint.model.generate(
             **inputs,
             max_new_tokens=max(question.max_tokens, 1),
@@ -267,7 +268,7 @@ class AskedAnew:
         )
         return _Column(
             texts=[self._tokenizer.decode(tokens, skip_special_tokens=True) for tokens in made] or [""] * len(first),
-            probabilities=choice_probabilities(first, self._asked.choice_ids[index]).numpy(),
+            probabilities=choice_probabilities(first, self.asked.choice_ids[index]).numpy(),
             num_tokens=[len(tokens) for tokens in made] or [0] * len(first),
         )
 
@@ -280,13 +281,22 @@ class AskedAnew:
 class _Asked:
     """What is asked of a unit. choice_ids: of each question's choices."""
 
-    def __init__(self, frames: Frames, questions: Sequence[Question], decoding: Decoding, *, tokenizer: Any) -> None:
+    def __init__(
+        self,
+        frames: Frames,
+        questions: Sequence[Question],
+        decoding: Decoding,
+        *,
+        tokenizer: Any,
+        grammars: Grammars,
+    ) -> None:
         self.questions = questions
         self.choice_ids = [
             [single_token_ids(tokenizer, choice) for choice in question.choices] for question in questions
         ]
         self._frames = frames
         self._decoding = decoding
+        self._grammars = grammars
 
     def token_choice(self, rows: Sequence[tuple[int, int]]) -> TokenChoice:
         """How the tokens of rows are chosen, each the answer about a window to a question, by their numbers."""
@@ -301,7 +311,12 @@ class _Asked:
             )
             for window, question in (rows if self._decoding.temperature > 0 else ())
         ]
-        return token_choice(self._decoding, np.array(numbers))
+        schemas = [self.questions[question].schema for _, question in rows]
+        return constrained(
+            token_choice(self._decoding, np.array(numbers)),
+            [None if schema is None else self._grammars.matcher(schema) for schema in schemas],
+            end_ids=self._grammars.end_ids,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The strategy of one question about all activities, answered by a JSON object of truth values."""
 
 import json
+from importlib.util import find_spec
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -24,12 +25,13 @@ class JsonStrategy(OneAnswerStrategy):
     )
 
     def check(self, checkpoint: ResolvedModel, label_set: LabelSet) -> None:
-        """As `OneAnswerStrategy` says, and where the engine cannot hold an answer to a schema."""
+        """As `OneAnswerStrategy` says, and where what holds an answer to a schema is not installed."""
         super().check(checkpoint, label_set)
-        if self.constrained and self.engine.kind == "transformers":
+        if self.constrained and self.engine.kind == "transformers" and find_spec("llguidance") is None:
             raise ModelError(
-                "strategy.constrained: found true with strategy.engine=transformers, which cannot hold an answer to a schema. "
-                "Leave it out, as free answers are read as strictly; or take an engine with structured outputs."
+                "strategy.constrained: found true with strategy.engine=transformers, which holds an answer to a schema with "
+                "llguidance, which is not installed. pip install 'nrray[schema]'; or leave it out, as free answers are read as "
+                "strictly; or take an engine with structured outputs."
             )
 
     @property

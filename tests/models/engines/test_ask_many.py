@@ -1,6 +1,8 @@
 """Several questions at once: answers are those of the whole class asked anew about every window, for all families, and frames are
 seen once."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +11,8 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
-from nrray.models.engines import EngineKind, load_engine
 from nrray.models.engines.engine import Decoding, Question
-from nrray.models.engines.transformers import end_ids, single_token_ids
+from nrray.models.engines.transformers import AskedAnew, TransformersEngine, end_ids, single_token_ids
 from nrray.models.measure import synthetic_frames
 from tests.checkpoints import CHECKPOINTS
 from tests.model_fixtures import loaded
@@ -30,7 +31,7 @@ families = pytest.mark.parametrize("name", [*CHECKPOINTS, *MORE_CHECKPOINTS])
 
 def engine_of(folder, **execution):
     checkpoint = resolve_checkpoint(CheckpointChoice(path=str(folder)))
-    return load_engine(EngineKind.TRANSFORMERS, checkpoint, execution=Execution(**execution))
+    return TransformersEngine(checkpoint, execution=Execution(**execution))
 
 
 def other_video(unit):
@@ -129,3 +130,31 @@ def test_what_is_drawn_depends_on_seed_vote_question_and_window_alone(name, chec
     for other in (replace(decoding, seed=4), replace(decoding, vote=1)):
         assert engine.ask(rest, questions[2:3], decoding=other).texts != alone.texts
     assert len({texts[2] for texts in together.texts}) > 1
+
+
+def test_every_answer_stops_at_its_own_end_token(checkpoint_of, small_sampling, tmp_path):
+    """The second token of one answer is named as one that ends answers."""
+    unit = synthetic_frames(small_sampling, num_windows=3)
+    decoding = Decoding(temperature=1.0, seed=2)
+    folder = shutil.copytree(checkpoint_of("fast_vlm"), tmp_path / "model")
+
+    def replies(max_tokens):
+        questions = [replace(question, max_tokens=max_tokens) for question in QUESTIONS[:2]]
+        return engine_of(folder).ask(unit, questions, decoding=decoding)
+
+    one, two, whole = (replies(max_tokens) for max_tokens in (1, 2, 6))
+    tokenizer = loaded(folder).processor.tokenizer
+    [end] = tokenizer.encode(two.texts[0][0].removeprefix(one.texts[0][0]), add_special_tokens=False)
+    settings = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": [end]}))
+    ended = replies(6)
+    assert (ended.texts[0][0], ended.num_tokens[0, 0]) == (two.texts[0][0], 2)
+    assert ended.num_tokens.max() == 6
+    for window, place in np.ndindex(3, 2):
+        assert whole.texts[window][place].startswith(ended.texts[window][place])
+        assert (ended.texts[window][place] == whole.texts[window][place]) == (ended.num_tokens[window, place] == 6)
+    anew = AskedAnew(loaded(folder).family.runner(loaded(folder)))
+    anew.begin(unit, [replace(question, max_tokens=6) for question in QUESTIONS[:2]], decoding)
+    asked_anew = anew.answered(slice(0, 3))
+    assert asked_anew.texts == ended.texts
+    assert asked_anew.num_tokens.tolist() == ended.num_tokens.tolist()

@@ -12,6 +12,7 @@ from nrray.models import Device
 from nrray.pipelines.on_ray.pools import Capacity, Pool, PoolRequest, planned_pools, pools_sentence
 from nrray.pipelines.relabel.graph import decoder_request, labeler_request, runs_on_gpu
 from nrray.pipelines.workers import Pools
+from nrray.wording import counted
 
 GIB, MIB = 2**30, 2**20
 
@@ -63,7 +64,7 @@ def test_with_gpus_each_has_a_labeler_that_reserves_no_cpu_and_each_cpu_a_decode
     decoders, labelers = relabel_pools(machine(cpus=16, gpus=num_gpus))
     assert (decoders.count, decoders.cpus, decoders.gpus) == (16, 1.0, 0.0)
     assert (labelers.count, labelers.cpus, labelers.gpus) == (num_gpus, 0.0, 1.0)
-    assert pools_sentence((decoders, labelers)) == f"16 decoders and {num_gpus} labelers on GPU"
+    assert pools_sentence((decoders, labelers)) == f"16 decoders and {counted(num_gpus, 'labeler')} on GPU"
 
 
 def test_a_pool_alone_has_a_worker_per_whole_cpu():
@@ -107,7 +108,7 @@ def test_too_many_workers_are_refused_with_the_settings_to_lower():
 
 def test_a_pool_without_settings_is_refused_with_the_advice_to_add_nodes():
     big = PoolRequest(name="probers", count="auto", memory_bytes=2 * GIB)
-    with pytest.raises(ResourcesError, match=r"1 probers on CPU do not fit.* of memory of 1\. Add nodes\. They"):
+    with pytest.raises(ResourcesError, match=r"1 prober on CPU do not fit.* of memory of 1\. Add nodes\. They"):
         planned_pools([big], machine(cpus=1, gib=1), num_units=9)
 
 
