@@ -47,7 +47,7 @@ def test_a_new_output_is_bound_to_what_is_read_back(output):
     bind(output, IDENTITY)
     assert bound_identity(output) == IDENTITY
     document = output.read_json("identity.json")
-    assert (document["schema_version"], document["strategy"]) == (1, IDENTITY.strategy)
+    assert (document["schema_version"], document["strategy"]) == (2, IDENTITY.strategy)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_an_output_of_the_release_before_does_not_go_on_with_another_model(outpu
         ("{", "not JSON"),
         ("[]", "holds a list"),
         ("{}", r"identity\.json of .* lacks model, label_set, sampling, packing, decoder"),
-        (json.dumps({**identity_json(), "schema_version": 9}), "has schema_version 9; expected at most 1"),
+        (json.dumps({**identity_json(), "schema_version": 9}), "has schema_version 9; expected at most 2"),
         (json.dumps({**identity_json(), "schema_version": 1}), "lacks strategy"),
         (json.dumps({**identity_json(), "schema_version": 1, "strategy": {"parser": "x"}}), "strategy with its kind"),
     ],

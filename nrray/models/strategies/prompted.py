@@ -4,12 +4,11 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue, model_validator
-from typing_extensions import Self
 
 from nrray.config import Section
 from nrray.errors import ModelError
@@ -36,6 +35,9 @@ class Reading:
     states: tuple[LabelState, ...]
     answer_states: tuple[LabelState | None, ...]
     scores: tuple[float, ...] | None = None
+
+
+StrategyT = TypeVar("StrategyT", bound="PromptedStrategy")
 
 
 class PromptedStrategy(Section):
@@ -81,7 +83,7 @@ class PromptedStrategy(Section):
         """What of an activity is said; None for a strategy that says the same always."""
         return None
 
-    def reworded(self, checkpoint: ResolvedModel, label_set: LabelSet) -> Self | None:
+    def reworded(self: StrategyT, checkpoint: ResolvedModel, label_set: LabelSet) -> StrategyT | None:
         """The same strategy in other words that mean the same, with or without definitions; None where there are none."""
         worded = self.worded(checkpoint)
         if worded is None:
