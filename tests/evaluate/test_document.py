@@ -13,7 +13,8 @@ from tests.evaluate.archives import archive, evaluated
 # What programs of users read: a key is only ever added.
 KEYS = (
     "schema_version candidate reference settings num_cases num_videos num_windows hours activities macro_leaves_out rows "
-    "baselines alpha onset_errors precision_recall reliability instead unparsed balanced clinical cases left_out notes"
+    "baselines alpha onset_errors precision_recall reliability instead unparsed hallucination balanced clinical cases "
+    "left_out notes"
 )
 
 
@@ -56,8 +57,8 @@ def test_a_file_with_intervals_of_another_kind_is_refused(tmp_path, document):
 
 
 def test_a_file_of_a_newer_version_is_refused(tmp_path, document):
-    folder = edited(tmp_path / "out", lambda content: content.update(schema_version=3))
-    with pytest.raises(DataError, match="has schema_version 3; expected at most 2"):
+    folder = edited(tmp_path / "out", lambda content: content.update(schema_version=4))
+    with pytest.raises(DataError, match="has schema_version 4; expected at most 3"):
         read_evaluation(folder)
 
 

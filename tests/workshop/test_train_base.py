@@ -87,7 +87,7 @@ def test_a_loaded_model_answers_as_the_trained_one_does(vlm, tmp_path):
         prompt_ids = window_prompt_ids(vlm, SMALL, num_frames=SMALL.frames_per_window, question=question)
         said = says_yes(vlm, windows, prompt_ids=prompt_ids)
         answers = engine.ask(unit, [Question(name="q", text=question, choices=(("yes",), ("no",)), max_tokens=1)])
-        yes, no = answers.probabilities.T
+        yes, no = answers.probabilities[0].T
         clear = np.abs(np.log(yes / no)) > 0.02
         np.testing.assert_array_equal((yes > no)[clear], said[clear])
 

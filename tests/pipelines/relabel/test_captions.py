@@ -139,7 +139,7 @@ def test_words_need_no_pool_and_a_model_has_one_of_its_own(manifest, tmp_path, j
     assert [stage.pool.name for stage in judged] == ["decoders", "labelers", "judges"]
     assert [stage.batch_units for stage in judged] == [1, 1, 3]
     two_cpus = Capacity(num_cpus=2, num_gpus=0, memory_bytes=16 * 2**30)
-    assert [pool.count for pool in planned_pools([stage.pool for stage in judged], two_cpus, num_units=99)] == [2, 2, 2]
+    assert [pool.count for pool in planned_pools([stage.pool for stage in judged], two_cpus, num_units=99)] == [1, 1, 1]
     small = Capacity(num_cpus=1, num_gpus=0, memory_bytes=2**30)
     with pytest.raises(ResourcesError, match=r"pools\.judges.*pools\.judge_memory_mib"):
         planned_pools([stage.pool for stage in judged], small, num_units=99)

@@ -458,6 +458,7 @@ def test_a_label_set_that_the_model_was_not_trained_for_is_refused_before_anythi
     text = (Path(nrray.__file__).parent / "data" / "labels.yaml").read_text(encoding="utf-8")
     file = tmp_path / "labels.yaml"
     renamed = text.replace("name: suction", "name: aspiration").replace(", suction]", ", aspiration]")
+    renamed = renamed.replace("    suction:\n", "    aspiration:\n")
     file.write_text(renamed, encoding="utf-8")
     with pytest.raises(ModelError, match=r"its head was trained for .*'aspiration'"):
         run(scanned, tmp_path / "out", label_set=str(file))
