@@ -28,6 +28,7 @@ def report_probe(probed: Probed, reporter: Reporter) -> None:
             "claimed without it",
             "claimed unseen",
             "not read",
+            "unsure",
         ],
         [
             [
@@ -42,6 +43,7 @@ def report_probe(probed: Probed, reporter: Reporter) -> None:
                         row.false_yes,
                         row.unseen_yes,
                         row.unparsed,
+                        row.unsure,
                     )
                 ),
             ]
@@ -109,7 +111,7 @@ def probe_sentence(document: ProbeDocument) -> str:
         if rates.where_absent.estimate is not None
     ]
     if not claims:
-        return "Nothing can be said of frames without anything to see: none were shown, or no answer could be read."
+        return "Nothing can be said of frames without anything to see: none were shown, or no answer was a plain yes or no."
     share, activity, shown = max(claims, key=lambda claim: claim[0])
     if share == 0:
         return f"Of {' and '.join(each.value for each in document.shown if each in NOTHING_TO_SEE)} frames nothing is claimed."
