@@ -6,26 +6,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from nrray.errors import ErrorKind
 from nrray.labels import LabelSet
-from nrray.models import Execution, JudgedStrategy, ResolvedModel, is_device_lost
+from nrray.models import Execution, JudgedStrategy, ResolvedModel
 from nrray.models.engines.engine import Replies
 from nrray.models.judges import ResolvedJudge
 from nrray.pipelines.on_ray.allocator import keep_freed_memory
-from nrray.pipelines.on_ray.stage import UnitFailure, UnitStage
-from nrray.pipelines.relabel.stages import device_of, failure_of, unlabelled_unit, with_labels
+from nrray.pipelines.on_ray.stage import UnitFailure
+from nrray.pipelines.relabel.stages import ModelStage, device_of, unlabelled_unit, with_labels
 from nrray.results.journal import EntryLimits
 from nrray.sampling import Sampling
 from nrray.types import CaptionedUnit, DecodedUnit, UnitResult, UnitStatus
 
 
-class CaptionStage(UnitStage[DecodedUnit, CaptionedUnit]):
+class CaptionStage(ModelStage[DecodedUnit, CaptionedUnit]):
     """The captions of decoded units, in an actor that owns a vision-language model."""
 
     name = "caption"
     request = DecodedUnit
     result = CaptionedUnit
-    unforeseen = ErrorKind.LABEL_FAILED
 
     def __init__(
         self,
@@ -44,15 +42,6 @@ class CaptionStage(UnitStage[DecodedUnit, CaptionedUnit]):
         keep_freed_memory()
         self._sampling = sampling
         self._captioner = strategy.captioner(checkpoint, label_set=label_set, execution=execution)
-
-    def earlier_attempts(self, row: DecodedUnit) -> int:
-        return row.earlier_attempts
-
-    def earlier_failure(self, row: DecodedUnit) -> UnitFailure | None:
-        return failure_of(row)
-
-    def is_device_lost(self, error: Exception) -> bool:
-        return is_device_lost(error)
 
     def processed(self, row: DecodedUnit, *, attempts: int) -> CaptionedUnit:
         """The unit's captions. Raises LabelMemoryError, and whatever the model raises."""
@@ -79,13 +68,12 @@ class CaptionStage(UnitStage[DecodedUnit, CaptionedUnit]):
         )
 
 
-class JudgeStage(UnitStage[CaptionedUnit, UnitResult]):
+class JudgeStage(ModelStage[CaptionedUnit, UnitResult]):
     """The labels of captioned units, in an actor that owns a language model; it reads the captions of several units together."""
 
     name = "judge"
     request = CaptionedUnit
     result = UnitResult
-    unforeseen = ErrorKind.LABEL_FAILED
 
     def __init__(
         self,
@@ -106,15 +94,6 @@ class JudgeStage(UnitStage[CaptionedUnit, UnitResult]):
         self._num_activities = len(label_set.activities)
         self._num_votes = strategy.votes
         self._reader = strategy.reader(checkpoint, judge=judge, label_set=label_set, execution=execution)
-
-    def earlier_attempts(self, row: CaptionedUnit) -> int:
-        return row.earlier_attempts
-
-    def earlier_failure(self, row: CaptionedUnit) -> UnitFailure | None:
-        return failure_of(row)
-
-    def is_device_lost(self, error: Exception) -> bool:
-        return is_device_lost(error)
 
     def processed(self, row: CaptionedUnit, *, attempts: int) -> UnitResult:
         """The unit's labels. Raises UnitError, and whatever the judge raises."""

@@ -4,7 +4,7 @@ untouched."""
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,13 +89,35 @@ class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
         )
 
 
-class LabelStage(UnitStage[DecodedUnit, UnitResult]):
+SeenT = TypeVar("SeenT", DecodedUnit, CaptionedUnit)
+FoundT = TypeVar("FoundT", CaptionedUnit, UnitResult)
+
+
+class ModelStage(UnitStage[SeenT, FoundT]):
+    """A stage that owns a model: a unit that failed before passes untried, and a lost device ends the process."""
+
+    unforeseen = ErrorKind.LABEL_FAILED
+
+    def earlier_attempts(self, row: SeenT) -> int:
+        return row.earlier_attempts
+
+    def earlier_failure(self, row: SeenT) -> UnitFailure | None:
+        if row.error_kind is None:
+            return None
+        return UnitFailure(
+            status=row.status, error_kind=row.error_kind, error=row.error or "", attempts=row.attempts, seconds=0.0
+        )
+
+    def is_device_lost(self, error: Exception) -> bool:
+        return is_device_lost(error)
+
+
+class LabelStage(ModelStage[DecodedUnit, UnitResult]):
     """The labels of decoded units, in an actor that owns one model."""
 
     name = "label"
     request = DecodedUnit
     result = UnitResult
-    unforeseen = ErrorKind.LABEL_FAILED
 
     def __init__(
         self,
@@ -116,15 +138,6 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         self._sampling = sampling
         self._num_activities = len(label_set.activities)
         self._labeler: Labeler = strategy.labeler(checkpoint, label_set=label_set, execution=execution)
-
-    def earlier_attempts(self, row: DecodedUnit) -> int:
-        return row.earlier_attempts
-
-    def earlier_failure(self, row: DecodedUnit) -> UnitFailure | None:
-        return failure_of(row)
-
-    def is_device_lost(self, error: Exception) -> bool:
-        return is_device_lost(error)
 
     def processed(self, row: DecodedUnit, *, attempts: int) -> UnitResult:
         """The unit's labels. Raises LabelMemoryError, and whatever the model raises."""
@@ -154,15 +167,6 @@ class LabelStage(UnitStage[DecodedUnit, UnitResult]):
         return unlabelled_unit(
             row, num_activities=self._num_activities, run_id=self._run_id, device=device_of(self._labeler.info)
         )
-
-
-def failure_of(row: DecodedUnit | CaptionedUnit) -> UnitFailure | None:
-    """Why a unit failed in an earlier stage, None where it did not."""
-    if row.error_kind is None:
-        return None
-    return UnitFailure(
-        status=row.status, error_kind=row.error_kind, error=row.error or "", attempts=row.attempts, seconds=0.0
-    )
 
 
 def device_of(info: ModelInfo) -> str:
