@@ -22,8 +22,8 @@ from nrray.labels import LabelSet, read_label_set
 from nrray.models import CheckpointChoice, Execution, YesNoStrategy, resolve_checkpoint
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import load_checkpoint
+from nrray.models.engines.asking import Answered, AskedAnew, Asking, asking
 from nrray.models.engines.engine import GREEDY, Question
-from nrray.models.engines.transformers import Answered, AskedAnew, Asking, asking
 from nrray.models.families.family import WindowRunner
 from nrray.models.frame_stacking import FrameStacking, stacked
 from nrray.models.measure import synthetic_frames

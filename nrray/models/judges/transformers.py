@@ -16,7 +16,7 @@ from nrray.errors import ErrorKind, ModelError, UnitError
 from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import LOADING_ERRORS, torch_device
 from nrray.models.config import Device
-from nrray.models.engines.transformers import choice_probabilities, single_token_ids
+from nrray.models.engines.asking import choice_probabilities, single_token_ids
 from nrray.models.judges.judge import JudgeQuestion, JudgeReplies
 from nrray.models.judges.quoting import filled
 from nrray.models.judges.resolved import ResolvedJudge, check_same_judge

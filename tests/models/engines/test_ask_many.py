@@ -11,8 +11,9 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
+from nrray.models.engines.asking import AskedAnew, end_ids, single_token_ids
 from nrray.models.engines.engine import Decoding, Question
-from nrray.models.engines.transformers import AskedAnew, TransformersEngine, end_ids, single_token_ids
+from nrray.models.engines.transformers import TransformersEngine
 from nrray.models.measure import synthetic_frames
 from tests.checkpoints import CHECKPOINTS
 from tests.model_fixtures import loaded

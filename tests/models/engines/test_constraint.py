@@ -8,8 +8,9 @@ import pytest
 
 from nrray.errors import ModelError
 from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
+from nrray.models.engines.asking import AskedAnew
 from nrray.models.engines.engine import Decoding, Question
-from nrray.models.engines.transformers import AskedAnew, TransformersEngine
+from nrray.models.engines.transformers import TransformersEngine
 from nrray.models.measure import synthetic_frames
 
 SCHEMA = json.dumps(

@@ -6,8 +6,8 @@ import torch
 
 from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
 from nrray.models.engines import TransformersSection
+from nrray.models.engines.asking import choice_probabilities, single_token_ids
 from nrray.models.engines.engine import Question, Replies
-from nrray.models.engines.transformers import choice_probabilities, single_token_ids
 from nrray.models.frame_stacking import FrameStacking, stacked
 from nrray.models.measure import synthetic_frames
 from nrray.types import Frames
