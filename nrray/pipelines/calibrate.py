@@ -88,8 +88,8 @@ def calibrate(config: CalibrateConfig) -> Calibrated:
     activities = tuple(fitted_activity(name, number, alignment.windows) for number, name in enumerate(label_set.names))
     if all(activity.fit is None for activity in activities):
         raise DataError(
-            f"{config.reference}: found no activity with and without it in the {len(alignment.cases)} cases that are fitted on, "
-            f"expected one at least. Give more cases, or another part of the split."
+            f"{config.reference}: found no activity with and without it in the {counted(len(alignment.cases), 'case')} to fit "
+            f"on, expected one at least. Give more cases, or another part of the split."
         )
     output = Folder(config.output)
     refuse_other_output(output, "calibrate")
