@@ -99,11 +99,17 @@ def doctor(
         str | None, typer.Option(help="Adapter of `nrray finetune` on --model: also check that it fits.")
     ] = None,
     label_set: Annotated[str | None, typer.Option(help="Label set file for --model.")] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Read every weight of --model: files against the digests stated of them, numbers for NaN."
+        ),
+    ] = False,
 ) -> None:
     """Examine this machine: Python, Ray, torch, GPUs, decoders, disk, offline state."""
     from nrray.pipelines.doctor import run_doctor
 
-    can_run = run_doctor(model=model, adapter=adapter, label_set=label_set, reporter=reporter)
+    can_run = run_doctor(model=model, adapter=adapter, label_set=label_set, verify=verify, reporter=reporter)
     _exit_if(not can_run, code=EXIT_ERROR)
 
 

@@ -82,15 +82,23 @@ class Examination:
         return "This machine can run nrray."
 
 
-def run_doctor(*, model: str | None, label_set: str | None, reporter: Reporter, adapter: str | None = None) -> bool:
+def run_doctor(
+    *, model: str | None, label_set: str | None, reporter: Reporter, adapter: str | None = None, verify: bool = False
+) -> bool:
     """Examine and report; with `model`, or an `adapter` of it (of the embedded one where no model is given), also load and time
-    it. Returns whether nrray can run here.
+    it; with `verify`, also compare its files with the digests that are stated of them. Returns whether nrray can run here.
 
     Raises ModelError, ConfigError for a `model`, `adapter` or `label_set` that cannot be used.
     """
     choice = CheckpointChoice(path=model or EMBEDDED, adapter=adapter)
     # A misspelt path, or an adapter of something else, is an error before seconds of examination.
-    checkpoint = resolve_checkpoint(choice) if model is not None or adapter is not None else None
+    checkpoint = resolve_checkpoint(choice) if model is not None or adapter is not None or verify else None
+    verified = None
+    if checkpoint is not None and verify:
+        from nrray.models.verify import verified_checkpoint  # with torch
+
+        verified = verified_checkpoint(checkpoint)
+        reporter.say(verified.sentence)
     if checkpoint is not None and adapter is not None:
         from nrray.models.fitting import check_adapter  # with torch and peft, which take seconds
 
@@ -109,6 +117,7 @@ def run_doctor(*, model: str | None, label_set: str | None, reporter: Reporter, 
             "sentence": examination.sentence,
             "findings": [asdict(finding) for finding in examination.findings],
             "model": asdict(figures) if figures is not None else None,
+            "verified": asdict(verified) if verified is not None else None,
         }
     )
     return examination.can_run
