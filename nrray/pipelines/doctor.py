@@ -21,6 +21,7 @@ import nrray
 from nrray.console.reporter import Reporter
 from nrray.decode import DecodeBackend
 from nrray.errors import ModelError
+from nrray.isolation import isolated_python
 from nrray.labels import read_label_set
 from nrray.models import CheckpointChoice, Execution, LabelerFigures, measure_labeler, resolve_checkpoint
 from nrray.models.config import EMBEDDED
@@ -261,18 +262,8 @@ def embedded_finding() -> Finding:
 
 
 def _checking(name: str) -> "subprocess.Popen[str]":
-    program = f"""
-import importlib.metadata, sys
-from nrray.decode import DecodeConfig, check_backend
-from nrray.errors import DecodeError
-try:
-    check_backend(DecodeConfig(backend="{name}"))
-except DecodeError as error:
-    sys.exit(str(error))
-print(importlib.metadata.version("{name}"))
-"""
     return subprocess.Popen(
-        [sys.executable, "-c", program],
+        isolated_python("nrray.decode.checked_backend", name),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
