@@ -41,6 +41,16 @@ class ProbeStatus(str, Enum):
     BAD = "bad"
 
 
+class ClockKind(str, Enum):
+    """The time stamps of a file. Of others than steady ones all are read, and the file is decoded from its start."""
+
+    STEADY = "steady"
+    OUTLIERS = "outliers"  # single stamps that their neighbours contradict: their pictures are left out
+    RESTARTS = "restarts"  # the clock starts again in mid-file: later times are put behind the earlier ones
+    NONE = "none"  # a raw stream at an assumed rate
+    UNCHECKED = "unchecked"  # too large to be read through by the scan
+
+
 class UnitStatus(str, Enum):
     """Outcome of a unit."""
 
@@ -85,10 +95,10 @@ class Video:
     """One file of the archive. Fields that a bad file cannot have are None; `reason` then says why.
 
     `path` is relative to the archive's root; `content_id` hashes size and sampled chunks; `video_id` also
-    takes the path, so that copies of one content stay apart.
+    takes the path, so that copies of one content stay apart. Rows of version 1 lack the fields from `claimed_duration_us` on.
     """
 
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     video_id: str
     content_id: str
@@ -111,6 +121,15 @@ class Video:
     height_px: Int32 | None = None
     rotation_degrees: Int32 | None = None
     seekable: bool | None = None
+    claimed_duration_us: int | None = None  # by the header; `duration_us` is what its packets hold
+    clock: ClockKind | None = None
+    is_mirrored: bool | None = None
+    field_order: str | None = None
+    transfer: str | None = None
+    stream_index: Int32 | None = None
+    num_video_streams: Int32 | None = None
+    num_key_frames: Int32 | None = None
+    remarks: str | None = None  # what a person should know of the file, in sentences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +198,8 @@ class VideoFacts:
     start_us: int
     duration_us: int
     seekable: bool
+    clock: ClockKind = ClockKind.STEADY
+    frame_interval_us: int | None = None  # usual distance of its frames
 
 
 @dataclass(frozen=True, kw_only=True)

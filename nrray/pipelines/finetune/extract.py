@@ -90,6 +90,8 @@ class ExtractStage:
             height_px=self._sampling.frame_height_px,
             video_end_us=request.start_us + request.duration_us,
             seekable=request.seekable,
+            clock=request.clock,
+            frame_interval_us=request.frame_interval_us,
         )
 
 

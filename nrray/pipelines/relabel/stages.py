@@ -86,6 +86,8 @@ class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
             height_px=self._sampling.frame_height_px,
             video_end_us=row.start_us + row.duration_us,
             seekable=row.seekable,
+            clock=row.clock,
+            frame_interval_us=row.frame_interval_us,
         )
 
 
