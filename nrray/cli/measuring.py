@@ -1,5 +1,6 @@
-"""The verbs that measure labels: evaluate, probe, compare, split."""
+"""The verbs that measure labels: evaluate, calibrate, probe, compare, split."""
 
+import shlex
 from typing import TYPE_CHECKING
 
 import typer
@@ -69,6 +70,22 @@ def evaluate(reporter: "Reporter", config: ConfigArgument = None, set_: SetOptio
     reporter.say(f"Numbers: {result.folder}/{EVALUATION_FILE}")
     reporter.page(write_run_page(Folder(result.folder), evaluation_run_page(document, reporter.transcript)))
     reporter.finish(document.model_dump(mode="json", by_alias=True))
+
+
+def calibrate(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:
+    """Fit slope, intercept and threshold of each activity's scored yes/no answers on annotated cases; loads no model."""
+    from nrray.pipelines.calibrate import CalibrateConfig, calibration_page, report_calibration
+    from nrray.pipelines.calibrate import calibrate as run_calibrate
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder
+
+    settings = settings_given(CalibrateConfig, "calibrate", config, set_, reporter)
+    result = run_calibrate(settings)
+    report_calibration(result.document, reporter)
+    reporter.next_command(shlex.join(["nrray", "relabel", result.relabel_config, "--restate"]))
+    page = calibration_page(result.document, reporter.transcript)
+    reporter.page(write_run_page(Folder(result.folder), page))
+    reporter.finish({"relabel_config": result.relabel_config, **result.document.model_dump(mode="json")})
 
 
 def probe(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:

@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue, model_validator
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
+from nrray.metrics.calibration import score_logits
 from nrray.models.engines.engine import Question
 from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.answers import PARSER, SCORED_PARSER, parse_answer, parse_scored
@@ -32,9 +33,14 @@ class Calibration(Section):
     slope: float = Field(1.0, gt=0, description="times the logit; monotone, so that no ranking changes")
     intercept: float = Field(0.0, description="added then")
 
-    def calibrated(self, score: float) -> float:
-        """A score in [0, 1]; NaN stays."""
-        return float(expit(self.slope * logit(np.clip(score, 1e-6, 1 - 1e-6)) + self.intercept))
+    def probabilities(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of scores in [0, 1]; NaN stays."""
+        moved: NDArray[np.float64] = expit(self.slope * score_logits(scores) + self.intercept)
+        return moved
+
+    def after(self, before: "Calibration") -> "Calibration":
+        """The one calibration that does the same as `before` and then this one."""
+        return Calibration(slope=self.slope * before.slope, intercept=self.slope * before.intercept + self.intercept)
 
 
 class YesNoStrategy(PromptedStrategy):
@@ -142,7 +148,7 @@ class YesNoStrategy(PromptedStrategy):
             return LabelState.UNPARSED, float("nan")
         score = found["yes"] / mass
         if name in self.calibration:
-            score = self.calibration[name].calibrated(score)
+            score = float(self.calibration[name].probabilities(np.array([score]))[0])
         if mass < self.min_label_mass:
             return LabelState.UNPARSED, score
         return (LabelState.PRESENT if score >= THRESHOLD else LabelState.ABSENT), score
