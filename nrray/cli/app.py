@@ -289,6 +289,7 @@ app.command(cls=with_settings("nrray.evaluate.config", "EvaluateConfig"))(with_r
 app.command(cls=with_settings("nrray.pipelines.calibrate", "CalibrateConfig"))(with_reporter(measuring.calibrate))
 app.command(cls=with_settings("nrray.pipelines.probe.job", "ProbeConfig"))(with_reporter(measuring.probe))
 app.command(cls=with_settings("nrray.evaluate.config", "CompareConfig"))(with_reporter(measuring.compare))
+app.command(cls=with_settings("nrray.pipelines.study.job", "StudyConfig"))(with_reporter(measuring.study))
 app.command(cls=with_settings("nrray.evaluate.config", "SplitConfig"))(with_reporter(measuring.split))
 
 
