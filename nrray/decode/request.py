@@ -20,6 +20,9 @@ class DecodeBackend(str, Enum):
     TORCHCODEC = "torchcodec"
 
 
+DECODER_VERSION = 2  # of which frames are served: labels of two versions are not mixed
+
+
 class Restarts(str, Enum):
     """What is done with a file whose clock starts again in its middle, such as several recordings joined into one."""
 
@@ -60,9 +63,25 @@ class DecodeConfig(Section):
         le=1000,
         description="rate of raw streams (.h264 and the like), which have no times of their own",
     )
+    max_damaged_fraction: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="of a window's pictures, how many may be damaged: with more it fails, with fewer its coverage is degraded",
+    )
     restarts: Restarts = Field(
         default=Restarts.UNROLL, description="clocks that start again in mid-file: unroll into one time line, or refuse"
     )
+
+    @property
+    def identity(self) -> str:
+        """All that decides which frames are served, as one text."""
+        parts = [self.backend.value, str(DECODER_VERSION)]
+        for name in ("stream", "raw_frames_per_second", "max_damaged_fraction", "restarts"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                value = getattr(self, name)
+                parts.append(f"{name}={value.value if isinstance(value, Enum) else value}")
+        return " ".join(parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,10 +151,10 @@ class ProbeResult:
 
     width_px, height_px: as stored, before rotation; rotation_degrees: clockwise turn that makes the picture upright
     (0, 90, 180, 270), is_mirrored: and then mirrored, left to right; start_us: time of the first picture; duration_us: to the end
-    of the last one, whatever the header claims (claimed_duration_us, None where it claims nothing); nominal_fps: the header's frame rate, 0.0
-    where it has none; seekable: False where a seek gives other pictures than decoding from the start; field_order:
-    `progressive`, `interlaced` or `mixed`, of the first pictures; transfer: `sdr`, `pq`, `hlg`, or `dolby vision` with its profile;
-    remarks: sentences for a person, "" where there is nothing to say.
+    of the last one, whatever the header claims (claimed_duration_us, None where it claims nothing); nominal_fps: the header's
+    frame rate, 0.0 where it has none; seekable: False where a seek gives other pictures than decoding from the start;
+    field_order: `progressive`, `interlaced` or `mixed`, of the first pictures; transfer: `sdr`, `pq`, `hlg`, or `dolby vision`
+    with its profile; remarks: sentences for a person, "" where there is nothing to say.
     """
 
     container: str

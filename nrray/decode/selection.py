@@ -49,7 +49,7 @@ class DecodedTimes:
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """frame_of_sample: (S,) int64 index into the decoded frames, -1 for none; shortfall: why, or ""; is_short_by_damage: whether
-    the reason is more than a gap of the recording; is_repeated: (S,) bool, served across a damaged hole by the frame before it."""
+    the reason is more than a gap of the recording; is_repeated: (S,) bool, served over a damaged hole by the frame before it."""
 
     frame_of_sample: NDArray[np.int64]
     shortfall: str
