@@ -30,7 +30,7 @@ from nrray.pipelines.study.costs import row_costs
 from nrray.pipelines.study.document import STUDY_FILE, RowFigures, StudyDocument
 from nrray.pipelines.study.job import TEST_MANIFEST, StudyConfig, StudyRow
 from nrray.pipelines.study.measuring import measured_rows
-from nrray.pipelines.study.rows import run_row
+from nrray.pipelines.study.rows import changed_settings, run_row
 from nrray.results.version import RECORD_FILE, VersionRecord, read_version_record
 from nrray.storage import Folder, absolute_uri, read_table
 from nrray.writer_lock import WriterLock
@@ -135,8 +135,10 @@ def _document(config: StudyConfig, inputs: StudyInputs, failures: dict[str, str]
     """All rows that have all their labels, measured together; a read of the test part is noted where there is something new."""
     output = Folder(config.output)
     records = {row.name: _records(config, row) for row in config.rows}
-    done = [row for row in config.rows if records[row.name] and row.name not in failures]
-    missing = {row.name: failures.get(row.name, NOT_RUN) for row in config.rows if row not in done}
+    missing = {
+        row.name: reason for row in config.rows if (reason := _missing(config, row, records[row.name], failures))
+    }
+    done = [row for row in config.rows if row.name not in missing]
     if not done:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
         raise DataError(f"{output}: no row has labels of the test part. {reasons}")
@@ -206,6 +208,18 @@ def _records(config: StudyConfig, row: StudyRow) -> list[VersionRecord]:
             return []
         records.append(record)
     return records
+
+
+def _missing(
+    config: StudyConfig, row: StudyRow, records: Sequence[VersionRecord], failures: dict[str, str]
+) -> str | None:
+    """Why a row has no figures; None where it has."""
+    if row.name in failures:
+        return failures[row.name]
+    if not records:
+        return NOT_RUN
+    changed = changed_settings(config, row, records)
+    return f"{', '.join(changed)} changed since it was run: set back, or choose another name" if changed else None
 
 
 def _way(row: StudyRow, record: VersionRecord) -> str:
