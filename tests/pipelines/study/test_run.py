@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nrray.archive.splits import READS_SUFFIX
+from nrray.cli import main
 from nrray.config import validate_mapping
 from nrray.console.reporter import Reporter
 from nrray.console.transcript import Transcript
@@ -19,6 +20,7 @@ from nrray.pipelines.study.dry_run import expected_rows
 from nrray.pipelines.study.job import StudyConfig
 from nrray.pipelines.study.report import report_study, study_page, write_tables
 from nrray.pipelines.study.run import NOT_RUN, Studied, run_study
+from nrray.pipelines.study.status import study_status
 from nrray.report.run_page import write_run_page
 from nrray.simulate import SimulateConfig
 from nrray.storage import Folder
@@ -150,6 +152,19 @@ def test_files_and_page_say_what_the_document_says(studied, capsys):
     markdown = Folder(studied.folder).read_bytes("table.md").decode()
     assert "| trained |" in markdown
     assert pq.read_table(f"{studied.folder}/rows.parquet").num_rows == 2 * len(studied.document.scopes)
+
+
+def test_status_tells_how_far_each_row_is(studied, settings, capsys):
+    run_study(config_of(settings), QUIET, only=["asked"])  # its rows are those of the last call
+    assert main(["status", studied.folder]) == 0
+    printed = capsys.readouterr().out
+    assert f"{studied.folder}: not running" in printed
+    found = study_status(Folder(studied.folder))
+    states = {row.row: (row.seed, row.training, row.labels) for row in found.rows}
+    assert states["trained"][:2] == (0, "finished")
+    assert states["asked"][:2] == (None, "-")
+    assert states["asked"][2].endswith(" ok")
+    assert states["gone"] == (None, "-", "not begun")
 
 
 def test_a_dry_run_tells_hours_and_failures_and_writes_nothing(settings, tmp_path):
