@@ -31,6 +31,7 @@ _TAKEN: dict[str, dict[str, str]] = {
     "tune": {**_TRAINED, "output": "tuned"},
     "evaluate": {"candidate": "labels", **_MEASURED, "manifest": "manifest", "output": "evaluation"},
     "compare": {**_MEASURED, "output": "comparison"},
+    "study": {**_TRAINED, "output": "study"},
 }
 """Verb to its settings that a project gives, each with what it is: a key of the project, or a name in its output."""
 _IF_THERE = {

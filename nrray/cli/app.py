@@ -76,6 +76,7 @@ def demo(
     reporter.say(f"Report:    {result.evaluation.folder}/report.html")
     reporter.say(f"Configs:   {result.folder}/scan.yaml, {result.folder}/relabel.yaml")
     reporter.next_command(f"nrray status {shlex.quote(result.folder + '/labels')}")
+    reporter.next_command("nrray study --quick")
     reporter.page(write_run_page(Folder(result.folder), demo_page(result, reporter.transcript)))
     reporter.finish(
         {
@@ -260,14 +261,23 @@ def status(
     reporter: "Reporter",
     output: Annotated[
         str | None,
-        typer.Argument(help="The output of a relabel run, running or finished; that of the project by default."),
+        typer.Argument(
+            help="The output of relabel or of a study, running or finished; the project's labels by default."
+        ),
     ] = None,
 ) -> None:
     """Show the state of an output: units by status, failures with reasons, versions."""
     from nrray.pipelines.relabel.status import output_status, report_status
+    from nrray.pipelines.study.status import is_study, report_study_status, study_status
     from nrray.storage import Folder
 
-    found = output_status(Folder(output or project_output("relabel")))
+    folder = Folder(output or project_output("relabel"))
+    if is_study(folder):
+        study = study_status(folder)
+        report_study_status(study, reporter)
+        reporter.finish(study.document())
+        return
+    found = output_status(folder)
     report_status(found, reporter)
     reporter.finish(found.document())
 
@@ -295,6 +305,7 @@ app.command(cls=with_settings("nrray.evaluate.config", "EvaluateConfig"))(with_r
 app.command(cls=with_settings("nrray.pipelines.calibrate", "CalibrateConfig"))(with_reporter(measuring.calibrate))
 app.command(cls=with_settings("nrray.pipelines.probe.job", "ProbeConfig"))(with_reporter(measuring.probe))
 app.command(cls=with_settings("nrray.evaluate.config", "CompareConfig"))(with_reporter(measuring.compare))
+app.command(cls=with_settings("nrray.pipelines.study.job", "StudyConfig"))(with_reporter(measuring.study))
 app.command(cls=with_settings("nrray.evaluate.config", "SplitConfig"))(with_reporter(measuring.split))
 
 

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.evaluate.alignment import WindowPairs
-from nrray.metrics.calibration import expected_calibration_error, platt_scaling, reliability_sums
+from nrray.metrics.calibration import PlattScaling, expected_calibration_error, platt_scaling, reliability_sums
 from nrray.metrics.counts import counts_of, ratios_of
 from nrray.metrics.jackknife import Value, jackknifed_sums, value_of
-from nrray.models.strategies.yes_no import Calibration
 from nrray.train.thresholds import steady_thresholds
 from nrray.types import STATE_INDEX, LabelState
 
@@ -26,7 +25,7 @@ THRESHOLD = 0.5
 class Fit:
     """Of one activity: how its scores become probabilities, and the least of them that is a yes."""
 
-    calibration: Calibration
+    calibration: PlattScaling
     threshold: float
 
 
@@ -72,8 +71,7 @@ def fitted_activity(name: str, number: int, windows: WindowPairs) -> FittedActiv
 def _fit(scores: NDArray[np.float64], targets: NDArray[np.bool_], cases: NDArray[np.int64]) -> Fit | None:
     if targets.all() or not targets.any():
         return None
-    slope, intercept = (round(value, 6) for value in platt_scaling(scores, targets))
-    calibration = Calibration(slope=slope, intercept=intercept)
+    calibration = platt_scaling(scores, targets)
     probabilities = calibration.probabilities(scores).astype(np.float32)[:, None]
     near = np.array([THRESHOLD], np.float32)
     threshold = float(steady_thresholds(probabilities, targets[:, None], cases, near=near)[0])

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.optimize import minimize
 from scipy.special import expit, logit
+
+from nrray.config import Section
 
 NUM_BINS = 10  # of equal width over scores in [0, 1]
 
@@ -61,13 +64,28 @@ def score_logits(scores: FloatArray) -> FloatArray:
     return np.asarray(logit(np.clip(scores, MIN_LOGIT_SHARE, 1 - MIN_LOGIT_SHARE)), np.float64)
 
 
-def platt_scaling(scores: FloatArray, targets: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and intercept of the (N,) scores' logits with the lowest cross-entropy with the targets (Platt 1999), the slope
-    above 0. A yes of N of them is taken for (N + 1) / (N + 2), a no for 1 / (N + 2), as Platt has it, so that targets without
-    a mistake ask for no infinite slope. 1 and 0, which change nothing, where the targets are all yes or all no."""
+class PlattScaling(Section):
+    """How scores of yes and no become probabilities (Platt 1999): the score's logit, times the slope, plus the intercept."""
+
+    slope: float = Field(1.0, gt=0, description="times the logit; above 0, so that no ranking changes")
+    intercept: float = Field(0.0, description="added then")
+
+    def probabilities(self, scores: FloatArray) -> FloatArray:
+        """Of scores in [0, 1]; NaN stays."""
+        return np.asarray(expit(self.slope * score_logits(scores) + self.intercept), np.float64)
+
+    def after(self, before: "PlattScaling") -> "PlattScaling":
+        """The one scaling that does the same as `before` and then this one."""
+        return PlattScaling(slope=self.slope * before.slope, intercept=self.slope * before.intercept + self.intercept)
+
+
+def platt_scaling(scores: FloatArray, targets: NDArray[np.bool_]) -> PlattScaling:
+    """The scaling of (N,) scores with the lowest cross-entropy with the targets. A yes of N of them is taken for (N + 1) /
+    (N + 2), a no for 1 / (N + 2), as Platt has it, so that targets without a mistake ask for no infinite slope. The one that
+    changes nothing where the targets are all yes or all no."""
     num_yes, num_no = int(targets.sum()), int((~targets).sum())
     if not num_yes or not num_no:
-        return 1.0, 0.0
+        return PlattScaling()
     aim = np.where(targets, (num_yes + 1) / (num_yes + 2), 1 / (num_no + 2))
     logits = score_logits(scores)
 
@@ -78,5 +96,5 @@ def platt_scaling(scores: FloatArray, targets: NDArray[np.bool_]) -> tuple[float
         return float(entropy.mean()), np.array([(error * logits).mean(), error.mean()])
 
     found = minimize(cost, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(_MIN_SLOPE, None), (None, None)])
-    slope, intercept = found.x.tolist()
-    return slope, intercept
+    slope, intercept = (round(value, 6) for value in found.x.tolist())
+    return PlattScaling(slope=slope, intercept=intercept)

@@ -26,7 +26,8 @@ from nrray.evaluate.figure_text import interval
 from nrray.evaluate.inputs import input_notes, read_note, read_split_part
 from nrray.evaluate.labelling import read_labelling
 from nrray.labels import read_label_set
-from nrray.models.strategies.yes_no import Calibration, YesNoStrategy
+from nrray.metrics.calibration import PlattScaling
+from nrray.models.strategies.yes_no import YesNoStrategy
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.report.run_page import RunFile, RunPage
 from nrray.results.version import RECORD_FILE, VersionRecord, read_version_record
@@ -127,7 +128,7 @@ def _relabel_text(record: VersionRecord, activities: tuple[FittedActivity, ...])
     assert isinstance(config.strategy, YesNoStrategy)
     fits = {activity.name: activity.fit for activity in activities if activity.fit is not None}
     before = config.strategy.calibration
-    scaled = before | {name: fit.calibration.after(before.get(name, Calibration())) for name, fit in fits.items()}
+    scaled = before | {name: fit.calibration.after(before.get(name, PlattScaling())) for name, fit in fits.items()}
     thresholds = {**config.segments.thresholds, **{name: fit.threshold for name, fit in fits.items()}}
     fitted = config.model_copy(
         update={

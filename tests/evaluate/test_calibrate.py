@@ -6,7 +6,7 @@ from scipy.special import expit, logit
 
 from nrray.evaluate.alignment import WindowPairs
 from nrray.evaluate.calibrate import fitted_activity
-from nrray.metrics.calibration import platt_scaling
+from nrray.metrics.calibration import PlattScaling, platt_scaling
 from nrray.types import STATE_INDEX, LabelState
 
 PRESENT, ABSENT, UNPARSED = (
@@ -40,20 +40,19 @@ def pairs(scores, targets, *, num_cases, states=None):
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.4, -1.5), (2.5, 0.7)])
 def test_platt_scaling_finds_what_the_targets_were_drawn_with(slope, intercept):
     found = platt_scaling(*drawn(40_000, slope=slope, intercept=intercept))
-    assert found == pytest.approx((slope, intercept), abs=0.06 * max(1, slope))
+    assert (found.slope, found.intercept) == pytest.approx((slope, intercept), abs=0.06 * max(1, slope))
 
 
 def test_a_slope_turns_no_ranking_around():
     scores, targets = drawn(2000)
-    slope, _ = platt_scaling(scores, ~targets)
-    assert 0 < slope < 0.01
+    assert 0 < platt_scaling(scores, ~targets).slope < 0.01
 
 
 def test_without_mistakes_the_slope_is_finite_and_without_both_nothing_changes():
     scores = np.array([0.0, 0.1, 0.9, 1.0])
-    slope, intercept = platt_scaling(scores, scores > 0.5)
-    assert np.isfinite([slope, intercept]).all()
-    assert platt_scaling(scores, np.ones(4, bool)) == platt_scaling(scores, np.zeros(4, bool)) == (1.0, 0.0)
+    found = platt_scaling(scores, scores > 0.5)
+    assert np.isfinite([found.slope, found.intercept]).all()
+    assert platt_scaling(scores, np.ones(4, bool)) == platt_scaling(scores, np.zeros(4, bool)) == PlattScaling()
 
 
 def test_a_fit_helps_cases_that_it_was_not_fitted_on():
@@ -77,8 +76,7 @@ def test_answers_that_could_not_be_read_are_not_fitted_on():
         "suction", 0, pairs(scores, np.where(unread, ~targets, targets), num_cases=4, states=states)
     )
     assert found.num_windows == 300
-    slope, intercept = platt_scaling(scores_read, targets_read)
-    assert (found.fit.calibration.slope, found.fit.calibration.intercept) == pytest.approx((slope, intercept), abs=1e-5)
+    assert found.fit.calibration == platt_scaling(scores_read, targets_read)
 
 
 def test_a_window_without_a_score_is_not_fitted_on():

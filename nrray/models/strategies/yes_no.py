@@ -6,12 +6,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue, model_validator
-from scipy.special import expit
 
-from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
-from nrray.metrics.calibration import score_logits
+from nrray.metrics.calibration import PlattScaling
 from nrray.models.engines.engine import Question
 from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.answers import PARSER, SCORED_PARSER, parse_answer, parse_scored
@@ -25,22 +23,6 @@ YES = ("yes", "Yes", "YES", " yes", " Yes")
 NO = ("no", "No", "NO", " no", " No")
 CHOICE_NAMES = ("yes", "no")
 THRESHOLD = 0.5
-
-
-class Calibration(Section):
-    """Of one activity's scores, as Platt (1999) has it: the score's logit, times the slope, plus the intercept."""
-
-    slope: float = Field(1.0, gt=0, description="times the logit; monotone, so that no ranking changes")
-    intercept: float = Field(0.0, description="added then")
-
-    def probabilities(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of scores in [0, 1]; NaN stays."""
-        moved: NDArray[np.float64] = expit(self.slope * score_logits(scores) + self.intercept)
-        return moved
-
-    def after(self, before: "Calibration") -> "Calibration":
-        """The one calibration that does the same as `before` and then this one."""
-        return Calibration(slope=self.slope * before.slope, intercept=self.slope * before.intercept + self.intercept)
 
 
 class YesNoStrategy(PromptedStrategy):
@@ -66,7 +48,7 @@ class YesNoStrategy(PromptedStrategy):
         le=1,
         description="with answer_tokens=0: an answer of which yes and no together are less likely is unparsed",
     )
-    calibration: dict[str, Calibration] = Field(
+    calibration: dict[str, PlattScaling] = Field(
         {}, description="with answer_tokens=0: slope and intercept of an activity's scores"
     )
 

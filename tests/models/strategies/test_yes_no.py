@@ -5,9 +5,10 @@ import pytest
 
 from nrray.errors import ModelError
 from nrray.labels import read_label_set
+from nrray.metrics.calibration import PlattScaling
 from nrray.models import CheckpointChoice, YesNoStrategy, resolve_checkpoint
 from nrray.models.engines.engine import Decoding
-from nrray.models.strategies.yes_no import NO, YES, Calibration, yes_share
+from nrray.models.strategies.yes_no import NO, YES, yes_share
 from nrray.types import STATE_INDEX, LabelState
 from tests.models.strategies import scripted
 
@@ -106,8 +107,8 @@ def test_a_calibration_moves_scores_and_so_states():
     np.testing.assert_allclose(labels.scores, [[0.75, expected, 0.5, 0.75]], rtol=1e-5)
     assert labels.states.tolist() == [[PRESENT, PRESENT, PRESENT, UNPARSED]]
     scores = np.array([0.2, np.nan, 0.0, 1.0])
-    np.testing.assert_allclose(Calibration().probabilities(scores), [0.2, np.nan, 0, 1], atol=1e-5)
-    *_, least, most = Calibration(slope=9).probabilities(scores)
+    np.testing.assert_allclose(PlattScaling().probabilities(scores), [0.2, np.nan, 0, 1], atol=1e-5)
+    *_, least, most = PlattScaling(slope=9).probabilities(scores)
     assert 0 <= least < most <= 1
 
 
