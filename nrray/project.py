@@ -25,14 +25,22 @@ _TAKEN: dict[str, dict[str, str]] = {
     "export": {"input": "labels/latest", "manifest": "manifest", "output": "exported"},
     "split": {**_ARCHIVE, "annotations": "annotations", "cases": "cases", "output": "split"},
     "relabel": {**_ARCHIVE, "output": "labels"},
+    "calibrate": {"labels": "labels", **_MEASURED, "output": "calibration"},
     "probe": {**_MEASURED, "manifest": "manifest", "output": "probe"},
     "finetune": {**_TRAINED, "output": "finetuned"},
     "tune": {**_TRAINED, "output": "tuned"},
     "evaluate": {"candidate": "labels", **_MEASURED, "manifest": "manifest", "output": "evaluation"},
     "compare": {**_MEASURED, "output": "comparison"},
+    "study": {**_TRAINED, "output": "study"},
 }
 """Verb to its settings that a project gives, each with what it is: a key of the project, or a name in its output."""
-_IF_THERE = {("split", "annotations"), ("evaluate", "split"), ("compare", "split"), ("probe", "split")}
+_IF_THERE = {
+    ("split", "annotations"),
+    ("evaluate", "split"),
+    ("compare", "split"),
+    ("probe", "split"),
+    ("calibrate", "split"),
+}
 
 
 class Project(Section):

@@ -41,6 +41,16 @@ class ProbeStatus(str, Enum):
     BAD = "bad"
 
 
+class ClockKind(str, Enum):
+    """The time stamps of a file. Of others than steady ones all are read, and the file is decoded from its start."""
+
+    STEADY = "steady"
+    OUTLIERS = "outliers"  # single stamps that their neighbours contradict: their pictures are left out
+    RESTARTS = "restarts"  # the clock starts again in mid-file: later times are put behind the earlier ones
+    NONE = "none"  # a raw stream at an assumed rate
+    UNCHECKED = "unchecked"  # too large to be read through by the scan
+
+
 class UnitStatus(str, Enum):
     """Outcome of a unit."""
 
@@ -50,13 +60,17 @@ class UnitStatus(str, Enum):
 
 
 class CoverageStatus(str, Enum):
-    """Outcome of a window. A window that is not `ok` was not examined; it is never `absent`."""
+    """Outcome of a window. A window that is neither `ok` nor `degraded` was not examined; it is never `absent`."""
 
     OK = "ok"
+    DEGRADED = "degraded"  # labelled, from pictures some of which are damaged
     FAILED = "failed"
     QUARANTINED = "quarantined"
     NOT_ASSESSABLE = "not_assessable"  # of a video that looks unlike those that its model was trained on
     NOT_RUN = "not_run"
+
+
+EXAMINED_STATUSES = (CoverageStatus.OK.value, CoverageStatus.DEGRADED.value)
 
 
 class LabelState(str, Enum):
@@ -85,10 +99,10 @@ class Video:
     """One file of the archive. Fields that a bad file cannot have are None; `reason` then says why.
 
     `path` is relative to the archive's root; `content_id` hashes size and sampled chunks; `video_id` also
-    takes the path, so that copies of one content stay apart.
+    takes the path, so that copies of one content stay apart. Rows of version 1 lack the fields from `claimed_duration_us` on.
     """
 
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     video_id: str
     content_id: str
@@ -111,6 +125,15 @@ class Video:
     height_px: Int32 | None = None
     rotation_degrees: Int32 | None = None
     seekable: bool | None = None
+    claimed_duration_us: int | None = None  # by the header; `duration_us` is what its packets hold
+    clock: ClockKind | None = None
+    is_mirrored: bool | None = None
+    field_order: str | None = None
+    transfer: str | None = None
+    stream_index: Int32 | None = None
+    num_video_streams: Int32 | None = None
+    num_key_frames: Int32 | None = None
+    remarks: str | None = None  # what a person should know of the file, in sentences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +202,8 @@ class VideoFacts:
     start_us: int
     duration_us: int
     seekable: bool
+    clock: ClockKind = ClockKind.STEADY
+    frame_interval_us: int | None = None  # usual distance of its frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +230,7 @@ class DecodedUnit(Unit):
     window_start_us: NDArray[np.int64]
     window_end_us: NDArray[np.int64]
     window_decoded: NDArray[np.bool_]
+    window_damage: NDArray[np.int32] | None  # (W x 3,) pictures concealed, dropped, repeated; None where there are none
     window_frames: NDArray[np.int32]
     pts_us: NDArray[np.int64]
     frame_height_px: Int32
@@ -241,6 +267,7 @@ class CaptionedUnit(Unit):
     window_start_us: NDArray[np.int64]
     window_end_us: NDArray[np.int64]
     window_captioned: NDArray[np.bool_]
+    window_damage: NDArray[np.int32] | None  # as `DecodedUnit` has it
     captions: list[str]
     caption_tokens: NDArray[np.int32]
     caption_seconds: NDArray[np.float32]
@@ -257,10 +284,10 @@ class UnitResult(Unit):
 
     The lists run over the unit's W windows in time order, `scores` and `states` over W x A (window-major), those of answers
     over W x Q, as `Answers` has them. A window that is not `window_labelled` has NaN scores and was not examined. In rows of
-    version 1, which name no `questions`, the questions are the activities.
+    version 1, which name no `questions`, the questions are the activities; rows before version 3 know no damage.
     """
 
-    schema_version: ClassVar[int] = 2
+    schema_version: ClassVar[int] = 3
 
     status: UnitStatus
     error_kind: ErrorKind | None
@@ -270,6 +297,7 @@ class UnitResult(Unit):
     window_start_us: NDArray[np.int64]
     window_end_us: NDArray[np.int64]
     window_labelled: NDArray[np.bool_]
+    window_damage: NDArray[np.int32] | None  # as `DecodedUnit` has it
     scores: NDArray[np.float32]
     states: NDArray[np.uint8]
     questions: list[str] | None  # Q names; None: the model was not asked in words
@@ -324,9 +352,10 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """Outcome of one window of a label version. A file that could not be read is one row without a span."""
+    """Outcome of one window of a label version. A file that could not be read is one row without a span. Of its pictures some
+    may be concealed (damaged, or referring to damaged ones), dropped (they did not come out), or repeated in place of others."""
 
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     video_id: Coded
     path: Coded
@@ -337,6 +366,9 @@ class Coverage:
     reason: str | None
     source: Coded
     looks_distance: Float32 | None = None  # from what the model was trained on; None: not known
+    num_concealed: Int32 | None = None
+    num_dropped: Int32 | None = None
+    num_repeated: Int32 | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

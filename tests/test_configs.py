@@ -11,6 +11,7 @@ from nrray.labels import read_label_set
 from nrray.pipelines.finetune.job import FinetuneConfig
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.scan.run import ScanConfig
+from nrray.pipelines.study.job import StudyConfig
 from nrray.pipelines.tune.job import TuneConfig
 from nrray.project import Project, verb_settings
 from nrray.simulate import SimulateConfig
@@ -22,6 +23,7 @@ SECTIONS: dict[str, type[Section]] = {
     "finetune.yaml": FinetuneConfig,
     "relabel.yaml": RelabelConfig,
     "scan.yaml": ScanConfig,
+    "study.yaml": StudyConfig,
     "simulate.yaml": SimulateConfig,
     "tune.yaml": TuneConfig,
 }

@@ -9,9 +9,26 @@ import pyarrow.compute as pc
 
 from nrray.errors import DataError
 from nrray.tables import VERSION_COLUMN, check_columns, rows_from_table, schema_of, table_from_rows
-from nrray.types import ProbeStatus, Video, VideoFacts
+from nrray.types import US_PER_SECOND, ClockKind, ProbeStatus, Video, VideoFacts
 
 CHUNK_BYTES = 64 * 1024  # of start, middle and end, hashed into content_id
+
+
+# Columns of `Video` since version 2.
+_ADDED_IN_2 = frozenset(
+    {
+        *(
+            "claimed_duration_us",
+            "clock",
+            "is_mirrored",
+            "field_order",
+            "transfer",
+            "stream_index",
+            "num_video_streams",
+        ),
+        *("num_key_frames", "remarks"),
+    }
+)
 
 
 def content_id_of(size_bytes: int, chunks: Sequence[bytes]) -> str:
@@ -35,7 +52,15 @@ def manifest_table(videos: Sequence[Video]) -> pa.Table:
 
 def manifest_videos(table: pa.Table) -> list[Video]:
     """The rows of a manifest table. Raises DataError where columns are missing or ill-typed."""
-    return rows_from_table(table, Video)
+    return rows_from_table(_with_added_columns(table), Video)
+
+
+def _with_added_columns(table: pa.Table) -> pa.Table:
+    """`table` with the columns that version 1 did not have, empty."""
+    for field in schema_of(Video):
+        if field.name in _ADDED_IN_2 and field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table
 
 
 def usual_size(table: pa.Table) -> tuple[int, int] | None:
@@ -52,8 +77,9 @@ def usual_size(table: pa.Table) -> tuple[int, int] | None:
 def check_manifest(table: pa.Table, *, name: str) -> None:
     """Raise DataError where a table is no manifest that a plan can be made of: edited by hand, or of another program."""
     columns = [field for field in schema_of(Video) if field.name != VERSION_COLUMN]
-    if missing := [field.name for field in columns if field.name not in table.column_names]:
+    if missing := [field.name for field in columns if field.name not in {*table.column_names, *_ADDED_IN_2}]:
         raise DataError(f"{name} is no manifest of `nrray scan`: it lacks the columns {missing[:5]}")
+    table = _with_added_columns(table)
     check_columns(table, Video, name=name)
     for field in columns:
         if (found := table.schema.field(field.name).type) != field.type:
@@ -80,8 +106,17 @@ def facts_of_videos(manifest: pa.Table, video_ids: pa.Array) -> dict[str, pa.Arr
     """The columns of `VideoFacts` for some videos, in the order of `video_ids`. A file of which the scan could not tell counts
     as seekable: whoever seeks in it sees."""
     position = pc.index_in(video_ids, value_set=manifest["video_id"].combine_chunks())
-    columns = {name: manifest[name].combine_chunks().take(position) for name in schema_of(VideoFacts).names}
-    return {**columns, "seekable": pc.fill_null(columns["seekable"], True)}
+    manifest = _with_added_columns(manifest)
+    names = [name for name in schema_of(VideoFacts).names if name in manifest.column_names]
+    columns = {name: manifest[name].combine_chunks().take(position) for name in names}
+    fps = manifest["measured_fps"].combine_chunks().take(position)
+    interval_us = pc.divide(float(US_PER_SECOND), pc.if_else(pc.greater(fps, 0.0), fps, pa.scalar(None, fps.type)))
+    return {
+        **columns,
+        "seekable": pc.fill_null(columns["seekable"], True),
+        "clock": pc.fill_null(columns["clock"], ClockKind.UNCHECKED.value),
+        "frame_interval_us": pc.cast(pc.round(interval_us), pa.int64()),
+    }
 
 
 def duplicate_groups(videos: Sequence[Video]) -> list[list[Video]]:

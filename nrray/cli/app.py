@@ -308,8 +308,10 @@ app.command(cls=with_settings("nrray.pipelines.finetune.job", "FinetuneConfig"))
 app.command(cls=with_settings("nrray.pipelines.tune.job", "TuneConfig"))(with_reporter(training.tune))
 app.command("export-model")(with_reporter(training.export_model))
 app.command(cls=with_settings("nrray.evaluate.config", "EvaluateConfig"))(with_reporter(measuring.evaluate))
+app.command(cls=with_settings("nrray.pipelines.calibrate", "CalibrateConfig"))(with_reporter(measuring.calibrate))
 app.command(cls=with_settings("nrray.pipelines.probe.job", "ProbeConfig"))(with_reporter(measuring.probe))
 app.command(cls=with_settings("nrray.evaluate.config", "CompareConfig"))(with_reporter(measuring.compare))
+app.command(cls=with_settings("nrray.pipelines.study.job", "StudyConfig"))(with_reporter(measuring.study))
 app.command(cls=with_settings("nrray.evaluate.config", "SplitConfig"))(with_reporter(measuring.split))
 
 

@@ -1,11 +1,13 @@
-"""The verbs that measure labels: evaluate, probe, compare, split."""
+"""The verbs that measure labels: evaluate, calibrate, probe, compare, study, split."""
 
-from typing import TYPE_CHECKING
+import shlex
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nrray.cli.exit_codes import EXIT_FAILURES
-from nrray.cli.options import ConfigArgument, SetOption, settings_given
+from nrray.cli.options import ConfigArgument, DryRunOption, SetOption, settings_given
 
 if TYPE_CHECKING:
     from nrray.console.reporter import Reporter
@@ -69,6 +71,22 @@ def evaluate(reporter: "Reporter", config: ConfigArgument = None, set_: SetOptio
     reporter.say(f"Numbers: {result.folder}/{EVALUATION_FILE}")
     reporter.page(write_run_page(Folder(result.folder), evaluation_run_page(document, reporter.transcript)))
     reporter.finish(document.model_dump(mode="json", by_alias=True))
+
+
+def calibrate(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:
+    """Fit slope, intercept and threshold of each activity's scored yes/no answers on annotated cases; loads no model."""
+    from nrray.pipelines.calibrate import CalibrateConfig, calibration_page, report_calibration
+    from nrray.pipelines.calibrate import calibrate as run_calibrate
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder
+
+    settings = settings_given(CalibrateConfig, "calibrate", config, set_, reporter)
+    result = run_calibrate(settings)
+    report_calibration(result.document, reporter)
+    reporter.next_command(shlex.join(["nrray", "relabel", result.relabel_config, "--restate"]))
+    page = calibration_page(result.document, reporter.transcript)
+    reporter.page(write_run_page(Folder(result.folder), page))
+    reporter.finish({"relabel_config": result.relabel_config, **result.document.model_dump(mode="json")})
 
 
 def probe(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:
@@ -141,6 +159,45 @@ def compare(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption
         reporter.say(sentence)
     reporter.page(write_run_page(Folder(settings.output), comparison_run_page(found, reporter.transcript)))
     reporter.finish(found.model_dump(mode="json", by_alias=True))
+
+
+def study(
+    reporter: "Reporter",
+    config: ConfigArgument = None,
+    set_: SetOption = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROW", help="Run this row alone; may be repeated. Rows that are done stay."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small study of the models in the package, on cases that it simulates.")
+    ] = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Compare ways of using a model on annotated videos: asked, judged, by a head, fine-tuned; which one is worth it here."""
+    from nrray.pipelines.study.dry_run import expected_rows
+    from nrray.pipelines.study.job import StudyConfig
+    from nrray.pipelines.study.quick import quick_study
+    from nrray.pipelines.study.report import report_study, study_page, write_tables
+    from nrray.pipelines.study.run import run_study
+    from nrray.report.run_page import write_run_page
+    from nrray.storage import Folder
+
+    settings = (
+        quick_study(config, set_, reporter) if quick else settings_given(StudyConfig, "study", config, set_, reporter)
+    )
+    if dry_run:
+        rows = expected_rows(settings, reporter, only=only or ())
+        reporter.finish({"dry_run": True, "rows": [asdict(row) for row in rows]})
+        return
+    result = run_study(settings, reporter, only=only or ())
+    write_tables(result)
+    with reporter.transcript.part() as transcript:
+        report_study(result, reporter)
+    reporter.page(write_run_page(Folder(result.folder), study_page(result, transcript)))
+    reporter.finish({"folder": result.folder, **result.document.model_dump(mode="json", by_alias=True)})
+    if result.failures:
+        raise typer.Exit(EXIT_FAILURES)
 
 
 def split(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import IO
 
 _PATH_TO_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+_HEAD_BYTES = 1 << 20
 _ENCRYPTED_ENTRIES = frozenset({b"encv", b"drmi", b"resv"})
 
 
@@ -15,6 +16,19 @@ def has_encrypted_track(file: IO[bytes]) -> bool:
         return any(_is_encrypted(file, start, stop) for start, stop in _descriptions(file, 0, end, 0))
     except (struct.error, ValueError):
         return False
+
+
+def dolby_vision_profile(file: IO[bytes]) -> int | None:
+    """The Dolby Vision profile that a configuration record in the file's head names (`dvcC`, `dvvC`, in MP4 and Matroska alike;
+    Dolby Vision Streams Within the ISO Base Media File Format, 2.2), None where there is none."""
+    file.seek(0)
+    head = file.read(_HEAD_BYTES)
+    for name in (b"dvcC", b"dvvC"):
+        at = head.find(name)
+        record = head[at + 4 : at + 7]
+        if at >= 0 and len(record) == 3 and record[0] in (1, 2):  # dv_version_major
+            return record[2] >> 1
+    return None
 
 
 def _descriptions(file: IO[bytes], start: int, end: int, depth: int) -> Iterator[tuple[int, int]]:

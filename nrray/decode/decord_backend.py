@@ -7,12 +7,12 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames
+from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames, undamaged
 from nrray.decode.scaling import Scaler
 from nrray.decode.source import local_path
 from nrray.decode.stream_index import StreamIndex, read_stream_index, serve_from_index
 from nrray.errors import DecodeError, ErrorKind
-from nrray.types import US_PER_SECOND
+from nrray.types import US_PER_SECOND, ClockKind
 
 # decord's times are float32: 0.5 ms at 2.3 hours.
 _TOLERANCE_US = 1000
@@ -50,7 +50,7 @@ def sample_decord_frames(request: FrameRequest, config: DecodeConfig) -> Sampled
         raise DecodeError(ErrorKind.DECODE_FAILED, f"{request.uri}: decord: {_first_line(error)}") from None
     frame_of_sample = np.searchsorted(used, service.frame_of_sample).astype(np.int32)
     frame_of_sample[service.frame_of_sample < 0] = -1
-    return SampledFrames(
+    return undamaged(
         pixels=pixels,
         pts_us=index.frame_us[used],
         frame_of_sample=frame_of_sample,
@@ -90,9 +90,11 @@ def _refuse_unsafe(index: StreamIndex, request: FrameRequest) -> None:
         raise _refusal(request, f"seeks to wrong frames in {index.container}")
     if index.num_video_streams > 1:
         raise _refusal(request, f"has no choice among {index.num_video_streams} video streams")
+    if request.clock not in (ClockKind.STEADY, ClockKind.UNCHECKED):
+        raise _refusal(request, f"goes by the stamps of the file, and these are not steady ({request.clock.value})")
     if not request.seekable:
         raise _refusal(request, "always seeks, and this file seeks to wrong pictures")
-    if index.orientation.is_mirrored != index.orientation.is_flipped and not index.orientation.is_transposed:
+    if index.orientation.is_reflection:
         raise _refusal(request, "cannot mirror")
 
 

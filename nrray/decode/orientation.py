@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from av.sidedata.sidedata import SideData
@@ -12,6 +12,17 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from nrray.errors import DecodeError, ErrorKind
+
+
+def _unnamed(cls: type[SideDataType], value: int) -> SideDataType:
+    """A type of side data that FFmpeg has and PyAV does not name: else frames that carry one could not be looked at."""
+    member: Any = object.__new__(cls)
+    member._name_, member._value_ = f"UNNAMED_{value}", value
+    unnamed: SideDataType = member
+    return unnamed
+
+
+SideDataType._missing_ = classmethod(_unnamed)  # type: ignore[assignment, method-assign]
 
 # Of sine and cosine: a matrix off a right angle by more (1.1 degrees) is no swap of rows and columns.
 _MAX_SKEW = 0.02
@@ -25,6 +36,11 @@ class Orientation:
     is_mirrored: bool = False
     is_flipped: bool = False
     clockwise_degrees: int = 0
+
+    @property
+    def is_reflection(self) -> bool:
+        """Whether no turn makes the picture upright: it is seen in a mirror."""
+        return self.is_transposed ^ self.is_mirrored ^ self.is_flipped
 
     def upright(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A view of (H, W, 3) stored pixels as they are meant to be seen."""

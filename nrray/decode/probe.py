@@ -1,4 +1,4 @@
-"""Facts of one video from its header, a few hundred packets and a handful of pictures; always with PyAV."""
+"""Facts of one video from all of its packets and a handful of pictures; always with PyAV. What the header claims is only told."""
 
 from dataclasses import dataclass
 
@@ -7,120 +7,245 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from nrray.decode.boxes import has_encrypted_track
+from nrray.decode.boxes import dolby_vision_profile, has_encrypted_track
 from nrray.decode.orientation import frame_orientation
-from nrray.decode.pyav_backend import sample_pyav_frames
-from nrray.decode.request import DecodeConfig, FrameRequest, ProbeResult, SampledFrames
-from nrray.decode.selection import rounded_us
-from nrray.decode.source import OpenedVideo, demuxed, opened_bytes, opened_video, require_clear
+from nrray.decode.packets import StreamPackets, read_packets
+from nrray.decode.remarks import remarks_on
+from nrray.decode.request import DecodeConfig, ProbeResult, Restarts
+from nrray.decode.scrambling import is_scrambled
+from nrray.decode.seek_check import is_seekable
+from nrray.decode.selection import bridged_us, rounded_us
+from nrray.decode.source import OpenedVideo, demuxed, moving_streams, opened_bytes, opened_video
 from nrray.errors import DecodeError, ErrorKind
-from nrray.types import US_PER_HOUR, US_PER_SECOND, hours_of
+from nrray.types import US_PER_HOUR, US_PER_SECOND, ClockKind, hours_of
 
-MAX_DURATION_US = 30 * 24 * US_PER_HOUR  # a header that says more is damaged, and its plan would fill the memory
-_MAX_PACKETS = 300
+MAX_DURATION_US = 30 * 24 * US_PER_HOUR  # a file that says more is damaged, and its plan would fill the memory
+# Of `decode.timeout_seconds`: a file that takes longer to be read through is judged by its beginning and its end.
+_SHARE_FOR_READING = 0.25
 _MAX_PACKETS_TO_FIRST_FRAME = 3000
-_MAX_REORDERED = 16
+_PICTURES_LOOKED_AT = 12
 _TAIL_US = 10 * US_PER_SECOND
-# A header that claims this much more than its packets hold belongs to a file that was cut off.
-_COMPLETE_US = 1 * US_PER_SECOND
-_SEEK_CHECK_PX = 48
-_SEEK_CHECK_SAMPLES = 4
-_MAX_MEAN_DIFFERENCE = 3.0  # of 255; a right seek gives 0, a green picture about 100
+# Containers whose headers say how long they last.
+_CLAIMING = ("mov", "matroska", "avi", "asf", "mxf", "ogg")
+_TRANSFERS = {16: "pq", 18: "hlg"}  # AVColorTransferCharacteristic: SMPTE ST 2084, ARIB STD-B67
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Head:
-    """The first packets and the first picture. pts_us: sorted; key_us: those of key frames."""
+    """The first pictures and what the header claims of the stream."""
 
-    first_frame: VideoFrame
+    pictures: list[VideoFrame]
+    first_tick_us: int | None  # None: pictures have no times
+    claimed_us: int | None
+    container: str
+    codec: str
+    nominal_fps: float
+    width_px: int
+    height_px: int
+    stream_index: int
+    other_streams: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Time:
+    """When the pictures of a file are shown."""
+
     start_us: int
-    pts_us: NDArray[np.int64]
-    key_us: list[int]
+    end_us: int
+    interval_us: int
+    gaps_us: NDArray[np.int64]
+    clock: ClockKind
 
 
 def probe_video(uri: str, config: DecodeConfig) -> ProbeResult:
     """The facts of the video at `uri`. Raises DecodeError."""
-    with opened_video(uri, config) as opened:
-        if opened.container.format.name.startswith("mov"):
-            with opened_bytes(uri) as file:
-                if has_encrypted_track(file):
-                    raise DecodeError(ErrorKind.ENCRYPTED, f"{uri} is encrypted: export it again without protection.")
-        head = _head(opened, uri)
-        stream, codec = opened.stream, opened.stream.codec_context
-        claimed_end_us = _claimed_end_us(opened)
-        is_exact = bool(stream.duration and stream.frames) or opened.container.format.name == "mpegts"
-        nominal_fps = float(stream.guessed_rate or stream.average_rate or 0)
-        container, codec_name = opened.container.format.name, codec.codec.canonical_name
-        width_px, height_px = codec.width, codec.height
-    gaps_us = np.diff(head.pts_us)
-    measured_fps = float(US_PER_SECOND / gaps_us.mean()) if len(gaps_us) else nominal_fps
-    interval_us = round(US_PER_SECOND / measured_fps) if measured_fps > 0 else 40_000
-    end_us = claimed_end_us if is_exact and claimed_end_us else _measured_end_us(uri, config, claimed_end_us)
-    end_us = max(end_us or 0, int(head.pts_us[-1]) + (0 if is_exact else interval_us), head.start_us + 1)
-    if end_us - head.start_us > MAX_DURATION_US:
-        hours, most = hours_of(end_us - head.start_us), hours_of(MAX_DURATION_US)
+    _refuse_encrypted(uri, config)
+    head = _head(uri, config)
+    packets = read_packets(uri, config, limit_seconds=_SHARE_FOR_READING * config.timeout_seconds)
+    time = _raw_time(uri, config, packets) if head.first_tick_us is None else _time(uri, config, head, packets)
+    duration_us = time.end_us - time.start_us
+    if duration_us > MAX_DURATION_US:
+        hours, most = hours_of(duration_us), hours_of(MAX_DURATION_US)
         raise DecodeError(
             ErrorKind.UNREADABLE,
             f"{uri} says that it lasts {hours:,.0f} hours, expected {most:,.0f} at most: its header is damaged. Remux it.",
         )
-    return ProbeResult(
-        container=container,
-        codec=codec_name,
-        pixel_format=head.first_frame.format.name,
-        start_us=head.start_us,
-        duration_us=end_us - head.start_us,
-        nominal_fps=nominal_fps,
-        measured_fps=measured_fps,
-        is_variable_fps=_is_variable(gaps_us),
-        width_px=width_px,
-        height_px=height_px,
-        rotation_degrees=frame_orientation(head.first_frame).clockwise_degrees,
-        seekable=_is_seekable(uri, config, head, end_us=end_us, interval_us=interval_us),
+    picture = head.pictures[0]
+    orientation = frame_orientation(picture)
+    may_seek = time.clock in (ClockKind.STEADY, ClockKind.UNCHECKED)
+    seekable = time.clock is not ClockKind.NONE and is_seekable(
+        uri, config, packets, start_us=time.start_us, may_seek=may_seek
     )
+    with opened_bytes(uri) as file:
+        profile = dolby_vision_profile(file)
+    facts = ProbeResult(
+        container=head.container,
+        codec=head.codec,
+        pixel_format=picture.format.name,
+        start_us=time.start_us,
+        duration_us=duration_us,
+        claimed_duration_us=head.claimed_us,
+        clock=time.clock,
+        nominal_fps=head.nominal_fps,
+        measured_fps=US_PER_SECOND / time.interval_us if not len(time.gaps_us) else _measured_fps(time.gaps_us),
+        is_variable_fps=_is_variable(time.gaps_us),
+        width_px=head.width_px,
+        height_px=head.height_px,
+        rotation_degrees=orientation.clockwise_degrees,
+        is_mirrored=orientation.is_reflection,
+        field_order=_field_order(head.pictures),
+        transfer=f"dolby vision {profile}" if profile is not None else _TRANSFERS.get(picture.color_trc, "sdr"),
+        stream_index=head.stream_index,
+        num_video_streams=1 + len(head.other_streams),
+        num_key_frames=int(packets.is_key.sum()),
+        seekable=seekable,
+        remarks="",
+    )
+    return remarks_on(facts, packets, other_streams=head.other_streams, gaps_us=time.gaps_us)
 
 
-def _head(opened: OpenedVideo, uri: str) -> _Head:
-    time_base = opened.stream.time_base
-    assert time_base is not None
-    pts_us: list[int] = []
-    key_us: list[int] = []
-    first: VideoFrame | None = None
+def _refuse_encrypted(uri: str, config: DecodeConfig) -> None:
+    with opened_video(uri, config) as opened:
+        container, stream_id = opened.container.format.name, opened.stream.id
+    if not container.startswith(("mov", "mpegts")):
+        return
+    with opened_bytes(uri) as file:
+        is_closed = is_scrambled(file, pid=stream_id) if container == "mpegts" else has_encrypted_track(file)
+    if is_closed:
+        raise DecodeError(ErrorKind.ENCRYPTED, f"{uri} is encrypted: export it again without protection.")
+
+
+def _head(uri: str, config: DecodeConfig) -> _Head:
+    with opened_video(uri, config) as opened:
+        stream, codec = opened.stream, opened.stream.codec_context
+        assert stream.time_base is not None  # opened_video refuses others
+        pictures = _first_pictures(opened, uri)
+        first = pictures[0].pts
+        return _Head(
+            pictures=pictures,
+            first_tick_us=None if first is None else rounded_us(first, stream.time_base),
+            claimed_us=_claimed_us(opened),
+            container=opened.container.format.name,
+            codec=codec.codec.canonical_name,
+            nominal_fps=float(stream.guessed_rate or stream.average_rate or 0),
+            width_px=codec.width,
+            height_px=codec.height,
+            stream_index=stream.index,
+            other_streams=tuple(
+                f"{other.index} ({other.codec_context.name if other.codec_context else 'unknown'}, {other.width}x{other.height})"
+                for other in moving_streams(opened.container)
+                if other.index != stream.index
+            ),
+        )
+
+
+def _first_pictures(opened: OpenedVideo, uri: str) -> list[VideoFrame]:
+    """A few pictures from the start on. Raises DecodeError where there is not one."""
+    pictures: list[VideoFrame] = []
     error_text = ""
-    num_packets, has_more = 0, False
+    num_packets = 0
     try:
         for packet in demuxed(opened):
-            require_clear(packet, uri)
             num_packets += 1
-            if num_packets > (_MAX_PACKETS if first is not None else _MAX_PACKETS_TO_FIRST_FRAME):
-                has_more = True
+            if len(pictures) >= _PICTURES_LOOKED_AT or num_packets > _MAX_PACKETS_TO_FIRST_FRAME:
                 break
-            if packet.pts is not None:
-                pts_us.append(rounded_us(packet.pts, time_base))
-                if packet.is_keyframe:
-                    key_us.append(pts_us[-1])
-            if first is None:
-                try:
-                    frames = packet.decode()
-                except av.error.FFmpegError as error:
-                    error_text = error.strerror or str(error)
-                    continue
-                first = next((frame for frame in frames if not frame.is_corrupt), None)
+            try:
+                pictures += packet.decode()
+            except av.error.FFmpegError as error:
+                error_text = error.strerror or str(error)
     except (av.error.FFmpegError, OSError) as error:
         error_text = error.strerror or str(error)
-    if first is None:
+    if not pictures:
         kind = ErrorKind.DECODE_FAILED if error_text else ErrorKind.NO_FRAMES
         raise DecodeError(
             kind, f"{uri}: not one of the first {num_packets} packets gave a picture {error_text}".strip()
         )
-    if first.pts is None:
+    return pictures
+
+
+def _claimed_us(opened: OpenedVideo) -> int | None:
+    """The duration that the header claims for the stream, else for the whole file."""
+    stream, container = opened.stream, opened.container
+    assert stream.time_base is not None
+    if not container.format.name.startswith(_CLAIMING):
+        return None  # FFmpeg's own estimate
+    if stream.duration:
+        return rounded_us(stream.duration, stream.time_base)
+    return container.duration
+
+
+def _raw_time(uri: str, config: DecodeConfig, packets: StreamPackets) -> _Time:
+    fps = config.raw_frames_per_second
+    if fps is None:
         raise DecodeError(
-            ErrorKind.UNSUPPORTED, f"{uri} has no presentation times (a raw stream): put it in a container, e.g. MKV."
+            ErrorKind.UNSUPPORTED,
+            f"{uri} is a raw stream, whose pictures have no times. Give its rate, for scan and relabel alike: "
+            f"--set decode.raw_frames_per_second=25; or make a video of it: ffmpeg -r 25 -i IN -c:v libx264 -crf 16 OUT.mp4",
         )
-    start_us = rounded_us(first.pts, time_base)
-    sorted_us = np.unique(np.array([time for time in pts_us if time >= start_us] or [start_us], np.int64))
-    if has_more and len(sorted_us) > 2 * _MAX_REORDERED:
-        sorted_us = sorted_us[:-_MAX_REORDERED]  # frames that belong between these are still to come
-    return _Head(first_frame=first, start_us=start_us, pts_us=sorted_us, key_us=sorted(key_us))
+    interval_us = round(US_PER_SECOND / fps)
+    end_us = round(len(packets) * US_PER_SECOND / fps)
+    gaps_us = np.full(max(0, len(packets) - 1), interval_us, np.int64)
+    return _Time(start_us=0, end_us=end_us, interval_us=interval_us, gaps_us=gaps_us, clock=ClockKind.NONE)
+
+
+def _time(uri: str, config: DecodeConfig, head: _Head, packets: StreamPackets) -> _Time:
+    assert head.first_tick_us is not None
+    stamps = packets.stamps()
+    shown = ~stamps.is_outlier & ~packets.is_discarded
+    if stamps.num_restarts and config.restarts is Restarts.REFUSE:
+        raise DecodeError(
+            ErrorKind.UNSUPPORTED,
+            f"the clock of {uri} starts again {stamps.num_restarts} times, so that its times are not unique. Unroll them, with "
+            f"--set decode.restarts=unroll, or give it one clock: ffmpeg -fflags +genpts -i IN -c copy OUT.mkv",
+        )
+    first_at = np.flatnonzero(packets.pts_us == head.first_tick_us)
+    start_us = int(stamps.time_us[first_at[0]]) if len(first_at) else head.first_tick_us
+    if stamps.clock is not ClockKind.STEADY and shown.any():
+        start_us = (
+            max(start_us, int(stamps.time_us[shown].min()))
+            if start_us in stamps.time_us[shown]
+            else int(stamps.time_us[shown].min())
+        )
+    pts_us = np.unique(stamps.time_us[shown & (stamps.time_us >= start_us)])
+    if not len(pts_us):
+        pts_us = np.array([start_us], np.int64)
+    gaps_us = np.diff(pts_us)
+    interval_us = round(US_PER_SECOND / _measured_fps(gaps_us)) if len(gaps_us) else stamps.interval_us
+    last = np.flatnonzero(shown & (stamps.time_us == pts_us[-1]))
+    told_us = int(packets.duration_us[last].max()) if len(last) else 0
+    # The last picture lasts as long as its packet says, within what a gap may be; time is told in whole ticks.
+    end_us = int(pts_us[-1]) + min(told_us or interval_us, bridged_us(interval_us))
+    clock = stamps.clock
+    if not packets.has_ended:
+        end_us = max(end_us, _end_of_tail_us(uri, config, head, start_us=start_us) or 0)
+        clock = ClockKind.UNCHECKED
+    return _Time(start_us=start_us, end_us=end_us, interval_us=interval_us, gaps_us=gaps_us, clock=clock)
+
+
+def _end_of_tail_us(uri: str, config: DecodeConfig, head: _Head, *, start_us: int) -> int | None:
+    """The end of the last packets, of a file that was not read through; what its header claims where they cannot be reached."""
+    ends: list[int] = []
+    with opened_video(uri, config) as opened:
+        time_base = opened.stream.time_base
+        assert time_base is not None
+        claimed_us = head.claimed_us if head.claimed_us is not None else opened.container.duration
+        if claimed_us is None:
+            return None
+        try:
+            opened.container.seek(max(0, start_us + claimed_us - _TAIL_US))
+            for packet in demuxed(opened):
+                if packet.pts is not None and not packet.is_discard:
+                    ends.append(rounded_us(packet.pts + (packet.duration or 0), time_base))
+        except (av.error.FFmpegError, OSError):
+            pass  # cut off or damaged: the packets before count
+    return max(ends, default=start_us + claimed_us)
+
+
+def _measured_fps(gaps_us: NDArray[np.int64]) -> float:
+    """The rate while pictures go on: gaps of more than one and a half usual intervals are nobody's rate. Containers round times,
+    so that the mean is nearer than the median."""
+    usual = gaps_us[gaps_us <= 1.5 * np.median(gaps_us)]
+    return float(US_PER_SECOND / max(1.0, usual.mean()))
 
 
 def _is_variable(gaps_us: NDArray[np.int64]) -> bool:
@@ -131,116 +256,8 @@ def _is_variable(gaps_us: NDArray[np.int64]) -> bool:
     return spread_us > max(1500.0, 0.1 * float(np.median(gaps_us)))
 
 
-def _claimed_end_us(opened: OpenedVideo) -> int | None:
-    stream, container = opened.stream, opened.container
-    assert stream.time_base is not None
-    if stream.duration:
-        return rounded_us((stream.start_time or 0) + stream.duration, stream.time_base)
-    if container.duration and container.format.name.startswith("matroska"):
-        # Writers disagree whether this counts from zero or from the first frame: the smaller cannot claim too much.
-        return container.duration
-    if container.duration:
-        return (container.start_time or 0) + container.duration
-    return None
-
-
-def _measured_end_us(uri: str, config: DecodeConfig, claimed_us: int | None) -> int | None:
-    """Where the last packet ends; for a file that was cut off, where its header claims to end."""
-    ends: tuple[int, int] | None = None
-    if claimed_us is not None:
-        ends = _packet_ends_us(uri, config, from_us=max(0, claimed_us - _TAIL_US))
-    if ends is None:
-        ends = _packet_ends_us(uri, config, from_us=0)
-    if ends is None:
-        return claimed_us
-    video_us, any_us = ends
-    if claimed_us is not None and any_us < claimed_us - _COMPLETE_US:
-        return claimed_us
-    return video_us
-
-
-def _packet_ends_us(uri: str, config: DecodeConfig, *, from_us: int) -> tuple[int, int] | None:
-    """The latest end of a packet of the video stream and of any stream, None without video packets after `from_us`."""
-    video_us, any_us = -1, -1
-    with opened_video(uri, config) as opened:
-        try:
-            if from_us:
-                opened.container.seek(from_us)
-            for packet in opened.container.demux():
-                if packet.pts is None or packet.stream.time_base is None:
-                    continue
-                end_us = rounded_us(packet.pts + (packet.duration or 0), packet.stream.time_base)
-                any_us = max(any_us, end_us)
-                if packet.stream.index == opened.stream.index:
-                    video_us = max(video_us, end_us)
-        except (av.error.FFmpegError, OSError):
-            pass  # cut off or damaged: the packets before count
-    return None if video_us < 0 else (video_us, any_us)
-
-
-def _is_seekable(uri: str, config: DecodeConfig, head: _Head, *, end_us: int, interval_us: int) -> bool:
-    """Whether decoding from a key frame gives the pictures that decoding through it gives: at the second key frame,
-    in the middle and at three quarters. There are files whose seeks give green pictures without an error."""
-    later_keys = [key for key in head.key_us if key > head.start_us]
-    if later_keys and not _agrees(uri, config, later_keys[0], interval_us, reference_starts_at_start=True):
-        return False
-    times_us = [round(head.start_us + share * (end_us - head.start_us)) for share in (0.5, 0.75)]
-    arrivals = {_key_frame_us(uri, config, time_us) for time_us in times_us}
-    return all(
-        key_us is not None
-        and (key_us <= head.start_us or _agrees(uri, config, key_us, interval_us, reference_starts_at_start=False))
-        for key_us in arrivals
-    )
-
-
-def _key_frame_us(uri: str, config: DecodeConfig, time_us: int) -> int | None:
-    """The key frame at which a seek to `time_us` arrives, None where there is none."""
-    with opened_video(uri, config) as opened:
-        time_base = opened.stream.time_base
-        assert time_base is not None
-        try:
-            opened.container.seek(int(time_us / US_PER_SECOND / time_base), stream=opened.stream)
-            for packet in demuxed(opened):
-                if packet.is_keyframe and packet.pts is not None:
-                    return rounded_us(packet.pts, time_base)
-        except (av.error.FFmpegError, OSError):
-            return None
-    return None
-
-
-def _agrees(uri: str, config: DecodeConfig, key_us: int, interval_us: int, *, reference_starts_at_start: bool) -> bool:
-    wanted_us = key_us + interval_us * np.arange(_SEEK_CHECK_SAMPLES, dtype=np.int64)
-    try:
-        direct = sample_pyav_frames(_check_request(uri, wanted_us, seekable=True), config)
-    except DecodeError:
-        direct = None
-    try:
-        # A sample just before the key frame makes the reference start one key frame earlier.
-        through_us = np.concatenate([[key_us - 1], wanted_us]).astype(np.int64)
-        reference = sample_pyav_frames(_check_request(uri, through_us, seekable=not reference_starts_at_start), config)
-    except DecodeError:
-        return True  # damaged there, however it is reached
-    return direct is not None and _shows_same(direct, reference)
-
-
-def _check_request(uri: str, sample_us: NDArray[np.int64], *, seekable: bool) -> FrameRequest:
-    return FrameRequest(
-        uri=uri,
-        sample_us=sample_us,
-        width_px=_SEEK_CHECK_PX,
-        height_px=_SEEK_CHECK_PX,
-        video_end_us=int(sample_us[-1]),
-        seekable=seekable,
-    )
-
-
-def _shows_same(direct: SampledFrames, reference: SampledFrames) -> bool:
-    for row, reference_row in zip(direct.frame_of_sample, reference.frame_of_sample[1:], strict=True):
-        if (row < 0) != (reference_row < 0):
-            return False
-        if row < 0:
-            continue
-        difference = np.abs(direct.pixels[row].astype(np.int16) - reference.pixels[reference_row].astype(np.int16))
-        if direct.pts_us[row] != reference.pts_us[reference_row] or difference.mean() > _MAX_MEAN_DIFFERENCE:
-            return False
-    return True
+def _field_order(pictures: list[VideoFrame]) -> str:
+    num_interlaced = sum(picture.interlaced_frame for picture in pictures)
+    if not num_interlaced:
+        return "progressive"
+    return "interlaced" if num_interlaced == len(pictures) else "mixed"

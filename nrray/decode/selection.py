@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 
 from nrray.types import US_PER_SECOND
 
-# A hole in the video that is shorter is bridged by the frame before it; a longer one has no frames.
+# A damaged hole that is shorter is bridged by the frame before it; a longer one has no frames.
 MAX_BRIDGED_US = 500_000
+# A gap without damage is longer where few pictures are taken, such as one every half a minute.
+_MIN_GAP_BRIDGED_US = 2 * US_PER_SECOND
+_BRIDGED_INTERVALS = 5
+
+
+def bridged_us(interval_us: int) -> int:
+    """The longest gap without damage that the frame before it serves: 2 s, or five usual intervals of frames."""
+    return max(_MIN_GAP_BRIDGED_US, _BRIDGED_INTERVALS * interval_us)
 
 
 def rounded_us(ticks: int, time_base: Fraction) -> int:
@@ -40,21 +48,30 @@ class DecodedTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """frame_of_sample: (S,) int64 index into the decoded frames, -1 for none; shortfall: why, or ""."""
+    """frame_of_sample: (S,) int64 index into the decoded frames, -1 for none; shortfall: why, or ""; is_short_by_damage: whether
+    the reason is more than a gap of the recording; is_repeated: (S,) bool, served over a damaged hole by the frame before it."""
 
     frame_of_sample: NDArray[np.int64]
     shortfall: str
+    is_short_by_damage: bool
+    is_repeated: NDArray[np.bool_]
 
 
 def serve_samples(times: DecodedTimes, *, sample_us: NDArray[np.int64], video_end_us: int) -> Service:
     """The decoded frame of each sample.
 
-    A gap without damage is served by the frame before it (variable frame rate). The last frame serves all later
+    A gap without damage is served by the frame before it (variable frame rate), up to `bridged_us`: in a longer one nobody
+    filmed, and there is no frame from one interval behind its beginning on. The last frame serves all later
     samples when the video was decoded to its end, and only its own interval when decoding stopped well before.
     """
     num_frames = len(times.frame_us)
     if num_frames == 0:
-        return Service(frame_of_sample=np.full(len(sample_us), -1, np.int64), shortfall="not one frame was decoded")
+        return Service(
+            frame_of_sample=np.full(len(sample_us), -1, np.int64),
+            shortfall="not one frame was decoded",
+            is_short_by_damage=True,
+            is_repeated=np.zeros(len(sample_us), np.bool_),
+        )
     chosen = np.searchsorted(times.frame_us, sample_us, side="right") - 1
     reasons: list[str] = []
 
@@ -66,14 +83,25 @@ def serve_samples(times: DecodedTimes, *, sample_us: NDArray[np.int64], video_en
         reasons.append(f"the first picture is at {_seconds(first_us)}{_because(times.stop_reason)}")
 
     gap_us = np.append(np.diff(times.frame_us), 0)
-    damaged = np.append(times.after_damage[1:], False) & (gap_us > MAX_BRIDGED_US)
+    is_behind_damage = np.append(times.after_damage[1:], False)
     at = np.maximum(served, 0)
-    in_hole = (served >= 0) & damaged[at] & (sample_us >= times.frame_us[at] + times.interval_us)
+    is_late = (served >= 0) & (sample_us >= times.frame_us[at] + times.interval_us)
+    in_hole = is_late & (is_behind_damage & (gap_us > MAX_BRIDGED_US))[at]
+    in_gap = is_late & (~is_behind_damage & (gap_us > bridged_us(times.interval_us)))[at]
+    # A frame is missing where the next one is later than rounding explains.
+    is_holed = is_behind_damage & (2 * gap_us > 3 * times.interval_us)
+    is_repeated = is_late & is_holed[at] & ~in_hole
     if in_hole.any():
         hole = int(at[in_hole][0])
         start, end = int(times.frame_us[hole]), int(times.frame_us[hole + 1])
         where = f"from {_seconds(start)} to {_seconds(end)}"
         reasons.append(f"nothing could be decoded {where}{_because(times.stop_reason)}")
+
+    is_short_by_damage = bool(reasons)
+    if in_gap.any():
+        gap = int(at[in_gap][0])
+        start, end = int(times.frame_us[gap]), int(times.frame_us[gap + 1])
+        reasons.append(f"there is no picture from {_seconds(start)} to {_seconds(end)}: a gap of the recording")
 
     last_us = int(times.frame_us[-1])
     last_end_us = last_us + max(times.interval_us, times.last_duration_us)
@@ -83,8 +111,13 @@ def serve_samples(times: DecodedTimes, *, sample_us: NDArray[np.int64], video_en
         where = f"at {_seconds(last_us)} of {_seconds(video_end_us)}"
         reasons.append(f"decoding stopped {where}{_because(times.stop_reason)}")
 
-    served[in_hole | beyond | too_early] = -1
-    return Service(frame_of_sample=served, shortfall="; ".join(reasons))
+    served[in_hole | in_gap | beyond | too_early] = -1
+    return Service(
+        frame_of_sample=served,
+        shortfall="; ".join(reasons),
+        is_short_by_damage=is_short_by_damage or bool(beyond.any()),
+        is_repeated=is_repeated,
+    )
 
 
 def typical_interval_us(frame_us: NDArray[np.int64], *, claimed_fps: float) -> int:

@@ -17,6 +17,7 @@ from nrray.decode.source import OpenedVideo
 
 # Their packets carry the time at which a picture is shown; AVI has the order of decoding alone.
 _TIMED_CONTAINERS = frozenset({"mov", "matroska", "mpegts", "flv"})
+_PROGRESSIVE = (0, 1)  # AVFieldOrder: unknown, progressive
 # A picture is followed in time by one of the next so many packets: H.264 reorders at most 16.
 _AHEAD_PACKETS = 17
 
@@ -29,7 +30,8 @@ def can_skip(opened: OpenedVideo) -> bool:
     """Whether the decoder can be set to skip packet by packet."""
     is_timed = opened.container.format.name.split(",")[0] in _TIMED_CONTAINERS
     codec = opened.stream.codec_context
-    return is_timed and codec.name == "h264" and codec.thread_count == 1
+    is_progressive = codec.field_order in _PROGRESSIVE  # interlaced pictures need their neighbours
+    return is_timed and codec.name == "h264" and codec.thread_count == 1 and is_progressive
 
 
 class Skipper:
@@ -43,6 +45,10 @@ class Skipper:
         self._known: list[int] = []  # PTS of packets, rising
         self._unneeded: list[int] = []  # PTS of pictures that come out only if others refer to them, a heap
         self._has_begun = False
+
+    def wants(self, sample_us: list[int]) -> None:
+        """Go on for other samples: those before the last picture that came out are served."""
+        self._samples = sample_us
 
     def packets(self, packets: Iterator["Packet[VideoStream]"]) -> Iterator["Packet[VideoStream]"]:
         """The same packets; as each is yielded, the decoder is set to decode or to skip it. Raises SkippingError for a packet
@@ -88,4 +94,5 @@ class Skipper:
             return True  # the last one
         span = (rounded_us(ticks, self._time_base) for ticks in (pts, self._known[following]))
         first, end = (bisect_left(self._samples, time_us) for time_us in span)
-        return end > first
+        # A request that goes on may want what is behind the last sample.
+        return end > first or first == len(self._samples)

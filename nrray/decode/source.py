@@ -1,6 +1,7 @@
 """Opening a video for PyAV: the checks that need no decoding, and the choice of its stream. Every refusal is a
 DecodeError with its kind."""
 
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -21,7 +22,12 @@ from av.video.stream import VideoStream
 from nrray.decode.request import DecodeConfig
 from nrray.errors import DecodeError, ErrorKind
 
-av.logging.set_level(None)
+# FFmpeg tells concealment as information, and all else that matters as an error; whoever decodes captures it.
+av.logging.set_level(av.logging.INFO)
+av.logging.set_skip_repeated(False)  # each damaged picture is told
+_libav = logging.getLogger("libav")
+_libav.addHandler(logging.NullHandler())
+_libav.propagate = False
 
 # Playlists would open other files or the network; a text file has no pictures.
 _PLAYLISTS = frozenset({"hls", "concat", "dash", "concatf", "sdp", "rtsp", "imf"})
@@ -151,23 +157,40 @@ def _require_size(width: int, height: int, uri: str, config: DecodeConfig) -> No
         )
 
 
+def moving_streams(container: InputContainer) -> list[VideoStream]:
+    """The video streams but covers and thumbnails."""
+    return [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
+    ]
+
+
+def _chosen_stream(container: InputContainer, moving: list[VideoStream], uri: str, config: DecodeConfig) -> VideoStream:
+    if config.stream != "best":
+        chosen = [stream for stream in moving if stream.index == config.stream]
+        if not chosen:
+            raise DecodeError(
+                ErrorKind.UNSUPPORTED,
+                f"{uri} has no video stream {config.stream} (decode.stream); it has {[stream.index for stream in moving]}.",
+            )
+        return chosen[0]
+    best = container.streams.best("video")
+    chosen = [stream for stream in moving if best is not None and stream.index == best.index]
+    return chosen[0] if chosen else max(moving, key=lambda moving: moving.width * moving.height)
+
+
 def _video_stream(container: InputContainer, uri: str, config: DecodeConfig) -> VideoStream:
     name = container.format.name
     if name in _PLAYLISTS:
         raise DecodeError(ErrorKind.UNSUPPORTED, f"{uri} is a playlist ({name}): give the videos that it lists.")
     if name in _NOT_VIDEO or name.endswith("_pipe"):
         raise DecodeError(ErrorKind.NO_VIDEO, f"{uri} is a still picture or text ({name}); expected a video.")
-    moving = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
-    ]
+    moving = moving_streams(container)
     if not moving:
         found = "only a cover picture" if container.streams.video else "no video stream"
         raise DecodeError(ErrorKind.NO_VIDEO, f"{uri} has {found} (container {name}).")
-    best = container.streams.best("video")
-    chosen = [stream for stream in moving if best is not None and stream.index == best.index]
-    stream = chosen[0] if chosen else max(moving, key=lambda moving: moving.width * moving.height)
+    stream = _chosen_stream(container, moving, uri, config)
     if stream.codec_context is None:
         raise DecodeError(ErrorKind.UNSUPPORTED, f"{uri}: this FFmpeg has no decoder for its video stream.")
     _require_size(stream.codec_context.width, stream.codec_context.height, uri, config)

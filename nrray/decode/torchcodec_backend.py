@@ -6,12 +6,12 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames
+from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames, undamaged
 from nrray.decode.scaling import Scaler
 from nrray.decode.source import local_path
 from nrray.decode.stream_index import StreamIndex, read_stream_index, serve_from_index
 from nrray.errors import DecodeError, ErrorKind
-from nrray.types import US_PER_SECOND
+from nrray.types import US_PER_SECOND, ClockKind
 
 _TOLERANCE_US = 1000
 # Full-size RGB pictures in memory at a time: 16 of 1080p are 100 MB.
@@ -48,7 +48,7 @@ def sample_torchcodec_frames(request: FrameRequest, config: DecodeConfig) -> Sam
         raise DecodeError(ErrorKind.DECODE_FAILED, f"{request.uri}: torchcodec: {_first_line(error)}") from None
     frame_of_sample = np.searchsorted(used, service.frame_of_sample).astype(np.int32)
     frame_of_sample[service.frame_of_sample < 0] = -1
-    return SampledFrames(
+    return undamaged(
         pixels=pixels, pts_us=index.frame_us[used], frame_of_sample=frame_of_sample, shortfall=service.shortfall
     )
 
@@ -80,9 +80,11 @@ def _unusable(error: BaseException) -> DecodeError:
 
 
 def _refuse_unsafe(index: StreamIndex, request: FrameRequest) -> None:
+    if request.clock not in (ClockKind.STEADY, ClockKind.UNCHECKED):
+        raise _refusal(request, f"goes by the stamps of the file, and these are not steady ({request.clock.value})")
     if not request.seekable:
         raise _refusal(request, "always seeks, and this file seeks to wrong pictures")
-    if index.orientation.is_mirrored != index.orientation.is_flipped and not index.orientation.is_transposed:
+    if index.orientation.is_reflection:
         raise _refusal(request, "cannot mirror")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from nrray.decode.request import DecodeConfig, FrameRequest, ProbeResult, SampledFrames
 from nrray.errors import DecodeError, ErrorKind
+from nrray.types import ClockKind
 
 PREFIX = struct.Struct("<IQ")  # bytes of the JSON header, bytes of pixels
 
@@ -39,6 +40,7 @@ def frame_request(header: dict[str, Any]) -> FrameRequest:
     """The request that `sample_header` wrote."""
     fields = dict(header["request"])
     fields["sample_us"] = np.array(fields["sample_us"], np.int64)
+    fields["clock"] = ClockKind(fields["clock"])
     return FrameRequest(**fields)
 
 
@@ -50,6 +52,9 @@ def frames_header(frames: SampledFrames) -> dict[str, Any]:
         "pts_us": frames.pts_us.tolist(),
         "frame_of_sample": frames.frame_of_sample.tolist(),
         "shortfall": frames.shortfall,
+        "is_concealed": frames.is_concealed.tolist(),
+        "is_repeated": frames.is_repeated.tolist(),
+        "dropped_us": frames.dropped_us.tolist(),
     }
 
 
@@ -76,13 +81,17 @@ def sampled_frames(header: dict[str, Any], pixel_bytes: bytearray) -> SampledFra
         pts_us=np.array(header["pts_us"], np.int64),
         frame_of_sample=np.array(header["frame_of_sample"], np.int32),
         shortfall=header["shortfall"],
+        is_concealed=np.array(header["is_concealed"], np.bool_),
+        is_repeated=np.array(header["is_repeated"], np.bool_),
+        dropped_us=np.array(header["dropped_us"], np.int64),
     )
 
 
 def probe_result(header: dict[str, Any]) -> ProbeResult:
     """The facts of an answer. Raises the DecodeError that it carries."""
     raise_error(header)
-    return ProbeResult(**header["facts"])
+    facts = dict(header["facts"])
+    return ProbeResult(**{**facts, "clock": ClockKind(facts["clock"])})
 
 
 def raise_error(header: dict[str, Any]) -> None:

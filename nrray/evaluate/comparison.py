@@ -92,9 +92,9 @@ def comparison_of(
     measures = [measures_of(alignment) for alignment in alignments]
     if metric not in measures[0].values:
         raise DataError(f"compare: found metric {metric!r}, expected one of: {'; '.join(measures[0].values)}.")
-    average = _macro_average_of(measures, metric, excluded_from_macro=excluded_from_macro)
+    average = macro_average_of(measures, metric, excluded_from_macro=excluded_from_macro)
     figures = {
-        alignment.candidate: _figures(part, metric, average)
+        alignment.candidate: figures_of(part, metric, average)
         for alignment, part in zip(alignments, measures, strict=True)
     }
     bounds = bounds_of(metric)
@@ -110,19 +110,19 @@ def comparison_of(
             for name, by_scope in figures.items()
         },
         differences=tuple(differences),
-        notes=(*notes, *_undefined_notes(average, metric), *few_cases_notes(num_cases)),
+        notes=(*notes, *undefined_notes(average, metric), *few_cases_notes(num_cases)),
         sentences=tuple(
             claim(difference, metric=metric, num_cases=num_cases)
             for difference in differences
             if difference.scope == average.scope
         ),
-        baselines=_baselines(alignments[0], measures[0], metric, average),
+        baselines=baselines_of(alignments[0], measures[0], metric, average),
         alpha={name: _alpha(alignments, name) for name in alignments[0].activities},
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _MacroAverage:
+class MacroAverage:
     """A macro average over the same activities for every labelling: those that the metric defines for all of them. undefined:
     (1 + 2C, A) where it does not, of all cases, without each and of each alone."""
 
@@ -132,16 +132,15 @@ class _MacroAverage:
     undefined: NDArray[np.bool_]
 
 
-def _macro_average_of(
-    measures: Sequence[Measures], metric: str, *, excluded_from_macro: Sequence[str]
-) -> _MacroAverage:
+def macro_average_of(measures: Sequence[Measures], metric: str, *, excluded_from_macro: Sequence[str]) -> MacroAverage:
+    """The macro average of labellings that are compared: over the activities of which all have the metric."""
     activities = measures[0].activities
     is_defined = np.all([np.isfinite(macro_terms(part, metric)) for part in measures], axis=0)  # (1 + 2C, A)
     macro = [i for i, name in enumerate(activities) if name not in excluded_from_macro]
     columns = [i for i in macro if is_defined[0, i]]
     undefined = ~is_defined
     undefined[1 + len(undefined) // 2 :] = False  # a case alone says something if it does of any labelling
-    return _MacroAverage(
+    return MacroAverage(
         scope=f"macro over {', '.join(activities[i] for i in columns)}",
         columns=columns,
         undefined_activities=[activities[i] for i in macro if not is_defined[0, i]],
@@ -176,7 +175,8 @@ def _named_by_folder(labellings: Sequence[Labelling], uris: Sequence[str]) -> li
     return [replace(labelling, name=name) for labelling, name in zip(labellings, names, strict=True)]
 
 
-def _undefined_notes(average: _MacroAverage, metric: str) -> list[str]:
+def undefined_notes(average: MacroAverage, metric: str) -> list[str]:
+    """A sentence on activities that are in no macro average."""
     if not average.undefined_activities:
         return []
     return [
@@ -185,8 +185,8 @@ def _undefined_notes(average: _MacroAverage, metric: str) -> list[str]:
     ]
 
 
-def _baselines(
-    alignment: Alignment, measures: Measures, metric: str, average: _MacroAverage
+def baselines_of(
+    alignment: Alignment, measures: Measures, metric: str, average: MacroAverage
 ) -> dict[Baseline, dict[str, float | None]]:
     """Baseline to scope to metric, on the first candidate's windows or on time, which all candidates share."""
     by_activity = chance_baselines(alignment, measures)
@@ -209,7 +209,7 @@ def _alpha(alignments: Sequence[Alignment], activity: str) -> float | None:
     )
 
 
-def _figures(measures: Measures, metric: str, average: _MacroAverage) -> dict[str, Jackknifed]:
+def figures_of(measures: Measures, metric: str, average: MacroAverage) -> dict[str, Jackknifed]:
     """Scope to its figure, the macro average first."""
     figures = {average.scope: macro_average(measures, metric, average.columns, undefined=average.undefined)}
     return figures | {name: measures.values[metric][:, i] for i, name in enumerate(measures.activities)}

@@ -19,7 +19,7 @@ from nrray.intervals import Interval
 from nrray.metrics.spans import Spans, intersection, spans_of, union_by_video
 from nrray.results.domain import OUTSIDE_MARK
 from nrray.storage import Folder
-from nrray.types import STATE_INDEX, CoverageStatus, LabelState
+from nrray.types import EXAMINED_STATUSES, STATE_INDEX, CoverageStatus, LabelState
 
 _CLAIMS = (STATE_INDEX[LabelState.PRESENT], STATE_INDEX[LabelState.ABSENT])
 
@@ -91,7 +91,7 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Labelling:
     _check_names(labels, activities, where=folder.path(LABELS_FILE))
     paths, index = _path_index(coverage["path"], labels["path"], segments["path"])
     timed = coverage.filter(pc.is_valid(coverage["start_us"]))
-    is_ok = pc.equal(timed["status"].cast(pa.string()), CoverageStatus.OK.value)
+    is_ok = pc.is_in(timed["status"].cast(pa.string()), value_set=pa.array(EXAMINED_STATUSES))
     labelled = timed.filter(is_ok)
     examined = union_by_video(_spans(labelled, index(labelled["path"])))
     every = union_by_video(_spans(timed, index(timed["path"])))

@@ -20,7 +20,7 @@ from nrray.intervals import first_of_unions, union_of
 from nrray.results.domain import OUTSIDE_MARK
 from nrray.storage import Folder, read_table
 from nrray.tables import rows_from_table
-from nrray.types import US_PER_SECOND, CoverageStatus, Extent, Segment
+from nrray.types import EXAMINED_STATUSES, US_PER_SECOND, CoverageStatus, Extent, Segment
 from nrray.wording import counted
 
 _STEP_US = {TimeUnit.MICROSECONDS: 1, TimeUnit.MILLISECONDS: 1000, TimeUnit.SECONDS: 1}
@@ -108,7 +108,7 @@ def _found(folder: Folder) -> _Input:
 def _version_input(folder: Folder) -> _Input:
     segments = rows_from_table(folder.read_table(SEGMENTS_FILE), Segment)
     coverage = _columns(folder, "coverage.parquet", ["path", "start_us", "end_us", "status", "source"])
-    is_ok = pc.equal(coverage["status"].cast(pa.string()), CoverageStatus.OK.value)
+    is_ok = pc.is_in(coverage["status"].cast(pa.string()), value_set=pa.array(EXAMINED_STATUSES))
     notes = []
     if num_scores := sum(segment.score is not None for segment in segments):
         notes.append(f"{counted(num_scores, 'score')} left out: they are in {folder.path(SEGMENTS_FILE)}.")

@@ -9,7 +9,7 @@ from nrray.labels import LabelSet
 from nrray.models.config import Execution
 from nrray.models.labeler import Labeler
 from nrray.models.resolved import ResolvedCheckpoint
-from nrray.models.strategies import resolve_strategy
+from nrray.models.strategies import Strategy, resolve_strategy
 from nrray.sampling import Sampling, SamplingSection, unit_samples_us, unit_window_samples
 from nrray.types import Frames
 
@@ -35,15 +35,19 @@ class LabelerFigures:
     flops_per_window: int
     flops_per_shared_window: int
     window: str
+    window_seconds: float
+    stride_seconds: float
     tokens_per_window: int
     frame_tokens_per_window: int
 
 
-def measure_labeler(checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution) -> LabelerFigures:
-    """Loads the model, as it labels by default, and labels synthetic frames. Raises ModelError, LabelMemoryError."""
+def measure_labeler(
+    checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution, strategy: Strategy | None = None
+) -> LabelerFigures:
+    """Loads the model, by default as it labels by default, and labels synthetic frames. Raises ModelError, LabelMemoryError."""
     from nrray.models.window_plan import planned_window  # torch takes seconds to import
 
-    strategy = resolve_strategy(None, checkpoint, label_set)
+    strategy = resolve_strategy(strategy, checkpoint, label_set)
     plan = planned_window(checkpoint, SamplingSection(), questions=strategy.questions(checkpoint, label_set))
     started = time.perf_counter()
     labeler = strategy.labeler(checkpoint, label_set=label_set, execution=execution)
@@ -68,6 +72,8 @@ def measure_labeler(checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, exec
         flops_per_window=flops_per_window,
         flops_per_shared_window=flops_per_shared_window,
         window=sampling.text(),
+        window_seconds=sampling.window_seconds,
+        stride_seconds=sampling.stride_seconds,
         tokens_per_window=plan.tokens,
         frame_tokens_per_window=plan.frame_tokens,
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nrray.intervals import IntervalArray, true_runs
 from nrray.report.legible import families, legible
-from nrray.types import US_PER_SECOND, CoverageStatus, LabelState
+from nrray.types import EXAMINED_STATUSES, US_PER_SECOND, CoverageStatus, LabelState
 
 WIDTH_INCHES = 10.0
 ROW_INCHES = 0.42
@@ -141,7 +141,7 @@ def draw_timeline(
 def unexamined_intervals(
     start_us: NDArray[np.int64], end_us: NDArray[np.int64], status: Sequence[str]
 ) -> dict[CoverageStatus, IntervalArray]:
-    """Of one video's coverage rows, (W,) each: the time under no `ok` window, by status.
+    """Of one video's coverage rows, (W,) each: the time under no examined window, by status.
 
     Where windows of several statuses overlap, not assessable counts before quarantined before failed before not run.
     """
@@ -151,6 +151,7 @@ def unexamined_intervals(
     found: dict[CoverageStatus, IntervalArray] = {}
     order = (
         CoverageStatus.OK,
+        CoverageStatus.DEGRADED,
         CoverageStatus.NOT_ASSESSABLE,
         CoverageStatus.QUARANTINED,
         CoverageStatus.FAILED,
@@ -163,7 +164,7 @@ def unexamined_intervals(
         np.add.at(steps, np.searchsorted(borders, end_us[mine]), -1)
         covered = (np.cumsum(steps)[:-1] > 0) & free
         free &= ~covered
-        if kind is not CoverageStatus.OK and covered.any():
+        if kind.value not in EXAMINED_STATUSES and covered.any():
             found[kind] = borders[true_runs(covered)]
     return found
 

@@ -27,6 +27,7 @@ from nrray.report.timeline_picture import (
 from nrray.results.domain import OUTSIDE_MARK, DomainRecord
 from nrray.results.version import read_version_record
 from nrray.storage import Folder
+from nrray.types import EXAMINED_STATUSES
 
 BATCH_ROWS = 65_536
 MAX_NAME_CHARS = 60
@@ -57,7 +58,7 @@ def draw_version_timelines(
         )
         for video_id, rows in coverage:
             mine = labels.rows_of(video_id)
-            if mine.num_rows == 0 and "ok" in _texts(rows["status"]):
+            if mine.num_rows == 0 and not set(_texts(rows["status"])).isdisjoint(EXAMINED_STATUSES):
                 raise DataError(f"{source}: labels.parquet is not in the order of coverage.parquet, or lacks rows")
             if video_id not in chosen:
                 continue

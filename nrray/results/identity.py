@@ -113,10 +113,12 @@ def _with_strategy(identity: OutputIdentity, strategy: StrategyEntry) -> OutputI
 
 def _refuse_another(output: Folder, before: OutputIdentity, identity: OutputIdentity) -> None:
     if differing := _differing(before, identity):
+        is_reading = "parser" in (identity.strategy or {}) and all(map(_OF_READING.fullmatch, differing))
+        restate = " Or let the answers that it has be read this way, without the model: nrray relabel --restate."
         raise IdentityError(
             f"{output} was made with other settings, and labels of two kinds are never mixed:\n"
             + "\n".join(differing.values())
-            + "\nChoose another output, or set these back."
+            + f"\nChoose another output, or set these back.{restate if is_reading else ''}"
         )
 
 

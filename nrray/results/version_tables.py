@@ -125,7 +125,11 @@ def coverage_rows(
     unit_status = np.asarray(results["status"].to_pylist(), dtype=object)[windows.unit]
     status = np.where(
         windows.labelled,
-        np.where(is_unclaimed, CoverageStatus.NOT_ASSESSABLE.value, CoverageStatus.OK.value),
+        np.where(
+            is_unclaimed,
+            CoverageStatus.NOT_ASSESSABLE.value,
+            np.where(_is_degraded(windows.damage), CoverageStatus.DEGRADED.value, CoverageStatus.OK.value),
+        ),
         np.where(unit_status == UnitStatus.QUARANTINED.value, "quarantined", "failed"),
     )
     error_kind = results["error_kind"].combine_chunks().take(pa.array(windows.unit))
@@ -143,9 +147,12 @@ def coverage_rows(
         end_us=pa.array(windows.end_us),
         status=[str(value) for value in status],
         error_kind=pc.if_else(is_labelled, outside_kind, missing_kind),
-        reason=pc.if_else(is_labelled, outside, pc.coalesce(error, shortfall)),
+        reason=pc.if_else(
+            is_labelled, pc.coalesce(outside, _damage_sentences(windows.damage)), pc.coalesce(error, shortfall)
+        ),
         source=_repeated(_sources_of(windows.video_id, source, domain), 1),
         looks_distance=pa.array(windows.looks_distances, mask=~np.isfinite(windows.looks_distances)),
+        damage=windows.damage,
     )
 
 
@@ -243,6 +250,7 @@ class _Windows:
     scores: NDArray[np.float32]  # (W * A,)
     states: NDArray[np.uint8]
     looks_distances: NDArray[np.float32]  # (W,) NaN where it is not known
+    damage: NDArray[np.int32]  # (W, 3) pictures concealed, dropped, repeated
 
 
 def _windows(results: pa.Table) -> _Windows:
@@ -258,6 +266,7 @@ def _windows(results: pa.Table) -> _Windows:
         scores=np.asarray(table["scores"].combine_chunks().flatten()),
         states=np.asarray(table["states"].combine_chunks().flatten()),
         looks_distances=_looks_distances(table, len(unit)),
+        damage=_damage(table, len(unit)),
     )
 
 
@@ -301,6 +310,33 @@ def _looks_distances(table: pa.Table, num_windows: int) -> NDArray[np.float32]:
     return found
 
 
+def _damage(table: pa.Table, num_windows: int) -> NDArray[np.int32]:
+    """(W, 3) pictures concealed, dropped, repeated; 0 of units that know of none."""
+    lists = table["window_damage"].combine_chunks()
+    found = np.zeros((num_windows, 3), np.int32)
+    is_told = np.repeat(np.asarray(lists.is_valid()), pc.list_value_length(table["window_start_us"]).to_numpy())
+    found[is_told] = lists.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, 3)
+    return found
+
+
+def _is_degraded(damage: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """(W,) whether pictures that the model was shown are damaged; a dropped one that nobody needed is not."""
+    return np.asarray(damage[:, [0, 2]].any(axis=1))
+
+
+def _damage_sentences(damage: NDArray[np.int32]) -> pa.Array:
+    """What is said of each window's pictures, null where none is damaged."""
+    words = ("concealed", "dropped", "repeated")
+    sentences = [
+        None
+        if not is_degraded
+        else "damaged pictures: "
+        + ", ".join(f"{count} {word}" for count, word in zip(counts, words, strict=True) if count)
+        for counts, is_degraded in zip(damage, _is_degraded(damage), strict=True)
+    ]
+    return pa.array(sentences, pa.string())
+
+
 def _coverage_table(
     *,
     video_id: NDArray[np.object_],
@@ -312,6 +348,7 @@ def _coverage_table(
     reason: pa.Array,
     source: str | pa.DictionaryArray,
     looks_distance: pa.Array | None = None,
+    damage: NDArray[np.int32] | None = None,
 ) -> pa.Table:
     count = len(video_id)
     return pa.table(
@@ -325,6 +362,7 @@ def _coverage_table(
             reason,
             _constant(source, count) if isinstance(source, str) else source,
             looks_distance if looks_distance is not None else pa.nulls(count, pa.float32()),
+            *(pa.nulls(count, pa.int32()) if damage is None else pa.array(damage[:, kind]) for kind in range(3)),
             pa.array(np.full(count, Coverage.schema_version, np.int16)),
         ],
         schema=COVERAGE_SCHEMA,

@@ -1,28 +1,33 @@
 """Every strategy on the models of the package, over a small simulated archive: one Markdown table.
 
-    python tests/benchmarks/strategies.py DIR [--cases 6] [--seconds 30] [--models embedded embedded-base] [--only yes_no list]
+    python tests/benchmarks/strategies.py DIR [--cases 24] [--seconds 30] [--models embedded embedded-base] [--only yes_no list]
 
 A row per model and strategy: macro F1 of windows at natural prevalence, without the activity that says that there is somebody to
-see, with its 95 % interval over cases; the shares of labels that could not be read, which count as no, and that are unsure, which
-are left out; the share of windows whose likeliest option changes with the order of the options; windows per second of one
-labeler, its start left out. What DIR has already is not done again.
+see, with its 95 % interval over cases; the shares of windows without ventilation, stimulation and suction that it claims;
+windows with claims that cannot be true at once; labels that could not be read, which count as no, and that are unsure, which are
+left out; windows whose likeliest option changes with the order of the options; windows per second of one labeler, its start left
+out. `yes_no, calibrated` is fitted by `nrray calibrate` on eight more cases. What DIR has already is not labelled again.
 """
 
 import argparse
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nrray.config import validate_mapping
+from nrray.config import load_config, validate_mapping
 from nrray.console.reporter import Reporter
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.evaluation import evaluate
-from nrray.evaluate.figure_text import interval
+from nrray.evaluate.figure_text import interval, number
+from nrray.pipelines.calibrate import CalibrateConfig, calibrate
 from nrray.pipelines.on_ray.session import ray_session
 from nrray.pipelines.relabel.job import RelabelConfig
+from nrray.pipelines.relabel.restate import restate
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
@@ -32,25 +37,46 @@ from nrray.storage import Folder
 from nrray.types import LabelState
 
 SEED = 20_260_212  # of cases that no model of the package was trained on
+NUM_TO_CALIBRATE = 8
+CALIBRATED = "yes_no, calibrated"
+SCORED = {"kind": "yes_no", "answer_tokens": 0}
+SMOLLM2 = {"model": "smollm2"}
+CLAIMS = {"embedded-base": str(Path(__file__).parent / "everyday_claims.yaml")}
+"""The label set whose claims are a model's own words, for strategies that read captions."""
 STRATEGIES: Mapping[str, Mapping[str, Any]] = {
     "head": {"kind": "head"},
     "yes_no": {"kind": "yes_no"},
-    "yes_no, scored": {"kind": "yes_no", "answer_tokens": 0},
+    "yes_no, scored": SCORED,
+    CALIBRATED: SCORED,
     "yes_no, rules applied": {"kind": "yes_no", "rules": "applied"},
     "yes_no, 3 votes": {"kind": "yes_no", "temperature": 0.7, "votes": 3},
     "list": {"kind": "list"},
     "multiple_choice": {"kind": "multiple_choice"},
     "json": {"kind": "json"},
     "vector": {"kind": "vector"},
+    "judge, words": {"kind": "judge"},
+    "focused_judge, words": {"kind": "focused_judge"},
+    "judge, smollm2": {"kind": "judge", "judge": SMOLLM2},
+    "judge_json, smollm2": {"kind": "judge_json", "judge": {**SMOLLM2, "answer_tokens": 64}},
 }
 """By the name of a row."""
-HEADER = ("model", "strategy", "macro F1 (95 %)", "unparsed", "unsure", "order decides", "windows/s")
+HEADER = (
+    "model",
+    "strategy",
+    "macro F1 (95 %)",
+    "claimed without it",
+    "broken rules",
+    "unparsed",
+    "unsure",
+    "order decides",
+    "windows/s",
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--cases", type=int, default=6)
+    parser.add_argument("--cases", type=int, default=24)
     parser.add_argument("--seconds", type=float, default=30.0, help="of each case")
     parser.add_argument("--models", nargs="+", default=["embedded", "embedded-base"])
     parser.add_argument("--only", nargs="+", default=list(STRATEGIES), help="names of rows")
@@ -58,47 +84,68 @@ def main() -> None:
     root, quiet = arguments.folder.absolute(), Reporter(is_json=True)
     with ray_session():
         manifest = _archive(root, num_cases=arguments.cases, seconds=arguments.seconds, reporter=quiet)
-        rows = [
-            _row(root, manifest, model, name, quiet)
-            for model in arguments.models
-            for name in arguments.only
-            if (name, model) != ("head", "embedded-base")  # it has none
-        ]
+        rows = []
+        for model in arguments.models:
+            for name in arguments.only:
+                if (name, model) != ("head", "embedded-base"):  # it has none
+                    rows.append(_row(root, manifest, model, name, quiet))
+                    print(markdown(rows[-1:]).splitlines()[-1], flush=True)
     print(markdown(rows))
 
 
 def _archive(root: Path, *, num_cases: int, seconds: float, reporter: Reporter) -> str:
-    """Simulate and scan; the manifest."""
+    """Simulate, scan and split; the manifest."""
     archive = root / "archive"
     manifest = root / "scan" / "manifest.parquet"
     if not manifest.is_file():
         cases = SimulateConfig(
-            output=str(archive), num_cases=num_cases, case_seconds=seconds, videos_per_case=1, seed=SEED
+            output=str(archive),
+            num_cases=num_cases + NUM_TO_CALIBRATE,
+            case_seconds=seconds,
+            videos_per_case=1,
+            seed=SEED,
         )
         simulate(cases, reporter)
         scan(ScanConfig(archive=str(archive / "videos"), output=str(root / "scan")), reporter)
+        names = sorted(set(pd.read_csv(archive / "cases.csv", dtype=str)["case_id"]))
+        parts = {"train": [], "validation": names[:NUM_TO_CALIBRATE], "test": names[NUM_TO_CALIBRATE:]}
+        (root / "split.json").write_text(json.dumps({"parts": parts}))
     return str(manifest)
 
 
 def _row(root: Path, manifest: str, model: str, name: str, reporter: Reporter) -> tuple[str, ...]:
+    strategy = STRATEGIES[name]
     output = root / "labels" / f"{model}-{name.replace(', ', '-').replace(' ', '-')}"
-    settings = {"manifest": manifest, "output": str(output), "model": {"path": model}, "strategy": STRATEGIES[name]}
-    config = validate_mapping(RelabelConfig, {**settings, "outside_domain": "label"}, where=name)
-    record = relabel(config, RelabelOptions(), reporter).record
+    label_set = {"label_set": CLAIMS.get(model)} if "judge" in strategy["kind"] else {}
+    settings = {
+        "manifest": manifest,
+        "output": str(output),
+        "model": {"path": model, "num_threads": 1},
+        "strategy": strategy,
+        "outside_domain": "label",
+        **label_set,
+    }
+    record = relabel(validate_mapping(RelabelConfig, settings, where=name), RelabelOptions(), reporter).record
     assert record is not None, f"{output} has no version"
-    evaluation = evaluate(
-        EvaluateConfig(
-            candidate=str(output),
-            reference=str(root / "archive" / "truth"),
-            output=str(root / "evaluation" / output.name),
-            cases=str(root / "archive" / "cases.csv"),
-        )
-    )
+    measured: dict[str, Any] = {
+        "reference": str(root / "archive" / "truth"),
+        "cases": str(root / "archive" / "cases.csv"),
+        "split": str(root / "split.json"),
+    }
+    if name == CALIBRATED:
+        fitted = calibrate(CalibrateConfig(labels=str(output), output=str(root / "calibration" / model), **measured))
+        restate(load_config(RelabelConfig, fitted.relabel_config), reporter)
+    config = EvaluateConfig(candidate=str(output), output=str(root / "evaluation" / output.name), **measured)
+    document = evaluate(config).document
+    assert document.hallucination is not None
+    claimed = {row.activity: row.false_yes for row in document.hallucination.activities}
     order, states = record.order_disagreement, record.states_together
     return (
         model,
         name,
-        interval(evaluation.document.macro_row.values["windows f1"], 2),
+        interval(document.macro_row.values["windows f1"], 2),
+        ", ".join(number(claimed[each].estimate, 2) for each in claimed if each not in document.excluded_from_macro),
+        interval(document.hallucination.broken_rules, 2),
         f"{record.unparsed_share:.1%}",
         f"{states[LabelState.UNSURE.value] / states.total():.1%}",
         "-" if order is None else f"{order:.1%}",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nrray.decode.selection import DecodedTimes, rounded_us, serve_samples, typical_interval_us
+from nrray.decode.selection import DecodedTimes, bridged_us, rounded_us, serve_samples, typical_interval_us
 
 
 def times(frame_us: list[int], *, damaged_before: tuple[int, ...] = (), interval_us: int = 40_000) -> DecodedTimes:
@@ -25,13 +25,15 @@ def times(frame_us: list[int], *, damaged_before: tuple[int, ...] = (), interval
     st.lists(st.integers(0, 10_000_000), min_size=1, max_size=40, unique=True).map(sorted),
     st.lists(st.integers(0, 10_000_000), min_size=1, max_size=40).map(sorted),
 )
-def test_without_damage_a_sample_has_the_last_frame_at_or_before_it(frame_us, sample_us):
+def test_without_damage_a_sample_has_the_last_frame_at_or_before_it_but_in_a_long_gap(frame_us, sample_us):
     end_us = frame_us[-1] + 40_000
     service = serve_samples(times(frame_us), sample_us=np.array(sample_us), video_end_us=end_us)
     for sample, frame in zip(sample_us, service.frame_of_sample.tolist(), strict=True):
         before = sum(time <= sample for time in frame_us)
         is_near_first = frame_us[0] - 40_000 <= sample
-        assert frame == (before - 1 if before else 0 if is_near_first else -1)
+        nearest = before - 1 if before else 0 if is_near_first else -1
+        is_in_gap = 0 < before < len(frame_us) and frame_us[before] - frame_us[nearest] > bridged_us(40_000)
+        assert frame == (-1 if is_in_gap and sample >= frame_us[nearest] + 40_000 else nearest)
 
 
 @given(st.integers(-(10**9), 10**9), st.integers(1, 1001), st.integers(1, 200_000))
@@ -115,6 +117,22 @@ def test_a_shortfall_says_what_the_decoder_said():
     decoded = dataclasses.replace(times([0, 40_000]), stop_reason="Invalid data")
     service = serve_samples(decoded, sample_us=np.array([1_000_000]), video_end_us=2_000_000)
     assert service.shortfall == "decoding stopped at 0.04 s of 2.00 s: Invalid data"
+
+
+def test_a_gap_without_damage_is_bridged_for_two_seconds_or_five_usual_intervals():
+    assert served([0, 2_000_000], [1_999_999], end_us=2_040_000) == [0]
+    assert served([0, 2_000_001], [39_999, 40_000, 2_000_000, 2_000_001], end_us=2_040_000) == [0, -1, -1, 1]
+    slow = [n * 30_000_000 for n in range(4)]  # a picture every half a minute
+    assert served(slow, [89_999_999], end_us=120_000_000, interval_us=30_000_000) == [2]
+    apart = [0, 150_000_000, 300_000_001]
+    assert served(apart, [149_999_999, 299_999_999], end_us=330_000_000, interval_us=30_000_000) == [0, -1]
+
+
+def test_a_frame_that_stands_in_for_a_damaged_one_is_told():
+    decoded = times([0, 120_000, 160_000], damaged_before=(120_000,))
+    service = serve_samples(decoded, sample_us=np.array([0, 39_999, 40_000, 119_999, 120_000]), video_end_us=200_000)
+    assert service.frame_of_sample.tolist() == [0, 0, 0, 0, 1]
+    assert service.is_repeated.tolist() == [False, False, True, True, False]
 
 
 def test_no_frames_serve_nothing():

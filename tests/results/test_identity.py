@@ -80,6 +80,23 @@ def test_another_identity_is_refused_with_the_key_and_both_values(output, identi
     assert bound_identity(output) == IDENTITY
 
 
+@pytest.mark.parametrize(
+    ("identity", "is_advised"),
+    [
+        (strategy(parser="lenient"), True),
+        (strategy(parser="lenient", thresholds=0.4), True),
+        (changed(label_set="other"), True),
+        (strategy(parser="lenient", prompts={"suction": "A tube?"}), False),
+        (changed(model="xyz"), False),
+    ],
+)
+def test_where_only_the_reading_of_answers_differs_it_is_said_how_to_read_them_anew(output, identity, is_advised):
+    bind(output, IDENTITY)
+    with pytest.raises(IdentityError) as caught:
+        bind(output, identity)
+    assert ("nrray relabel --restate" in str(caught.value)) is is_advised
+
+
 def test_a_dtype_that_no_device_has_decided_yet_is_not_compared_until_it_is_bound(output):
     bind(output, IDENTITY)
     check(output, changed(dtype=None))

@@ -209,3 +209,17 @@ def test_answers_are_rows_by_question_and_a_label_has_the_one_about_its_activity
         ("v1.mp4", 0, 3_000_000, "all", "all1", None, 2, 2.0, "model"),
         ("v1.mp4", 0, 3_000_000, "b#2", "again1", "unparsed", 3, 3.0, "model"),
     ]
+
+
+def test_windows_of_damaged_pictures_are_degraded_and_say_how_many():
+    results, paths = made(seconds=(5.0,))
+    counts = results["num_windows"].to_pylist()
+    damage = [[2, 0, 1] + [0, 4, 0] * (counts[0] - 1)] + [None] * (len(counts) - 1)
+    results = results.set_column(
+        results.column_names.index("window_damage"), "window_damage", pa.array(damage, pa.list_(pa.int32()))
+    )
+    rows = coverage_rows(results, paths=paths, source="model:x").to_pylist()
+    assert [row["status"] for row in rows] == ["degraded"] + ["ok"] * (sum(counts) - 1)
+    assert rows[0]["reason"] == "damaged pictures: 2 concealed, 1 repeated"
+    assert [row["num_dropped"] for row in rows[: counts[0]]] == [0] + [4] * (counts[0] - 1)
+    assert (rows[0]["num_concealed"], rows[0]["num_repeated"], rows[-1]["num_concealed"]) == (2, 1, 0)

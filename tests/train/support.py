@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nrray.archive.splits import TrainedSplit
-from nrray.decode.request import DecodeBackend, SampledFrames
+from nrray.decode.request import DecodeBackend, undamaged
 from nrray.labels import LabelSet
 from nrray.models import CheckpointChoice, Execution, Labeler, ResolvedCheckpoint, resolve_checkpoint
 from nrray.models.config import LanguageModelLearning, LoraSection, ResolvedParts, TowerLearning
@@ -44,7 +44,7 @@ def bright_job(
         rows = np.arange(len(pixels), dtype=np.int32)
         write_frames(
             store_file(store, case),
-            SampledFrames(pixels=pixels, pts_us=rows.astype(np.int64), frame_of_sample=rows, shortfall=""),
+            undamaged(pixels=pixels, pts_us=rows.astype(np.int64), frame_of_sample=rows, shortfall=""),
         )
         shown = np.lib.stride_tricks.sliding_window_view(is_bright, sampling.frames_per_window).mean(axis=1) > 0.5
         targets = np.stack([shown, shown, ~shown, random.random(NUM_STARTS) < 0.5], axis=1)

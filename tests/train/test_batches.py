@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nrray.decode.request import SampledFrames
+from nrray.decode.request import undamaged
 from nrray.models.frame_stacking import FrameStacking
 from nrray.sampling import Sampling
 from nrray.train.batches import PlainWindows, TrainingWindows
@@ -29,7 +29,7 @@ def stored(tmp_path):
         rows = np.arange(len(pixels), dtype=np.int32)
         write_frames(
             store_file(tmp_path, str(number)),
-            SampledFrames(pixels=pixels, pts_us=rows.astype(np.int64), frame_of_sample=rows, shortfall=""),
+            undamaged(pixels=pixels, pts_us=rows.astype(np.int64), frame_of_sample=rows, shortfall=""),
         )
         targets = np.zeros((STARTS, 2), bool)
         targets[10:20, number] = True

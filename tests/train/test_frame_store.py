@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nrray.decode.request import SampledFrames
+from nrray.decode.request import undamaged
 from nrray.errors import DataError
 from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows, write_frames
 
@@ -12,7 +12,7 @@ from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file
 def sampled():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
     rows = np.array([0, 0, 1, 2, 3, 4, -1], np.int32)  # a frame shown twice, and one that is missing
-    return SampledFrames(
+    return undamaged(
         pixels=pixels, pts_us=np.arange(5, dtype=np.int64), frame_of_sample=rows, shortfall="the file ends early"
     )
 

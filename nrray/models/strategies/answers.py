@@ -11,7 +11,7 @@ from typing import Any
 
 from nrray.types import LabelState
 
-PARSER = "plain_yes_or_no/1"
+PARSER = "plain_yes_or_no/2"
 NAMES_PARSER = "names/1"
 OBJECT_PARSER = "json_booleans/1"
 VECTOR_PARSER = "zeros_and_ones/1"
@@ -20,9 +20,20 @@ SCORED_PARSER = "first_token/1"
 MAX_CHARS = 20_000
 """A longer text is no answer: a model that has lost itself repeats for as long as it is let."""
 
+ROUNDS = 4
 NONE = "none"
 _UNKNOWN = "unknown"
-_PLAIN = re.compile(r"(?P<word>yes|no)\b(?![-'\u2019])(?P<rest>.*)", flags=re.IGNORECASE | re.DOTALL)
+_PLAIN = re.compile(
+    # "no" before another word is its determiner ("No idea", "No information is given"), and no answer.
+    r"(?:(?P<yes>yes)\b|no\b(?![^\S\n]*[^\W_]))(?![-'\u2019][^\W_])(?P<rest>.*)",
+    flags=re.IGNORECASE | re.DOTALL,
+)
+_DOUBT = re.compile(
+    r"\b(?:unsure|uncertain|unclear|unknown|maybe|perhaps|(?:not|hardly|n't|n\u2019t)\s+(?:\w+\s+)?(?:sure|certain|clear|possible)|"
+    r"(?:can\s?not|can't|can\u2019t|could\s+not|couldn't|unable\s+to|impossible\s+to|hard\s+to|difficult\s+to)\s+(?:\w+\s+)?"
+    r"(?:tell|say|see|know|determine|be\s+determined|judge|answer|confirm|assess|make\s+out)|(?:do\s+not|don't|don\u2019t)\s+know)\b",
+    flags=re.IGNORECASE,
+)
 _WORDS = re.compile(r"\b(yes|no)\b", flags=re.IGNORECASE)
 _FENCED = re.compile(r"```\w*(?P<inside>.*)```", flags=re.DOTALL)
 _BRACKETS = ("[]", "()", "{}")
@@ -31,17 +42,33 @@ _BLANKS = re.compile(r"[\s_-]+")
 
 
 def parse_answer(answer: str) -> LabelState:
-    """PRESENT for an answer that opens with yes, ABSENT for one that opens with no, else UNPARSED.
+    """PRESENT for an answer that opens with yes, ABSENT for one that opens with a "no" that stands by itself, else UNPARSED.
 
-    An answer that says both ("Yes and no", "No, wait: yes") is unparsed too.
+    An answer that says both ("Yes and no", "No, wait: yes"), one that goes on to doubt itself ("No, I cannot tell"), one that
+    goes round in a circle and one longer than MAX_CHARS are unparsed too.
     """
+    if len(answer) > MAX_CHARS or goes_round(words_of(answer)):
+        return LabelState.UNPARSED
     match = _PLAIN.match(answer.strip().lstrip("\"'*`([ ").lstrip())
     if match is None:
         return LabelState.UNPARSED
-    word = match["word"].lower()
-    if any(other.lower() != word for other in _WORDS.findall(match["rest"])):
+    word = "no" if match["yes"] is None else "yes"
+    if any(other.lower() != word for other in _WORDS.findall(match["rest"])) or _DOUBT.search(match["rest"]):
         return LabelState.UNPARSED
     return LabelState.PRESENT if word == "yes" else LabelState.ABSENT
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in any script, in lower case, without figures and punctuation."""
+    return re.findall(r"[^\W\d_]+", text.lower())
+
+
+def goes_round(words: Sequence[str]) -> bool:
+    """Whether words end in the same one to eight of them, said ROUNDS times in a row."""
+    for length in range(1, 9):
+        if len(words) >= ROUNDS * length and list(words[-length:]) * ROUNDS == list(words[-length * ROUNDS :]):
+            return True
+    return False
 
 
 def parse_names(answer: str, names: Sequence[str]) -> tuple[LabelState, ...] | None:

@@ -8,10 +8,10 @@ from enum import Enum
 from typing import Any
 
 from nrray.labels import LabelSet
-from nrray.models.strategies.answers import parse_answer
+from nrray.models.strategies.answers import goes_round, parse_answer, words_of
 from nrray.types import LabelState
 
-PARSER = "verdicts/1"  # name and version, of which the identity of outputs is made
+PARSER = "verdicts/2"  # name and version, of which the identity of outputs is made
 NOT_STATED = "not stated"
 
 
@@ -82,8 +82,8 @@ def worded_verdict(caption: str, name: str, label_set: LabelSet) -> Verdict:
 
 def is_readable(caption: str) -> bool:
     """Whether a text can be a caption: it has words, is no refusal, and does not go round in a circle."""
-    words = re.findall(r"[^\W\d_]+", caption.lower())
-    return len(words) >= 2 and _REFUSAL.search(caption) is None and not _goes_round(words)
+    words = words_of(caption)
+    return len(words) >= 2 and _REFUSAL.search(caption) is None and not goes_round(words)
 
 
 def _is_foreign(caption: str, label_set: LabelSet) -> bool:
@@ -103,17 +103,6 @@ _REFUSAL = re.compile(
     r"as\s+an\s+ai|unable\s+to\s+(?:assist|help|describe|provide))\b",
     re.IGNORECASE,
 )
-_ROUNDS = 4
-
-
-def _goes_round(words: Sequence[str]) -> bool:
-    """Whether the text ends in the same one to eight words, said four times in a row."""
-    for length in range(1, 9):
-        if len(words) >= _ROUNDS * length and list(words[-length:]) * _ROUNDS == list(words[-length * _ROUNDS :]):
-            return True
-    return False
-
-
 _MISSING = object()
 _TWICE = object()
 

@@ -6,11 +6,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue, model_validator
-from scipy.special import expit, logit
 
-from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.labels import LabelSet
+from nrray.metrics.calibration import PlattScaling
 from nrray.models.engines.engine import Question
 from nrray.models.resolved import ResolvedModel
 from nrray.models.strategies.answers import PARSER, SCORED_PARSER, parse_answer, parse_scored
@@ -24,17 +23,6 @@ YES = ("yes", "Yes", "YES", " yes", " Yes")
 NO = ("no", "No", "NO", " no", " No")
 CHOICE_NAMES = ("yes", "no")
 THRESHOLD = 0.5
-
-
-class Calibration(Section):
-    """Of one activity's scores, as Platt (1999) has it: the score's logit, times the slope, plus the intercept."""
-
-    slope: float = Field(1.0, gt=0, description="times the logit; monotone, so that no ranking changes")
-    intercept: float = Field(0.0, description="added then")
-
-    def calibrated(self, score: float) -> float:
-        """A score in [0, 1]; NaN stays."""
-        return float(expit(self.slope * logit(np.clip(score, 1e-6, 1 - 1e-6)) + self.intercept))
 
 
 class YesNoStrategy(PromptedStrategy):
@@ -60,7 +48,7 @@ class YesNoStrategy(PromptedStrategy):
         le=1,
         description="with answer_tokens=0: an answer of which yes and no together are less likely is unparsed",
     )
-    calibration: dict[str, Calibration] = Field(
+    calibration: dict[str, PlattScaling] = Field(
         {}, description="with answer_tokens=0: slope and intercept of an activity's scores"
     )
 
@@ -142,7 +130,7 @@ class YesNoStrategy(PromptedStrategy):
             return LabelState.UNPARSED, float("nan")
         score = found["yes"] / mass
         if name in self.calibration:
-            score = self.calibration[name].calibrated(score)
+            score = float(self.calibration[name].probabilities(np.array([score]))[0])
         if mass < self.min_label_mass:
             return LabelState.UNPARSED, score
         return (LabelState.PRESENT if score >= THRESHOLD else LabelState.ABSENT), score

@@ -143,6 +143,7 @@ def _result(unit: Unit, duration_us: int, generator: np.random.Generator) -> Uni
         window_start_us=starts,
         window_end_us=ends,
         window_labelled=np.ones(count, bool),
+        window_damage=None,
         scores=scores,
         states=(scores < 0.5).astype(np.uint8),
         questions=None,

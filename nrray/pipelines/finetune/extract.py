@@ -2,9 +2,10 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from nrray.archive.manifest import facts_of_videos
@@ -72,6 +73,9 @@ class ExtractStage:
         try:
             check_unchanged(request.uri, size_bytes=request.size_bytes, modified_us=request.modified_us)
             sampled = self._decoder.sample(self._frames_of(request))
+            # A model learns from no damaged picture.
+            kept = np.where(sampled.is_sound, sampled.frame_of_sample, -1).astype(np.int32)
+            sampled = replace(sampled, frame_of_sample=kept)
             if not whole_windows(sampled.frame_of_sample, self._sampling.frames_per_window).any():
                 raise DecodeError(ErrorKind.NO_FRAMES, sampled.shortfall or "no window has all of its frames")
             num_bytes = write_frames(store_file(self._folder, request.name), sampled)
@@ -90,6 +94,8 @@ class ExtractStage:
             height_px=self._sampling.frame_height_px,
             video_end_us=request.start_us + request.duration_us,
             seekable=request.seekable,
+            clock=request.clock,
+            frame_interval_us=request.frame_interval_us,
         )
 
 

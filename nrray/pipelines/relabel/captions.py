@@ -149,6 +149,7 @@ def uncaptioned_unit(row: DecodedUnit, *, device: str) -> CaptionedUnit:
         window_start_us=row.window_start_us,
         window_end_us=row.window_end_us,
         window_captioned=np.zeros(row.num_windows, bool),
+        window_damage=row.window_damage,
         captions=[],
         caption_tokens=np.zeros(0, np.int32),
         caption_seconds=np.zeros(0, np.float32),

@@ -135,7 +135,7 @@ def resolved_job(config: RelabelConfig, *, allow_remote: bool = False) -> Relabe
         label_set=label_set.digest,
         sampling=sampling,
         packing=config.packing,
-        decoder=config.decode.backend.value,
+        decoder=config.decode.identity,
         shown=None if config.shown is Shown.FILMED else config.shown.value,
     )
     return RelabelJob(

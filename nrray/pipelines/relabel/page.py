@@ -9,7 +9,7 @@ from nrray.results.figures import RunFigures
 from nrray.results.publish import ANSWERS_FILE
 from nrray.results.version import VersionRecord
 from nrray.storage import Folder
-from nrray.types import CoverageStatus
+from nrray.types import EXAMINED_STATUSES
 from nrray.wording import counted
 
 
@@ -38,9 +38,8 @@ def _outcome(status: OutputStatus, newest: VersionRecord | None) -> str:
         return f"{missing:,} of {total:,} units were not run yet."
     if newest is None:
         return f"All of {counted(total, 'unit')} done; no version is published yet."
-    return (
-        f"{newest.windows.get(CoverageStatus.OK.value, 0):,} of {sum(newest.windows.values()):,} windows are labelled."
-    )
+    labelled = sum(newest.windows.get(status, 0) for status in EXAMINED_STATUSES)
+    return f"{labelled:,} of {sum(newest.windows.values()):,} windows are labelled."
 
 
 def _doubts(newest: VersionRecord | None) -> list[str]:

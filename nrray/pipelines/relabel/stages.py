@@ -29,6 +29,7 @@ from nrray.types import (
     UnitStatus,
     WindowLabels,
 )
+from nrray.wording import counted
 
 
 class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
@@ -51,6 +52,7 @@ class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
             raise ConfigError(f"no video can be decoded on this node: {error}") from None
         self._sampling = sampling
         self._shown = shown
+        self._max_damaged_fraction = decode.max_damaged_fraction
 
     def earlier_attempts(self, row: UnitRequest) -> int:
         return row.earlier_attempts
@@ -62,7 +64,14 @@ class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
         sampled = self._decoder.sample(self._frame_request(row))
         check_unchanged(row.uri, size_bytes=row.size_bytes, modified_us=row.modified_us)
         seconds = time.perf_counter() - started
-        unit = decoded_unit(row, sampled, self._sampling, attempts=attempts, seconds=seconds)
+        unit = decoded_unit(
+            row,
+            sampled,
+            self._sampling,
+            attempts=attempts,
+            seconds=seconds,
+            max_damaged_fraction=self._max_damaged_fraction,
+        )
         frames = as_shown(unit.frames(frames_per_second=self._sampling.frames_per_second), self._shown)
         return replace(unit, pixels=frames.pixels.reshape(-1), window_frames=frames.window_frames.reshape(-1))
 
@@ -86,6 +95,8 @@ class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
             height_px=self._sampling.frame_height_px,
             video_end_us=row.start_us + row.duration_us,
             seekable=row.seekable,
+            clock=row.clock,
+            frame_interval_us=row.frame_interval_us,
         )
 
 
@@ -190,6 +201,7 @@ def unlabelled_unit(row: DecodedUnit | CaptionedUnit, *, num_activities: int, ru
         window_start_us=row.window_start_us,
         window_end_us=row.window_end_us,
         window_labelled=np.zeros(num_windows, bool),
+        window_damage=row.window_damage,
         scores=np.full(num_windows * num_activities, np.nan, np.float32),
         states=np.zeros(num_windows * num_activities, np.uint8),
         questions=None,
@@ -230,6 +242,7 @@ def undecoded_unit(row: UnitRequest, sampling: Sampling) -> DecodedUnit:
         window_start_us=starts,
         window_end_us=ends,
         window_decoded=np.zeros(row.num_windows, bool),
+        window_damage=None,
         window_frames=np.zeros(0, np.int32),
         pts_us=np.zeros(0, np.int64),
         frame_height_px=sampling.frame_height_px,
@@ -240,26 +253,60 @@ def undecoded_unit(row: UnitRequest, sampling: Sampling) -> DecodedUnit:
 
 
 def decoded_unit(
-    row: UnitRequest, sampled: SampledFrames, sampling: Sampling, *, attempts: int, seconds: float
+    row: UnitRequest,
+    sampled: SampledFrames,
+    sampling: Sampling,
+    *,
+    attempts: int,
+    seconds: float,
+    max_damaged_fraction: float,
 ) -> DecodedUnit:
-    """The decoded unit. A window counts as decoded where all of its frames are there.
+    """The decoded unit. A window counts as decoded where all of its frames are there, and no more than `max_damaged_fraction` of
+    them are damaged.
 
-    Raises DecodeError(NO_FRAMES) where that is so of none.
+    Raises DecodeError: NO_FRAMES where that is so of none, DECODE_FAILED where damage is why.
     """
-    frame_of_window = sampled.frame_of_sample[unit_window_samples(sampling, row.num_windows)]  # (W, F)
-    decoded = np.asarray((frame_of_window >= 0).all(axis=1))
+    undecoded = undecoded_unit(row, sampling)
+    samples_of_window = unit_window_samples(sampling, row.num_windows)
+    frame_of_window = sampled.frame_of_sample[samples_of_window]  # (W, F)
+    is_there = np.asarray((frame_of_window >= 0).all(axis=1))
+    is_too_damaged = is_there & ((~sampled.is_sound[samples_of_window]).mean(axis=1) > max_damaged_fraction)
+    decoded = is_there & ~is_too_damaged
+    reasons = [sampled.shortfall] if sampled.shortfall else []
+    if is_too_damaged.any():
+        reasons.append(
+            f"more than {max_damaged_fraction:.0%} of the pictures are damaged in {counted(int(is_too_damaged.sum()), 'window')} "
+            f"(decode.max_damaged_fraction)"
+        )
     if not decoded.any():
-        raise DecodeError(ErrorKind.NO_FRAMES, sampled.shortfall or "no frame at any of the sampled times")
+        kind = ErrorKind.DECODE_FAILED if is_too_damaged.any() else ErrorKind.NO_FRAMES
+        raise DecodeError(kind, "; ".join(reasons) or "no frame at any of the sampled times")
     return replace(
-        undecoded_unit(row, sampling),
+        undecoded,
         attempts=attempts,
-        shortfall=sampled.shortfall or None,
+        shortfall="; ".join(reasons) or None,
         window_decoded=decoded,
+        window_damage=_window_damage(undecoded, sampled, samples_of_window),
         window_frames=frame_of_window[decoded].reshape(-1),
         pts_us=sampled.pts_us,
         pixels=np.ascontiguousarray(sampled.pixels).reshape(-1),
         decode_seconds=seconds,
     )
+
+
+def _window_damage(
+    unit: DecodedUnit, sampled: SampledFrames, samples_of_window: NDArray[np.int64]
+) -> NDArray[np.int32] | None:
+    """Pictures of each window that are concealed, dropped, repeated: (W x 3,)."""
+    if sampled.is_sound[sampled.frame_of_sample >= 0].all() and not len(sampled.dropped_us):
+        return None
+    concealed = np.zeros(len(samples_of_window), np.int32)
+    frame_of_window = sampled.frame_of_sample[samples_of_window]
+    for window, frames in enumerate(frame_of_window):
+        concealed[window] = sampled.is_concealed[np.unique(frames[frames >= 0])].sum()
+    before, until = (np.searchsorted(sampled.dropped_us, at) for at in (unit.window_start_us, unit.window_end_us))
+    repeated = sampled.is_repeated[samples_of_window].sum(axis=1)
+    return np.stack([concealed, until - before, repeated], axis=1).astype(np.int32).reshape(-1)
 
 
 def with_labels(result: UnitResult, labels: WindowLabels) -> UnitResult:

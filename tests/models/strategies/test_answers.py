@@ -45,12 +45,17 @@ NO_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("answer", ["yes", "Yes", "YES.", " Yes, the baby is ventilated", '"Yes"', "yes\n", "**Yes**"])
+@pytest.mark.parametrize(
+    "answer",
+    ["yes", "Yes", "YES.", " Yes, the baby is ventilated", "Yes it is", '"Yes"', "yes\n", "**Yes**", "Yes (a mask)"],
+)
 def test_an_answer_that_opens_with_yes_is_present(answer):
     assert parse_answer(answer) is LabelState.PRESENT
 
 
-@pytest.mark.parametrize("answer", ["no", "No.", "NO", "No, nobody touches it", " no\nthe table is empty"])
+@pytest.mark.parametrize(
+    "answer", ["no", "No.", "NO", "No, nobody touches it", " no\nthe table is empty", "no - never", "No; it is still"]
+)
 def test_an_answer_that_opens_with_no_is_absent(answer):
     assert parse_answer(answer) is LabelState.ABSENT
 
@@ -74,6 +79,23 @@ def test_an_answer_that_opens_with_no_is_absent(answer):
         "yes no yes no yes no",
         "Answer with one word, yes or no.",
         '{"answer": "yes"}',
+        "No idea",
+        "no idea.",
+        "No information is given about that.",
+        "No comment",
+        "No one is visible",
+        "No way to tell",
+        "No, I cannot tell.",
+        "No, it is not clear whether the mask moves",
+        "No, but I am not sure",
+        "Yes, maybe",
+        "Yes? I don\u2019t know.",
+        "Yes, although it is hard to say",
+        "Yes or no",
+        "yes yes yes yes",
+        "No. No. No. No. No.",
+        "yes" + ", it is held" * 5,
+        "no" + " " * MAX_CHARS,
     ],
 )
 def test_anything_else_is_unparsed_and_never_absent(answer):

@@ -39,6 +39,8 @@ LABELS = read_label_set()
         ("yes, no, or not stated", Verdict.UNREADABLE),
         ("No, it is not stated", Verdict.UNREADABLE),
         ("The answer is yes", Verdict.UNREADABLE),
+        ("No idea", Verdict.UNREADABLE),
+        ("No information is given", Verdict.UNREADABLE),
         ("Ja", Verdict.UNREADABLE),
         ("\u662f", Verdict.UNREADABLE),
         ("Question: Is a baby visible?", Verdict.UNREADABLE),

@@ -5,9 +5,10 @@ import pytest
 
 from nrray.errors import ModelError
 from nrray.labels import read_label_set
+from nrray.metrics.calibration import PlattScaling
 from nrray.models import CheckpointChoice, YesNoStrategy, resolve_checkpoint
 from nrray.models.engines.engine import Decoding
-from nrray.models.strategies.yes_no import NO, YES, Calibration, yes_share
+from nrray.models.strategies.yes_no import NO, YES, yes_share
 from nrray.types import STATE_INDEX, LabelState
 from tests.models.strategies import scripted
 
@@ -105,9 +106,10 @@ def test_a_calibration_moves_scores_and_so_states():
     expected = 1 / (1 + np.exp(-(2 * np.log(0.25 / 0.75) + 3)))
     np.testing.assert_allclose(labels.scores, [[0.75, expected, 0.5, 0.75]], rtol=1e-5)
     assert labels.states.tolist() == [[PRESENT, PRESENT, PRESENT, UNPARSED]]
-    assert Calibration().calibrated(0.2) == pytest.approx(0.2)
-    assert np.isnan(Calibration().calibrated(np.nan))
-    assert 0 <= Calibration(slope=9).calibrated(0.0) < Calibration(slope=9).calibrated(1.0) <= 1
+    scores = np.array([0.2, np.nan, 0.0, 1.0])
+    np.testing.assert_allclose(PlattScaling().probabilities(scores), [0.2, np.nan, 0, 1], atol=1e-5)
+    *_, least, most = PlattScaling(slope=9).probabilities(scores)
+    assert 0 <= least < most <= 1
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nrray.decode import DecodeConfig, GuardedDecoder, SampledFrames, probe_video
+from nrray.decode import DecodeConfig, GuardedDecoder, SampledFrames
+from nrray.decode.request import undamaged
 from nrray.errors import DecodeError, ErrorKind
 from nrray.models.shown import Shown
 from nrray.pipelines.relabel.stages import DecodeStage, decoded_unit, with_labels
@@ -84,9 +85,7 @@ def test_a_file_that_changed_since_the_scan_is_not_decoded(tmp_path, decoded):
 def test_a_window_that_lacks_frames_of_a_cut_video_is_not_decoded(tmp_path, decoded):
     path = write_video(tmp_path / "cut.mkv", num_frames=200, b_frames=0)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    facts = probe_video(str(path), DecodeConfig())
-    assert facts.duration_us == pytest.approx(8_000_000, abs=50_000)
-    unit = decoded(request_of(path, num_windows=6, duration_us=facts.duration_us))
+    unit = decoded(request_of(path, num_windows=6, duration_us=8_000_000))
     assert unit.status is UnitStatus.OK
     assert "decoding stopped at" in unit.shortfall
     last_us = int(unit.pts_us[-1])
@@ -107,7 +106,7 @@ def sampled_without(*missing: int, num_samples: int) -> SampledFrames:
     present = [sample for sample in range(num_samples) if sample not in missing]
     frame_of_sample = np.full(num_samples, -1, np.int32)
     frame_of_sample[present] = np.arange(len(present))
-    return SampledFrames(
+    return undamaged(
         pixels=np.array(present, np.uint8)[:, None, None, None] * np.ones((1, 48, 80, 3), np.uint8),
         pts_us=np.array(present, np.int64) * 250_000,
         frame_of_sample=frame_of_sample,
@@ -134,7 +133,7 @@ def request_of_four(tmp_path):
 def test_one_missing_frame_leaves_a_window_undecoded_and_no_other(request_of_four, missing, whole):
     num_samples = len(unit_samples_us(SAMPLING, start_us=0, first_window=0, num_windows=4))
     sampled = sampled_without(*missing, num_samples=num_samples)
-    unit = decoded_unit(request_of_four, sampled, SAMPLING, attempts=1, seconds=0.0)
+    unit = decoded_unit(request_of_four, sampled, SAMPLING, attempts=1, seconds=0.0, max_damaged_fraction=0.5)
     assert unit.window_decoded.tolist() == whole
     frames = unit.frames(frames_per_second=4.0)
     assert (frames.window_start_us // 1_000_000).tolist() == [w for w in range(4) if whole[w]]
@@ -145,8 +144,26 @@ def test_one_missing_frame_leaves_a_window_undecoded_and_no_other(request_of_fou
 def test_a_unit_without_a_whole_window_has_no_frames_and_says_why(request_of_four):
     sampled = sampled_without(8, 16, 23, num_samples=24)
     with pytest.raises(DecodeError, match="a hole") as caught:
-        decoded_unit(request_of_four, sampled, SAMPLING, attempts=1, seconds=0.0)
+        decoded_unit(request_of_four, sampled, SAMPLING, attempts=1, seconds=0.0, max_damaged_fraction=0.5)
     assert caught.value.kind is ErrorKind.NO_FRAMES
+
+
+def test_damaged_pictures_degrade_a_window_or_fail_it_where_they_are_too_many(request_of_four):
+    sampled = sampled_without(num_samples=24)  # 12 frames a window, 4 a second
+    concealed = np.isin(np.arange(24), np.arange(18, 24))
+    repeated = np.isin(np.arange(24), [4])
+    sampled = replace(sampled, is_concealed=concealed, is_repeated=repeated, dropped_us=np.array([1_500_000]))
+    unit = decoded_unit(request_of_four, sampled, SAMPLING, attempts=1, seconds=0.0, max_damaged_fraction=0.4)
+    assert unit.window_decoded.tolist() == [True, True, True, False]  # 1, 1, 2 and 6 of 12
+    assert unit.window_damage.reshape(4, 3).tolist() == [[0, 1, 1], [0, 1, 1], [2, 0, 0], [6, 0, 0]]
+    assert "more than 40% of the pictures are damaged in 1 window" in unit.shortfall
+
+
+def test_a_unit_of_damaged_pictures_alone_is_one_that_cannot_be_decoded(request_of_four):
+    sampled = replace(sampled_without(num_samples=24), is_concealed=np.ones(24, bool))
+    with pytest.raises(DecodeError, match=r"damaged in 4 windows") as caught:
+        decoded_unit(request_of_four, sampled, SAMPLING, attempts=1, seconds=0.0, max_damaged_fraction=0.9)
+    assert caught.value.kind is ErrorKind.DECODE_FAILED
 
 
 def unlabelled(window_labelled) -> UnitResult:
@@ -164,6 +181,7 @@ def unlabelled(window_labelled) -> UnitResult:
         window_start_us=times,
         window_end_us=times + 1,
         window_labelled=np.array(window_labelled),
+        window_damage=None,
         scores=np.zeros(0, np.float32),
         states=np.zeros(0, np.uint8),
         questions=None,

@@ -1,0 +1,297 @@
+"""An open video whose pictures come out one after the other, each with its time; where one request ends, the next can go on."""
+
+import heapq
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+
+import av.error
+import numpy as np
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from nrray.decode.forward_pass import MAX_REORDERED_FRAMES, ForwardPass, Picture
+from nrray.decode.packets import read_packets
+from nrray.decode.request import DecodeConfig, FrameRequest
+from nrray.decode.selection import bridged_us, rounded_us
+from nrray.decode.skipping import Skipper, can_skip
+from nrray.decode.soundness import Message, Soundness, told_damage
+from nrray.decode.source import OpenedVideo, demuxed, opened_video, require_clear
+from nrray.errors import DecodeError, ErrorKind
+from nrray.types import US_PER_SECOND, ClockKind
+
+# Packets that cannot even be read, one after the other, before the file is taken to end there.
+_MAX_READ_ERRORS = 64
+
+
+class Reading:
+    """One pass of a decoder over a file, from its start or from where a seek arrives; requests in a row share it."""
+
+    def __init__(
+        self, request: FrameRequest, config: DecodeConfig, *, seek_us: int | None, sorts_times: bool, skips: bool
+    ) -> None:
+        """Opens the file. Raises DecodeError."""
+        self.request, self.config = request, config
+        self.seek_us = seek_us
+        self.has_ended = False
+        self.messages: list[Message] = []
+        self._stack = ExitStack()
+        try:
+            self._opened = self._stack.enter_context(opened_video(request.uri, config))
+            self._opened.stream.codec_context.copy_opaque = True
+            self._times = None if _has_own_times(request) else _times_of_packets(request, config)
+            is_plain = _has_own_times(request) and not sorts_times
+            samples = request.sample_us.tolist()
+            self._skipper = Skipper(self._opened, samples) if skips and is_plain and can_skip(self._opened) else None
+            self.soundness = Soundness()
+            self.forward = ForwardPass(
+                request=request,
+                claimed_fps=float(self._opened.stream.average_rate or 0),
+                soundness=self.soundness,
+                is_strict=self._skipper is not None,
+            )
+        except BaseException:
+            self._stack.close()
+            raise
+        self._awaited: dict[int, int] = {}  # packets since damage began, and when their pictures are shown
+        self._raw_number = 0
+        self._stamp_us: int | None = None
+        self._is_behind_gap = False
+        self._bridged_us = bridged_us(request.frame_interval_us or 0)
+        pictures = self._pictures()
+        self._ordered = _sorted_by_time(pictures) if sorts_times else pictures
+
+    def close(self) -> None:
+        """Close the file."""
+        self._ordered.close()
+        self._stack.close()
+
+    def go_on(self, request: FrameRequest) -> None:
+        """Take up a request that `forward` is followed by."""
+        self.forward = self.forward.continued(request)
+        if self._skipper is not None:
+            self._skipper.wants(request.sample_us.tolist())
+
+    def read(self) -> ForwardPass:
+        """Decode until the samples of the request are served or the video ends; after a seek, give up at a first frame that is
+        late. Raises DecodeError, TimesGoBackError, SkippingError."""
+        if self.forward.is_complete:
+            return self.forward
+        first_us = int(self.forward.request.sample_us[0])
+        time_base = self._opened.stream.time_base
+        assert time_base is not None  # opened_video refuses others
+        for picture in self._ordered:
+            forward = self.forward
+            if self._skipper is not None and picture.frame.pts is not None:
+                for passed in self._skipper.passed_over(picture.frame.pts):
+                    if forward.pass_over(rounded_us(passed, time_base)):
+                        self._settle_dropped(is_over=False)
+            self._note_gap(picture)
+            is_complete = forward.offer(picture)
+            if is_complete or (self.seek_us is not None and forward.frame_us[0] > first_us):
+                self._settle_dropped(is_over=False)
+                return forward
+        if self._skipper is not None:
+            self._skipper.finish()
+        self.has_ended = True
+        self._settle_dropped(is_over=True)
+        self.forward.finish()
+        return self.forward
+
+    def _pictures(self) -> Generator[Picture, None, None]:
+        """Pictures as the decoder gives them; damage is noted."""
+        opened, codec = self._opened, self._opened.stream.codec_context
+        if self.seek_us is not None and not _seek(opened, self.seek_us):
+            return
+        is_waiting = self.seek_us is not None
+        has_begun = False
+        key_us: int | None = None
+        number = -1
+        num_without_time = 0
+        readable = self._readable_packets()
+        self.messages.clear()
+        for packet in readable if self._skipper is None else self._skipper.packets(readable):
+            require_clear(packet, self.request.uri)
+            number += 1 if packet.size else 0
+            time_us = self._packet_time_us(packet, number)
+            if is_waiting and packet.size:
+                if not packet.is_keyframe:
+                    continue
+                is_waiting, key_us = False, time_us
+            has_begun = has_begun or packet.is_keyframe
+            if packet.is_keyframe and self.soundness.is_damaged and self.request.seekable:
+                for frame in _drained(codec):
+                    yield from self._shown(frame, key_us=key_us)
+                codec.flush_buffers()
+                self.soundness.begins_anew(number)
+                self._settle_dropped(is_over=True)
+                key_us = time_us
+                self.messages.clear()
+            if has_begun and self._is_behind_restart(packet) and not packet.is_keyframe:
+                self.soundness.damaged_from(number)
+                self.forward.note_damage(_WITHOUT_KEY)
+            packet.opaque = number
+            is_leading = key_us is not None and time_us is not None and time_us < key_us
+            frames, reason = self._decoded(packet)
+            if reason and has_begun and not is_leading:
+                self.soundness.damaged_from(number)
+                self.forward.note_damage(reason)
+            if self.soundness.is_damaged and packet.size and not packet.is_discard and time_us is not None:
+                self._awaited[number] = time_us
+            for frame in frames:
+                has_begun = True
+                num_without_time += frame.pts is None
+                yield from self._shown(frame, key_us=key_us)
+        if num_without_time and not self.forward.frame_us:
+            raise DecodeError(
+                ErrorKind.UNSUPPORTED,
+                f"{self.request.uri} has no presentation times (a raw stream): give its rate, "
+                f"--set decode.raw_frames_per_second=25, and scan it again.",
+            )
+
+    def _is_behind_restart(self, packet: "Packet[VideoStream]") -> bool:
+        """Whether the file's clock starts again here."""
+        if packet.pts is None or self.request.clock is not ClockKind.RESTARTS:
+            return False
+        assert self._opened.stream.time_base is not None
+        before_us, self._stamp_us = self._stamp_us, rounded_us(packet.pts, self._opened.stream.time_base)
+        return before_us is not None and before_us - self._stamp_us > self._bridged_us
+
+    def _note_gap(self, picture: Picture) -> None:
+        """Behind a gap longer than what one frame serves, the encoder may have started again: unless a key frame follows,
+        pictures may refer to some that are not in the file."""
+        before_us = self.forward.position_us
+        if picture.frame.key_frame:
+            if self._is_behind_gap:
+                self.soundness.begins_anew(picture.number)
+            self._is_behind_gap = False
+        elif before_us is not None and picture.pts_us - before_us > self._bridged_us:
+            self._is_behind_gap = True
+            self.forward.note_damage(_WITHOUT_KEY)
+        if self._is_behind_gap:
+            self.soundness.damaged_from(picture.number)
+
+    def _decoded(self, packet: "Packet[VideoStream]") -> tuple[list[VideoFrame], str]:
+        """The frames that come out, and what says that the picture of the packet is damaged."""
+        reason = "packets were lost" if packet.is_corrupt else ""
+        frames: list[VideoFrame] = []
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError as error:
+            reason = error.strerror or str(error)
+        if self.messages:
+            reason = told_damage(self.messages) or reason
+            self.messages.clear()
+        return frames, reason
+
+    def _shown(self, frame: VideoFrame, *, key_us: int | None) -> Iterator[Picture]:
+        """The picture, unless it has no time, or is shown before the key frame that the decoder began at, and so refers to
+        frames that it has not seen."""
+        number = frame.opaque if isinstance(frame.opaque, int) else -1
+        self._awaited.pop(number, None)
+        time_us = self._frame_time_us(frame, number)
+        if time_us is None or (key_us is not None and time_us < key_us):
+            return
+        if frame.is_corrupt and not self.soundness.holds(number):
+            self.soundness.damaged_from(number)
+            self.forward.note_damage("the decoder marked pictures as corrupt")
+        yield Picture(frame=frame, pts_us=time_us, number=number)
+
+    def _packet_time_us(self, packet: "Packet[VideoStream]", number: int) -> int | None:
+        if self._times is not None:
+            return int(self._times[number]) if 0 <= number < len(self._times) else None
+        if self.request.clock is ClockKind.NONE:
+            return None
+        assert self._opened.stream.time_base is not None
+        return None if packet.pts is None else rounded_us(packet.pts, self._opened.stream.time_base)
+
+    def _frame_time_us(self, frame: VideoFrame, number: int) -> int | None:
+        if self.request.clock is ClockKind.NONE:
+            fps = self.config.raw_frames_per_second or 25.0
+            # A key frame is shown after all whose packets stand before its own: lost ones do not shift the rest.
+            at = max(self._raw_number, number) if frame.key_frame else self._raw_number
+            self._raw_number = at + 1
+            return round(at * US_PER_SECOND / fps)
+        if self._times is not None:
+            time_us = int(self._times[number]) if 0 <= number < len(self._times) else _NO_TIME
+            return None if time_us == _NO_TIME else time_us
+        assert self._opened.stream.time_base is not None
+        return None if frame.pts is None else rounded_us(frame.pts, self._opened.stream.time_base)
+
+    def _settle_dropped(self, *, is_over: bool) -> None:
+        """Note packets whose pictures did not come out: those that were overtaken, or all that wait where nothing more comes."""
+        if not self._awaited:
+            return
+        newest = max(self._awaited)
+        lost = [number for number in self._awaited if is_over or number < newest - MAX_REORDERED_FRAMES]
+        self.forward.dropped_us += [self._awaited.pop(number) for number in lost]
+
+    def _readable_packets(self) -> Iterator["Packet[VideoStream]"]:
+        num_errors = 0
+        while num_errors < _MAX_READ_ERRORS:
+            try:
+                for packet in demuxed(self._opened):
+                    num_errors = 0
+                    yield packet
+                return
+            except (av.error.FFmpegError, OSError) as error:
+                num_errors += 1
+                self.forward.note_damage(error.strerror or str(error))
+
+
+_NO_TIME = -(1 << 62)
+_WITHOUT_KEY = "no key frame follows where the recording was interrupted"
+
+
+def _has_own_times(request: FrameRequest) -> bool:
+    return request.clock in (ClockKind.STEADY, ClockKind.UNCHECKED)
+
+
+def _times_of_packets(request: FrameRequest, config: DecodeConfig) -> NDArray[np.int64] | None:
+    """(M,) int64 times on one line, _NO_TIME of outliers; None of a raw stream."""
+    if request.clock is ClockKind.NONE:
+        return None
+    stamps = read_packets(request.uri, config).stamps()
+    times: NDArray[np.int64] = np.where(stamps.is_outlier, _NO_TIME, stamps.time_us)
+    return times
+
+
+def _drained(codec: "av.VideoCodecContext") -> list[VideoFrame]:
+    try:
+        return codec.decode(None)
+    except av.error.FFmpegError:
+        return []
+
+
+def _sorted_by_time(pictures: Iterator[Picture]) -> Generator[Picture, None, None]:
+    waiting: deque[Picture] = deque()
+    times: list[int] = []
+
+    def next_one() -> Picture:
+        first = waiting.popleft()
+        return Picture(frame=first.frame, pts_us=heapq.heappop(times), number=first.number)
+
+    for picture in pictures:
+        if picture.frame.key_frame and times and max(times) < picture.pts_us:
+            # A closed group ends here: times of frames that it lost must not move to frames of the next.
+            while waiting:
+                yield next_one()
+        waiting.append(picture)
+        heapq.heappush(times, picture.pts_us)
+        if len(waiting) > MAX_REORDERED_FRAMES:
+            yield next_one()
+    while waiting:
+        yield next_one()
+
+
+def _seek(opened: OpenedVideo, seek_us: int) -> bool:
+    assert opened.stream.time_base is not None
+    # Half a tick is added so that a rounded time does not fall before the frame that it belongs to.
+    ticks = int(seek_us / US_PER_SECOND / opened.stream.time_base + 0.5)
+    try:
+        opened.container.seek(ticks, stream=opened.stream)
+    except (av.error.FFmpegError, OSError):
+        return False
+    return True

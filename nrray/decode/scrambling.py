@@ -1,0 +1,28 @@
+"""MPEG transport streams whose packets are scrambled (ITU-T H.222.0, 2.4.3.2: transport_scrambling_control). FFmpeg hands them
+to the decoder all the same."""
+
+from typing import IO
+
+_SYNC, _PACKET_BYTES = 0x47, (188, 192, 204)
+_LOOKED_AT_BYTES = 1 << 20
+_MIN_IN_STEP = 5
+
+
+def is_scrambled(file: IO[bytes], *, pid: int) -> bool:
+    """Whether most packets of the stream `pid` near the start of `file` are scrambled."""
+    file.seek(0)
+    data = file.read(_LOOKED_AT_BYTES)
+    for size in _PACKET_BYTES:
+        for first in range(min(size, len(data))):
+            if all(data[first + n * size : first + n * size + 1] == bytes([_SYNC]) for n in range(_MIN_IN_STEP)):
+                return _is_scrambled(data, pid=pid, first=first, size=size)
+    return False
+
+
+def _is_scrambled(data: bytes, *, pid: int, first: int, size: int) -> bool:
+    controls = [
+        data[at + 3] >> 6
+        for at in range(first, len(data) - 4, size)
+        if data[at] == _SYNC and ((data[at + 1] & 0x1F) << 8 | data[at + 2]) == pid
+    ]
+    return len(controls) > 0 and sum(control >= 2 for control in controls) > len(controls) / 2

@@ -1,0 +1,59 @@
+"""Which pictures are not what was filmed: those that the decoder concealed or could not find the references of, and those that
+may refer to them. Damage goes on, in the order of decoding, until the decoder begins anew at a key frame."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import av.logging
+
+Message = tuple[int, str, str]  # level, who, what
+
+_CONCEALED = re.compile(r"concealing|corrupt|damaged|invalid|missing", re.IGNORECASE)
+# Errors of what says nothing of pixels.
+_BESIDE_THE_PICTURE = re.compile(r"\bSEI\b|APP fields|EXIF|ICC|metadata|timecode|caption|user data", re.IGNORECASE)
+
+
+@contextmanager
+def captured_messages(*, of_all_threads: bool) -> Iterator[list[Message]]:
+    """What FFmpeg says meanwhile; the list grows. A decoder of several threads speaks from all of them."""
+    with av.logging.Capture(local=not of_all_threads) as messages:
+        yield messages
+
+
+def told_damage(messages: list[Message]) -> str:
+    """The first message that tells of damage to pictures, "" where none does."""
+    for level, _, text in messages:
+        is_told = level <= av.logging.ERROR or _CONCEALED.search(text) is not None
+        if is_told and _BESIDE_THE_PICTURE.search(text) is None:
+            return text.strip()
+    return ""
+
+
+@dataclass(kw_only=True)
+class Soundness:
+    """Damage by number of packet, in the order of decoding: spans [since, until), the last of them open until the decoder begins
+    anew."""
+
+    since: int | None = None
+    closed: list[tuple[int, int]] = field(default_factory=list)
+
+    def damaged_from(self, number: int) -> None:
+        """The picture of packet `number` is damaged, and so may be all that are decoded after it."""
+        self.since = number if self.since is None else min(self.since, number)
+
+    def begins_anew(self, number: int) -> None:
+        """The decoder starts at the key frame of packet `number`, with no memory of what was before."""
+        if self.since is not None:
+            self.closed.append((self.since, number))
+        self.since = None
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether pictures decoded from now on may be wrong."""
+        return self.since is not None
+
+    def holds(self, number: int) -> bool:
+        """Whether the picture of packet `number` may be wrong."""
+        return (self.since is not None and number >= self.since) or any(a <= number < b for a, b in self.closed)

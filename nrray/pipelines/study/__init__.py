@@ -1,0 +1,1 @@
+"""`nrray study`: which way of using a local model is worth it on one's own archive."""

@@ -1,0 +1,77 @@
+"""The answer of a study in sentences: which row to use, and why. Pure.
+
+The best row is the one with the highest estimate; what may be claimed of it is what its intervals to all others, adjusted for
+their number, allow. Of rows that cannot be told from it, the fastest and the smallest are named: they may be the better choice.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from nrray.evaluate.differences import Difference
+from nrray.evaluate.figure_text import interval
+from nrray.pipelines.study.document import RowFigures
+from nrray.wording import counted
+
+
+def answer(
+    rows: Sequence[RowFigures], differences: Sequence[Difference], *, macro: str, num_cases: int, chance: float | None
+) -> tuple[str, ...]:
+    """macro: the scope of the macro average; chance: its F1 of answering yes always."""
+    measured = [row for row in rows if row.f1[macro].estimate is not None]
+    if not measured:
+        return (f"No row can be recommended: {macro} is not defined on these {counted(num_cases, 'case')}.",)
+    best = max(measured, key=lambda row: row.f1[macro].estimate or 0.0)
+    sentences = [
+        f"Use {best.name!r}: its F1 of windows is the highest, {interval(best.f1[macro], 2)}, {macro}, on "
+        f"{counted(num_cases, 'test case')}."
+    ]
+    low = best.f1[macro].low
+    if chance is not None and (low is None or low <= chance):
+        sentences.append(f"It may not be claimed to be better than answering yes always, {chance:.2f}.")
+    gains = {
+        name: gain for name in _names(measured) if (gain := _gain(best.name, name, macro, differences)) is not None
+    }
+    worse = [name for name, (low, _) in gains.items() if low is not None and low > 0]
+    alike = [row for row in measured if row.name != best.name and row.name not in worse]
+    if worse:
+        sentences.append(f"It may be claimed to be better than {', '.join(map(repr, worse))}.")
+    if alike:
+        sentences.append(
+            f"Of {', '.join(repr(row.name) for row in alike)} these cases do not tell whether it is better: more cases would."
+        )
+        sentences += _cheaper(best, alike)
+    if len(measured) == 1:
+        sentences.append("It is the only row: nothing is compared.")
+    return tuple(sentences)
+
+
+def _names(rows: Sequence[RowFigures]) -> list[str]:
+    return [row.name for row in rows]
+
+
+def _gain(
+    best: str, other: str, macro: str, differences: Sequence[Difference]
+) -> tuple[float | None, float | None] | None:
+    """The interval of best minus other; None where they were not compared."""
+    for each in differences:
+        if each.scope == macro and {each.first, each.second} == {best, other}:
+            low, high = each.value.low, each.value.high
+            if low is None or high is None:
+                return None, None
+            return (low, high) if each.first == best else (-high, -low)
+    return None
+
+
+def _cheaper(best: RowFigures, alike: Sequence[RowFigures]) -> list[str]:
+    """Which of the rows that are alike labels fastest and needs no training, where that is not the best one itself."""
+    sentences = []
+    rates: Mapping[str, float] = {
+        row.name: row.costs.windows_per_second for row in (best, *alike) if row.costs.windows_per_second is not None
+    }
+    if rates and (fastest := max(rates, key=lambda name: rates[name])) != best.name and best.name in rates:
+        sentences.append(
+            f"Of these {fastest!r} labels fastest: {rates[fastest]:.1f} windows/s a labeler, against {rates[best.name]:.1f}."
+        )
+    untrained = [row.name for row in alike if not row.seeds]
+    if best.seeds and untrained:
+        sentences.append(f"Of these {', '.join(map(repr, untrained))} need no training.")
+    return sentences

@@ -1,0 +1,98 @@
+"""`nrray study --dry-run`: what each row would do, and the hours that it takes at rates measured here. Nothing is written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nrray.console.progress import duration_text
+from nrray.console.reporter import Reporter
+from nrray.errors import NrrayError
+from nrray.models import measure_labeler, resolve_checkpoint
+from nrray.pipelines.finetune.expected_time import expected_time
+from nrray.pipelines.finetune.job import planned_job, resolved_finetune
+from nrray.pipelines.finetune.run import reported_workers
+from nrray.pipelines.on_ray.session import ray_session
+from nrray.pipelines.study.job import TRAINING, StudyConfig, StudyRow
+from nrray.pipelines.study.run import StudyInputs, chosen_rows, read_inputs
+from nrray.storage import absolute_uri
+from nrray.train.output import finished_model_folder
+from nrray.types import US_PER_SECOND
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedRow:
+    """Seconds of one labeler and of a row's pending trainings; error: why it would fail, None where nothing is known of that."""
+
+    name: str
+    labeling_seconds: float = 0.0
+    training_seconds: float = 0.0
+    error: str | None = None
+
+
+def expected_rows(config: StudyConfig, reporter: Reporter, *, only: Sequence[str] = ()) -> list[ExpectedRow]:
+    """Every chosen row, as it was told. Raises ConfigError, DataError."""
+    config = config.model_copy(update={"output": absolute_uri(config.output)})
+    chosen, inputs = chosen_rows(config, only), read_inputs(config)
+    found = []
+    with ray_session():
+        for row in chosen:
+            try:
+                expected = _trained(config, row, inputs, reporter) if row.finetune else _as_it_is(row, inputs)
+            except NrrayError as error:
+                expected = ExpectedRow(name=row.name, error=str(error))
+            found.append(expected)
+    reporter.table(
+        "Time of each row at rates measured here: trainings that are not finished, to their last step; labelling by one labeler",
+        ["row", "seeds", "training", "labelling"],
+        [
+            [
+                row.name,
+                len(config.seeds_of(row)),
+                duration_text(expected.training_seconds) if expected.training_seconds else "-",
+                duration_text(expected.labeling_seconds) if expected.labeling_seconds else "-",
+            ]
+            for row, expected in zip(chosen, found, strict=True)
+        ],
+    )
+    for expected in found:
+        if expected.error is not None:
+            reporter.say(f"{expected.name!r} would fail: {expected.error}")
+    if config.curve:
+        reporter.say("Not in these times: trainings on fewer cases, for the curves.")
+    total = sum(expected.labeling_seconds + expected.training_seconds for expected in found)
+    reporter.say(f"All rows: about {duration_text(total)} at most; frames are extracted before.")
+    reporter.say("dry run: nothing was decoded, nothing was written")
+    return found
+
+
+def _as_it_is(row: StudyRow, inputs: StudyInputs) -> ExpectedRow:
+    figures = measure_labeler(
+        resolve_checkpoint(row.model), label_set=inputs.label_set, execution=row.model, strategy=row.strategy
+    )
+    num_windows = _num_windows(inputs, figures.window_seconds, figures.stride_seconds)
+    seconds = num_windows / figures.windows_per_second
+    return ExpectedRow(name=row.name, labeling_seconds=seconds)
+
+
+def _trained(config: StudyConfig, row: StudyRow, inputs: StudyInputs, reporter: Reporter) -> ExpectedRow:
+    jobs = []
+    for seed in config.seeds:
+        training = config.finetune_config(row, seed, output=f"{config.folder(row, seed)}/{TRAINING}")
+        resolved = resolved_finetune(training)
+        jobs.append(planned_job(resolved.job, training, resolved.job.facts))
+    pending = [job for job in jobs if finished_model_folder(job.output) is None]
+    workers, _ = reported_workers(row.workers, reporter)
+    expected = expected_time(pending or jobs[-1:], num_workers=workers)
+    sampling = jobs[0].sampling
+    num_windows = _num_windows(inputs, sampling.window_seconds, sampling.stride_seconds) * len(jobs)
+    return ExpectedRow(
+        name=row.name,
+        training_seconds=expected.seconds if pending else 0.0,
+        labeling_seconds=num_windows / expected.validated_windows_per_second,
+    )
+
+
+def _num_windows(inputs: StudyInputs, window_seconds: float, stride_seconds: float) -> int:
+    """Of the test part's readable videos."""
+    window_us, stride_us = round(window_seconds * US_PER_SECOND), round(stride_seconds * US_PER_SECOND)
+    lengths = [length or 0 for length in inputs.videos["duration_us"].to_pylist()]
+    return sum((length - window_us) // stride_us + 1 for length in lengths if length >= window_us)
