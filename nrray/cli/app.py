@@ -106,11 +106,34 @@ def doctor(
             "--verify", help="Read every weight of --model: files against the digests stated of them, numbers for NaN."
         ),
     ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(help="Also ask this server of the OpenAI protocol what it can do (strategy.engine.url)."),
+    ] = None,
+    server_model: Annotated[str | None, typer.Option(help="Model of --server, where it serves several.")] = None,
+    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="--server may be outside this house.")] = False,
 ) -> None:
     """Examine this machine: Python, Ray, torch, GPUs, decoders, disk, offline state."""
+    from nrray.config import validate_mapping
+    from nrray.errors import ConfigError
+    from nrray.models.engines import OpenAiSection
     from nrray.pipelines.doctor import run_doctor
 
-    can_run = run_doctor(model=model, adapter=adapter, label_set=label_set, verify=verify, reporter=reporter)
+    if server is None and (server_model is not None or allow_remote):
+        raise ConfigError(
+            "found --server-model or --allow-remote without --server, which they go with. Give --server URL."
+        )
+    asked = {"url": server, "model": server_model}
+    section = None if server is None else validate_mapping(OpenAiSection, asked, where="--server")
+    can_run = run_doctor(
+        model=model,
+        adapter=adapter,
+        label_set=label_set,
+        verify=verify,
+        reporter=reporter,
+        server=section,
+        allow_remote=allow_remote,
+    )
     _exit_if(not can_run, code=EXIT_ERROR)
 
 

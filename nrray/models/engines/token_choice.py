@@ -52,6 +52,16 @@ def uniform_numbers(
     decoding: Decoding, *, question: str, start_us: int, end_us: int, count: int
 ) -> NDArray[np.float64]:
     """(count,) in [0, 1) for the answer to a question about a window."""
+    digest = _digest(decoding, question=question, start_us=start_us, end_us=end_us)
+    return np.random.default_rng(np.frombuffer(digest, np.uint32)).random(count)
+
+
+def answer_seed(decoding: Decoding, *, question: str, start_us: int, end_us: int) -> int:
+    """A number in [0, 2 ** 31) for the answer to a question about a window, for whoever draws by a seed."""
+    digest = _digest(decoding, question=question, start_us=start_us, end_us=end_us)
+    return int.from_bytes(digest[:4], "little") % 2**31
+
+
+def _digest(decoding: Decoding, *, question: str, start_us: int, end_us: int) -> bytes:
     named = json.dumps([decoding.seed, decoding.vote, question, start_us, end_us])
-    words = np.frombuffer(hashlib.sha256(named.encode()).digest(), np.uint32)
-    return np.random.default_rng(words).random(count)
+    return hashlib.sha256(named.encode()).digest()
