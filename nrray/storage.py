@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from nrray.errors import DataError, DecodeError, ErrorKind, StorageError
+from nrray.nested import json_from
 from nrray.types import US_PER_SECOND
 
 PRIVATE_FILE = 0o600
@@ -143,7 +144,7 @@ class Folder:
     def read_json(self, name: str) -> Any:
         """Raises FileNotFoundError, StorageError, DataError where it is not JSON."""
         try:
-            return json.loads(self.read_bytes(name))
+            return json_from(self.read_bytes(name))
         except ValueError as error:
             raise DataError(f"{self.path(name)} is damaged, it is not JSON: {error}") from None
 

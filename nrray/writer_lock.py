@@ -13,6 +13,7 @@ from types import TracebackType
 
 from nrray.clock import Clock
 from nrray.errors import OutputBusyError
+from nrray.nested import json_from
 from nrray.storage import PRIVATE_FILE, Folder, storage_errors
 
 FLOCK_PATIENCE_SECONDS = 0.2
@@ -130,7 +131,7 @@ class WriterLock:
 def _lease_left_seconds(lease: bytes | None) -> float:
     """Seconds until a lease may be taken over, by the time that it states of itself; below 0 where it cannot be read."""
     try:
-        stated = json.loads(lease or b"")
+        stated = json_from(lease or b"")
         return float(stated["since_unix"] + stated.get("lease_seconds", LEASE_SECONDS) - time.time())
     except (ValueError, KeyError, TypeError):
         return -math.inf
