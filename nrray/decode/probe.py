@@ -7,7 +7,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from nrray.decode.boxes import dolby_vision_profile, has_encrypted_track
+from nrray.decode.avi_chunks import first_break
+from nrray.decode.boxes import contradicting_tables, dolby_vision_profile, has_encrypted_track
 from nrray.decode.orientation import frame_orientation
 from nrray.decode.packets import StreamPackets, read_packets
 from nrray.decode.remarks import remarks_on
@@ -59,7 +60,7 @@ class _Time:
 
 def probe_video(uri: str, config: DecodeConfig) -> ProbeResult:
     """The facts of the video at `uri`. Raises DecodeError."""
-    _refuse_encrypted(uri, config)
+    _refuse_closed_or_contradicting(uri, config)
     head = _head(uri, config)
     packets = read_packets(uri, config, limit_seconds=_SHARE_FOR_READING * config.timeout_seconds)
     time = _raw_time(uri, config, packets) if head.first_tick_us is None else _time(uri, config, head, packets)
@@ -104,15 +105,22 @@ def probe_video(uri: str, config: DecodeConfig) -> ProbeResult:
     return remarks_on(facts, packets, other_streams=head.other_streams, gaps_us=time.gaps_us)
 
 
-def _refuse_encrypted(uri: str, config: DecodeConfig) -> None:
+def _refuse_closed_or_contradicting(uri: str, config: DecodeConfig) -> None:
     with opened_video(uri, config) as opened:
         container, stream_id = opened.container.format.name, opened.stream.id
     if not container.startswith(("mov", "mpegts")):
         return
     with opened_bytes(uri) as file:
+        contradiction = contradicting_tables(file) if container.startswith("mov") else ""
         is_closed = is_scrambled(file, pid=stream_id) if container == "mpegts" else has_encrypted_track(file)
     if is_closed:
         raise DecodeError(ErrorKind.ENCRYPTED, f"{uri} is encrypted: export it again without protection.")
+    if contradiction:
+        raise DecodeError(
+            ErrorKind.UNREADABLE,
+            f"the index of {uri} contradicts itself ({contradiction}), so that its times cannot be believed. Copy it again from its "
+            f"source, or give it new times: ffmpeg -i IN -c:v libx264 -crf 16 OUT.mp4",
+        )
 
 
 def _head(uri: str, config: DecodeConfig) -> _Head:
@@ -216,6 +224,9 @@ def _time(uri: str, config: DecodeConfig, head: _Head, packets: StreamPackets) -
     # The last picture lasts as long as its packet says, within what a gap may be; time is told in whole ticks.
     end_us = int(pts_us[-1]) + min(told_us or interval_us, bridged_us(interval_us))
     clock = stamps.clock
+    if head.container == "avi" and clock is ClockKind.STEADY:
+        with opened_bytes(uri) as file:
+            clock = clock if first_break(file) is None else ClockKind.LOST
     if not packets.has_ended:
         end_us = max(end_us, _end_of_tail_us(uri, config, head, start_us=start_us) or 0)
         clock = ClockKind.UNCHECKED
