@@ -3,6 +3,7 @@ up, and all later times are off by as many."""
 
 import re
 import struct
+from dataclasses import dataclass
 from typing import IO
 
 _LISTS = frozenset({b"RIFF", b"LIST"})
@@ -14,9 +15,16 @@ _INSIDE = frozenset({b"AVI ", b"AVIX", b"movi", b"rec "})
 _READ_AHEAD = 1 << 16
 
 
-def first_break(file: IO[bytes]) -> int | None:
-    """The byte at which something else stands where a chunk should begin, None in a whole file. An AVI that was cut off in its
-    last chunk is broken there."""
+@dataclass(frozen=True, kw_only=True)
+class Break:
+    """byte: at which something else stands where a chunk should begin; is_tail: whether it is a last chunk, cut off."""
+
+    byte: int
+    is_tail: bool
+
+
+def first_break(file: IO[bytes]) -> Break | None:
+    """Where the chain is broken, None in a whole file."""
     end = file.seek(0, 2)
     at = 0
     head = _Ahead(file)
@@ -28,9 +36,9 @@ def first_break(file: IO[bytes]) -> int | None:
             at += 12 if kind in _INSIDE else 8 + size + size % 2
             continue
         if _NAME.fullmatch(name) is None:
-            return at
+            return Break(byte=at, is_tail=False)
         if at + 8 + size > end:
-            return at
+            return Break(byte=at, is_tail=True)
         at += 8 + size + size % 2
     return None
 

@@ -1,5 +1,6 @@
 """Facts of one video from all of its packets and a handful of pictures; always with PyAV. What the header claims is only told."""
 
+import re
 from dataclasses import dataclass
 
 import av.error
@@ -26,6 +27,9 @@ _SHARE_FOR_READING = 0.25
 _MAX_PACKETS_TO_FIRST_FRAME = 3000
 _PICTURES_LOOKED_AT = 12
 _TAIL_US = 10 * US_PER_SECOND
+_X264_BUILD = re.compile(rb"x264 - core (\d+)")
+# What these builds did to 4:4:4, decoders mend where they have seen the build, which stands in the first key frame alone.
+_NEEDS_ITS_START = range(151)
 # Containers whose headers say how long they last.
 _CLAIMING = ("mov", "matroska", "avi", "asf", "mxf", "ogg")
 _TRANSFERS = {16: "pq", 18: "hlg"}  # AVColorTransferCharacteristic: SMPTE ST 2084, ARIB STD-B67
@@ -45,6 +49,7 @@ class _Head:
     height_px: int
     stream_index: int
     other_streams: tuple[str, ...]
+    encoder_build: int | None  # of x264, which tells it once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +79,10 @@ def probe_video(uri: str, config: DecodeConfig) -> ProbeResult:
     picture = head.pictures[0]
     orientation = frame_orientation(picture)
     may_seek = time.clock in (ClockKind.STEADY, ClockKind.UNCHECKED)
-    seekable = time.clock is not ClockKind.NONE and is_seekable(
-        uri, config, packets, start_us=time.start_us, may_seek=may_seek
+    seekable = (
+        time.clock is not ClockKind.NONE
+        and not (head.encoder_build in _NEEDS_ITS_START and picture.format.name.startswith("yuv444"))
+        and is_seekable(uri, config, packets, start_us=time.start_us, may_seek=may_seek)
     )
     with opened_bytes(uri) as file:
         profile = dolby_vision_profile(file)
@@ -118,8 +125,8 @@ def _refuse_closed_or_contradicting(uri: str, config: DecodeConfig) -> None:
     if contradiction:
         raise DecodeError(
             ErrorKind.UNREADABLE,
-            f"the index of {uri} contradicts itself ({contradiction}), so that its times cannot be believed. Copy it again from its "
-            f"source, or give it new times: ffmpeg -i IN -c:v libx264 -crf 16 OUT.mp4",
+            f"the index of {uri} contradicts itself ({contradiction}), so that its times cannot be believed. Copy it again "
+            f"from its source, or give it new times: ffmpeg -i IN -c:v libx264 -crf 16 OUT.mp4",
         )
 
 
@@ -127,10 +134,11 @@ def _head(uri: str, config: DecodeConfig) -> _Head:
     with opened_video(uri, config) as opened:
         stream, codec = opened.stream, opened.stream.codec_context
         assert stream.time_base is not None  # opened_video refuses others
-        pictures = _first_pictures(opened, uri)
+        pictures, encoder_build = _first_pictures(opened, uri)
         first = pictures[0].pts
         return _Head(
             pictures=pictures,
+            encoder_build=encoder_build,
             first_tick_us=None if first is None else rounded_us(first, stream.time_base),
             claimed_us=_claimed_us(opened),
             container=opened.container.format.name,
@@ -147,9 +155,10 @@ def _head(uri: str, config: DecodeConfig) -> _Head:
         )
 
 
-def _first_pictures(opened: OpenedVideo, uri: str) -> list[VideoFrame]:
-    """A few pictures from the start on. Raises DecodeError where there is not one."""
+def _first_pictures(opened: OpenedVideo, uri: str) -> tuple[list[VideoFrame], int | None]:
+    """A few pictures from the start on, and the build of x264 that made them. Raises DecodeError where there is not one."""
     pictures: list[VideoFrame] = []
+    build: re.Match[bytes] | None = None
     error_text = ""
     num_packets = 0
     try:
@@ -157,6 +166,7 @@ def _first_pictures(opened: OpenedVideo, uri: str) -> list[VideoFrame]:
             num_packets += 1
             if len(pictures) >= _PICTURES_LOOKED_AT or num_packets > _MAX_PACKETS_TO_FIRST_FRAME:
                 break
+            build = build or (_X264_BUILD.search(bytes(packet)) if num_packets <= _PICTURES_LOOKED_AT else None)
             try:
                 pictures += packet.decode()
             except av.error.FFmpegError as error:
@@ -168,7 +178,7 @@ def _first_pictures(opened: OpenedVideo, uri: str) -> list[VideoFrame]:
         raise DecodeError(
             kind, f"{uri}: not one of the first {num_packets} packets gave a picture {error_text}".strip()
         )
-    return pictures
+    return pictures, None if build is None else int(build[1])
 
 
 def _claimed_us(opened: OpenedVideo) -> int | None:

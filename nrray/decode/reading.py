@@ -64,7 +64,7 @@ class Reading:
         self._raw_number = 0
         self._stamp_us: int | None = None
         self._is_behind_gap = False
-        self._broken_at = _break_of(request)
+        self._broken_at = _break_of(request, config)
         self._is_lost = False
         self._bridged_us = bridged_us(request.frame_interval_us or 0)
         pictures = self._pictures()
@@ -270,8 +270,8 @@ _WITHOUT_KEY = "no key frame follows where the recording was interrupted"
 
 
 def _decoder(opened: OpenedVideo) -> VideoCodecContext:
-    """The stream's decoder, or a stricter one: FFmpeg's own decoders of VP8 and VP9 make garbage of damaged packets without a word
-    where libvpx finds that they end too early. It takes a fifth longer."""
+    """The stream's decoder, or a stricter one: FFmpeg's own decoders of VP8 and VP9 make garbage of damaged packets without
+    a word, where libvpx finds that they end too early. It takes a fifth longer."""
     own = opened.stream.codec_context
     stricter = _STRICTER.get(own.name)
     if stricter is None or stricter not in av.codecs_available:
@@ -282,12 +282,17 @@ def _decoder(opened: OpenedVideo) -> VideoCodecContext:
     return decoder
 
 
-def _break_of(request: FrameRequest) -> int | None:
+def _break_of(request: FrameRequest, config: DecodeConfig) -> int | None:
     """From which byte on the times of an AVI are not known, None where they are."""
     if request.clock is not ClockKind.LOST:
         return None
     with opened_bytes(request.uri) as file:
-        return first_break(file)
+        broken_at = first_break(file)
+    with opened_video(request.uri, config) as opened:
+        num_claimed = opened.stream.frames
+    # The chain may have been cut and fit again by chance before it breaks visibly.
+    is_short = broken_at is not None and not broken_at.is_tail and len(read_packets(request.uri, config)) != num_claimed
+    return None if broken_at is None else 0 if is_short else broken_at.byte
 
 
 def _has_own_times(request: FrameRequest) -> bool:

@@ -37,7 +37,7 @@ def told_damage(messages: list[Message]) -> str:
 
 
 def is_filler(pixels: NDArray[np.uint8]) -> bool:
-    """Whether (H, W, 3) pixels are nothing but the grey or the green that decoders begin with: luma and chroma of 128, or of 0."""
+    """Whether (H, W, 3) pixels are nothing but the grey or the green that decoders begin with."""
     grey_or_green = pixels[:: max(1, len(pixels) // 8), :: max(1, pixels.shape[1] // 8)].reshape(-1, 3).astype(np.int16)
     return any(bool((np.abs(grey_or_green - colour) <= _FILLER_TOLERANCE).all()) for colour in _FILLERS)
 
