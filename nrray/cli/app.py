@@ -100,6 +100,12 @@ def doctor(
         str | None, typer.Option(help="Adapter of `nrray finetune` on --model: also check that it fits.")
     ] = None,
     label_set: Annotated[str | None, typer.Option(help="Label set file for --model.")] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Read every weight of --model: files against the digests stated of them, numbers for NaN."
+        ),
+    ] = False,
     server: Annotated[
         str | None,
         typer.Option(help="Also ask this server of the OpenAI protocol what it can do (strategy.engine.url)."),
@@ -123,6 +129,7 @@ def doctor(
         model=model,
         adapter=adapter,
         label_set=label_set,
+        verify=verify,
         reporter=reporter,
         server=section,
         allow_remote=allow_remote,
