@@ -15,7 +15,7 @@ from nrray.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from nrray.models.metadata import CheckpointMetadata, Pooling, trained_labels, write_metadata
 from nrray.sampling import Sampling
 from tests.checkpoints import CHECKPOINTS, ENCODERS, HIDDEN_SIZE, llama_judge
-from tests.more_checkpoints import MORE_CHECKPOINTS
+from tests.more_checkpoints import MORE_CHECKPOINTS, OTHER_CHECKPOINTS
 
 
 def labeler_of(
@@ -59,7 +59,8 @@ def checkpoint_of(tmp_path_factory: pytest.TempPathFactory, label_set: LabelSet)
 
     def folder_of(name: str) -> Path:
         if name not in made:
-            made[name] = {**CHECKPOINTS, **MORE_CHECKPOINTS, **ENCODERS}[name](tmp_path_factory.mktemp(name), label_set)
+            known = {**CHECKPOINTS, **MORE_CHECKPOINTS, **OTHER_CHECKPOINTS, **ENCODERS}
+            made[name] = known[name](tmp_path_factory.mktemp(name), label_set)
         return made[name]
 
     return folder_of

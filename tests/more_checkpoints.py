@@ -37,6 +37,8 @@ from transformers import (
     Qwen2VLImageProcessor,
     Qwen2VLProcessor,
     Qwen2VLVideoProcessor,
+    VipLlavaConfig,
+    VipLlavaForConditionalGeneration,
 )
 
 from nrray.labels import LabelSet
@@ -238,6 +240,28 @@ def mistral3(folder: Path, label_set: LabelSet) -> Path:
     return folder
 
 
+def vip_llava(folder: Path, label_set: LabelSet) -> Path:
+    """Of a type that no family names."""
+    torch.manual_seed(0)
+    tokenizer = video_tokenizer(label_set, {"image_token": "<image>"})
+    config = VipLlavaConfig(
+        vision_config={**VISION, "model_type": "clip_vision_model", "image_size": SIDE_PX, "patch_size": 16},
+        text_config=LlamaConfig(**TEXT, **special_ids(tokenizer)),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        vision_feature_layers=[-1, -2],
+    )
+    VipLlavaForConditionalGeneration(config).save_pretrained(folder)
+    LlavaProcessor(
+        image_processor=CLIPImageProcessor(size={"shortest_edge": SIDE_PX}, crop_size=SQUARE),
+        tokenizer=tokenizer,
+        patch_size=16,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=IMAGE_TEMPLATE,
+    ).save_pretrained(folder)
+    return folder
+
+
 MORE_CHECKPOINTS: Mapping[str, Callable[[Path, LabelSet], Path]] = {
     "gemma3": gemma3,
     "idefics3": idefics3,
@@ -248,3 +272,6 @@ MORE_CHECKPOINTS: Mapping[str, Callable[[Path, LabelSet], Path]] = {
     "qwen2_vl": qwen2_vl,
 }
 """Vision-language models."""
+
+OTHER_CHECKPOINTS: Mapping[str, Callable[[Path, LabelSet], Path]] = {"vip_llava": vip_llava}
+"""Of types that no family names: they are taken for `other_vlm`."""

@@ -21,7 +21,12 @@ def well(server: "FakeServer", handler: BaseHTTPRequestHandler, body: dict[str, 
     parts = body["messages"][0]["content"]
     question = parts[-1]["text"]
     num_pictures = sum(part["type"] != "text" for part in parts) if server.sees else 0
+    if not server.takes_videos and any(part["type"] == "video_url" for part in parts):
+        send(handler, {"error": {"message": "video_url is not supported"}}, status=400)
+        return
     text, listed = server.answer(question)
+    if server.keeps_schemas and (form := body.get("response_format")) is not None:
+        text = json.dumps(dict.fromkeys(form["json_schema"]["schema"]["required"], True))
     first = {"token": text.split(" ")[0], "logprob": listed.get(text, -0.1), "top_logprobs": []}
     first["top_logprobs"] = [{"token": token, "logprob": logprob} for token, logprob in listed.items()]
     wants = body.get("logprobs") and server.tells_probabilities
@@ -110,6 +115,8 @@ class FakeServer:
     sees: bool = True
     counts: bool = True
     tells_probabilities: bool = True
+    takes_videos: bool = True
+    keeps_schemas: bool = True
     manners: Sequence[Callable[..., None]] = (well,)
     introductions: int = 2
     key: str | None = None

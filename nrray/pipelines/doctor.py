@@ -1,4 +1,5 @@
-"""`nrray doctor`: this machine's equipment, whether it suffices, and advice. Starts no Ray, opens no connection."""
+"""`nrray doctor`: this machine's equipment, whether it suffices, and advice. Starts no Ray; opens a connection to a server that
+it is told to ask, and no other."""
 
 import importlib.metadata
 import os
@@ -9,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,13 @@ import nrray
 from nrray.console.reporter import Reporter
 from nrray.decode import DecodeBackend
 from nrray.errors import ModelError
+from nrray.isolation import isolated_python
 from nrray.labels import read_label_set
 from nrray.models import CheckpointChoice, Execution, LabelerFigures, measure_labeler, resolve_checkpoint
 from nrray.models.config import EMBEDDED
+from nrray.models.engines import OpenAiSection
+from nrray.pipelines.doctor_server import server_findings
+from nrray.pipelines.findings import Finding, Verdict
 
 GIB = 2**30
 LOW_DISK_BYTES, NO_DISK_BYTES = 10 * GIB, GIB
@@ -42,24 +46,6 @@ CODEC_DECODERS: dict[str, tuple[str, ...]] = {
     "mpeg4": ("mpeg4",),
     "mjpeg": ("mjpeg",),
 }
-
-
-class Verdict(str, Enum):
-    """The verdict on a finding. Only `fail` stops a run on this machine."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One examined property of the machine; `advice` is the remedy, empty where none is needed."""
-
-    name: str
-    value: str
-    verdict: Verdict = Verdict.OK
-    advice: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,21 +68,41 @@ class Examination:
         return "This machine can run nrray."
 
 
-def run_doctor(*, model: str | None, label_set: str | None, reporter: Reporter, adapter: str | None = None) -> bool:
+def run_doctor(
+    *,
+    model: str | None,
+    label_set: str | None,
+    reporter: Reporter,
+    adapter: str | None = None,
+    verify: bool = False,
+    server: OpenAiSection | None = None,
+    allow_remote: bool = False,
+) -> bool:
     """Examine and report; with `model`, or an `adapter` of it (of the embedded one where no model is given), also load and time
-    it. Returns whether nrray can run here.
+    it; with `verify`, also compare its files with the digests that are stated of them; with `server`, also ask that.
+    Returns whether nrray can run here.
 
     Raises ModelError, ConfigError for a `model`, `adapter` or `label_set` that cannot be used.
     """
     choice = CheckpointChoice(path=model or EMBEDDED, adapter=adapter)
     # A misspelt path, or an adapter of something else, is an error before seconds of examination.
-    checkpoint = resolve_checkpoint(choice) if model is not None or adapter is not None else None
+    checkpoint = resolve_checkpoint(choice) if model is not None or adapter is not None or verify else None
+    verified = None
+    if checkpoint is not None and verify:
+        from nrray.models.verify import verified_checkpoint  # with torch
+
+        verified = verified_checkpoint(checkpoint)
+        reporter.say(verified.sentence)
     if checkpoint is not None and adapter is not None:
         from nrray.models.fitting import check_adapter  # with torch and peft, which take seconds
 
         check_adapter(checkpoint)
-    examination = Examination(findings=tuple(examined_machine()))
-    report_examination(examination, reporter)
+    here = tuple(examined_machine())
+    report_findings("This machine", here, reporter)
+    there = () if server is None else server_findings(server, allow_remote=allow_remote)
+    if server is not None:
+        report_findings(f"Server {server.url}", there, reporter)
+    examination = Examination(findings=(*here, *there))
     figures: LabelerFigures | None = None
     if checkpoint is not None:
         figures = measure_labeler(checkpoint, label_set=read_label_set(label_set), execution=Execution())
@@ -109,16 +115,17 @@ def run_doctor(*, model: str | None, label_set: str | None, reporter: Reporter, 
             "sentence": examination.sentence,
             "findings": [asdict(finding) for finding in examination.findings],
             "model": asdict(figures) if figures is not None else None,
+            "verified": asdict(verified) if verified is not None else None,
         }
     )
     return examination.can_run
 
 
-def report_examination(examination: Examination, reporter: Reporter) -> None:
+def report_findings(title: str, findings: Sequence[Finding], reporter: Reporter) -> None:
     """The findings as a table, the advice below it."""
-    rows = [[finding.name, finding.verdict.value, finding.value] for finding in examination.findings]
-    reporter.table("This machine", ["", "verdict", "found"], rows)
-    for finding in examination.findings:
+    rows = [[finding.name, finding.verdict.value, finding.value] for finding in findings]
+    reporter.table(title, ["", "verdict", "found"], rows)
+    for finding in findings:
         if finding.advice:
             reporter.say(f"{finding.verdict.value}: {finding.name}: {finding.advice}")
 
@@ -136,6 +143,7 @@ def examined_machine() -> list[Finding]:
         package_finding("av"),
         codec_finding(decodable_codecs()),
         *(backend_finding(name, process) for name, process in checking.items()),
+        vllm_finding(_vllm_version(), has_gpu=_has_gpu()),
         Finding(name="CPUs", value=str(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count())),
         memory_finding(_memory_bytes()),
         *([shared_memory_finding(shutil.disk_usage("/dev/shm").total)] if Path("/dev/shm").is_dir() else []),
@@ -205,6 +213,16 @@ def backend_finding(name: str, process: "subprocess.Popen[str]") -> Finding:
     return Finding(name=label, value=f"not usable: {reason[:200]}")
 
 
+def vllm_finding(version: str | None, *, has_gpu: bool) -> Finding:
+    """Whether strategy.engine=vllm runs here. version: None where vLLM is not installed."""
+    name = "vllm (by choice)"
+    if version is None:
+        return Finding(name=name, value="not usable: not installed (pip install 'nrray[vllm]')")
+    if not has_gpu:
+        return Finding(name=name, value=f"not usable: {version}, but there is no CUDA device for strategy.engine=vllm")
+    return Finding(name=name, value=version)
+
+
 def memory_finding(total_bytes: int) -> Finding:
     value = f"{total_bytes / GIB:.1f} GiB"
     if total_bytes < LOW_MEMORY_BYTES:
@@ -252,18 +270,8 @@ def embedded_finding() -> Finding:
 
 
 def _checking(name: str) -> "subprocess.Popen[str]":
-    program = f"""
-import importlib.metadata, sys
-from nrray.decode import DecodeConfig, check_backend
-from nrray.errors import DecodeError
-try:
-    check_backend(DecodeConfig(backend="{name}"))
-except DecodeError as error:
-    sys.exit(str(error))
-print(importlib.metadata.version("{name}"))
-"""
     return subprocess.Popen(
-        [sys.executable, "-c", program],
+        isolated_python("nrray.decode.checked_backend", name),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
@@ -286,6 +294,21 @@ def _cuda_findings() -> list[Finding]:
         value = f"{facts.name}, {facts.total_memory / GIB:.0f} GiB, {bf16}"
         findings.append(Finding(name=f"CUDA device {index}", value=value))
     return findings
+
+
+def _vllm_version() -> str | None:
+    try:
+        return importlib.metadata.version("vllm")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _has_gpu() -> bool:
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
 
 
 def _memory_bytes() -> int:

@@ -25,9 +25,10 @@ from nrray.pipelines.doctor import (
     offline_finding,
     package_finding,
     python_finding,
-    report_examination,
+    report_findings,
     run_doctor,
     shared_memory_finding,
+    vllm_finding,
 )
 
 GIB = 2**30
@@ -138,6 +139,12 @@ def test_a_decoder_that_is_not_installed_is_named_with_its_extra(findings):
     assert "pip install 'nrray[torchcodec]'" in finding.value
 
 
+def test_vllm_is_named_with_what_it_lacks():
+    assert "pip install 'nrray[vllm]'" in vllm_finding(None, has_gpu=True).value
+    assert vllm_finding("0.33.0", has_gpu=False).value.startswith("not usable: 0.33.0, but there is no CUDA device")
+    assert vllm_finding("0.33.0", has_gpu=True).value == "0.33.0"
+
+
 def test_a_decoder_that_kills_its_process_costs_one_line():
     finding = backend_finding("decord", child("import os; os.kill(os.getpid(), 11)"))
     assert finding.value == "not usable: exit -11"
@@ -149,7 +156,7 @@ def test_a_decoder_that_can_be_imported_has_a_version():
 
 def test_advice_is_printed_below_the_table(capsys):
     bad = Finding(name="disk", value="0.1 GiB free", verdict=Verdict.FAIL, advice="free some")
-    report_examination(Examination(findings=(bad,)), Reporter())
+    report_findings("This machine", (bad,), Reporter())
     printed = capsys.readouterr().out
     assert "0.1 GiB free" in printed
     assert "fail: disk: free some" in printed

@@ -4,7 +4,7 @@ A new one is a file beside this one, and its section in `sections.py`, in the un
 """
 
 from nrray.models.engines.engine import Choice, Decoding, Engine, Question, Replies
-from nrray.models.engines.sections import EngineChoice, EngineSection, OpenAiSection, TransformersSection
+from nrray.models.engines.sections import EngineChoice, EngineSection, OpenAiSection, TransformersSection, VllmSection
 
 __all__ = [
     "Choice",
@@ -16,4 +16,5 @@ __all__ = [
     "Question",
     "Replies",
     "TransformersSection",
+    "VllmSection",
 ]

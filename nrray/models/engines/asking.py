@@ -22,7 +22,7 @@ from nrray.models.engines.shared_prefix import (
     prefix_read,
     rows_that_fit,
 )
-from nrray.models.engines.token_choice import TokenChoice, token_choice, uniform_numbers
+from nrray.models.engines.token_choice import TokenChoice, check_numbers, token_choice, uniform_numbers
 from nrray.models.families.family import LoadedCheckpoint, WindowRunner, distances, watched
 from nrray.models.families.prompt_runner import PromptRunner, UnitInputs
 from nrray.models.families.tower_moments import moments_of
@@ -120,6 +120,7 @@ class AskedTogether:
     def _columns(self, read: Rows, rows: slice, group: Sequence[int]) -> "list[_Column]":
         """Of the questions of a group, whose rows have been read window by window."""
         asked = self._asked
+        check_numbers(read.logits)  # also of questions that are scored, of which no token is chosen
         probabilities = torch.softmax(read.logits.float(), dim=-1)
         most = [asked.questions[question].max_tokens for question in group]
         num_windows = rows.stop - rows.start
@@ -287,13 +288,18 @@ class _Chosen(LogitsProcessor):  # type: ignore[misc]  # transformers has no typ
 
 
 def end_ids(checkpoint: LoadedCheckpoint) -> list[int]:
-    """Tokens that end an answer: those that the checkpoint names for generation, and its tokenizer's."""
-    named = checkpoint.model.generation_config.eos_token_id
+    """Tokens that end an answer of a loaded checkpoint."""
+    return named_end_ids(checkpoint.model.generation_config, checkpoint.processor.tokenizer, name=checkpoint.name)
+
+
+def named_end_ids(generation_config: Any, tokenizer: Any, *, name: str) -> list[int]:
+    """Tokens that end an answer: those that a checkpoint names for generation, and its tokenizer's."""
+    named = generation_config.eos_token_id
     several = named if isinstance(named, list) else [named]
-    known = {token for token in (*several, checkpoint.processor.tokenizer.eos_token_id) if token is not None}
+    known = {token for token in (*several, tokenizer.eos_token_id) if token is not None}
     if not known:
         raise ModelError(
-            f"model {checkpoint.name}: found no end token in its generation_config.json and tokenizer, expected one: an answer "
+            f"model {name}: found no end token in its generation_config.json and tokenizer, expected one: an answer "
             f"would never end. Add the checkpoint's generation_config.json."
         )
     return sorted(known)

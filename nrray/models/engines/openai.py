@@ -1,6 +1,7 @@
 """Answers from a server of the OpenAI protocol, which runs the model wherever it is. No torch."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,7 +143,22 @@ def reach_of(section: "OpenAiSection", *, allow_remote: bool) -> Reach:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """A server's model, its answers to a question in words and to one with a picture, and the seconds of the latter."""
+
+    model: ServedModel
+    words: Completion
+    picture: Completion
+    seconds: float
+
+
 def served_model(section: "OpenAiSection", *, allow_remote: bool) -> ServedModel:
+    """The model that a section names. Raises ModelError as `meeting` does."""
+    return meeting(section, allow_remote=allow_remote).model
+
+
+def meeting(section: "OpenAiSection", *, allow_remote: bool) -> Meeting:
     """The model that a section names, after two questions to its server: one in words, one with a grey picture in front.
 
     Raises ModelError where the address is refused, the server gives no answer, or the picture does not reach the model.
@@ -159,17 +175,13 @@ def served_model(section: "OpenAiSection", *, allow_remote: bool) -> ServedModel
     try:
         facts = facts_of_model(client.get(MODELS_ROUTE), where=section.url, name=section.model)
         name = str(facts["id"])
-        [words, picture] = [
-            completion_of(reply.document)
-            for reply in client.post(
-                COMPLETIONS_ROUTE, [_probe(section, name, parts) for parts in _probe_parts(section)]
-            )
-        ]
+        replies = client.post(COMPLETIONS_ROUTE, [probe(section, name, parts) for parts in probe_parts(section)])
+        [words, picture] = [completion_of(reply.document) for reply in replies]
     except ServerError as error:
         raise ModelError(f"the server of strategy.engine cannot be used: {error}") from None
     finally:
         client.close()
-    return ServedModel(
+    model = ServedModel(
         name=name,
         url=section.url,
         addresses=addresses,
@@ -180,9 +192,10 @@ def served_model(section: "OpenAiSection", *, allow_remote: bool) -> ServedModel
         allow_remote=allow_remote,
         is_remote=not all(map(is_in_house, addresses)),
     )
+    return Meeting(model=model, words=words, picture=picture, seconds=replies[-1].seconds)
 
 
-def _probe_parts(section: "OpenAiSection") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def probe_parts(section: "OpenAiSection") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """A grey frame as the section shows frames, behind the words beside it alone."""
     picture = _picture(section)
     return [part for part in picture if part["type"] == "text"], picture
@@ -195,11 +208,14 @@ def _picture(section: "OpenAiSection") -> list[dict[str, Any]]:
     return image_parts(encoded, [0] if section.frame_times else None, image_format=section.image_format)
 
 
-def _probe(section: "OpenAiSection", name: str, parts: Sequence[Mapping[str, Any]]) -> Callable[[], dict[str, Any]]:
+def probe(
+    section: "OpenAiSection", name: str, parts: Sequence[Mapping[str, Any]], *, question: Question = _PROBE
+) -> Callable[[], dict[str, Any]]:
+    """A small question behind parts of `probe_parts`."""
     is_video = bool(parts) and section.frames is FramesForm.JPEG_SEQUENCE
     more = {**section.extra_body, **(video_times(2, 1.0) if is_video else {})}
     return lambda: request_body(
-        parts, _PROBE, model=name, decoding=GREEDY, top_logprobs=section.top_logprobs, more=more
+        parts, question, model=name, decoding=GREEDY, top_logprobs=section.top_logprobs, more=more
     )
 
 

@@ -8,10 +8,14 @@ from pydantic import BeforeValidator, Discriminator, Field, JsonValue, Tag, fiel
 from nrray.config import Section
 from nrray.errors import ConfigError
 from nrray.models.config import EMBEDDED, CheckpointChoice, Execution
+from nrray.models.engines import vllm_support
 from nrray.models.engines.addresses import server_url
 from nrray.models.engines.completions import RESERVED_FIELDS, SCORES_RULE, FramesForm, ImageFormat
 from nrray.models.engines.engine import Engine
 from nrray.models.resolved import ResolvedCheckpoint, ResolvedModel, local_checkpoint, resolve_checkpoint
+
+MEMORY_SHARE = 0.9
+"""Of a labeler's share of a GPU that vLLM takes; the rest is for what stands beside it, such as a judge's context."""
 
 
 class EngineSection(Section):
@@ -36,6 +40,18 @@ class EngineSection(Section):
         """Whether a labeler holds the weights, and so wants a GPU where there is one."""
         return True
 
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether it runs on GPUs alone."""
+        return False
+
+    def check_runs(self, execution: Execution) -> None:
+        """Raise ModelError where it does not run a model as `execution` says."""
+
+    def in_pool(self, gpus: float) -> "EngineSection":
+        """The section for a labeler that has so much of a GPU, or so many. Raises ConfigError where it wants more."""
+        return self
+
 
 class TransformersSection(EngineSection):
     """A checkpoint that transformers runs in the labeler."""
@@ -55,6 +71,64 @@ class TransformersSection(EngineSection):
         from nrray.models.engines.transformers import TransformersEngine  # torch takes seconds to import
 
         return TransformersEngine(local_checkpoint(model), execution=execution)
+
+
+class VllmSection(EngineSection):
+    """A checkpoint that vLLM runs in the labeler, on a GPU."""
+
+    kind: Literal["vllm"] = Field("vllm", description="vLLM in the labeler, on a GPU; extra nrray[vllm]")
+    memory_fraction: Literal["auto"] | Annotated[float, Field(gt=0, le=1)] = Field(
+        "auto", description="of a GPU's memory, for weights and caches; auto: 0.9 of the labeler's share of a GPU"
+    )
+    context_tokens: int = Field(16384, ge=256, le=2**20, description="of a prompt, frames included, with its answer")
+    concurrency: int = Field(64, ge=1, le=1024, description="questions that are answered at once")
+    max_frames: int = Field(64, ge=1, le=1024, description="of a window, for which memory is set aside at the start")
+    frame_cache_gib: float = Field(
+        1.0, ge=0, le=64, description="of a node's memory, for frames that the next question about a window uses again"
+    )
+
+    @property
+    def needs_gpu(self) -> bool:
+        """vLLM from the package index is built for CUDA."""
+        return True
+
+    @property
+    def gpu_memory_fraction(self) -> float:
+        """Of one GPU's memory, for a labeler that has all of it where nothing else is said."""
+        return MEMORY_SHARE if self.memory_fraction == "auto" else self.memory_fraction
+
+    def check_runs(self, execution: Execution) -> None:
+        """As `EngineSection` says."""
+        vllm_support.check_runs(execution)
+
+    def in_pool(self, gpus: float) -> "VllmSection":
+        """As `EngineSection` says: memory_fraction as a number."""
+        share = min(gpus, 1.0)
+        if self.memory_fraction == "auto":
+            return self.model_copy(update={"memory_fraction": round(MEMORY_SHARE * share, 4)})
+        if self.memory_fraction > share:
+            raise ConfigError(
+                f"strategy.engine.memory_fraction: found {self.memory_fraction:g}, but a labeler has {share:g} of a GPU, which "
+                f"other workers share. Set it to {MEMORY_SHARE * share:g} or less, leave it out, or add GPUs."
+            )
+        return self
+
+    def resolved(self, choice: CheckpointChoice, *, allow_remote: bool = False) -> ResolvedCheckpoint:
+        """The checkpoint that `model` names. Raises ModelError, also where vLLM is not here or does not run such a checkpoint."""
+        vllm_support.check_installed()
+        checkpoint = resolve_checkpoint(choice)
+        vllm_support.check_checkpoint(checkpoint)
+        return checkpoint
+
+    def identity(self) -> JsonValue:
+        """As `EngineSection` says."""
+        return self.kind
+
+    def loaded(self, model: ResolvedModel, *, execution: Execution) -> Engine:
+        """As `EngineSection` says."""
+        from nrray.models.engines.vllm import VllmEngine  # torch and vLLM take seconds to import
+
+        return VllmEngine(self, local_checkpoint(model), execution=execution)
 
 
 class OpenAiSection(EngineSection):
@@ -152,9 +226,13 @@ def _with_kind(value: Any) -> Any:
 
 EngineChoice = Annotated[
     Annotated[
-        Annotated[TransformersSection, Tag("transformers")] | Annotated[OpenAiSection, Tag("openai")],
+        Annotated[TransformersSection, Tag("transformers")]
+        | Annotated[VllmSection, Tag("vllm")]
+        | Annotated[OpenAiSection, Tag("openai")],
         Discriminator(
-            _kind, custom_error_type="engine_kind", custom_error_message="expected a kind of transformers or openai"
+            _kind,
+            custom_error_type="engine_kind",
+            custom_error_message="expected a kind of transformers, vllm or openai",
         ),
     ],
     BeforeValidator(_with_kind),

@@ -1,7 +1,8 @@
 """A vision-language model of any of transformers' image-text-to-text classes: every window goes through all of it."""
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ class OtherVisionLanguageModel(VisionLanguageModel):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromptProcessor:
+class PromptProcessor(ABC):
     """A vision-language model's processor. Padding stands on the left. wants_token_types: whether the model is to be given the
     kind of each token."""
 
@@ -149,9 +150,13 @@ class PromptProcessor:
     dtype: torch.dtype
     wants_token_types: bool
 
-    def _chat_text(self, media: Iterable[Mapping[str, str]], *, question: str) -> str:
+    @abstractmethod
+    def media(self, num_frames: int) -> list[dict[str, str]]:
+        """What stands for the frames of a window in a chat's message."""
+
+    def chat_text(self, question: str, *, num_frames: int) -> str:
         """The prompt: one user turn of media and question, and the opening of the answer."""
-        messages = [{"role": "user", "content": [*media, {"type": "text", "text": question}]}]
+        messages = [{"role": "user", "content": [*self.media(num_frames), {"type": "text", "text": question}]}]
         text: str = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         return text
 
@@ -167,6 +172,10 @@ class PromptProcessor:
 class VideoPromptProcessor(PromptProcessor):
     """The frames of a window are one video."""
 
+    def media(self, num_frames: int) -> list[dict[str, str]]:
+        """As `PromptProcessor` says."""
+        return [{"type": "video"}]
+
     def tensors(
         self,
         windows: Sequence[NDArray[np.uint8]],
@@ -176,11 +185,11 @@ class VideoPromptProcessor(PromptProcessor):
         device: torch.device = CPU,
     ) -> dict[str, torch.Tensor]:
         """As `WindowProcessor` says."""
-        text = self._chat_text([{"type": "video"}], question=question)
+        text = self.chat_text(question, num_frames=len(windows[0]))
         return self._processed(
             text=[text] * len(windows),
             videos=list(windows),
-            video_metadata=[_video_metadata(window, frames_per_second=frames_per_second) for window in windows],
+            video_metadata=[video_metadata(len(window), frames_per_second=frames_per_second) for window in windows],
             do_sample_frames=False,
             **pixel_device(device),
         )
@@ -190,6 +199,10 @@ class VideoPromptProcessor(PromptProcessor):
 class ImagePromptProcessor(PromptProcessor):
     """The frames of a window are images in order."""
 
+    def media(self, num_frames: int) -> list[dict[str, str]]:
+        """As `PromptProcessor` says."""
+        return [{"type": "image"}] * num_frames
+
     def tensors(
         self,
         windows: Sequence[NDArray[np.uint8]],
@@ -199,7 +212,7 @@ class ImagePromptProcessor(PromptProcessor):
         device: torch.device = CPU,
     ) -> dict[str, torch.Tensor]:
         """As `WindowProcessor` says."""
-        text = self._chat_text([{"type": "image"}] * len(windows[0]), question=question)
+        text = self.chat_text(question, num_frames=len(windows[0]))
         return self._processed(text=[text] * len(windows), images=[list(window) for window in windows])
 
 
@@ -228,8 +241,8 @@ def frame_tokens(checkpoint: LoadedCheckpoint, input_ids: torch.Tensor) -> torch
     return torch.isin(input_ids, torch.tensor(ids, device=input_ids.device))
 
 
-def _video_metadata(video: NDArray[np.uint8], *, frames_per_second: float) -> dict[str, Any]:
-    num_frames = len(video)
+def video_metadata(num_frames: int, *, frames_per_second: float) -> dict[str, Any]:
+    """What processors are told of a window's frames, so that they keep all of them and know their times."""
     return {
         "total_num_frames": num_frames,
         "fps": frames_per_second,

@@ -5,11 +5,12 @@ are written here once, for every stage.
 """
 
 import os
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, NoReturn, TypeVar
 
 import pyarrow as pa
 
@@ -96,7 +97,7 @@ class UnitStage(ABC, Generic[RequestT, ResultT]):
             results = self.processed_together(rows, attempts=attempts)
         except Exception as error:
             if self.is_device_lost(error):
-                os._exit(1)
+                _end_process(error)
             results = []
         for entry in entries:
             self._journal.leave(entry)
@@ -121,7 +122,7 @@ class UnitStage(ABC, Generic[RequestT, ResultT]):
         except Exception as error:  # one unit's trouble must not end the archive's run
             if self.is_device_lost(error):
                 # The entry stays: a unit that does this again and again is quarantined, and Ray starts a fresh process.
-                os._exit(1)
+                _end_process(error)
             kind, message = self.unforeseen, f"{type(error).__name__}: {error}"
         else:
             self._journal.leave(entry)
@@ -135,3 +136,9 @@ class UnitStage(ABC, Generic[RequestT, ResultT]):
             seconds=time.perf_counter() - started,
         )
         return self.failed(row, failure)
+
+
+def _end_process(error: Exception) -> NoReturn:
+    """Say why in the worker's log, which is all that is left of it."""
+    print(f"nrray: this worker ends: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    os._exit(1)

@@ -32,7 +32,7 @@ from nrray.evaluate.labelling import Labelling, read_labelling
 from nrray.evaluate.measures import measures_of
 from nrray.labels import LabelSet, read_label_set
 from nrray.metrics.jackknife import Value, few_cases_notes, value_of
-from nrray.models import resolve_checkpoint, resolve_strategy
+from nrray.models import resolve_model, resolve_strategy
 from nrray.models.shown import Shown
 from nrray.models.strategies import Strategy
 from nrray.models.strategies.judged import CAPTION_NAME
@@ -67,7 +67,7 @@ def probe(config: ProbeConfig, reporter: Reporter) -> Probed:
     refuse_other_output(output, "probe")
     wanted, notes = _wanted_cases(config, reference, cases)
     manifest = _manifest_of(config, reference, cases, wanted)
-    checkpoint = resolve_checkpoint(config.model)
+    checkpoint = resolve_model(config.strategy, config.model)
     strategy = resolve_strategy(config.strategy, checkpoint, label_set)
     other = strategy.reworded(checkpoint, label_set) if config.rewords else None
     output.create()

@@ -10,7 +10,7 @@ from typing import Any
 from nrray.errors import ResourcesError
 from nrray.models import Device, JudgedStrategy
 from nrray.models.strategies.prompted import PromptedStrategy
-from nrray.pipelines.on_ray.pools import MIB, Capacity, PoolRequest
+from nrray.pipelines.on_ray.pools import MIB, Capacity, Pool, PoolRequest
 from nrray.pipelines.on_ray.streaming import RowActor
 from nrray.pipelines.relabel.captions import CaptionStage, JudgeStage
 from nrray.pipelines.relabel.job import RelabelJob
@@ -75,9 +75,28 @@ def stages_of(job: RelabelJob, *, on_gpu: bool) -> tuple[StageRequest, ...]:
     )
 
 
+def arguments_in(pool: Pool, stage: StageRequest) -> Mapping[str, Any]:
+    """The stage's arguments for workers of a pool: an engine that shares out a GPU's memory is told its part. Raises ConfigError
+    where it wants more."""
+    strategy = stage.arguments.get("strategy")
+    if not isinstance(strategy, PromptedStrategy):
+        return stage.arguments
+    engine = strategy.engine.in_pool(pool.gpus)
+    return {**stage.arguments, "strategy": strategy.model_copy(update={"engine": engine})}
+
+
 def uses_device(job: RelabelJob) -> bool:
     """Whether labelers hold the model's weights, and want GPUs for them where there are some."""
     return not isinstance(job.strategy, PromptedStrategy) or job.strategy.engine.uses_device
+
+
+def check_engine(job: RelabelJob, capacity: Capacity) -> None:
+    """Raise ResourcesError where the strategy's engine runs on GPUs alone and the cluster has none."""
+    if isinstance(job.strategy, PromptedStrategy) and job.strategy.engine.needs_gpu and capacity.num_gpus < 1:
+        raise ResourcesError(
+            f"strategy.engine={job.strategy.engine.kind} needs a GPU for every labeler, but the cluster has {capacity}. Take "
+            f"engine transformers, or openai with a server, or add a node with a GPU."
+        )
 
 
 def runs_on_gpu(device: Device, capacity: Capacity) -> bool:

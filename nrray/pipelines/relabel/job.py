@@ -30,6 +30,7 @@ from nrray.models.frame_size import FrameSize
 from nrray.models.looks import read_looks
 from nrray.models.resolved import local_checkpoint
 from nrray.models.shown import Shown
+from nrray.models.strategies.prompted import PromptedStrategy
 from nrray.pipelines.job_folder import refuse_job_folder
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing, Plan, plan_units
@@ -116,6 +117,8 @@ def resolved_job(config: RelabelConfig, *, allow_remote: bool = False) -> Relabe
     if unknown:
         raise ConfigError(f"segments.thresholds names unknown activities {unknown}; known: {list(label_set.names)}")
     checkpoint = resolve_model(config.strategy, config.model, allow_remote=allow_remote)
+    if isinstance(config.strategy, PromptedStrategy):
+        config.strategy.engine.check_runs(config.model)
     strategy = resolve_strategy(config.strategy, checkpoint, label_set)
     looks = read_looks(checkpoint.head_folder) if isinstance(checkpoint, ResolvedCheckpoint) else None
     if isinstance(checkpoint, ResolvedCheckpoint) and checkpoint.kind is CheckpointKind.ADAPTED:

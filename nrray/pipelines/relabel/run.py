@@ -21,7 +21,8 @@ from nrray.models.config import resolved_dtype
 from nrray.pipelines.on_ray.pools import MIB, Pool, cluster_capacity, planned_pools, pools_sentence
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
 from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
-from nrray.pipelines.relabel.graph import StageRequest, runs_on_gpu, stages_of
+from nrray.pipelines.relabel.dying import DyingLabelers
+from nrray.pipelines.relabel.graph import StageRequest, arguments_in, check_engine, runs_on_gpu, stages_of
 from nrray.pipelines.relabel.job import RelabelConfig, RelabelJob, resolved_job
 from nrray.pipelines.relabel.publishing import publish_if_due
 from nrray.pipelines.relabel.report import Relabelled
@@ -141,6 +142,7 @@ def _run(
     store = job.config.ledger
     with ray_session(), terminated_as_interrupt():
         capacity = cluster_capacity()
+        check_engine(job, capacity)
         on_gpu = runs_on_gpu(job.config.model.device, capacity)
         dtype = job.identity.dtype or resolved_dtype(job.config.model.dtype, on_gpu=on_gpu).value
         decided = job.identity.model_copy(update={"dtype": dtype})
@@ -149,6 +151,7 @@ def _run(
         pools = planned_pools([stage.pool for stage in stages], capacity, num_units=work.num_rows)
         reporter.say(f"running on {capacity}: {pools_sentence(pools)}")
         started = time.monotonic()
+        dying = DyingLabelers()
 
         def settled(unit_ids: set[str]) -> None:
             journal.forget(unit_ids)
@@ -175,6 +178,7 @@ def _run(
                 kind = result.error_kind.value if result.error_kind is not None else None
                 progress.add(video_us=video_us[result.unit_id], error_kind=kind)
                 writer.add(result)
+                dying.check(result)
             writer.flush()
             done = progress.figures()
         figures = RunFigures(
@@ -206,7 +210,7 @@ def _results(
     for table in streamed_rows(
         _blocks(work, pools[0].count),
         [
-            PooledStage(actor=stage.actor, arguments=stage.arguments, pool=pool, batch_rows=stage.batch_units)
+            PooledStage(actor=stage.actor, arguments=arguments_in(pool, stage), pool=pool, batch_rows=stage.batch_units)
             for stage, pool in zip(stages, pools, strict=True)
         ],
         stall_timeout_seconds=job.config.pools.stall_timeout_seconds,

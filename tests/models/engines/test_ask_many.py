@@ -17,7 +17,7 @@ from nrray.models.engines.transformers import TransformersEngine
 from nrray.models.measure import synthetic_frames
 from tests.checkpoints import CHECKPOINTS
 from tests.model_fixtures import loaded
-from tests.more_checkpoints import MORE_CHECKPOINTS
+from tests.more_checkpoints import MORE_CHECKPOINTS, OTHER_CHECKPOINTS
 
 CHOICES = (("yes",), ("no",), (" ventilation",), ("</s>", "a"))
 QUESTIONS = (
@@ -42,12 +42,13 @@ def other_video(unit):
 
 @pytest.fixture
 def asked_anew(checkpoint_of, small_sampling):
-    """A function from a family's name to a function from unit, window and question to tokens and probabilities of choices, by one
-    generate of the whole class."""
+    """A function from a family's name, or a folder, to a function from unit, window and question to tokens and probabilities of
+    choices, by one generate of the whole class."""
 
     def of(name):
-        checkpoint = loaded(checkpoint_of(name))
-        model = AutoModelForImageTextToText.from_pretrained(checkpoint_of(name), dtype=torch.float32).eval()
+        folder = checkpoint_of(name) if isinstance(name, str) else name
+        checkpoint = loaded(folder)
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
         tokenizer, processor = checkpoint.processor.tokenizer, checkpoint.family.window_processor(checkpoint)
 
         def ask(unit, window, question):
@@ -74,7 +75,7 @@ def asked_anew(checkpoint_of, small_sampling):
     return of
 
 
-@families
+@pytest.mark.parametrize("name", [*CHECKPOINTS, *MORE_CHECKPOINTS, *OTHER_CHECKPOINTS])
 def test_answers_are_those_of_one_question_and_window_at_a_time(name, checkpoint_of, asked_anew, small_sampling):
     unit = synthetic_frames(small_sampling, num_windows=3)
     engine = engine_of(checkpoint_of(name), micro_batch_windows=2)
@@ -101,6 +102,40 @@ def test_frames_are_seen_once_for_all_questions(name, checkpoint_of, small_sampl
     engine = engine_of(checkpoint_of(name), micro_batch_windows=2)
     seen = {number: tower_calls(engine, unit, QUESTIONS[:number]) for number in (1, 4)}
     assert seen[4] == seen[1] > 0
+
+
+def test_a_type_that_no_family_names_is_asked_every_question_anew(checkpoint_of, small_sampling):
+    """How its tokens see each other is not known: only the whole prompt is sure to be read as it was meant."""
+    folder = checkpoint_of("vip_llava")
+    assert resolve_checkpoint(CheckpointChoice(path=str(folder))).family.name == "other_vlm"
+    unit = synthetic_frames(small_sampling, num_windows=3)
+    engine = engine_of(folder, micro_batch_windows=2)
+    seen = {number: tower_calls(engine, unit, QUESTIONS[:number]) for number in (1, 4)}
+    assert seen[4] == 4 * seen[1] > 0
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_vl", "llava"])
+def test_frames_behind_the_question_are_asked_about_anew_and_answers_are_the_same(
+    name, checkpoint_of, asked_anew, small_sampling, tmp_path
+):
+    """A template with the question first: what prompts have in common ends before the frames."""
+    folder = shutil.copytree(checkpoint_of(name), tmp_path / "model")
+    template = folder / "chat_template.jinja"
+    turned = template.read_text().replace("in message['content'] %}", "in message['content'] | reverse %}")
+    assert turned != template.read_text()
+    template.write_text(turned)
+    unit = synthetic_frames(small_sampling, num_windows=3)
+    engine = engine_of(folder, micro_batch_windows=2)
+    seen = {number: tower_calls(engine, unit, QUESTIONS[:number]) for number in (1, 4)}
+    assert seen[4] > seen[1] > 0
+    found = engine.ask(unit, QUESTIONS)
+    tokenizer, ask = asked_anew(folder)
+    for place, question in enumerate(QUESTIONS):
+        for window in range(3):
+            tokens, probabilities = ask(unit, window, question)
+            np.testing.assert_allclose(found.probabilities[place][window], probabilities, rtol=1e-4)
+            assert found.texts[window][place] == tokenizer.decode(tokens, skip_special_tokens=True)
+    assert np.ptp(np.log(found.probabilities[0][:, 0])) > 1e-4  # else equality would say nothing of frames
 
 
 def tower_calls(engine, unit, questions):
