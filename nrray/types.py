@@ -47,6 +47,7 @@ class ClockKind(str, Enum):
     STEADY = "steady"
     OUTLIERS = "outliers"  # single stamps that their neighbours contradict: their pictures are left out
     RESTARTS = "restarts"  # the clock starts again in mid-file: later times are put behind the earlier ones
+    LOST = "lost"  # pictures are counted, not dated, and some are lost: from there on all count as damaged
     NONE = "none"  # a raw stream at an assumed rate
     UNCHECKED = "unchecked"  # too large to be read through by the scan
 
