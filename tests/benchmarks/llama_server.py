@@ -66,7 +66,9 @@ def compare(section: OpenAiSection, *, num_captions: int) -> None:
     for answer_tokens in (0, 4):
         chosen = JudgeSection(model=SMOLLM2, answer_tokens=answer_tokens)
         judge = load_judge(chosen, resolve_judge(SMOLLM2), execution=Execution(device=Device.CPU))
-        equal, differences, known = [], [], 0
+        equal: list[bool] = []
+        differences: list[float] = []
+        num_unknown = 0
         for question in JudgeStrategy(judge=chosen).judge_questions(label_set):
             here = judge.judged(question, captions)
             choices = tuple(choice for _, choice in question.choices)
@@ -80,17 +82,18 @@ def compare(section: OpenAiSection, *, num_captions: int) -> None:
                     equal.append(found.text.strip() == here.texts[row].strip())
                     continue
                 bounds = choice_bounds(found.listed or (), choices)
-                is_known = ~np.isnan(bounds)
-                known += int(is_known.all())
-                equal.append(int(np.nanargmax(bounds)) == int(np.nanargmax(here.probabilities[row])))
-                differences += np.abs(bounds - here.probabilities[row])[is_known].tolist()
+                if np.isnan(bounds).any():  # too little of it is among the tokens that the server lists
+                    num_unknown += 1
+                    continue
+                equal.append(int(np.argmax(bounds)) == int(np.nanargmax(here.probabilities[row])))
+                differences += np.abs(bounds - here.probabilities[row]).tolist()
         if answer_tokens:
             print(f"spoken answers: {sum(equal)}/{len(equal)} equal")
         else:
             print(
-                f"likeliest choices: {sum(equal)}/{len(equal)} equal; all choices known of {known}; probabilities differ by "
-                f"{np.median(differences):.3g} in the median, {max(differences):.3g} at most"
+                f"likeliest choices: {sum(equal)}/{len(equal)} equal; {num_unknown} with a choice that the server does not list"
             )
+            print(f"probabilities differ by {np.median(differences):.3g} in the median, {max(differences):.3g} at most")
     held = Question(name="held", text="Describe a table in a room.", max_tokens=32, schema=SCHEMA)
     body = request_body([], held, model="smollm2", decoding=GREEDY, top_logprobs=0, more={})
     [reply] = client.post(COMPLETIONS_ROUTE, [lambda: body])
