@@ -19,6 +19,7 @@ LOCAL_ONLY_ENVIRONMENT: dict[str, str] = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_XET": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONSAFEPATH": "1",  # no process that is started from here finds modules in its working folder (Python 3.11)
 }
 os.environ.update(LOCAL_ONLY_ENVIRONMENT)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -16,9 +16,11 @@ from nrray.setting_problems import setting_problems
 
 
 class Section(BaseModel):
-    """Base of all config sections: frozen, no unknown keys, defaults checked too."""
+    """Base of all config sections: frozen, no unknown keys, defaults checked too, every number finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
     @field_validator("*", mode="before")
     @classmethod

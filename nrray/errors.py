@@ -36,6 +36,7 @@ class ErrorKind(str, Enum):
     DECODER_TIMEOUT = "decoder_timeout"  # the decoder's process exceeded its wall-clock limit
     DECODER_MEMORY = "decoder_memory"  # the decoder's process exceeded its resident-memory limit
     LABEL_FAILED = "label_failed"  # the model raised on this unit
+    NO_NUMBER = "no_number"  # the model's scores came out as NaN or infinite
     LABEL_MEMORY = "label_memory"  # the device ran out of memory even for a single window
     SERVER_UNREACHABLE = "server_unreachable"  # no connection to the model's server, or one that it ended
     SERVER_TIMEOUT = "server_timeout"  # the model's server did not answer in time

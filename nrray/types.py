@@ -47,6 +47,7 @@ class ClockKind(str, Enum):
     STEADY = "steady"
     OUTLIERS = "outliers"  # single stamps that their neighbours contradict: their pictures are left out
     RESTARTS = "restarts"  # the clock starts again in mid-file: later times are put behind the earlier ones
+    LOST = "lost"  # pictures are counted, not dated, and some are lost: from there on all count as damaged
     NONE = "none"  # a raw stream at an assumed rate
     UNCHECKED = "unchecked"  # too large to be read through by the scan
 
@@ -405,13 +406,15 @@ class WindowLabels:
 
     scores: (W, A) float32 in [0, 1], NaN where there is none; states: (W, A) uint8 index into `LabelState`
     in order of definition; answers: of a model that answers in words, else None; looks_distances: (W,)
-    float32, how far what the model saw is from what it was trained on (`nrray.models.looks`), None where it does not know.
+    float32, how far what the model saw is from what it was trained on (`nrray.models.looks`), None where it does not know;
+    unscored: (W,) windows whose scores came out as NaN or infinite, so that nothing can be claimed of them; None: none.
     """
 
     scores: NDArray[np.float32]
     states: NDArray[np.uint8]
     answers: Answers | None
     looks_distances: NDArray[np.float32] | None = None
+    unscored: NDArray[np.bool_] | None = None
 
 
 STATE_INDEX: dict[LabelState, int] = {state: i for i, state in enumerate(LabelState)}

@@ -76,6 +76,7 @@ def demo(
     reporter.say(f"Report:    {result.evaluation.folder}/report.html")
     reporter.say(f"Configs:   {result.folder}/scan.yaml, {result.folder}/relabel.yaml")
     reporter.next_command(f"nrray status {shlex.quote(result.folder + '/labels')}")
+    reporter.next_command("nrray study --quick")
     reporter.page(write_run_page(Folder(result.folder), demo_page(result, reporter.transcript)))
     reporter.finish(
         {
@@ -99,6 +100,12 @@ def doctor(
         str | None, typer.Option(help="Adapter of `nrray finetune` on --model: also check that it fits.")
     ] = None,
     label_set: Annotated[str | None, typer.Option(help="Label set file for --model.")] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Read every weight of --model: files against the digests stated of them, numbers for NaN."
+        ),
+    ] = False,
     server: Annotated[
         str | None,
         typer.Option(help="Also ask this server of the OpenAI protocol what it can do (strategy.engine.url)."),
@@ -122,6 +129,7 @@ def doctor(
         model=model,
         adapter=adapter,
         label_set=label_set,
+        verify=verify,
         reporter=reporter,
         server=section,
         allow_remote=allow_remote,
@@ -276,14 +284,23 @@ def status(
     reporter: "Reporter",
     output: Annotated[
         str | None,
-        typer.Argument(help="The output of a relabel run, running or finished; that of the project by default."),
+        typer.Argument(
+            help="The output of relabel or of a study, running or finished; the project's labels by default."
+        ),
     ] = None,
 ) -> None:
     """Show the state of an output: units by status, failures with reasons, versions."""
     from nrray.pipelines.relabel.status import output_status, report_status
+    from nrray.pipelines.study.status import is_study, report_study_status, study_status
     from nrray.storage import Folder
 
-    found = output_status(Folder(output or project_output("relabel")))
+    folder = Folder(output or project_output("relabel"))
+    if is_study(folder):
+        study = study_status(folder)
+        report_study_status(study, reporter)
+        reporter.finish(study.document())
+        return
+    found = output_status(folder)
     report_status(found, reporter)
     reporter.finish(found.document())
 

@@ -4,6 +4,8 @@ import struct
 from collections.abc import Iterator
 from typing import IO
 
+import numpy as np
+
 _PATH_TO_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 _HEAD_BYTES = 1 << 20
 _ENCRYPTED_ENTRIES = frozenset({b"encv", b"drmi", b"resv"})
@@ -29,6 +31,45 @@ def dolby_vision_profile(file: IO[bytes]) -> int | None:
         if at >= 0 and len(record) == 3 and record[0] in (1, 2):  # dv_version_major
             return record[2] >> 1
     return None
+
+
+def contradicting_tables(file: IO[bytes]) -> str:
+    """What is wrong where the tables of an MP4's track do not speak of the same number of samples (ISO/IEC 14496-12, 8.6 and
+    8.7), so that times and sizes are given to the wrong ones; "" where all agree."""
+    try:
+        end = file.seek(0, 2)
+        for start, stop in _tables(file, 0, end, 0):
+            counts = _sample_counts(file, start, stop)
+            if len(set(counts.values())) > 1:
+                return ", ".join(f"{name} has {count:,} samples" for name, count in counts.items())
+    except (struct.error, ValueError):
+        pass
+    return ""
+
+
+def _tables(file: IO[bytes], start: int, end: int, depth: int) -> Iterator[tuple[int, int]]:
+    for name, body, stop in _boxes(file, start, end):
+        if name != _PATH_TO_SAMPLES[depth]:
+            continue
+        if name == b"stbl":
+            yield body, stop
+        else:
+            yield from _tables(file, body, stop, depth + 1)
+
+
+def _sample_counts(file: IO[bytes], start: int, end: int) -> dict[str, int]:
+    """How many samples the tables of times, of offsets of times, and of sizes have."""
+    counts: dict[str, int] = {}
+    for name, body, stop in _boxes(file, start, end):
+        if name in (b"stts", b"ctts"):
+            file.seek(body + 4)  # behind version and flags
+            (num_entries,) = struct.unpack(">I", file.read(4))
+            runs = np.frombuffer(file.read(min(8 * num_entries, stop - body - 8)), ">u4")
+            counts[name.decode()] = int(runs[::2].sum())
+        elif name in (b"stsz", b"stz2"):
+            file.seek(body + 8)
+            (counts[name.decode()],) = struct.unpack(">I", file.read(4))
+    return counts
 
 
 def _descriptions(file: IO[bytes], start: int, end: int, depth: int) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,7 @@ from nrray.decode.request import FrameRequest, SampledFrames
 from nrray.decode.scaling import Scaler
 from nrray.decode.selection import MAX_BRIDGED_US, DecodedTimes, rounded_us, serve_samples, typical_interval_us
 from nrray.decode.skipping import SkippingError
-from nrray.decode.soundness import Soundness
+from nrray.decode.soundness import Soundness, is_filler
 from nrray.errors import DecodeError, ErrorKind
 
 # H.264 and HEVC reorder at most 16 frames.
@@ -46,7 +46,11 @@ class ForwardPass:
     after_damage: list[bool] = field(default_factory=list)
     stop_reason: str = ""
     damage_window: int = 0  # frames still to come that damage may lie just before
+    has_ended: bool = False
     dropped_us: list[int] = field(default_factory=list)  # pictures that were announced and did not come out
+    fillers: set[int] = field(
+        default_factory=set
+    )  # decoded frames of which there is nothing but what a decoder fills in
     _rows: dict[int, int] = field(default_factory=dict)  # decoded frame -> row of _pixels
     _before: Picture | None = None
     _last: Picture | None = None
@@ -96,6 +100,7 @@ class ForwardPass:
             stop_reason=self.stop_reason,
             damage_window=self.damage_window,
             dropped_us=self.dropped_us,
+            fillers={index - start for index in self.fillers},
             _before=self._before,
             _last=self._last,
             _last_index=self._last_index - start,
@@ -134,6 +139,7 @@ class ForwardPass:
 
     def finish(self) -> None:
         """No frame follows: the last one serves the samples that are left."""
+        self.has_ended = True
         if self._last is not None and not self.is_complete:
             self._keep(self._last, len(self.frame_us) - 1, after=None)
 
@@ -148,6 +154,7 @@ class ForwardPass:
             interval_us=interval_us,
             last_duration_us=self._duration_us(self._last),
             stop_reason=self.stop_reason,
+            ends_damaged=self.has_ended and self.damage_window > 0,
         )
         service = serve_samples(times, sample_us=self.request.sample_us, video_end_us=self.request.video_end_us)
         if self.is_strict and service.is_short_by_damage:
@@ -166,7 +173,10 @@ class ForwardPass:
             pts_us=frame_us[used],
             frame_of_sample=frame_of_sample,
             shortfall=service.shortfall,
-            is_concealed=np.array([self.soundness.holds(self.numbers[int(frame)]) for frame in used], np.bool_),
+            is_concealed=np.array(
+                [int(frame) in self.fillers or self.soundness.holds(self.numbers[int(frame)]) for frame in used],
+                np.bool_,
+            ),
             is_repeated=service.is_repeated,
             dropped_us=np.array(sorted(self.dropped_us), np.int64),
         )
@@ -220,6 +230,8 @@ class ForwardPass:
             width_px, height_px = height_px, width_px
         scaled = self._scaler.scaled_rgb(frame, width_px=width_px, height_px=height_px)
         self._pixels_of(index)[:] = self._orientation.upright(scaled)
+        if is_filler(scaled):
+            self.fillers.add(index)
 
     def _pixels_of(self, index: int) -> NDArray[np.uint8]:
         """A new row of pixels, for the decoded frame `index`."""

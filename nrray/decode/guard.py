@@ -21,6 +21,7 @@ import psutil
 from nrray.decode import wire
 from nrray.decode.request import DecodeConfig, FrameRequest, ProbeResult, SampledFrames
 from nrray.errors import DecodeError, ErrorKind
+from nrray.isolation import isolated_python
 
 _TICK_SECONDS = 0.05
 _START_SECONDS = 120.0  # imports on a cold disk
@@ -199,13 +200,11 @@ class _Child:
         return f"; the end of its stderr: {tail}" if tail else ""
 
     def _started(self) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         return subprocess.Popen(
-            [sys.executable, "-m", "nrray.decode.child"],
+            isolated_python("nrray.decode.child"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env=environment,
             bufsize=0,
         )
 

@@ -1,5 +1,6 @@
 """Facts of one video from all of its packets and a handful of pictures; always with PyAV. What the header claims is only told."""
 
+import re
 from dataclasses import dataclass
 
 import av.error
@@ -7,7 +8,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from nrray.decode.boxes import dolby_vision_profile, has_encrypted_track
+from nrray.decode.avi_chunks import first_break
+from nrray.decode.boxes import contradicting_tables, dolby_vision_profile, has_encrypted_track
 from nrray.decode.orientation import frame_orientation
 from nrray.decode.packets import StreamPackets, read_packets
 from nrray.decode.remarks import remarks_on
@@ -25,6 +27,9 @@ _SHARE_FOR_READING = 0.25
 _MAX_PACKETS_TO_FIRST_FRAME = 3000
 _PICTURES_LOOKED_AT = 12
 _TAIL_US = 10 * US_PER_SECOND
+_X264_BUILD = re.compile(rb"x264 - core (\d+)")
+# What these builds did to 4:4:4, decoders mend where they have seen the build, which stands in the first key frame alone.
+_NEEDS_ITS_START = range(151)
 # Containers whose headers say how long they last.
 _CLAIMING = ("mov", "matroska", "avi", "asf", "mxf", "ogg")
 _TRANSFERS = {16: "pq", 18: "hlg"}  # AVColorTransferCharacteristic: SMPTE ST 2084, ARIB STD-B67
@@ -44,6 +49,7 @@ class _Head:
     height_px: int
     stream_index: int
     other_streams: tuple[str, ...]
+    encoder_build: int | None  # of x264, which tells it once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +65,7 @@ class _Time:
 
 def probe_video(uri: str, config: DecodeConfig) -> ProbeResult:
     """The facts of the video at `uri`. Raises DecodeError."""
-    _refuse_encrypted(uri, config)
+    _refuse_closed_or_contradicting(uri, config)
     head = _head(uri, config)
     packets = read_packets(uri, config, limit_seconds=_SHARE_FOR_READING * config.timeout_seconds)
     time = _raw_time(uri, config, packets) if head.first_tick_us is None else _time(uri, config, head, packets)
@@ -73,8 +79,10 @@ def probe_video(uri: str, config: DecodeConfig) -> ProbeResult:
     picture = head.pictures[0]
     orientation = frame_orientation(picture)
     may_seek = time.clock in (ClockKind.STEADY, ClockKind.UNCHECKED)
-    seekable = time.clock is not ClockKind.NONE and is_seekable(
-        uri, config, packets, start_us=time.start_us, may_seek=may_seek
+    seekable = (
+        time.clock is not ClockKind.NONE
+        and not (head.encoder_build in _NEEDS_ITS_START and picture.format.name.startswith("yuv444"))
+        and is_seekable(uri, config, packets, start_us=time.start_us, may_seek=may_seek)
     )
     with opened_bytes(uri) as file:
         profile = dolby_vision_profile(file)
@@ -104,25 +112,33 @@ def probe_video(uri: str, config: DecodeConfig) -> ProbeResult:
     return remarks_on(facts, packets, other_streams=head.other_streams, gaps_us=time.gaps_us)
 
 
-def _refuse_encrypted(uri: str, config: DecodeConfig) -> None:
+def _refuse_closed_or_contradicting(uri: str, config: DecodeConfig) -> None:
     with opened_video(uri, config) as opened:
         container, stream_id = opened.container.format.name, opened.stream.id
     if not container.startswith(("mov", "mpegts")):
         return
     with opened_bytes(uri) as file:
+        contradiction = contradicting_tables(file) if container.startswith("mov") else ""
         is_closed = is_scrambled(file, pid=stream_id) if container == "mpegts" else has_encrypted_track(file)
     if is_closed:
         raise DecodeError(ErrorKind.ENCRYPTED, f"{uri} is encrypted: export it again without protection.")
+    if contradiction:
+        raise DecodeError(
+            ErrorKind.UNREADABLE,
+            f"the index of {uri} contradicts itself ({contradiction}), so that its times cannot be believed. Copy it again "
+            f"from its source, or give it new times: ffmpeg -i IN -c:v libx264 -crf 16 OUT.mp4",
+        )
 
 
 def _head(uri: str, config: DecodeConfig) -> _Head:
     with opened_video(uri, config) as opened:
         stream, codec = opened.stream, opened.stream.codec_context
         assert stream.time_base is not None  # opened_video refuses others
-        pictures = _first_pictures(opened, uri)
+        pictures, encoder_build = _first_pictures(opened, uri)
         first = pictures[0].pts
         return _Head(
             pictures=pictures,
+            encoder_build=encoder_build,
             first_tick_us=None if first is None else rounded_us(first, stream.time_base),
             claimed_us=_claimed_us(opened),
             container=opened.container.format.name,
@@ -139,9 +155,10 @@ def _head(uri: str, config: DecodeConfig) -> _Head:
         )
 
 
-def _first_pictures(opened: OpenedVideo, uri: str) -> list[VideoFrame]:
-    """A few pictures from the start on. Raises DecodeError where there is not one."""
+def _first_pictures(opened: OpenedVideo, uri: str) -> tuple[list[VideoFrame], int | None]:
+    """A few pictures from the start on, and the build of x264 that made them. Raises DecodeError where there is not one."""
     pictures: list[VideoFrame] = []
+    build: re.Match[bytes] | None = None
     error_text = ""
     num_packets = 0
     try:
@@ -149,6 +166,7 @@ def _first_pictures(opened: OpenedVideo, uri: str) -> list[VideoFrame]:
             num_packets += 1
             if len(pictures) >= _PICTURES_LOOKED_AT or num_packets > _MAX_PACKETS_TO_FIRST_FRAME:
                 break
+            build = build or (_X264_BUILD.search(bytes(packet)) if num_packets <= _PICTURES_LOOKED_AT else None)
             try:
                 pictures += packet.decode()
             except av.error.FFmpegError as error:
@@ -160,7 +178,7 @@ def _first_pictures(opened: OpenedVideo, uri: str) -> list[VideoFrame]:
         raise DecodeError(
             kind, f"{uri}: not one of the first {num_packets} packets gave a picture {error_text}".strip()
         )
-    return pictures
+    return pictures, None if build is None else int(build[1])
 
 
 def _claimed_us(opened: OpenedVideo) -> int | None:
@@ -216,6 +234,9 @@ def _time(uri: str, config: DecodeConfig, head: _Head, packets: StreamPackets) -
     # The last picture lasts as long as its packet says, within what a gap may be; time is told in whole ticks.
     end_us = int(pts_us[-1]) + min(told_us or interval_us, bridged_us(interval_us))
     clock = stamps.clock
+    if head.container == "avi" and clock is ClockKind.STEADY:
+        with opened_bytes(uri) as file:
+            clock = clock if first_break(file) is None else ClockKind.LOST
     if not packets.has_ended:
         end_us = max(end_us, _end_of_tail_us(uri, config, head, start_us=start_us) or 0)
         clock = ClockKind.UNCHECKED

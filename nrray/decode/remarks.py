@@ -47,6 +47,8 @@ def _on_streams(facts: ProbeResult, others: tuple[str, ...]) -> str:
 def _on_clock(facts: ProbeResult, packets: StreamPackets) -> str:
     if facts.clock is ClockKind.NONE:
         return f"a raw stream: {facts.measured_fps:g} frames/s are assumed (decode.raw_frames_per_second)"
+    if facts.clock is ClockKind.LOST:
+        return "it counts its pictures instead of dating them, and some are lost: from there on all count as damaged"
     if facts.clock is ClockKind.UNCHECKED:
         return "too large to be read through: judged by its beginning and its end"
     stamps = packets.stamps()

@@ -36,7 +36,7 @@ class DecodedTimes:
 
     frame_us: (M,) int64, rising; after_damage: (M,) bool, whether packets just before that frame were damaged;
     interval_us: typical distance of frames; last_duration_us: how long the last frame says it lasts, 0 if it does not;
-    stop_reason: the last error, "" when there was none.
+    stop_reason: the last error, "" when there was none; ends_damaged: whether packets behind the last frame were damaged.
     """
 
     frame_us: NDArray[np.int64]
@@ -44,6 +44,7 @@ class DecodedTimes:
     interval_us: int
     last_duration_us: int
     stop_reason: str
+    ends_damaged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +107,8 @@ def serve_samples(times: DecodedTimes, *, sample_us: NDArray[np.int64], video_en
     last_us = int(times.frame_us[-1])
     last_end_us = last_us + max(times.interval_us, times.last_duration_us)
     stopped_early = video_end_us - last_us > MAX_BRIDGED_US and video_end_us - last_end_us > times.interval_us
+    if times.ends_damaged:
+        is_repeated |= (served == num_frames - 1) & (sample_us >= last_us + times.interval_us)
     beyond = (served == num_frames - 1) & (sample_us >= last_end_us) & stopped_early
     if beyond.any():
         where = f"at {_seconds(last_us)} of {_seconds(video_end_us)}"

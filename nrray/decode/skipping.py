@@ -16,7 +16,7 @@ from nrray.decode.selection import rounded_us
 from nrray.decode.source import OpenedVideo
 
 # Their packets carry the time at which a picture is shown; AVI has the order of decoding alone.
-_TIMED_CONTAINERS = frozenset({"mov", "matroska", "mpegts", "flv"})
+TIMED_CONTAINERS = frozenset({"mov", "matroska", "mpegts", "flv"})
 _PROGRESSIVE = (0, 1)  # AVFieldOrder: unknown, progressive
 # A picture is followed in time by one of the next so many packets: H.264 reorders at most 16.
 _AHEAD_PACKETS = 17
@@ -28,7 +28,7 @@ class SkippingError(Exception):
 
 def can_skip(opened: OpenedVideo) -> bool:
     """Whether the decoder can be set to skip packet by packet."""
-    is_timed = opened.container.format.name.split(",")[0] in _TIMED_CONTAINERS
+    is_timed = opened.container.format.name.split(",")[0] in TIMED_CONTAINERS
     codec = opened.stream.codec_context
     is_progressive = codec.field_order in _PROGRESSIVE  # interlaced pictures need their neighbours
     return is_timed and codec.name == "h264" and codec.thread_count == 1 and is_progressive

@@ -7,9 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import av.logging
+import numpy as np
+from numpy.typing import NDArray
 
 Message = tuple[int, str, str]  # level, who, what
 
+# What BT.601 and BT.709, limited and full range, make of 128, 128, 128 and of 0, 0, 0.
+_FILLERS = ((130, 130, 130), (128, 128, 128), (0, 136, 0), (0, 77, 0), (0, 154, 0))
+_FILLER_TOLERANCE = 2
 _CONCEALED = re.compile(r"concealing|corrupt|damaged|invalid|missing", re.IGNORECASE)
 # Errors of what says nothing of pixels.
 _BESIDE_THE_PICTURE = re.compile(r"\bSEI\b|APP fields|EXIF|ICC|metadata|timecode|caption|user data", re.IGNORECASE)
@@ -29,6 +34,12 @@ def told_damage(messages: list[Message]) -> str:
         if is_told and _BESIDE_THE_PICTURE.search(text) is None:
             return text.strip()
     return ""
+
+
+def is_filler(pixels: NDArray[np.uint8]) -> bool:
+    """Whether (H, W, 3) pixels are nothing but the grey or the green that decoders begin with."""
+    grey_or_green = pixels[:: max(1, len(pixels) // 8), :: max(1, pixels.shape[1] // 8)].reshape(-1, 3).astype(np.int16)
+    return any(bool((np.abs(grey_or_green - colour) <= _FILLER_TOLERANCE).all()) for colour in _FILLERS)
 
 
 @dataclass(kw_only=True)

@@ -15,9 +15,8 @@ from nrray.types import US_PER_SECOND, ClockKind
 
 # Frames are reordered by at most 16 in the codecs that are decoded, so that stamps in the order of the file fall by up to that.
 _REORDERED_INTERVALS = 20
-# A step that is longer begins a new run of packets: a gap, an outlier, or another clock.
-_MIN_RUN_STEP_US = 2 * US_PER_SECOND
-_RUN_STEP_INTERVALS = 50
+# Behind a stray packet the clock goes on within so much.
+_MAX_STEP_OVER_STRAYS_US = 2 * US_PER_SECOND
 # So many packets may be stamped wrongly, one after the other, before they count as a clock of their own.
 _MAX_OUTLIERS = 8
 _MIN_STRAY_US = 60 * US_PER_SECOND
@@ -62,7 +61,7 @@ def stamps_of(pts_us: NDArray[np.int64], decoded_us: NDArray[np.int64]) -> Stamp
     presentation where a container has no other."""
     interval_us = _median_step_us(decoded_us)
     slack_us = _REORDERED_INTERVALS * interval_us
-    runs = _runs(decoded_us, slack_us=slack_us, max_step_us=max(_MIN_RUN_STEP_US, _RUN_STEP_INTERVALS * interval_us))
+    runs = _runs(decoded_us, slack_us=slack_us, max_step_us=slack_us)
     kept, strays = _without_strays(runs, slack_us=slack_us)
     is_outlier = _are_shown_at_no_neighbours_time(pts_us, decoded_us, tolerance_us=_MAX_SHOWN_LATE_US + slack_us)
     for run in strays:
@@ -144,7 +143,8 @@ def _without_strays(runs: list[_Run], *, slack_us: int) -> tuple[list[_Run], lis
         run = waiting.pop()
         if kept and run.is_short and waiting:
             following = waiting[-1]
-            if _goes_on(kept[-1], following, slack_us=slack_us):
+            is_between = kept[-1].stop_us - slack_us <= run.start_us and run.stop_us <= following.start_us + slack_us
+            if not is_between and _goes_on(kept[-1], following, slack_us=slack_us):
                 strays.append(run)
                 kept[-1] = _joined(kept[-1], waiting.pop())
                 continue
@@ -156,7 +156,7 @@ def _without_strays(runs: list[_Run], *, slack_us: int) -> tuple[list[_Run], lis
 
 def _goes_on(before: _Run, after: _Run, *, slack_us: int) -> bool:
     step_us = after.start_us - before.stop_us
-    return -slack_us <= step_us <= _MIN_RUN_STEP_US + slack_us
+    return -slack_us <= step_us <= _MAX_STEP_OVER_STRAYS_US + slack_us
 
 
 def _joined(before: _Run, after: _Run) -> _Run:

@@ -76,7 +76,13 @@ def with_adapter(model: Any, folder: Path) -> Any:
             f"adapter {folder} cannot be loaded: {type(error).__name__}: {error}. Expected adapter_config.json and "
             f"{MATRICES_FILE} of this base; copy them again, or train again."
         ) from error
-    check_tensors(folder, saved=saved, placed=get_peft_model_state_dict(adapted))
+    placed = get_peft_model_state_dict(adapted)
+    check_tensors(folder, saved=saved, placed=placed)
+    if wrong := sorted(name for name, tensor in placed.items() if not bool(torch.isfinite(tensor).all())):
+        raise ModelError(
+            f"adapter {folder}: found NaN or infinite weights in {len(wrong)} tensors ({', '.join(wrong[:3])}), expected "
+            f"numbers. Copy the folder again, or train again."
+        )
     is_whole = all(parameter.dtype == torch.float32 for parameter in model.parameters())
     return adapted.merge_and_unload() if is_whole else adapted.get_base_model()
 

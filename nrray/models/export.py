@@ -14,7 +14,7 @@ from nrray.models.config import CheckpointChoice, Device, Dtype, Execution
 from nrray.models.inputs import INPUTS_KEY
 from nrray.models.looks import LOOKS_FILE
 from nrray.models.measure import synthetic_frames
-from nrray.models.metadata import HEAD_FILE, write_metadata
+from nrray.models.metadata import HEAD_FILE, vouched_files, write_metadata
 from nrray.models.resolved import ResolvedCheckpoint, resolve_checkpoint
 from nrray.models.strategies.head import HeadStrategy
 from nrray.storage import make_private
@@ -49,10 +49,10 @@ def export_model(checkpoint: ResolvedCheckpoint, output: Path, label_set: LabelS
     loaded.model.save_pretrained(output)
     loaded.processor.save_pretrained(output)
     shutil.copyfile(source / HEAD_FILE, output / HEAD_FILE)
-    write_metadata(metadata.model_copy(update={"base": None, "files": {}}), output)
     for name in (SPLIT_FILE, LOOKS_FILE):  # its training cases and looks are to be known of the merged model too
         if (source / name).exists():
             shutil.copyfile(source / name, output / name)
+    write_metadata(metadata.model_copy(update={"base": None, "files": vouched_files(output)}), output)
     make_private(output)
     frames = synthetic_frames(metadata.sampling, num_windows=COMPARED_WINDOWS)
     merged = resolve_checkpoint(CheckpointChoice(path=str(output)))

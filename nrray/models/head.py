@@ -99,6 +99,10 @@ def load_head(folder: Path, *, metadata: CheckpointMetadata, hidden_size: int) -
         raise ModelError(
             f"{file}: found {found}, expected {expected}. Train the model again for this label set, or restore the file."
         )
+    if wrong := [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]:
+        raise ModelError(
+            f"{file}: found NaN or infinite weights in {wrong}, expected numbers. Restore the file, or train again."
+        )
     head.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     head.requires_grad_(False)
     return head

@@ -20,7 +20,8 @@ from nrray.types import Frames
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredWindows:
-    """Of W windows: scores (W, A), and distances of looks (W,), None where the checkpoint knows none."""
+    """Of W windows: scores (W, A), NaN where a logit is NaN or infinite, and distances of looks (W,), None where the checkpoint
+    knows none."""
 
     scores: NDArray[np.float32]
     distances: NDArray[np.float32] | None
@@ -66,4 +67,7 @@ class HeadScores:
         )
 
     def _scored(self, states: HiddenStates) -> tuple[torch.Tensor, NDArray[np.float32] | None]:
-        return torch.sigmoid(self._head(states) / self._temperatures).cpu(), states.distances
+        logits = self._head(states) / self._temperatures
+        # An infinite one is an overflow, and its sigmoid would pass for certainty.
+        scores = torch.where(torch.isfinite(logits), torch.sigmoid(logits), torch.nan)
+        return scores.cpu(), states.distances

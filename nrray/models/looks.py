@@ -120,6 +120,8 @@ def read_looks(folder: Path) -> Looks | None:
     try:
         arrays = load_file(file)
         rest, typical, far = arrays["numbers"].tolist()
+        if not all(np.isfinite(array).all() for array in arrays.values()) or min(rest, typical, far) <= 0:
+            raise ValueError("found numbers that are NaN, infinite or not above 0")
         return Looks(
             mean=arrays["mean"],
             directions=arrays["directions"],

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nrray.errors import ErrorKind, ModelError, UnitError
 from nrray.labels import LabelSet
 from nrray.models.config import Execution
 from nrray.models.labeler import Labeler
@@ -44,7 +45,8 @@ class LabelerFigures:
 def measure_labeler(
     checkpoint: ResolvedCheckpoint, *, label_set: LabelSet, execution: Execution, strategy: Strategy | None = None
 ) -> LabelerFigures:
-    """Loads the model, by default as it labels by default, and labels synthetic frames. Raises ModelError, LabelMemoryError."""
+    """Loads the model, by default as it labels by default, and labels synthetic frames. Raises ModelError, also where its scores
+    of them are no numbers, and LabelMemoryError."""
     from nrray.models.window_plan import planned_window  # torch takes seconds to import
 
     strategy = resolve_strategy(strategy, checkpoint, label_set)
@@ -56,6 +58,7 @@ def measure_labeler(
     single = synthetic_frames(sampling, num_windows=1)
     unit = synthetic_frames(sampling, num_windows=MEASURED_WINDOWS)
     info = labeler.info
+    check_scores(checkpoint, labeler, single)
     flops_per_window = _label_flops(labeler, single)
     flops_per_shared_window = _label_flops(labeler, unit) // MEASURED_WINDOWS  # and warms up for the timing
     return LabelerFigures(
@@ -76,6 +79,27 @@ def measure_labeler(
         stride_seconds=sampling.stride_seconds,
         tokens_per_window=plan.tokens,
         frame_tokens_per_window=plan.frame_tokens,
+    )
+
+
+def check_scores(checkpoint: ResolvedCheckpoint, labeler: Labeler, frames: Frames) -> None:
+    """Raise ModelError where what a model makes of frames is NaN or infinite; a file of weights that is the cause is named."""
+    from nrray.models.verify import check_finite_weights  # with torch
+
+    try:
+        unscored = labeler.label(frames).unscored
+    except UnitError as error:
+        if error.kind is not ErrorKind.NO_NUMBER:
+            raise
+    else:
+        if unscored is None or not unscored.any():
+            return
+    for folder in (checkpoint.folder, checkpoint.head_folder):
+        for file in sorted(folder.glob("*.safetensors")):
+            check_finite_weights(file)
+    raise ModelError(
+        f"model {checkpoint.path}: what it makes of frames is NaN or infinite in {labeler.info.dtype}, though its weights are "
+        f"numbers: no window would have a label. Set model.dtype=float32, or take another checkpoint."
     )
 
 

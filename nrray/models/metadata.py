@@ -6,6 +6,7 @@ A folder that holds it, with `head.safetensors`, is either a whole Hugging Face 
 import json
 from enum import Enum
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -65,7 +66,7 @@ class CheckpointMetadata(Section):
     pooling: Pooling
     hidden_units: int | None = Field(default=None, ge=1, description="of the head's hidden layer; None: it has none")
     thresholds: dict[str, float] = Field(description="a score at or above is present; one per activity")
-    temperatures: dict[str, float] = Field(
+    temperatures: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="logits are divided by this before the sigmoid; 1 for an activity without one"
     )
     files: dict[str, str] = Field(

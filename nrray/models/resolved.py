@@ -135,8 +135,9 @@ def resolve_checkpoint(choice: CheckpointChoice) -> ResolvedCheckpoint:
     model_type = _model_type(folder)
     stamps = _stamps(folder, None if choice.adapter is None else described)  # before the files are read
     digest = base_digest = folder_digest(folder)
-    if metadata is not None and base is not None:
+    if metadata is not None:
         _check_vouched(described, metadata)
+    if metadata is not None and base is not None:
         _check_base(described, base, path=choice.path, digest=base_digest)
         digest = hashlib.sha256((base_digest + folder_digest(described)).encode()).hexdigest()
     return ResolvedCheckpoint(
@@ -294,8 +295,9 @@ def _check_vouched(folder: Path, metadata: CheckpointMetadata) -> None:
     for name, expected in metadata.files.items():
         found = file_digest(folder / name) if (folder / name).is_file() else None
         if found != expected:
+            title = "model" if metadata.base is None else "adapter"
             raise ModelError(
-                f"adapter {folder}: {name} is {'missing' if found is None else 'not the file that was trained'}. Copy the folder "
+                f"{title} {folder}: {name} is {'missing' if found is None else 'not the file that was trained'}. Copy the folder "
                 f"again, or train again."
             )
 

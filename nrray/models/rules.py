@@ -10,11 +10,13 @@ from nrray.types import STATE_INDEX, LabelState
 def states_from_scores(
     scores: NDArray[np.float32], *, thresholds: NDArray[np.float32], label_set: LabelSet
 ) -> NDArray[np.uint8]:
-    """(W, A) states of (W, A) scores: present at or above the threshold, and as the rules allow."""
+    """(W, A) states of (W, A) scores: present at or above the threshold, and as the rules allow; UNPARSED where a score is no
+    number, which is no claim of absence."""
     present = apply_rules(scores >= thresholds, scores=scores, thresholds=thresholds, label_set=label_set)
-    states: NDArray[np.uint8] = np.where(
-        present, STATE_INDEX[LabelState.PRESENT], STATE_INDEX[LabelState.ABSENT]
-    ).astype(np.uint8)
+    claimed = np.where(present, STATE_INDEX[LabelState.PRESENT], STATE_INDEX[LabelState.ABSENT])
+    states: NDArray[np.uint8] = np.where(np.isfinite(scores), claimed, STATE_INDEX[LabelState.UNPARSED]).astype(
+        np.uint8
+    )
     return states
 
 

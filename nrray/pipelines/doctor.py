@@ -21,6 +21,7 @@ import nrray
 from nrray.console.reporter import Reporter
 from nrray.decode import DecodeBackend
 from nrray.errors import ModelError
+from nrray.isolation import isolated_python
 from nrray.labels import read_label_set
 from nrray.models import CheckpointChoice, Execution, LabelerFigures, measure_labeler, resolve_checkpoint
 from nrray.models.config import EMBEDDED
@@ -73,17 +74,25 @@ def run_doctor(
     label_set: str | None,
     reporter: Reporter,
     adapter: str | None = None,
+    verify: bool = False,
     server: OpenAiSection | None = None,
     allow_remote: bool = False,
 ) -> bool:
     """Examine and report; with `model`, or an `adapter` of it (of the embedded one where no model is given), also load and time
-    it; with `server`, also ask that. Returns whether nrray can run here.
+    it; with `verify`, also compare its files with the digests that are stated of them; with `server`, also ask that.
+    Returns whether nrray can run here.
 
     Raises ModelError, ConfigError for a `model`, `adapter` or `label_set` that cannot be used.
     """
     choice = CheckpointChoice(path=model or EMBEDDED, adapter=adapter)
     # A misspelt path, or an adapter of something else, is an error before seconds of examination.
-    checkpoint = resolve_checkpoint(choice) if model is not None or adapter is not None else None
+    checkpoint = resolve_checkpoint(choice) if model is not None or adapter is not None or verify else None
+    verified = None
+    if checkpoint is not None and verify:
+        from nrray.models.verify import verified_checkpoint  # with torch
+
+        verified = verified_checkpoint(checkpoint)
+        reporter.say(verified.sentence)
     if checkpoint is not None and adapter is not None:
         from nrray.models.fitting import check_adapter  # with torch and peft, which take seconds
 
@@ -106,6 +115,7 @@ def run_doctor(
             "sentence": examination.sentence,
             "findings": [asdict(finding) for finding in examination.findings],
             "model": asdict(figures) if figures is not None else None,
+            "verified": asdict(verified) if verified is not None else None,
         }
     )
     return examination.can_run
@@ -260,18 +270,8 @@ def embedded_finding() -> Finding:
 
 
 def _checking(name: str) -> "subprocess.Popen[str]":
-    program = f"""
-import importlib.metadata, sys
-from nrray.decode import DecodeConfig, check_backend
-from nrray.errors import DecodeError
-try:
-    check_backend(DecodeConfig(backend="{name}"))
-except DecodeError as error:
-    sys.exit(str(error))
-print(importlib.metadata.version("{name}"))
-"""
     return subprocess.Popen(
-        [sys.executable, "-c", program],
+        isolated_python("nrray.decode.checked_backend", name),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,

@@ -113,5 +113,5 @@ def _metadata(
         # Not rounded: a score may be as near to 1 as its number format can tell, and so may a threshold.
         thresholds={name: float(value) for name, value in zip(names, fitted.thresholds, strict=True)},
         temperatures={name: float(value) for name, value in zip(names, fitted.temperatures, strict=True)},
-        files=vouched_files(folder) if base is not None else {},
+        files=vouched_files(folder),
     )

@@ -22,7 +22,7 @@ from nrray.models.engines.shared_prefix import (
     prefix_read,
     rows_that_fit,
 )
-from nrray.models.engines.token_choice import TokenChoice, token_choice, uniform_numbers
+from nrray.models.engines.token_choice import TokenChoice, check_numbers, token_choice, uniform_numbers
 from nrray.models.families.family import LoadedCheckpoint, WindowRunner, distances, watched
 from nrray.models.families.prompt_runner import PromptRunner, UnitInputs
 from nrray.models.families.tower_moments import moments_of
@@ -120,6 +120,7 @@ class AskedTogether:
     def _columns(self, read: Rows, rows: slice, group: Sequence[int]) -> "list[_Column]":
         """Of the questions of a group, whose rows have been read window by window."""
         asked = self._asked
+        check_numbers(read.logits)  # also of questions that are scored, of which no token is chosen
         probabilities = torch.softmax(read.logits.float(), dim=-1)
         most = [asked.questions[question].max_tokens for question in group]
         num_windows = rows.stop - rows.start

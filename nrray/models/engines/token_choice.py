@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nrray.errors import ErrorKind, UnitError
 from nrray.models.engines.engine import Decoding
 
 TokenChoice = Callable[[torch.Tensor, int], torch.Tensor]
@@ -16,11 +17,27 @@ TokenChoice = Callable[[torch.Tensor, int], torch.Tensor]
 
 
 def token_choice(decoding: Decoding, uniforms: NDArray[np.float64]) -> TokenChoice:
-    """The choice for R rows of (R, T) uniform numbers in [0, 1)."""
-    if decoding.temperature == 0:
-        return lambda logits, _: logits.argmax(dim=-1)
+    """The choice for R rows of (R, T) uniform numbers in [0, 1). It raises UnitError where logits are no numbers."""
     numbers = torch.from_numpy(uniforms)
-    return lambda logits, step: drawn_tokens(logits, decoding.temperature, numbers[:, step].to(logits.device))
+
+    def chosen(logits: torch.Tensor, step: int) -> torch.Tensor:
+        check_numbers(logits)
+        if decoding.temperature == 0:
+            return logits.argmax(dim=-1)
+        return drawn_tokens(logits, decoding.temperature, numbers[:, step].to(logits.device))
+
+    return chosen
+
+
+def check_numbers(logits: torch.Tensor) -> None:
+    """Raise UnitError where one of (R, V) rows of logits has a NaN or an infinite maximum: a token would be chosen all the same,
+    and read as an answer."""
+    if not bool(torch.isfinite(logits.amax(dim=-1)).all()):
+        raise UnitError(
+            ErrorKind.NO_NUMBER,
+            "the model's logits are NaN or infinite, which is no answer: try model.dtype=float32; where it stays so, the weights "
+            "are damaged (nrray doctor --model tells)",
+        )
 
 
 def drawn_tokens(logits: torch.Tensor, temperature: float, uniforms: torch.Tensor) -> torch.Tensor:

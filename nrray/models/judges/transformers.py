@@ -17,6 +17,7 @@ from nrray.models.batches import micro_batched
 from nrray.models.checkpoint import LOADING_ERRORS, torch_device
 from nrray.models.config import Device
 from nrray.models.engines.asking import choice_probabilities, single_token_ids
+from nrray.models.engines.token_choice import check_numbers
 from nrray.models.judges.judge import JudgeQuestion, JudgeReplies
 from nrray.models.judges.quoting import filled
 from nrray.models.judges.resolved import ResolvedJudge, check_same_judge
@@ -140,6 +141,8 @@ class TransformersJudge:
                 output_logits=True,
                 return_dict_in_generate=True,
             )
+        for logits in generated.logits:
+            check_numbers(logits)
         new_tokens = generated.sequences[:, longest:]
         first = torch.softmax(generated.logits[0].float(), dim=-1).cpu()
         probabilities = choice_probabilities(first, token_ids).numpy()

@@ -94,6 +94,7 @@ class HeadLabeler:
             states=states,
             answers=None,
             looks_distances=found.distances,
+            unscored=np.asarray(~np.isfinite(found.scores).all(axis=1)),
         )
 
 

@@ -4,7 +4,6 @@ Half of the plan's units are written by the real LedgerWriter; then a fresh proc
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nrray.errors import NrrayError
+from nrray.isolation import isolated_python
 from nrray.plan import Packing, plan_units
 from nrray.results.ledger import Ledger, LedgerWriter, missing_units, unit_counts
 from nrray.sampling import Sampling, window_spans_us
@@ -69,8 +69,7 @@ def benched_plan(*, num_videos: int, hours: float) -> PlanFigures:
         pq.write_table(manifest, folder / "manifest.parquet")
         files = [file.stat().st_size for file in (folder / "output" / "ledger").iterdir()]
         finished = subprocess.run(
-            [sys.executable, "-m", "nrray.pipelines.bench.plan", str(folder)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            isolated_python("nrray.pipelines.bench.plan", str(folder)),
             capture_output=True,
             text=True,
             check=False,

@@ -16,6 +16,7 @@ import psutil
 from nrray.console.reporter import Reporter
 from nrray.decode.bench import DecodeRates, bench_decode
 from nrray.errors import DataError, NrrayError
+from nrray.isolation import isolated_python
 from nrray.pipelines.bench.plan import PlanFigures, benched_plan
 from nrray.pipelines.relabel.job import RelabelConfig
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
@@ -143,8 +144,8 @@ def _manifest_of(archive: str, num_videos: int, folder: Path, reporter: Reporter
 
 def _measured(name: str, manifest: str, output: str) -> Run:
     module = "nrray.pipelines.bench.run" if name == "relabel" else "nrray.pipelines.bench.loops"
-    command = [sys.executable, "-m", module, name, manifest, output]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = isolated_python(module, name, manifest, output)
+    environment = dict(os.environ)
     # A token and a session of its own: it shares nothing with the process that measures.
     for variable in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE"):
         environment.pop(variable, None)

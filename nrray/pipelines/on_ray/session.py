@@ -13,8 +13,10 @@ from types import FrameType
 import psutil
 import ray
 from ray.exceptions import RayError
+from ray.job_config import JobConfig
 
 from nrray.errors import ResourcesError
+from nrray.isolation import FixedPath
 from nrray.pipelines.on_ray.answering import check_answers
 from nrray.pipelines.on_ray.pools import MIB
 
@@ -109,6 +111,7 @@ def _start_private(*, dashboard: bool) -> None:
                     object_store_memory=max(store_bytes, 100 * MIB),
                     log_to_driver=False,
                     logging_level=logging.ERROR,
+                    job_config=_isolated_job(),
                     # A search of two trials takes 14 processes: with Ray's own limit, a CPU each, it would warn of them.
                     _system_config={"worker_maximum_startup_concurrency": _STARTING_WORKERS},
                 )
@@ -122,12 +125,19 @@ def _start_private(*, dashboard: bool) -> None:
 def _connect(address: str) -> None:
     try:
         with _quiet_stderr():
-            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, job_config=_isolated_job())
     except (RayError, RuntimeError, OSError, ValueError) as error:
         raise ResourcesError(
             f"RAY_ADDRESS={address}: the cluster answers, and Ray could not connect to it: {error}. Unset RAY_ADDRESS to run on "
             f"this machine alone."
         ) from error
+
+
+def _isolated_job() -> JobConfig:
+    """Workers of this job look for modules where this process does: Ray would put the working folder before everything."""
+    job = JobConfig()
+    job._py_driver_sys_path = FixedPath()
+    return job
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder, SampledFrames
-from nrray.errors import ConfigError, DecodeError, ErrorKind
+from nrray.errors import ConfigError, DecodeError, ErrorKind, UnitError
 from nrray.labels import LabelSet
 from nrray.models import Execution, Labeler, ModelInfo, ResolvedModel, Strategy, is_device_lost
 from nrray.models.shown import Shown, as_shown
@@ -310,7 +310,30 @@ def _window_damage(
 
 
 def with_labels(result: UnitResult, labels: WindowLabels) -> UnitResult:
-    """`result` with the labels of its `window_labelled`; the other windows have no score and no answer."""
+    """`result` with the labels of its `window_labelled`; the other windows have no score and no answer. Windows whose scores are
+    no numbers are not labelled, and the shortfall says why. Raises UnitError(NO_NUMBER) where that is so of all."""
+    unscored = labels.unscored
+    plain = _with_scores(result, labels)
+    spoken = plain if labels.answers is None else _with_answers(plain, labels.answers)
+    return spoken if unscored is None or not unscored.any() else _without_unscored(spoken, unscored)
+
+
+def _without_unscored(result: UnitResult, unscored: NDArray[np.bool_]) -> UnitResult:
+    """unscored: of the windows that are labelled."""
+    count = f"{int(unscored.sum())} of {len(unscored)} windows"
+    reason = (
+        f"the model's scores of {count} are NaN or infinite, which is no label: try model.dtype=float32; where it stays so, the "
+        f"weights are damaged (nrray doctor --model tells)"
+    )
+    if unscored.all():
+        raise UnitError(ErrorKind.NO_NUMBER, reason)
+    labelled = result.window_labelled.copy()
+    labelled[labelled] = ~unscored
+    shortfall = "; ".join(text for text in (result.shortfall, reason) if text)
+    return replace(result, window_labelled=labelled, shortfall=shortfall, error_kind=ErrorKind.NO_NUMBER)
+
+
+def _with_scores(result: UnitResult, labels: WindowLabels) -> UnitResult:
     labelled = result.window_labelled
     num_activities = labels.scores.shape[1]
     scores = np.full((len(labelled), num_activities), np.nan, np.float32)
@@ -321,8 +344,7 @@ def with_labels(result: UnitResult, labels: WindowLabels) -> UnitResult:
     if labels.looks_distances is not None:
         distances = np.full(len(labelled), np.nan, np.float32)
         distances[labelled] = labels.looks_distances
-    plain = replace(result, scores=scores.reshape(-1), states=states.reshape(-1), looks_distances=distances)
-    return plain if labels.answers is None else _with_answers(plain, labels.answers)
+    return replace(result, scores=scores.reshape(-1), states=states.reshape(-1), looks_distances=distances)
 
 
 def _with_answers(result: UnitResult, answers: Answers) -> UnitResult:

@@ -11,6 +11,9 @@ from nrray.evaluate.figure_text import interval
 from nrray.pipelines.study.document import RowFigures
 from nrray.wording import counted
 
+MAX_UNTOLD = 0.05
+"""Of a row's labels, how many may be unsure or unparsed before its answer says so."""
+
 
 def answer(
     rows: Sequence[RowFigures], differences: Sequence[Difference], *, macro: str, num_cases: int, chance: float | None
@@ -24,6 +27,10 @@ def answer(
         f"Use {best.name!r}: its F1 of windows is the highest, {interval(best.f1[macro], 2)}, {macro}, on "
         f"{counted(num_cases, 'test case')}."
     ]
+    if best.unsure + best.unparsed > MAX_UNTOLD:
+        sentences.append(
+            f"Of its labels {best.unsure:.0%} are unsure, which no F1 counts, and {best.unparsed:.0%} could not be read."
+        )
     low = best.f1[macro].low
     if chance is not None and (low is None or low <= chance):
         sentences.append(f"It may not be claimed to be better than answering yes always, {chance:.2f}.")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrray.archive.cases import Cases
+from nrray.errors import DataError
 from nrray.evaluate.alignment import Alignment, aligned, shared_time
 from nrray.evaluate.balanced_subset import balanced_subset
 from nrray.evaluate.chance_baselines import Baseline
@@ -15,7 +16,7 @@ from nrray.evaluate.comparison import MacroAverage, baselines_of, figures_of, ma
 from nrray.evaluate.differences import Difference, differences_of
 from nrray.evaluate.hallucination import hallucination
 from nrray.evaluate.labelling import Labelling
-from nrray.evaluate.measures import Measures, bounds_of, measures_of
+from nrray.evaluate.measures import Measures, bounds_of, macro_terms, measures_of
 from nrray.labels import LabelSet
 from nrray.metrics.jackknife import Jackknifed, Value, value_of
 from nrray.pipelines.study.job import METRIC
@@ -39,7 +40,7 @@ class MeasuredRow:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRows:
-    """Figures of rows by name, and of all pairs of them."""
+    """Figures of rows by name, and of all pairs of them. undefined: rows that cannot be compared, each with the reason."""
 
     num_cases: int
     hours: float
@@ -47,6 +48,7 @@ class MeasuredRows:
     rows: dict[str, MeasuredRow]
     baselines: dict[Baseline, dict[str, float | None]]
     differences: tuple[Difference, ...]
+    undefined: dict[str, str]
     notes: tuple[str, ...]
 
 
@@ -59,17 +61,26 @@ def measured_rows(
     label_set: LabelSet,
     balanced_windows: int,
 ) -> MeasuredRows:
-    """labellings: row to those of its seeds. Raises DataError where nothing was looked at by all of them."""
+    """labellings: row to those of its seeds. A row that never answers plainly about an activity is left out: the macro average
+    would be one without that activity, of all rows. Raises DataError where nothing was looked at by all of them, or no row is
+    left."""
     every = [labelling for of_row in labellings.values() for labelling in of_row]
     shared = shared_time((*every, reference), cases, only_cases=case_ids)
     alignments = [
         aligned(labelling, reference, shared, activities=label_set.activities, cases=cases) for labelling in every
     ]
     measures = [measures_of(alignment) for alignment in alignments]
+    owners = [name for name, of_row in labellings.items() for _ in of_row]
+    undefined = _undefined(owners, alignments, measures, label_set)
+    kept = [number for number, name in enumerate(owners) if name not in undefined]
+    if not kept:
+        raise DataError("no row can be measured. " + "; ".join(f"{name}: {why}" for name, why in undefined.items()))
+    owners = [owners[number] for number in kept]
+    alignments = [alignments[number] for number in kept]
+    measures = [measures[number] for number in kept]
     average = macro_average_of(measures, METRIC, excluded_from_macro=label_set.excluded_from_macro)
     rows: dict[str, MeasuredRow] = {}
     figures: dict[str, dict[str, Jackknifed]] = {}
-    owners = [name for name, of_row in labellings.items() for _ in of_row]
     for name, group in groupby(zip(owners, alignments, measures, strict=True), key=lambda item: item[0]):
         of_row = [(alignment, measure) for _, alignment, measure in group]
         figures[name] = _mean_figures([measure for _, measure in of_row], average)
@@ -82,12 +93,36 @@ def measured_rows(
         rows=rows,
         baselines=baselines_of(alignments[0], measures[0], METRIC, average),
         differences=tuple(differences_of(figures, bounds_of(METRIC))),
+        undefined=undefined,
         notes=(
             *dict.fromkeys(note for alignment in alignments for note in alignment.unlabelled_notes),
             *undefined_notes(average, METRIC),
             *(["Rows have different windows over the same time: each is measured on its own."] if differ else []),
         ),
     )
+
+
+def _undefined(
+    owners: Sequence[str], alignments: Sequence[Alignment], measures: Sequence[Measures], label_set: LabelSet
+) -> dict[str, str]:
+    """Rows without F1 of an activity that the reference has and the macro average counts, each with the reason."""
+    found: dict[str, str] = {}
+    for name, alignment, measure in zip(owners, alignments, measures, strict=True):
+        lacking = [
+            activity
+            for number, activity in enumerate(measure.activities)
+            if activity in label_set.macro_activities
+            and measure.is_in_reference[0, number]
+            and not np.isfinite(macro_terms(measure, METRIC)[0, number])
+        ]
+        if lacking:
+            counts = [_states(alignment)]
+            states = (LabelState.UNSURE, LabelState.UNPARSED, LabelState.NOT_ASSESSABLE)
+            shares = ", ".join(f"{_share(counts, state):.0%} {state.value}" for state in states)
+            found[name] = (
+                f"it never answers plainly about {', '.join(lacking)} where it goes on; of its labels {shares}"
+            )
+    return found
 
 
 def _mean_figures(measures: Sequence[Measures], average: MacroAverage) -> dict[str, Jackknifed]:

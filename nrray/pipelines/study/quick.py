@@ -27,16 +27,20 @@ _BASE: dict[str, Any] = {"path": "embedded-base"}
 _STEPS = {"num_steps": NUM_STEPS, "validate_every_steps": 25}
 _FROZEN = {"tower": "frozen", "projector": "frozen", "language_model": "frozen"}
 ROWS: tuple[dict[str, Any], ...] = (
-    {"name": "base, yes/no", "model": _BASE, "strategy": {"kind": "yes_no"}},
-    {"name": "base, list of names", "model": _BASE, "strategy": {"kind": "list"}},
-    {"name": "base, caption judged by words", "model": _BASE, "strategy": {"kind": "judge"}},
-    {"name": "base, frozen, head", "model": _BASE, "finetune": {"parts": _FROZEN, "training": _STEPS}},
+    {"name": "base asked yes or no", "model": _BASE, "strategy": {"kind": "yes_no"}},
+    {"name": "base scored yes or no", "model": _BASE, "strategy": {"kind": "yes_no", "answer_tokens": 0}},
     {
-        "name": "base, LoRA of the language model, head",
+        "name": "base captions judged by words",
+        "model": _BASE,
+        "strategy": {"kind": "judge", "not_stated": "absent"},
+    },
+    {"name": "base frozen with a head", "model": _BASE, "finetune": {"parts": _FROZEN, "training": _STEPS}},
+    {
+        "name": "base with LoRA of its language model",
         "model": _BASE,
         "finetune": {"parts": {**_FROZEN, "language_model": "adapter"}, "training": _STEPS},
     },
-    {"name": "base, fine-tuned with its tower", "model": _BASE, "finetune": {"training": _STEPS}},
+    {"name": "base fine-tuned with its tower", "model": _BASE, "finetune": {"training": _STEPS}},
     {
         "name": "TimeSformer from scratch",
         "finetune": {
@@ -44,7 +48,7 @@ ROWS: tuple[dict[str, Any], ...] = (
             "training": _STEPS,
         },
     },
-    {"name": "embedded, as it is"},
+    {"name": "embedded as it is"},
 )
 
 

@@ -169,6 +169,7 @@ def _document(config: StudyConfig, inputs: StudyInputs, failures: dict[str, str]
             notes=_row_notes(records[row.name]),
         )
         for row in done
+        if row.name in measured.rows
     )
     macro, *_ = measured.scopes
     chance = measured.baselines[Baseline.ALWAYS_YES][macro]
@@ -188,7 +189,7 @@ def _document(config: StudyConfig, inputs: StudyInputs, failures: dict[str, str]
         hours=measured.hours,
         scopes=measured.scopes,
         rows=rows,
-        missing=missing,
+        missing={**missing, **measured.undefined},
         baselines=measured.baselines,
         differences=measured.differences,
         answer=answer(rows, measured.differences, macro=macro, num_cases=measured.num_cases, chance=chance),

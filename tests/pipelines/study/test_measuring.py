@@ -1,9 +1,12 @@
 """Rows of made labels: figures are those of evaluate and compare, and means over seeds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nrray.archive.cases import read_cases
+from nrray.errors import DataError
 from nrray.evaluate.comparison import compare
 from nrray.evaluate.config import CompareConfig
 from nrray.evaluate.labelling import read_labelling
@@ -127,6 +130,25 @@ def test_a_best_row_that_chance_reaches_is_said_to_be_no_better(made):
         [row("only", 0.5)], chance=0.45
     )
     assert "It is the only row: nothing is compared." in told([row("only", 0.5)])
+
+
+def test_a_best_row_that_is_often_unsure_is_said_to_be_so(made):
+    unsure = replace(row("only", 0.5), unsure=0.4)
+    assert "Of its labels 40% are unsure, which no F1 counts, and 0% could not be read" in " ".join(told([unsure]))
+    assert "unsure" not in " ".join(told([row("only", 0.5)]))
+
+
+def test_a_row_that_never_answers_plainly_is_left_out_and_spoils_no_macro_average(made, tmp_path):
+    uris, reference, _ = made
+    unsure = {(window, activity): "unsure" for window in range(60) for activity in LABELS.names}
+    silent, _ = archive(tmp_path, name="silent", states=dict.fromkeys(PATHS, unsure))
+    found = measured({"good": [uris["good"]], "silent": [silent]}, reference)
+    alone = measured({"good": [uris["good"]]}, reference)
+    assert found.rows == alone.rows
+    assert found.undefined["silent"].startswith("it never answers plainly about ventilation, stimulation, suction")
+    assert "100% unsure" in found.undefined["silent"]
+    with pytest.raises(DataError, match="no row can be measured"):
+        measured({"silent": [silent]}, reference)
 
 
 def document(*rows) -> StudyDocument:

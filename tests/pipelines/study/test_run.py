@@ -7,33 +7,24 @@ import pyarrow.parquet as pq
 import pytest
 
 from nrray.archive.splits import READS_SUFFIX
+from nrray.cli import main
 from nrray.config import validate_mapping
 from nrray.console.reporter import Reporter
 from nrray.console.transcript import Transcript
 from nrray.errors import ConfigError, DataError, IdentityError
 from nrray.labels import read_label_set
 from nrray.pipelines.on_ray.session import ray_session
-from nrray.pipelines.scan.run import ScanConfig, scan
-from nrray.pipelines.simulate import simulate
 from nrray.pipelines.study.dry_run import expected_rows
 from nrray.pipelines.study.job import StudyConfig
 from nrray.pipelines.study.report import report_study, study_page, write_tables
 from nrray.pipelines.study.run import NOT_RUN, Studied, run_study
+from nrray.pipelines.study.status import study_status
 from nrray.report.run_page import write_run_page
-from nrray.simulate import SimulateConfig
 from nrray.storage import Folder
-from tests.checkpoints import CHECKPOINTS
+from tests.pipelines.study.made_study import study_settings
 from tests.report.pages import check_self_contained
 
 QUIET = Reporter(is_json=True)
-SAMPLING = {"frames_per_second": 2, "window_seconds": 2, "frame_width_px": 64, "frame_height_px": 64}
-TRAINING = {
-    "num_steps": 4,
-    "min_positive_windows": 1,
-    "batch_windows": 4,
-    "micro_batch_windows": 2,
-    "validate_every_steps": 2,
-}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,31 +35,9 @@ def _ray():
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory) -> dict[str, object]:
-    """Six drawn cases, two of them to test, and three rows: a tiny model trained, asked, and one that is not there."""
-    root = tmp_path_factory.mktemp("archive")
-    drawing = SimulateConfig(
-        output=str(root), num_cases=6, case_seconds=50, videos_per_case=1, frames_per_second=4, seed=1
-    )
-    simulate(drawing, QUIET)
-    manifest = scan(ScanConfig(archive=str(root / "videos"), output=str(root / "scan")), QUIET).manifest
-    cases = [f"case-1-{number:05d}" for number in range(6)]
-    parts = {"train": cases[:2], "validation": cases[2:4], "test": cases[4:]}
-    (root / "split.json").write_text(json.dumps({"parts": parts}))
-    model = {"path": str(CHECKPOINTS["fast_vlm"](root / "model", read_label_set()))}
-    return {
-        "manifest": manifest,
-        "annotations": str(root / "truth"),
-        "cases": str(root / "cases.csv"),
-        "split": str(root / "split.json"),
-        "output": str(tmp_path_factory.mktemp("study")),
-        "seeds": [0],
-        "balanced_windows": 20,
-        "rows": [
-            {"name": "trained", "model": model, "finetune": {"sampling": SAMPLING, "training": TRAINING}},
-            {"name": "asked", "model": model, "strategy": {"kind": "yes_no", "answer_tokens": 0}},
-            {"name": "gone", "model": {"path": str(root / "nowhere")}},
-        ],
-    }
+    """A study with three rows: a tiny model trained, asked, and one that is not there."""
+    made = study_settings(tmp_path_factory.mktemp("archive"), output=tmp_path_factory.mktemp("study"))
+    return {**made, "rows": [*made["rows"], {"name": "gone", "model": {"path": "/nowhere"}}]}
 
 
 def config_of(settings, **changed) -> StudyConfig:
@@ -150,6 +119,19 @@ def test_files_and_page_say_what_the_document_says(studied, capsys):
     markdown = Folder(studied.folder).read_bytes("table.md").decode()
     assert "| trained |" in markdown
     assert pq.read_table(f"{studied.folder}/rows.parquet").num_rows == 2 * len(studied.document.scopes)
+
+
+def test_status_tells_how_far_each_row_is(studied, settings, capsys):
+    run_study(config_of(settings), QUIET, only=["asked"])  # its rows are those of the last call
+    assert main(["status", studied.folder]) == 0
+    printed = capsys.readouterr().out
+    assert f"{studied.folder}: not running" in printed
+    found = study_status(Folder(studied.folder))
+    states = {row.row: (row.seed, row.training, row.labels) for row in found.rows}
+    assert states["trained"][:2] == (0, "finished")
+    assert states["asked"][:2] == (None, "-")
+    assert states["asked"][2].endswith(" ok")
+    assert states["gone"] == (None, "-", "not begun")
 
 
 def test_a_dry_run_tells_hours_and_failures_and_writes_nothing(settings, tmp_path):

@@ -1,0 +1,50 @@
+"""A study that is killed again and again ends with the table of one that was let run."""
+
+import json
+import random
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nrray.config import validate_mapping
+from nrray.pipelines.study.document import StudyDocument
+from nrray.pipelines.study.job import StudyConfig
+from nrray.pipelines.study.run import run_study
+from tests.pipelines.study.made_study import QUIET, study_settings
+from tests.pipelines.support import nrray, one_ray, started
+
+NUM_KILLS = 10
+
+pytestmark = [pytest.mark.harsh, pytest.mark.timeout(2400)]
+
+
+def figures(document: StudyDocument) -> list[dict[str, object]]:
+    """All that is measured, without what it cost; a block that ends kills what is left."""
+    left_out = {"costs", "versions", "settings"}
+    rows = document.model_dump(mode="json", by_alias=True)["rows"]
+    return [{key: value for key, value in row.items() if key not in left_out} for row in rows]
+
+
+def test_a_study_killed_at_ten_moments_has_the_table_of_one_that_was_not(tmp_path):
+    moments = random.Random(0)
+    with one_ray():
+        settings = study_settings(tmp_path / "archive", output=tmp_path / "whole")
+        began = time.monotonic()
+        whole = run_study(validate_mapping(StudyConfig, settings, where="test"), QUIET)
+        whole_seconds = time.monotonic() - began
+        killed = {**settings, "output": str(tmp_path / "killed")}
+        config = tmp_path / "study.yaml"
+        config.write_text(yaml.safe_dump(killed))
+        for number in range(NUM_KILLS):
+            log = tmp_path / f"{number}.log"
+            with started("study", str(config), log=log) as process, suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=moments.uniform(0.2, 1.2) * whole_seconds)
+        ended = nrray("study", str(config), "--json", timeout_seconds=900)
+    assert ended.returncode == 0, ended.stderr
+    document = StudyDocument.model_validate(json.loads((Path(killed["output"]) / "study.json").read_text()))
+    assert figures(document) == figures(whole.document)
+    assert document.differences == whole.document.differences
