@@ -29,7 +29,10 @@ def write_frames(file: Path, sampled: SampledFrames) -> int:
     temporary = file.with_name(f".tmp-{os.getpid()}-{file.name}")
     with storage_errors(f"cannot write {file}"):
         try:
-            tensors = {"pixels": np.ascontiguousarray(sampled.pixels), "frame_of_sample": sampled.frame_of_sample}
+            tensors: dict[str, NDArray[Any]] = {
+                "pixels": np.ascontiguousarray(sampled.pixels),
+                "frame_of_sample": sampled.frame_of_sample,
+            }
             save_file(tensors, temporary, metadata={"name": file.stem, "sha256": _digest(tensors)})
             temporary.chmod(PRIVATE_FILE)
             temporary.replace(file)
@@ -79,7 +82,7 @@ def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:
     total = hashlib.sha256()
     for name in sorted(tensors):
         total.update(f"{name} {tensors[name].dtype} {tensors[name].shape}\0".encode())
-        total.update(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8))
+        total.update(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8).data)
     return total.hexdigest()
 
 
