@@ -45,8 +45,8 @@ class ServerProfile:
 
 def server_profile(section: OpenAiSection, *, allow_remote: bool) -> ServerProfile:
     """The profile of the server that a section names. Raises ModelError where it cannot be used at all."""
+    met = meeting(section, allow_remote=allow_remote)  # tried again where it is still loading its model
     once = section.model_copy(update={"retries": 0})
-    met = meeting(once, allow_remote=allow_remote)
     client = HttpClient(reach_of(once, allow_remote=allow_remote))
     try:
         return ServerProfile(
