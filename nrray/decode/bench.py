@@ -76,6 +76,8 @@ def bench_decode(
             height_px=height_px,
             video_end_us=facts.start_us + facts.duration_us,
             seekable=facts.seekable,
+            clock=facts.clock,
+            frame_interval_us=round(US_PER_SECOND / facts.measured_fps),
         )
         for first in range(0, len(grid_us), per_unit)
     ]

@@ -29,7 +29,7 @@ def remarks_on(
         ""
         if facts.field_order == "progressive"
         else f"pictures are {facts.field_order}: their fields are deinterlaced",
-        "" if not facts.is_mirrored else "pictures are tagged to be mirrored, and are",
+        "" if not facts.is_mirrored else "pictures are tagged as seen in a mirror: they are mirrored back",
         "" if facts.transfer == "sdr" else f"pictures have the transfer of {facts.transfer}, and are not tone-mapped",
     ]
     return replace(facts, remarks="; ".join(remark for remark in found if remark))

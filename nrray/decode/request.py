@@ -55,7 +55,7 @@ class DecodeConfig(Section):
     )
     stream: Literal["best"] | NonNegativeInt = Field(
         default="best",
-        description="the video stream that is decoded: the best, or its number in the file, as scan tells it",
+        description="the video stream that is decoded of files with several: the best, or its number, as scan tells it",
     )
     raw_frames_per_second: float | None = Field(
         default=None,

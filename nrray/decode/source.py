@@ -167,7 +167,7 @@ def moving_streams(container: InputContainer) -> list[VideoStream]:
 
 
 def _chosen_stream(container: InputContainer, moving: list[VideoStream], uri: str, config: DecodeConfig) -> VideoStream:
-    if config.stream != "best":
+    if config.stream != "best" and len(moving) > 1:
         chosen = [stream for stream in moving if stream.index == config.stream]
         if not chosen:
             raise DecodeError(

@@ -14,12 +14,99 @@ from fsspec import AbstractFileSystem
 from fsspec.asyn import AsyncFileSystem
 
 from nrray.errors import DataError, DecodeError, ErrorKind
+from nrray.pipelines.scan.sniffing import SNIFFED_BYTES, is_video_start
 from nrray.storage import absolute_uri, is_local, located, source_facts, storage_errors
 
 VIDEO_SUFFIXES: tuple[str, ...] = (
-    *(".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".h265", ".hevc", ".ivf", ".m2ts", ".m2v"),
-    *(".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt"),
-    *(".ts", ".vob", ".webm", ".wmv", ".y4m"),
+    *(
+        ".264",
+        ".265",
+        ".3g2",
+        ".3gp",
+        ".amv",
+        ".asf",
+        ".avc",
+        ".avi",
+        ".dav",
+        ".divx",
+        ".dv",
+        ".dvr-ms",
+        ".evo",
+        ".f4v",
+        ".flv",
+    ),
+    *(
+        ".h264",
+        ".h265",
+        ".hevc",
+        ".insv",
+        ".ivf",
+        ".lrf",
+        ".lrv",
+        ".m1v",
+        ".m2p",
+        ".m2t",
+        ".m2ts",
+        ".m2v",
+        ".m4v",
+        ".mjpeg",
+    ),
+    *(
+        ".mjpg",
+        ".mkv",
+        ".mod",
+        ".mov",
+        ".mp4",
+        ".mpe",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".mxf",
+        ".nut",
+        ".ogm",
+        ".ogv",
+        ".ps",
+        ".qt",
+    ),
+    *(".rm", ".rmvb", ".tod", ".trp", ".ts", ".vob", ".vro", ".webm", ".wmv", ".wtv", ".y4m"),
+)
+# Files of these suffixes are not opened to see whether they are videos after all.
+_OF_OTHER_KINDS = frozenset(
+    {
+        *(
+            ".aac",
+            ".bmp",
+            ".csv",
+            ".db",
+            ".docx",
+            ".eaf",
+            ".flac",
+            ".gif",
+            ".heic",
+            ".htm",
+            ".html",
+            ".ini",
+            ".jpeg",
+            ".jpg",
+        ),
+        *(
+            ".json",
+            ".log",
+            ".m4a",
+            ".md",
+            ".mp3",
+            ".ogg",
+            ".parquet",
+            ".pdf",
+            ".png",
+            ".pptx",
+            ".py",
+            ".srt",
+            ".thm",
+            ".tif",
+        ),
+        *(".tiff", ".tmp", ".tsv", ".txt", ".vtt", ".wav", ".webp", ".xlsx", ".xml", ".yaml", ".yml", ".zip"),
+    }
 )
 
 LINKED_FOLDERS = "links to folders"
@@ -62,9 +149,10 @@ class Listing:
 
 @dataclass(frozen=True, kw_only=True)
 class _Walk:
-    """What a walk leaves out."""
+    """What a walk leaves out. sniffs: whether files of suffixes that nobody knows are opened."""
 
     suffixes: frozenset[str]
+    sniffs: bool = False
     ignored: Counter[str] = field(default_factory=Counter)
     unlisted: list[Unlisted] = field(default_factory=list)
 
@@ -77,18 +165,20 @@ class _Walk:
         self.unlisted.append(Unlisted(path=path, reason=reason))
 
 
-def listed_files(archive: str, suffixes: set[str]) -> Listing:
-    """All video files below `archive`.
+def listed_files(archive: str, suffixes: set[str], *, sniffs: bool = False) -> Listing:
+    """All video files below `archive`; with `sniffs`, also local ones whose first bytes are those of a video, whatever their
+    suffix.
 
     Hidden files and folders are ignored; folders behind symbolic links are not entered. Raises DataError, StorageError.
     """
     archive = absolute_uri(archive)
     walk = _Walk(
-        suffixes=frozenset(suffix.lower() if suffix.startswith(".") else f".{suffix.lower()}" for suffix in suffixes)
+        suffixes=frozenset(suffix.lower() if suffix.startswith(".") else f".{suffix.lower()}" for suffix in suffixes),
+        sniffs=sniffs,
     )
     found: list[Listed] = []
     for file in _local_files(archive, walk) if is_local(archive) else _remote_files(archive, walk):
-        if walk.is_wanted(file.path):
+        if walk.is_wanted(file.path) or (walk.sniffs and _begins_as_video(file)):
             found.append(file)
         else:
             walk.ignored[PurePosixPath(file.path).suffix.lower()] += 1
@@ -97,6 +187,16 @@ def listed_files(archive: str, suffixes: set[str]) -> Listing:
         ignored=walk.ignored,
         unlisted=sorted(walk.unlisted, key=lambda item: item.path),
     )
+
+
+def _begins_as_video(file: Listed) -> bool:
+    if not file.nameable or not is_local(file.uri) or PurePosixPath(file.path).suffix.lower() in _OF_OTHER_KINDS:
+        return False
+    try:
+        with open(file.uri, "rb") as opened:
+            return is_video_start(opened.read(SNIFFED_BYTES))
+    except OSError:
+        return False
 
 
 def _local_files(archive: str, walk: _Walk) -> Iterator[Listed]:

@@ -13,6 +13,7 @@ from nrray.types import ProbeStatus, Video, hours_of
 from nrray.wording import counted
 
 _MAX_UNLISTED_SHOWN = 20
+_MAX_REMARKS_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,14 @@ def report_scan(scanned: Scanned, reporter: Reporter) -> None:
         ["kind", "files", "first", "reason"],
         [[kind, count, first[kind].path, first[kind].reason] for kind, count in sorted(problems.items())],
     )
+    remarked = [video for video in readable if video.remarks]
+    reporter.table(
+        "Remarks",
+        ["file", "what to know of it"],
+        [[video.path, video.remarks] for video in remarked[:_MAX_REMARKS_SHOWN]],
+    )
+    if (more := len(remarked) - _MAX_REMARKS_SHOWN) > 0:
+        reporter.say(f"and {more} more, in the column `remarks` of the manifest")
     shown = scanned.unlisted[:_MAX_UNLISTED_SHOWN]
     reporter.table("Not looked into", ["folder or link", "reason"], [[item.path, item.reason] for item in shown])
     if more := len(scanned.unlisted) - len(shown):
@@ -146,6 +155,8 @@ def _verdict(scanned: Scanned, readable: list[Video], *, num_duplicates: int) ->
         parts = [f"none of the {counted(len(scanned.videos), 'file')} can be read"]
     elif scanned.num_bad:
         parts.append(f"{counted(scanned.num_bad, 'file')} cannot be read")
+    if num_remarked := sum(bool(video.remarks) for video in readable):
+        parts.append(f"{counted(num_remarked, 'video')} with remarks")
     if num_duplicates:
         parts.append(f"{num_duplicates} of them have several names")
     if scanned.unlisted:

@@ -50,7 +50,8 @@ class ScanConfig(Section):
     output: str = Field(description="folder or URI for manifest.parquet and cases.parquet")
     cases: str | None = Field(None, description="sidecar table (CSV or Parquet) with the case that each video shows")
     suffixes: tuple[str, ...] = Field(
-        VIDEO_SUFFIXES, description="suffixes of videos; files without a suffix are taken too"
+        VIDEO_SUFFIXES,
+        description="suffixes of videos; files without a suffix, or that begin as videos do, are taken too",
     )
     decode: DecodeConfig = DecodeConfig()
 
@@ -59,7 +60,8 @@ def scan(config: ScanConfig, reporter: Reporter, *, dry_run: bool = False) -> Sc
     """Bring the manifest up to date. Raises ConfigError, DataError, ResourcesError, StorageError."""
     for name in ("archive", "output"):
         refuse_job_folder(getattr(config, name), name)
-    listing = listed_files(config.archive, set(config.suffixes))
+    # Whoever names suffixes wants these and no others.
+    listing = listed_files(config.archive, set(config.suffixes), sniffs=config.suffixes == VIDEO_SUFFIXES)
     files, output = listing.files, Folder(config.output)
     before = _previous(output)
     paths = {file.path for file in files}

@@ -11,8 +11,9 @@ import fsspec
 import pytest
 
 from nrray.errors import DataError
-from nrray.pipelines.scan.listing import LINKED_FOLDERS, Listing, Unlisted, listed_files
+from nrray.pipelines.scan.listing import LINKED_FOLDERS, VIDEO_SUFFIXES, Listing, Unlisted, listed_files
 from tests.pipelines.scan.support import under_permissions
+from tests.videos import write_video
 
 
 def paths(listing: Listing) -> list[str]:
@@ -146,3 +147,18 @@ def test_a_folder_of_a_store_that_cannot_be_listed_is_told_too(monkeypatch):
 def test_an_unknown_protocol_is_an_error_that_says_so():
     with pytest.raises(DataError, match=r"Protocol not known: nowhere.*Expected a local path, or a URI"):
         listed_files("nowhere://archive", {".mp4"})
+
+
+def test_videos_of_recorders_are_found_by_suffix_or_by_their_first_bytes(tmp_path):
+    for suffix in (".264", ".265", ".m2t", ".mod", ".tod", ".dav", ".insv", ".lrv"):
+        (tmp_path / f"a{suffix}").write_bytes(b"video")
+    kinds = {"b.rec": "mp4", "c.part1": "avi", "d.001": "mpegts", "e.bin": "matroska", "f.xyz": "flv"}
+    for name, container in kinds.items():
+        write_video(tmp_path / name, container=container, num_frames=30, codec_options={"crf": "0"})
+    (tmp_path / "g.xyz").write_bytes(b"no video, whatever it is called")
+    write_video(tmp_path / "h.txt", container="mp4", num_frames=5)
+    found = listed_files(str(tmp_path), set(VIDEO_SUFFIXES), sniffs=True)
+    assert len(paths(found)) == 8 + len(kinds)
+    assert set(kinds) <= set(paths(found))
+    assert found.ignored == Counter({".xyz": 1, ".txt": 1})
+    assert len(paths(listed_files(str(tmp_path), set(VIDEO_SUFFIXES)))) == 8
