@@ -32,13 +32,15 @@ class Verified:
 
     @property
     def sentence(self) -> str:
-        vouched = self.num_files - len(self.unvouched)
+        numbers = f"Verified: {self.num_tensors} tensors hold numbers alone"
+        whole = f"Digest of the whole: {self.digest}."
+        if len(self.unvouched) == self.num_files:
+            return f"{numbers}; no digest is stated of any of its {self.num_files} files. {whole}"
+        equal = f"{numbers}, and {self.num_files - len(self.unvouched)} of {self.num_files} files have the digest stated of them."
+        if not self.unvouched:
+            return f"{equal} {whole}"
         listed = ", ".join(self.unvouched[:_SHOWN]) + (", ..." if len(self.unvouched) > _SHOWN else "")
-        rest = f" Nobody states the digest of {len(self.unvouched)}: {listed}." if self.unvouched else ""
-        return (
-            f"Verified: {vouched} of {self.num_files} files have the digest that is stated of them, and {self.num_tensors} "
-            f"tensors hold numbers alone.{rest} Digest of the whole: {self.digest}."
-        )
+        return f"{equal} No digest is stated of {listed}. {whole}"
 
 
 def verified_checkpoint(checkpoint: ResolvedCheckpoint) -> Verified:

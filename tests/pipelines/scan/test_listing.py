@@ -11,7 +11,15 @@ import fsspec
 import pytest
 
 from nrray.errors import DataError
-from nrray.pipelines.scan.listing import LINKED_FOLDERS, VIDEO_SUFFIXES, Listing, Unlisted, listed_files
+from nrray.pipelines.scan.listing import (
+    LINKED_FOLDERS,
+    SPECIAL_FILES,
+    VIDEO_FOLDERS,
+    VIDEO_SUFFIXES,
+    Listing,
+    Unlisted,
+    listed_files,
+)
 from tests.pipelines.scan.support import under_permissions
 from tests.videos import write_video
 
@@ -162,3 +170,12 @@ def test_videos_of_recorders_are_found_by_suffix_or_by_their_first_bytes(tmp_pat
     assert set(kinds) <= set(paths(found))
     assert found.ignored == Counter({".xyz": 1, ".txt": 1})
     assert len(paths(listed_files(str(tmp_path), set(VIDEO_SUFFIXES)))) == 8
+
+
+def test_pipes_and_folders_that_are_named_like_videos_are_counted(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "folder.mp4" / "a.mp4").write_bytes(b"x")
+    found = listed_files(str(tmp_path), set(VIDEO_SUFFIXES))
+    assert [file.path for file in found.files] == ["folder.mp4/a.mp4"]
+    assert dict(found.ignored) == {SPECIAL_FILES: 1, VIDEO_FOLDERS: 1}
