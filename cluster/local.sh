@@ -3,7 +3,7 @@
 #   cluster/local.sh start [WORKERS]     prints what to export
 #   cluster/local.sh stop                ends what this script started, nothing else
 # State (process ids, token, logs) is in $NRRAY_CLUSTER_DIR, default ./.nrray-cluster.
-# Ports: NRRAY_GCS_PORT (6379), NRRAY_DASHBOARD_PORT (8265), loopback only.
+# Ports: NRRAY_GCS_PORT (6379), NRRAY_DASHBOARD_PORT (8265). The dashboard's is on loopback; Ray binds the others to all interfaces.
 set -euo pipefail
 umask 077
 dir=${NRRAY_CLUSTER_DIR:-$PWD/.nrray-cluster}

@@ -9,7 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from nrray.errors import StorageError
+
 _SECONDS_BETWEEN_SIGNALS = 1.0
+_TRIES = 20  # within an action's patience
+_LEAST_SECONDS_BETWEEN_TRIES = 0.05
 
 
 @dataclass(kw_only=True, eq=False)
@@ -19,13 +23,25 @@ class _Entry:
     seconds: float
     action: Callable[[], None]
     due: float
+    patience_seconds: float
+    failing_since: float | None = None
+
+    def forgives(self, now: float) -> bool:
+        """Whether storage may still fail this action, and is asked again soon."""
+        if self.failing_since is None:
+            self.failing_since = now
+        if now - self.failing_since >= self.patience_seconds:
+            return False
+        self.due = now + min(self.seconds, max(self.patience_seconds / _TRIES, _LEAST_SECONDS_BETWEEN_TRIES))
+        return True
 
 
 class Clock:
     """Calls each action every so many seconds, from one thread, between enter and exit.
 
-    The first error of an action ends the clock: it is raised by `check`, and when the clock is left. A main thread that entered
-    the clock and waits for something else is interrupted, as by Ctrl-C, so that it does not work on in vain.
+    The first error of an action ends the clock, but for a StorageError that is over within the action's patience. It is
+    raised by `check`, and when the clock is left. A main thread that entered the clock and waits for something else is
+    interrupted, as by Ctrl-C, so that it does not work on in vain.
     """
 
     def __init__(self) -> None:
@@ -65,9 +81,11 @@ class Clock:
             raise self._failure
 
     @contextmanager
-    def every(self, seconds: float, action: Callable[[], None]) -> Iterator[None]:
-        """Call `action` every so many seconds from now on; when this is left, no call of it runs any more."""
-        entry = _Entry(seconds=seconds, action=action, due=time.monotonic() + seconds)
+    def every(self, seconds: float, action: Callable[[], None], *, patience_seconds: float = 0.0) -> Iterator[None]:
+        """Call `action` every so many seconds from now on; when this is left, no call of it runs any more. A StorageError is no
+        failure where a later call succeeds within the patience."""
+        due = time.monotonic() + seconds
+        entry = _Entry(seconds=seconds, action=action, due=due, patience_seconds=patience_seconds)
         with self._changed:
             self._entries.append(entry)
             self._changed.notify_all()
@@ -82,6 +100,12 @@ class Clock:
         while (entry := self._next()) is not None:
             try:
                 entry.action()
+                entry.failing_since = None
+            except StorageError as error:
+                with self._changed:
+                    is_forgiven = entry.forgives(time.monotonic())
+                if not is_forgiven:
+                    self._fail(error)
             except (
                 Exception
             ) as error:  # of any kind: without this thread nothing would be renewed, and nobody would know

@@ -4,7 +4,7 @@ Each section class lives beside the code that it configures; a verb's config com
 of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from nrray.errors import ConfigError
+from nrray.nested import MAX_YAML_BYTES, yaml_from
 from nrray.setting_problems import setting_problems
 
 
@@ -38,6 +39,7 @@ class Section(BaseModel):
 SectionT = TypeVar("SectionT", bound=Section)
 
 
+_MAX_SHOWN = 200  # characters of a setting that was given
 # Text that begins with one of these is YAML of its own, not plain text.
 _YAML_MARKS = ("'", '"', "[", "{", "|", ">", "&", "*", "!")
 
@@ -46,11 +48,14 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice: YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(k, deep=True) for k, _ in node.value if k.tag != "tag:yaml.org,2002:merge"]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen: set[Any] = set()
+        for key_node in (key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"):
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
                 line = node.start_mark.line + 1
                 raise ConfigError(f"key '{key}' is given twice in the mapping that starts at line {line}: keep one.")
+            if isinstance(key, Hashable):
+                seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -82,7 +87,8 @@ def read_mapping(path: str | Path, *, kind: str = "config", name: str = "VERB") 
     there is none."""
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open("rb") as stream:  # of a device, which has no end, no more than a config may have
+            text = stream.read(4 * MAX_YAML_BYTES + 1).decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{kind} file not found: {file}. `nrray init --config {name}` writes one.") from None
     except IsADirectoryError:
@@ -98,8 +104,8 @@ def read_mapping(path: str | Path, *, kind: str = "config", name: str = "VERB") 
     except OSError as error:
         raise ConfigError(f"{kind} file {file} cannot be read: {error.strerror}. Change its mode or owner.") from None
     try:
-        data = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
+        data = yaml_from(text, _UniqueKeyLoader)
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{file} is not valid YAML: {_yaml_problem(error)}") from None
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None
@@ -110,7 +116,7 @@ def read_mapping(path: str | Path, *, kind: str = "config", name: str = "VERB") 
     return data
 
 
-def _yaml_problem(error: yaml.YAMLError) -> str:
+def _yaml_problem(error: yaml.YAMLError | ValueError) -> str:
     """Where a text stops to be YAML, and why, on one line."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return " ".join(str(error).split())
@@ -130,11 +136,11 @@ def validate_mapping(cls: type[SectionT], data: dict[str, Any], *, where: str) -
 def _apply_override(data: dict[str, Any], override: str) -> None:
     key_path, equals, text = override.partition("=")
     if not equals or not key_path.strip():
-        raise ConfigError(f"--set {override!r}: expected key.path=value, for example --set model.device=cpu")
+        raise ConfigError(f"--set {_shown(override)}: expected key.path=value, for example --set model.device=cpu")
     try:
-        value = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {_yaml_problem(error)}") from None
+        value = yaml_from(text, _UniqueKeyLoader)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"--set {_shown(override)}: the value is not valid YAML: {_yaml_problem(error)}") from None
     if isinstance(value, str) and not text.lstrip().startswith(_YAML_MARKS):
         value = text.strip()  # YAML would cut a path at " #"
     *parents, last = key_path.strip().split(".")
@@ -144,6 +150,10 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
             target[parent] = {}
         child = target[parent]
         if not isinstance(child, dict):
-            raise ConfigError(f"--set {override!r}: '{parent}' is a single value, it has no '{last}'.")
+            raise ConfigError(f"--set {_shown(override)}: '{parent}' is a single value, it has no '{last}'.")
         target = child
     target[last] = value
+
+
+def _shown(override: str) -> str:
+    return repr(override if len(override) <= _MAX_SHOWN else f"{override[:_MAX_SHOWN]}...")

@@ -18,10 +18,12 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from nrray.errors import DataError, DecodeError, ErrorKind, StorageError
+from nrray.nested import json_from
 from nrray.types import US_PER_SECOND
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+HTTP_SILENCE_SECONDS = 30.0
 
 
 _PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
@@ -46,7 +48,7 @@ def located(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if is_local(absolute):
         return fsspec.filesystem("file"), absolute
     try:
-        file_system, path = url_to_fs(absolute)
+        file_system, path = url_to_fs(absolute, **_settings(absolute))
     except ImportError as error:
         advice = "pip install 'nrray[s3]'" if absolute.startswith(_S3_PROTOCOLS) else str(error)
         raise DataError(f"{uri}: the package that opens this kind of URI is not installed: {advice}.") from None
@@ -55,24 +57,94 @@ def located(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     return file_system, str(path)
 
 
+def _settings(uri: str) -> dict[str, Any]:
+    """Of the library that opens a URI: an http server that says nothing would be waited for during five minutes."""
+    if not uri.startswith(("http://", "https://")):
+        return {}
+    from aiohttp import ClientTimeout  # a second to import
+
+    silent = ClientTimeout(total=None, sock_connect=HTTP_SILENCE_SECONDS, sock_read=HTTP_SILENCE_SECONDS)
+    return {"client_kwargs": {"timeout": silent}}
+
+
+_STORAGE_PACKAGES = frozenset(
+    {
+        *(
+            "adlfs",
+            "aiobotocore",
+            "aiohttp",
+            "asyncio",
+            "azure",
+            "boto3",
+            "botocore",
+            "fsspec",
+            "gcsfs",
+            "google",
+            "ocifs",
+        ),
+        *("paramiko", "requests", "s3fs", "urllib3"),
+    }
+)
+_NO_CREDENTIALS = re.compile(
+    "Credential|NoAuth|TokenRetrieval|UnauthorizedSSO|ProfileNotFound|Unauthorized", re.IGNORECASE
+)
+_NO_ANSWER = re.compile("Connect|Timeout|Disconnected|Endpoint|Unreachable|ServerError|Payload", re.IGNORECASE)
+
+
+def remote_reason(error: BaseException) -> str | None:
+    """What an error of a library that opens object stores means, and the setting to change; None for any other error. Most are
+    no OSError."""
+    classes = [each for each in type(error).__mro__ if each.__module__.split(".")[0] in _STORAGE_PACKAGES]
+    if not classes:
+        return None
+    found = (str(error).strip() or type(error).__name__).split("\n")[0].rstrip(".")
+    names = " ".join(each.__name__ for each in classes) + f" {found}"
+    if _NO_CREDENTIALS.search(names):
+        return (
+            f"{found}: no credentials that the store takes. Set those of its library in the environment (s3: AWS_ACCESS_KEY_ID "
+            f"and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; gs: GOOGLE_APPLICATION_CREDENTIALS)"
+        )
+    if _NO_ANSWER.search(names):
+        return (
+            f"{found}: the store does not answer. Is its address right (s3: AWS_ENDPOINT_URL), and can this machine reach it? "
+            f"Run the same command again, it goes on where it stopped"
+        )
+    return f"{found} ({type(error).__name__})"
+
+
 @contextmanager
 def storage_errors(failure: str) -> Iterator[None]:
-    """Turns an OSError into a StorageError of `failure`, such as "cannot write FILE", its reason and advice."""
+    """Turns an OSError, or an error of a library that opens object stores, into a StorageError of `failure`, such as "cannot
+    write FILE", its reason and advice."""
     try:
         yield
-    except OSError as error:
-        reasons = {
-            errno.ENOSPC: "no space is left: free some, then run the same command again, it goes on where it stopped",
-            errno.EDQUOT: "the disk quota is used up: free some, then run the same command again",
-            errno.EROFS: "the file system is read-only: choose another output",
-            errno.EACCES: "permission denied: choose another output, or change its owner or mode",
-            errno.EPERM: "not permitted: choose another output, or change its owner or mode",
-            errno.ENOTDIR: "a part of the path is a file, not a folder: choose another output",
-            errno.EEXIST: "a file of that name is there, no folder: choose another output",
-            errno.EISDIR: "a folder of that name is there, no file: choose another name",
-        }
-        reason = reasons.get(error.errno or 0, (error.strerror or str(error)).lower())
-        raise StorageError(f"{failure}: {reason}") from error
+    except Exception as error:
+        if isinstance(error, OSError) and type(error).__module__ == "builtins":
+            raise _storage_error(failure, error) from error
+        reason = remote_reason(error)
+        if reason is not None:
+            raise StorageError(f"{failure}: {reason}.") from error
+        if isinstance(error, OSError):
+            raise _storage_error(failure, error) from error
+        raise
+
+
+def _storage_error(failure: str, error: OSError) -> StorageError:
+    if isinstance(error, TimeoutError):
+        return StorageError(
+            f"{failure}: the store does not answer in time. Run the same command again, it goes on from there"
+        )
+    reasons = {
+        errno.ENOSPC: "no space is left: free some, then run the same command again, it goes on where it stopped",
+        errno.EDQUOT: "the disk quota is used up: free some, then run the same command again",
+        errno.EROFS: "the file system is read-only: choose another output",
+        errno.EACCES: "permission denied: choose another output, or change its owner or mode",
+        errno.EPERM: "not permitted: choose another output, or change its owner or mode",
+        errno.ENOTDIR: "a part of the path is a file, not a folder: choose another output",
+        errno.EEXIST: "a file of that name is there, no folder: choose another output",
+        errno.EISDIR: "a folder of that name is there, no file: choose another name",
+    }
+    return StorageError(f"{failure}: {reasons.get(error.errno or 0, (error.strerror or str(error)).lower())}")
 
 
 class Folder:
@@ -117,7 +189,9 @@ class Folder:
                 leftover.unlink(missing_ok=True)
 
     def exists(self, name: str = "") -> bool:
-        return bool(self._fs.exists(self.path(name)))
+        """Raises StorageError."""
+        with storage_errors(f"cannot look for {self.path(name)}"):
+            return bool(self._fs.exists(self.path(name)))
 
     def names(self, suffix: str = "") -> list[str]:
         """Sorted names of the files right in this folder that end with `suffix`; temporary ones are not named."""
@@ -143,7 +217,7 @@ class Folder:
     def read_json(self, name: str) -> Any:
         """Raises FileNotFoundError, StorageError, DataError where it is not JSON."""
         try:
-            return json.loads(self.read_bytes(name))
+            return json_from(self.read_bytes(name))
         except ValueError as error:
             raise DataError(f"{self.path(name)} is damaged, it is not JSON: {error}") from None
 
@@ -200,6 +274,18 @@ def _reading(path: str) -> Iterator[None]:
     raise missing
 
 
+@contextmanager
+def _remote_errors(failure: str) -> Iterator[None]:
+    """As storage_errors, but every OSError of Python itself stays what it is."""
+    try:
+        yield
+    except Exception as error:
+        reason = None if type(error).__module__ == "builtins" else remote_reason(error)
+        if reason is None:
+            raise
+        raise StorageError(f"{failure}: {reason}.") from error
+
+
 def make_private(folder: Path) -> None:
     """Give a folder and the files right in it to their owner alone, whichever library wrote them."""
     folder.chmod(PRIVATE_FOLDER)
@@ -211,7 +297,7 @@ def read_table(uri: str) -> pa.Table:
     """The Parquet table at `uri`. Raises DataError where there is none or it is damaged."""
     fs, path = located(uri)
     try:
-        with fs.open(path, "rb") as file:
+        with _remote_errors(f"cannot read {uri}"), fs.open(path, "rb") as file:
             return pq.read_table(file)
     except FileNotFoundError:
         raise DataError(
@@ -239,7 +325,10 @@ def source_facts(uri: str) -> tuple[int, int]:
             return facts.st_size, facts.st_mtime_ns // 1000
         fs, path = located(uri)
         fs.invalidate_cache()
-        info = fs.info(path)
+        with _remote_errors(f"cannot read {uri}"):
+            info = fs.info(path)
+    except StorageError as error:
+        raise DecodeError(ErrorKind.UNREADABLE, str(error)) from None
     except FileNotFoundError:
         raise DecodeError(ErrorKind.MISSING, f"{uri} does not exist any more") from None
     except OSError as error:

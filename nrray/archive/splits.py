@@ -21,6 +21,7 @@ from nrray.archive.cases import Cases
 from nrray.config import Section
 from nrray.documents import section_from
 from nrray.errors import DataError
+from nrray.nested import json_from
 from nrray.storage import Folder
 
 SPLIT_PARTS = ("train", "validation", "test")
@@ -268,7 +269,7 @@ def noted_read(uri: str, part: str, part_cases: Collection[str], *, purpose: str
     count = 0
     for other in folder.names(READS_SUFFIX):
         for text in folder.read_bytes(other).splitlines():
-            read = json.loads(text)
+            read = json_from(text)
             count += read.get("cases") == cases or (other == notes and read["part"] == part)
     return count
 

@@ -36,6 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     except Exception as error:
+        from nrray.storage import remote_reason  # pyarrow takes long to import
+
+        reason = remote_reason(error)
+        if reason is not None:
+            _print_error(f"storage: {reason}.", EXIT_ERROR, given)
+            return EXIT_ERROR
         if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):  # click's usage errors have both
             logging.getLogger("nrray").exception("this is a fault of nrray")
             raise

@@ -1,7 +1,6 @@
 """The catalogue of formats: a line for each, the format of a file by its suffix and its beginning, and the settings that concern
 each format."""
 
-import json
 from collections.abc import Iterable, Mapping, Set
 from pathlib import PurePosixPath
 
@@ -15,6 +14,7 @@ from nrray.formats.label_studio import LABEL_STUDIO
 from nrray.formats.millisecond_text import MILLISECOND_TEXT
 from nrray.formats.options import ExportConfig, Format, ImportConfig, ReadOptions
 from nrray.formats.webvtt import WEBVTT
+from nrray.nested import json_from
 
 CATALOGUE: Mapping[Format, FileFormat] = {
     Format.MILLISECOND_TEXT: MILLISECOND_TEXT,
@@ -69,7 +69,7 @@ def check_write_options(config: ExportConfig) -> None:
 
 def _json_format(data: bytes, *, file: str) -> Format:
     try:
-        value = json.loads(data.decode("utf-8-sig"))
+        value = json_from(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is not JSON in UTF-8: {error}") from None
     for kind, found in CATALOGUE.items():

@@ -3,7 +3,6 @@ under the labels of the file. Times are the video's, in microseconds; nothing is
 """
 
 import csv
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 from nrray.errors import DataError
 from nrray.formats.options import TimeUnit
 from nrray.intervals import Interval
+from nrray.nested import json_from
 from nrray.types import US_PER_SECOND
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
@@ -82,7 +82,7 @@ def utf8_text(data: bytes, *, file: str) -> str:
 def json_value(data: bytes, *, file: str) -> Any:
     """The JSON in `data`. Raises DataError."""
     try:
-        return json.loads(utf8_text(data, file=file))
+        return json_from(utf8_text(data, file=file))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is not JSON: {error}") from None
 

@@ -4,7 +4,6 @@ It stands in the checkpoint's config.json, which no loader can do without and wh
 anew; the description of a head, `nrray.json`, says it again for the head.
 """
 
-import json
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -12,6 +11,7 @@ from pydantic import Field, ValidationError
 from nrray.config import Section
 from nrray.errors import ModelError
 from nrray.models.frame_stacking import FrameStacking
+from nrray.nested import json_from
 from nrray.sampling import Sampling
 from nrray.setting_problems import setting_problems
 
@@ -32,7 +32,7 @@ def read_inputs(folder: Path) -> CheckpointInputs | None:
     """The inputs that the folder's config.json names, or None where it names none. Raises ModelError."""
     file = folder / "config.json"
     try:
-        found = json.loads(file.read_text(encoding="utf-8")).get(INPUTS_KEY)
+        found = json_from(file.read_text(encoding="utf-8")).get(INPUTS_KEY)
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{file} cannot be read: {error}. Copy the checkpoint again.") from None
     if found is None:

@@ -16,6 +16,7 @@ from nrray.labels import LabelSet
 from nrray.models.digests import file_digests
 from nrray.models.frame_stacking import FrameStacking
 from nrray.models.inputs import CheckpointInputs, read_inputs
+from nrray.nested import json_from
 from nrray.sampling import Sampling
 from nrray.setting_problems import setting_problems
 
@@ -91,7 +92,7 @@ def read_metadata(folder: str | Path) -> CheckpointMetadata | None:
     if not file.exists():
         return None
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json_from(file.read_text(encoding="utf-8"))
         found = data.get("schema_version") if isinstance(data, dict) else None
         if found != METADATA_SCHEMA_VERSION:
             raise ModelError(

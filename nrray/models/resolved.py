@@ -1,7 +1,6 @@
 """A checkpoint resolved: the folders behind a config's paths, found and hashed once by the driver and handed on. No torch."""
 
 import hashlib
-import json
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from nrray.models.digests import FileStamp, file_digest, folder_digest, folder_s
 from nrray.models.families import FamilyEntry, family_entry
 from nrray.models.inputs import CheckpointInputs, read_inputs
 from nrray.models.metadata import MATRICES_FILE, METADATA_FILE, Base, CheckpointMetadata, read_metadata
+from nrray.nested import json_from
 
 _ADAPTER_FILES = ("adapter_config.json", MATRICES_FILE, "adapter_model.bin")
 _VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm")
@@ -258,7 +258,7 @@ def _no_checkpoint(folder: Path, names: Sequence[str], *, has_weights: bool) -> 
 
 def _base_of_adapter(folder: Path) -> str:
     try:
-        named = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+        named = json_from((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
     except (OSError, ValueError, AttributeError):
         named = None
     return str(named or "which it does not name")
@@ -316,7 +316,7 @@ def _stamps(folder: Path, adapter: Path | None) -> tuple[FileStamp, ...]:
 
 def _model_type(folder: Path) -> str:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json_from((folder / "config.json").read_text(encoding="utf-8"))
         found = config.get("model_type")
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / 'config.json'} cannot be read: {error}. Copy the checkpoint again.") from None

@@ -24,6 +24,7 @@ from nrray.writer_lock import WriterLock
 
 RESULT_SCHEMA = schema_of(UnitResult)
 
+STORE_PATIENCE_SECONDS = 60.0  # a store that does not take a file for so long ends the run; its units are done again
 INDEX_COLUMNS = ["unit_id", "video_id", "status", "error_kind", "shortfall", "attempts", "finished_us"]
 
 MAX_FILE_UNITS = 64
@@ -34,6 +35,11 @@ class Ledger:
 
     def __init__(self, output: Folder) -> None:
         self._folder = output / "ledger"
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long storage may fail to take a file before that ends the run: a disk mends nothing by itself."""
+        return 0.0 if self._folder.is_local else STORE_PATIENCE_SECONDS
 
     def create(self) -> None:
         self._folder.create()
@@ -154,7 +160,11 @@ class LedgerWriter:
         self._exits = ExitStack()
 
     def __enter__(self) -> "LedgerWriter":
-        self._exits.enter_context(self._lock.clock.every(min(1.0, self._max_seconds / 2), self._flush_late))
+        self._exits.enter_context(
+            self._lock.clock.every(
+                min(1.0, self._max_seconds / 2), self._flush_late, patience_seconds=self._ledger.patience_seconds
+            )
+        )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

@@ -1,6 +1,8 @@
 """Frames on disk to train on: a safetensors file per chunk, whole or not there. The only place where nrray keeps pixels."""
 
+import hashlib
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,11 @@ def write_frames(file: Path, sampled: SampledFrames) -> int:
     temporary = file.with_name(f".tmp-{os.getpid()}-{file.name}")
     with storage_errors(f"cannot write {file}"):
         try:
-            tensors = {"pixels": np.ascontiguousarray(sampled.pixels), "frame_of_sample": sampled.frame_of_sample}
-            save_file(tensors, temporary, metadata={"name": file.stem})
+            tensors: dict[str, NDArray[Any]] = {
+                "pixels": np.ascontiguousarray(sampled.pixels),
+                "frame_of_sample": sampled.frame_of_sample,
+            }
+            save_file(tensors, temporary, metadata={"name": file.stem, "sha256": _digest(tensors)})
             temporary.chmod(PRIVATE_FILE)
             temporary.replace(file)
         except SafetensorError as error:
@@ -51,13 +56,34 @@ def read_frame_of_sample(file: Path) -> NDArray[np.int32]:
     return rows
 
 
-def is_whole_file(file: Path) -> bool:
-    """Whether a file of frames is there and can be read."""
+def is_readable_file(file: Path) -> bool:
+    """Whether a file of frames is there and not cut short; reads none of its pixels."""
     try:
         read_frame_of_sample(file)
     except DataError:
         return False
     return True
+
+
+def is_whole_file(file: Path) -> bool:
+    """Whether a file of frames is there and holds the very pixels that were written into it. Reads all of them."""
+    if not is_readable_file(file):
+        return False
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            stated = (tensors.metadata() or {}).get("sha256")
+            return stated == _digest({name: tensors.get_tensor(name) for name in tensors.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return False
+
+
+def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:
+    """sha256 over names, shapes and contents."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        total.update(f"{name} {tensors[name].dtype} {tensors[name].shape}\0".encode())
+        total.update(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8).data)
+    return total.hexdigest()
 
 
 def whole_windows(frame_of_sample: NDArray[np.int32], frames_per_window: int) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 
 from nrray.errors import DataError
+from nrray.nested import json_from
 from nrray.storage import Folder
 
 HISTORY_FILE = "history.jsonl"
@@ -73,7 +74,7 @@ def read_history(output: Folder) -> list[Event]:
     events = []
     for number, line in enumerate(output.read_bytes(HISTORY_FILE).splitlines(), start=1):
         try:
-            events.append(event_from_json(json.loads(line)))
+            events.append(event_from_json(json_from(line)))
         except ValueError:
             raise DataError(
                 f"{output.path(HISTORY_FILE)} is damaged: line {number} is no event of a training: {line[:80]!r}. Delete the "

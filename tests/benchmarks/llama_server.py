@@ -93,7 +93,10 @@ def compare(section: OpenAiSection, *, num_captions: int) -> None:
             print(
                 f"likeliest choices: {sum(equal)}/{len(equal)} equal; {num_unknown} with a choice that the server does not list"
             )
-            print(f"probabilities differ by {np.median(differences):.3g} in the median, {max(differences):.3g} at most")
+            if differences:
+                print(
+                    f"probabilities differ by {np.median(differences):.3g} in the median, {max(differences):.3g} at most"
+                )
     held = Question(name="held", text="Describe a table in a room.", max_tokens=32, schema=SCHEMA)
     body = request_body([], held, model="smollm2", decoding=GREEDY, top_logprobs=0, more={})
     [reply] = client.post(COMPLETIONS_ROUTE, [lambda: body])

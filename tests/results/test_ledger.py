@@ -295,7 +295,7 @@ def test_an_interrupted_writer_leaves_what_it_has(ledger, tmp_path):
 
 def take_over(output):
     """Another run puts its lease in the place of one that went stale."""
-    output.write_bytes("lock", owner_text().encode())
+    output.write_bytes("lock.1", owner_text().encode())
 
 
 def on_objects(tmp_path):

@@ -1,11 +1,22 @@
 """Frames on disk: what is read is what was written, and a file that is not whole is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from nrray.decode.request import undamaged
 from nrray.errors import DataError
-from nrray.train.frame_store import FrameStore, read_frame_of_sample, store_file, whole_windows, write_frames
+from nrray.train.frame_store import (
+    FrameStore,
+    is_whole_file,
+    read_frame_of_sample,
+    store_file,
+    whole_windows,
+    write_frames,
+)
 
 
 @pytest.fixture
@@ -53,3 +64,31 @@ def test_frames_under_another_name_are_refused(tmp_path, sampled):
     store_file(tmp_path, "a").rename(store_file(tmp_path, "b"))
     with pytest.raises(DataError, match=r"b.safetensors: holds the frames of a\. Delete it"):
         read_frame_of_sample(store_file(tmp_path, "b"))
+
+
+@pytest.mark.parametrize("name", ["pixels", "frame_of_sample"])
+def test_pixels_that_were_changed_are_no_frames_of_a_store(tmp_path, sampled, name):
+    file = store_file(tmp_path, "a")
+    write_frames(file, sampled)
+    assert is_whole_file(file)
+    with safe_open(file, framework="numpy") as opened:
+        facts = opened.metadata()
+    tensors = load_file(file)
+    tensors[name].reshape(-1)[0] ^= 1
+    save_file(tensors, file, metadata=facts)
+    assert not is_whole_file(file)
+    write_frames(file, sampled)
+    assert is_whole_file(file)
+
+
+def test_a_store_of_a_release_without_digests_is_extracted_anew(tmp_path, sampled):
+    file = store_file(tmp_path, "a")
+    write_frames(file, sampled)
+    save_file(load_file(file), file, metadata={"name": "a"})
+    assert not is_whole_file(file)
+
+
+def test_a_store_without_a_frame_has_a_digest_too(tmp_path, sampled):
+    empty = replace(sampled, pixels=sampled.pixels[:0], frame_of_sample=np.full(3, -1, np.int32))
+    write_frames(store_file(tmp_path, "a"), empty)
+    assert is_whole_file(store_file(tmp_path, "a"))

@@ -253,7 +253,7 @@ def _remedy(status: int) -> str:
     if status in (413, 414):
         return " Send less: smaller or fewer frames (sampling), or strategy.engine.image_format=jpeg."
     if status == 429 or status >= 500:
-        return " Its own log says why; run the same command again with --retry-failed."
+        return " Its own log says why; then run the same command again, relabel with --retry-failed."
     return " Its own log says why."
 
 

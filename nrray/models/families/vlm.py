@@ -14,6 +14,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from nrray.errors import ModelError
+from nrray.models.chat_template import chat_text
 from nrray.models.families import video_encoder_types
 from nrray.models.families.family import (
     CPU,
@@ -157,8 +158,11 @@ class PromptProcessor(ABC):
     def chat_text(self, question: str, *, num_frames: int) -> str:
         """The prompt: one user turn of media and question, and the opening of the answer."""
         messages = [{"role": "user", "content": [*self.media(num_frames), {"type": "text", "text": question}]}]
-        text: str = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return text
+        return chat_text(self.processor, messages, name=self._name)
+
+    @property
+    def _name(self) -> str:
+        return str(self.processor.tokenizer.name_or_path)
 
     def _processed(self, **arguments: Any) -> dict[str, torch.Tensor]:
         if self.wants_token_types:

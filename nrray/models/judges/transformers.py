@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from nrray.errors import ErrorKind, ModelError, UnitError
 from nrray.models.batches import micro_batched
+from nrray.models.chat_template import chat_text
 from nrray.models.checkpoint import LOADING_ERRORS, torch_device
 from nrray.models.config import Device
 from nrray.models.engines.asking import choice_probabilities, single_token_ids
@@ -87,10 +88,10 @@ class TransformersJudge:
         """The text as a user's turn, to be answered. Templates take it as it is, or as a part of several."""
         for content in (text, [{"type": "text", "text": text}]):
             try:
-                turn: str = self._tokenizer.apply_chat_template(
+                turn = chat_text(
+                    self._tokenizer,
                     [{"role": "user", "content": content}],
-                    tokenize=False,
-                    add_generation_prompt=True,
+                    name=self._name,
                     enable_thinking=False,  # of models that think aloud before they answer
                 )
             except (TypeError, TemplateError):

@@ -13,7 +13,7 @@ from nrray.pipelines.workers import WorkersConfig
 from nrray.sampling import Sampling
 from nrray.storage import Folder
 from nrray.train.examples import Chunk, all_examples
-from nrray.train.frame_store import is_whole_file, store_file
+from nrray.train.frame_store import is_readable_file, store_file
 from nrray.train.job import FinetuneJob
 from nrray.train.start import has_own_head
 from nrray.train.training_config import HeadSection, TimesformerSection
@@ -62,7 +62,7 @@ def facts_with_looks(job: FinetuneJob) -> TrainingFacts:
     from its frames, where all of them are on disk. Raises DataError, ModelError."""
     if read_plan(Folder(job.output)) is not None:
         return job.facts
-    if not all(is_whole_file(store_file(Path(job.store), chunk.name)) for chunk in job.chunks):
+    if not all(is_readable_file(store_file(Path(job.store), chunk.name)) for chunk in job.chunks):
         return job.facts
     from nrray.train.facts import looks_distance  # with torch
 

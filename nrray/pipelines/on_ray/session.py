@@ -12,6 +12,7 @@ from types import FrameType
 
 import psutil
 import ray
+from ray._private import ray_constants
 from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
@@ -103,7 +104,7 @@ def _start_private(*, dashboard: bool) -> None:
         store_bytes = min(store_bytes, int(0.8 * psutil.disk_usage("/dev/shm").free))
     for is_last in (False, True):  # on a busy machine Ray's own processes may take longer than it waits for them
         try:
-            with _quiet_stderr(), _stuck_children_killed():
+            with _quiet_stderr(), _stuck_children_killed(), _loopback_alone():
                 ray.init(
                     address="local",
                     include_dashboard=dashboard,
@@ -175,6 +176,19 @@ def _stuck_children_killed() -> Iterator[None]:
     finally:
         is_over.set()
         watcher.join()
+
+
+@contextmanager
+def _loopback_alone() -> Iterator[None]:
+    """A Ray that is started in the block binds every port of its own to loopback: as where Ray knows no clusters, it takes
+    127.0.0.1 for the node's address, and its processes listen on that alone. With the address of this machine, all of them
+    listen on all interfaces. Workers that start later have the node's address."""
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextmanager

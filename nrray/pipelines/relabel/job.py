@@ -13,6 +13,7 @@ from nrray.config import Section
 from nrray.decode import DecodeConfig
 from nrray.errors import ConfigError
 from nrray.labels import LabelSet, read_label_set
+from nrray.lease import LEASE_SECONDS
 from nrray.models import (
     CheckpointKind,
     ModelConfig,
@@ -41,7 +42,6 @@ from nrray.results.segments import SegmentRule
 from nrray.results.version_tables import Rethreshold
 from nrray.sampling import Sampling, SamplingSection, sampling_section
 from nrray.storage import Folder, read_table
-from nrray.writer_lock import LEASE_SECONDS
 
 
 class LedgerConfig(Section):

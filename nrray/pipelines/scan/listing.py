@@ -110,6 +110,8 @@ _OF_OTHER_KINDS = frozenset(
 )
 
 LINKED_FOLDERS = "links to folders"
+SPECIAL_FILES = "pipes, sockets and devices"
+VIDEO_FOLDERS = "folders named like videos"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +223,7 @@ def _local_files(archive: str, walk: _Walk) -> Iterator[Listed]:
     for folder, folders, names in os.walk(root, onerror=note):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         walk.ignored.update(LINKED_FOLDERS for name in folders if os.path.islink(os.path.join(folder, name)))
+        walk.ignored.update(VIDEO_FOLDERS for name in folders if PurePosixPath(name).suffix.lower() in walk.suffixes)
         for name in sorted(name for name in names if not name.startswith(".")):
             full = os.path.join(folder, name)
             path = relative(full)
@@ -231,7 +234,9 @@ def _local_files(archive: str, walk: _Walk) -> Iterator[Listed]:
                 if walk.is_wanted(path) and (os.path.islink(full) or error.errno != errno.ENOENT):
                     walk.cannot_look_into(path, _reason_of_file(full, error))
                 continue
-            if stat.S_ISREG(facts.st_mode):  # sockets, pipes and devices are no files
+            if not stat.S_ISREG(facts.st_mode):
+                walk.ignored[SPECIAL_FILES] += 1
+            else:
                 yield Listed(
                     path=path,
                     uri=_shown(full),

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from nrray.documents import Document
 from nrray.evaluate.chance_baselines import Baseline
 from nrray.evaluate.differences import Difference
-from nrray.metrics.jackknife import Value
 from nrray.pipelines.study.job import StudyConfig
+from nrray.pipelines.study.measuring import MeasuredRow
 
 STUDY_FILE = "study.json"
 
@@ -27,29 +27,17 @@ class RowCosts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowFigures:
-    """A row on the test part; means over its seeds, with 95 % intervals over cases. f1: by scope, the macro average first;
-    macro_by_seed: its estimates; false_yes: by activity, windows without it that are claimed to have it (1 - specificity);
-    calibration_error: by activity, of scores, None without them; unparsed, unsure: shares of labels; broken_rules: windows whose
-    claims cannot be true at once; balanced_macro_f1: on the class-balanced subset; versions: of its labels, which say whether it
-    was measured anew."""
+class RowFigures(MeasuredRow):
+    """A row with its figures. versions: of its labels, which say whether it was measured anew; settings: the identity of its
+    labels, with model, prompts word for word, parser and sampling."""
 
     name: str
     model: str
     strategy: str
     seeds: tuple[int, ...]
     versions: tuple[str, ...]
-    num_windows: int
-    f1: Mapping[str, Value]
-    macro_by_seed: tuple[float, ...]
-    false_yes: Mapping[str, Value]
-    calibration_error: Mapping[str, Value] | None
-    unparsed: float
-    unsure: float
-    broken_rules: float | None
-    balanced_macro_f1: float | None
     costs: RowCosts
-    settings: Mapping[str, Any]  # the identity of its labels: model, prompts word for word, parser, sampling
+    settings: Mapping[str, Any]
     notes: tuple[str, ...]
 
 

@@ -25,13 +25,16 @@ from nrray.types import STATE_INDEX, LabelState, hours_of
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRow:
-    """Figures of one row, means over its seeds; as `RowFigures` has them."""
+    """Figures of one row on the test part, means over its seeds, with 95 % intervals over cases. f1: by scope, the macro average
+    first; macro_by_seed: its estimates; false_yes: by activity, windows without it that are claimed to have it (1 - specificity);
+    calibration_error: by activity, of scores, None without them; unparsed, unsure: shares of labels; broken_rules: windows whose
+    claims cannot be true at once; balanced_macro_f1: on the class-balanced subset."""
 
     num_windows: int
-    f1: dict[str, Value]
+    f1: Mapping[str, Value]
     macro_by_seed: tuple[float, ...]
-    false_yes: dict[str, Value]
-    calibration_error: dict[str, Value] | None
+    false_yes: Mapping[str, Value]
+    calibration_error: Mapping[str, Value] | None
     unparsed: float
     unsure: float
     broken_rules: float | None

@@ -23,6 +23,8 @@ from tests.pipelines.on_ray.ray_uses import Call, RayUses, modules_that_import_r
 NOT_PUBLIC = {
     "ray.__version__": "a cluster of another Ray is told by name",
     "ray._private.grpc_utils.init_grpc_channel": "a cluster is asked with Ray's own token and certificates",
+    "ray._private.ray_constants": "of the one below",
+    "ray._private.ray_constants.ENABLE_RAY_CLUSTER": "a private instance binds to loopback alone; no other way to have that",
     "ray._private.services": "of the two below",
     "ray._private.services.canonicalize_bootstrap_address": "the address that `auto` stands for, as ray.init finds it",
     "ray._private.services.find_node_ids": "whether this machine is a node, without which ray.init waits for a minute",
