@@ -64,6 +64,7 @@ class Reading:
         self._raw_number = 0
         self._stamp_us: int | None = None
         self._is_behind_gap = False
+        self._is_timed = self._opened.container.format.name.split(",")[0] in TIMED_CONTAINERS
         self._broken_at = _break_of(request, config)
         self._is_lost = False
         self._bridged_us = bridged_us(request.frame_interval_us or 0)
@@ -194,8 +195,7 @@ class Reading:
     def _is_late(self, picture: Picture) -> bool:
         """Whether a damaged picture comes out behind one that is shown later."""
         before_us = self.forward.position_us
-        is_timed = self._opened.container.format.name.split(",")[0] in TIMED_CONTAINERS
-        return is_timed and self.soundness.is_damaged and before_us is not None and picture.pts_us < before_us
+        return self._is_timed and self.soundness.is_damaged and before_us is not None and picture.pts_us < before_us
 
     def _decoded(self, packet: "Packet[VideoStream]") -> tuple[list[VideoFrame], str]:
         """The frames that come out, and what says that the picture of the packet is damaged."""

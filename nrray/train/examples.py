@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nrray.archive.annotations import Annotations, check_one_annotator, unit_doubt, window_targets
 from nrray.archive.cases import Cases
-from nrray.decode.request import DecodeBackend
+from nrray.decode.request import DECODER_VERSION, DecodeBackend
 from nrray.errors import DataError
 from nrray.intervals import Interval, true_runs, union_of
 from nrray.labels import LabelSet
@@ -286,4 +286,6 @@ def _runs(video: Mapping[str, int], extents: pa.Table | None, sampling: Sampling
 def _file_name(video_id: str, first: int, count: int, sampling: Sampling, backend: DecodeBackend) -> str:
     """The same for the same pixels, whatever they are used for."""
     size = [sampling.frames_per_second, sampling.frames_per_window, sampling.frame_width_px, sampling.frame_height_px]
-    return hashlib.sha256(json.dumps([video_id, first, count, size, backend.value]).encode()).hexdigest()[:24]
+    return hashlib.sha256(
+        json.dumps([video_id, first, count, size, backend.value, DECODER_VERSION]).encode()
+    ).hexdigest()[:24]

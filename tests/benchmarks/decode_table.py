@@ -47,8 +47,9 @@ def picture(number: int, size: tuple[int, int]) -> NDArray[np.uint8]:
 def made(folder: Path, name: str, *, seconds: float = SECONDS, size: tuple[int, int] = SIZE, **options: object) -> Path:
     path = folder / name
     if not path.exists():
-        pictures = _Pictures(size)
-        write_video(path, num_frames=round(seconds * FPS), size=size, pictures=pictures, **{"gop": 50, **options})
+        pictures, unfinished = _Pictures(size), folder / f"unfinished-{name}"
+        write_video(unfinished, num_frames=round(seconds * FPS), size=size, pictures=pictures, **{"gop": 50, **options})
+        unfinished.rename(path)
     return path
 
 
