@@ -17,9 +17,7 @@ from nrray.pipelines.study.run import run_study
 from tests.pipelines.study.made_study import QUIET, study_settings
 from tests.pipelines.support import nrray, one_ray, started
 
-NUM_KILLS = 10
-
-pytestmark = [pytest.mark.harsh, pytest.mark.timeout(2400)]
+pytestmark = pytest.mark.timeout(2400)
 
 
 def figures(document: StudyDocument) -> list[dict[str, object]]:
@@ -29,7 +27,10 @@ def figures(document: StudyDocument) -> list[dict[str, object]]:
     return [{key: value for key, value in row.items() if key not in left_out} for row in rows]
 
 
-def test_a_study_killed_at_ten_moments_has_the_table_of_one_that_was_not(tmp_path):
+@pytest.mark.parametrize(
+    "num_kills", [pytest.param(2, marks=pytest.mark.harsh), pytest.param(10, marks=pytest.mark.slow)]
+)
+def test_a_study_that_is_killed_again_and_again_has_the_table_of_one_that_was_not(tmp_path, num_kills):
     moments = random.Random(0)
     with one_ray():
         settings = study_settings(tmp_path / "archive", output=tmp_path / "whole")
@@ -39,7 +40,7 @@ def test_a_study_killed_at_ten_moments_has_the_table_of_one_that_was_not(tmp_pat
         killed = {**settings, "output": str(tmp_path / "killed")}
         config = tmp_path / "study.yaml"
         config.write_text(yaml.safe_dump(killed))
-        for number in range(NUM_KILLS):
+        for number in range(num_kills):
             log = tmp_path / f"{number}.log"
             with started("study", str(config), log=log) as process, suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=moments.uniform(0.2, 1.2) * whole_seconds)
