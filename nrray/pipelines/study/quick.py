@@ -20,7 +20,7 @@ from nrray.simulate import SimulateConfig
 from nrray.wording import counted
 
 FOLDER = "nrray-study"
-NUM_CASES, CASE_SECONDS, FRAMES_PER_SECOND, SEED = 24, 30.0, 4, 20_260_212  # as many frames as the models sample
+NUM_CASES, CASE_SECONDS, FRAMES_PER_SECOND, SEED = 24, 40.0, 4, 20_260_212  # as many frames as the models sample
 FRACTIONS = {"train": 0.4, "validation": 0.2, "test": 0.4}
 NUM_STEPS = 100
 _BASE: dict[str, Any] = {"path": "embedded-base"}
