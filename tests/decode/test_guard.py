@@ -14,6 +14,7 @@ import pytest
 
 from nrray.decode import DecodeConfig, GuardedDecoder, probe_video, sample_frames
 from nrray.errors import DecodeError, ErrorKind
+from nrray.isolation import isolated_python
 from tests.decode.asking import CONFIG, grid_request, numbers, request
 from tests.videos import write_video
 
@@ -145,7 +146,11 @@ def test_a_child_killed_in_flight_is_a_crash_that_names_the_signal(video, hangin
 
 
 def test_the_end_of_what_a_child_says_before_it_crashes_is_in_the_message(video, hanging, monkeypatch):
-    monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
+    def that_tells_of_crashes(module):
+        python, *arguments = isolated_python(module)
+        return [python, "-X", "faulthandler", *arguments]
+
+    monkeypatch.setattr("nrray.decode.guard.isolated_python", that_tells_of_crashes)
     with GuardedDecoder(CONFIG) as guarded:
         assert_works(guarded, video)
         with signalled_while_hanging(hanging, guarded.pid, signal.SIGSEGV):
