@@ -20,6 +20,7 @@ from nrray.train.training_config import HeadSection, TimesformerSection, Trainin
 ROWS, FRAMES, TEST_MANIFEST = "rows", "frames", "test-manifest.parquet"
 LABELS, TRAINING, CURVE = "labels", "training", "curve"
 METRIC = "windows f1"
+MAX_NAME = 80  # characters of a row's: it is a folder's too
 
 
 class RowTraining(Section):
@@ -36,7 +37,7 @@ class RowTraining(Section):
 class StudyRow(Section):
     """One way of using a model: as it is, by its head or asked in words, or trained on the train part first."""
 
-    name: str = Field(min_length=1, max_length=80, description="of the row, different from all others")
+    name: str = Field(description="of the row, different from all others")
     model: ModelConfig = ModelConfig()
     strategy: Strategy | None = Field(
         None, description="of a model that is used as it is, as relabel has it; none: its head, else yes_no"
@@ -48,8 +49,10 @@ class StudyRow(Section):
     @field_validator("name")
     @classmethod
     def _names_a_folder(cls, name: str) -> str:
-        if not folder_name(name):
-            raise ValueError(f"found {name!r}, expected a name with letters or digits")
+        if not folder_name(name) or len(name) > MAX_NAME:
+            raise ValueError(
+                f"found {name[:MAX_NAME]!r}, expected a name with letters or digits, of {MAX_NAME} characters at most"
+            )
         return name
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ def config(*rows, **changed) -> StudyConfig:
         ([{"name": "a"}, {"name": "a"}], {}, "rows 'a', 'a': expected names that differ"),
         ([{"name": "a b"}, {"name": "A-b"}], {}, "rows 'a b', 'A-b': expected names that differ"),
         ([{"name": "..."}], {}, "expected a name with letters or digits"),
+        ([{"name": "x" * 81}], {}, "of 80 characters at most"),
         ([{"name": "x", "finetune": {}, "strategy": {"kind": "yes_no"}}], {}, "found strategy and finetune"),
         ([], {}, "expected a row"),
         ([{"name": "x"}], {"seeds": [1, 1]}, "expected different ones"),
