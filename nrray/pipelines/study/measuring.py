@@ -148,7 +148,7 @@ def _row(
     claimed = [1 - measure.values["windows specificity"] for measure in measures]
     has_scores = all(alignment.has_scores for alignment in alignments)
     told = [found for alignment in alignments if (found := hallucination(alignment, label_set)) is not None]
-    broken = [found.broken_rules.estimate for found in told if found.broken_rules is not None]
+    broken = [value for found in told if found.broken_rules and (value := found.broken_rules.estimate) is not None]
     counts = [_states(alignment) for alignment in alignments]
     return MeasuredRow(
         num_windows=len(alignments[0].windows.case),
@@ -160,7 +160,7 @@ def _row(
         else None,
         unparsed=_share(counts, LabelState.UNPARSED),
         unsure=_share(counts, LabelState.UNSURE),
-        broken_rules=float(np.mean([share for share in broken if share is not None])) if any(broken) else None,
+        broken_rules=float(np.mean(broken)) if broken else None,
         balanced_macro_f1=_balanced(alignments, average, names, balanced_windows) if balanced_windows else None,
     )
 

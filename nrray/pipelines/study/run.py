@@ -244,8 +244,6 @@ def _row_notes(records: Sequence[VersionRecord]) -> tuple[str, ...]:
     total = sum(sum(record.windows.values()) for record in records)
     if lost := sum(states):
         notes.append(f"{lost} of {total} windows have no label")
-    if records[0].domain is not None and records[0].domain.num_outside:
-        notes.append(f"{records[0].domain.num_outside} videos look unlike those that the model was trained on")
     return tuple(notes)
 
 

@@ -58,6 +58,7 @@ def test_a_row_of_one_seed_has_the_figures_of_evaluate_and_compare(made, tmp_pat
         specificity = document.row(name).values["windows specificity"]
         assert row.false_yes[name].estimate == pytest.approx(1 - specificity.estimate)
         assert row.false_yes[name].low == pytest.approx(1 - specificity.high)
+    assert row.broken_rules == pytest.approx(document.hallucination.broken_rules.estimate)
     wanted = [document.balanced.rows[name].f1 for name in ("ventilation", "stimulation", "suction")]
     assert row.balanced_macro_f1 == pytest.approx(np.mean(wanted))
     comparison = compare(
