@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -81,6 +82,18 @@ def qwen2_vl(folder: Path, label_set: LabelSet) -> Path:
     return folder
 
 
+def cropping_processor(tokenizer: Any) -> LlavaProcessor:
+    """Of models that are shown images cropped to a square."""
+    return LlavaProcessor(
+        image_processor=CLIPImageProcessor(size={"shortest_edge": SIDE_PX}, crop_size=SQUARE),
+        tokenizer=tokenizer,
+        patch_size=16,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=IMAGE_TEMPLATE,
+    )
+
+
 def llava(folder: Path, label_set: LabelSet) -> Path:
     """Images alone, cropped to a square."""
     torch.manual_seed(0)
@@ -92,14 +105,7 @@ def llava(folder: Path, label_set: LabelSet) -> Path:
         vision_feature_layer=-1,
     )
     LlavaForConditionalGeneration(config).save_pretrained(folder)
-    LlavaProcessor(
-        image_processor=CLIPImageProcessor(size={"shortest_edge": SIDE_PX}, crop_size=SQUARE),
-        tokenizer=tokenizer,
-        patch_size=16,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=IMAGE_TEMPLATE,
-    ).save_pretrained(folder)
+    cropping_processor(tokenizer).save_pretrained(folder)
     return folder
 
 
@@ -251,14 +257,7 @@ def vip_llava(folder: Path, label_set: LabelSet) -> Path:
         vision_feature_layers=[-1, -2],
     )
     VipLlavaForConditionalGeneration(config).save_pretrained(folder)
-    LlavaProcessor(
-        image_processor=CLIPImageProcessor(size={"shortest_edge": SIDE_PX}, crop_size=SQUARE),
-        tokenizer=tokenizer,
-        patch_size=16,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=IMAGE_TEMPLATE,
-    ).save_pretrained(folder)
+    cropping_processor(tokenizer).save_pretrained(folder)
     return folder
 
 

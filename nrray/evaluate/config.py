@@ -37,7 +37,7 @@ class EvaluateConfig(Section):
 
     @model_validator(mode="after")
     def _part_is_of_a_split(self) -> "EvaluateConfig":
-        _check_part(self.part, self.split)
+        check_part(self.part, self.split)
         return self
 
 
@@ -61,7 +61,7 @@ class CompareConfig(Section):
 
     @model_validator(mode="after")
     def _part_is_of_a_split(self) -> "CompareConfig":
-        _check_part(self.part, self.split)
+        check_part(self.part, self.split)
         return self
 
     @field_validator("candidates")
@@ -96,9 +96,9 @@ class SplitConfig(Section):
         return fractions
 
 
-def _check_part(part: str, split: str | None) -> None:
+def check_part(part: str, split: str | None, *, default: str = DEFAULT_PART) -> None:
     """Raises ValueError for a part that would have no effect."""
-    if split is None and part != DEFAULT_PART:
+    if split is None and part != default:
         raise ValueError(
             f"found part {part!r} without a split, expected the split file too: set split=FILE, or leave part out"
         )

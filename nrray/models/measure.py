@@ -36,8 +36,6 @@ class LabelerFigures:
     flops_per_window: int
     flops_per_shared_window: int
     window: str
-    window_seconds: float
-    stride_seconds: float
     tokens_per_window: int
     frame_tokens_per_window: int
 
@@ -75,8 +73,6 @@ def measure_labeler(
         flops_per_window=flops_per_window,
         flops_per_shared_window=flops_per_shared_window,
         window=sampling.text(),
-        window_seconds=sampling.window_seconds,
-        stride_seconds=sampling.stride_seconds,
         tokens_per_window=plan.tokens,
         frame_tokens_per_window=plan.frame_tokens,
     )

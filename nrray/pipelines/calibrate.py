@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nrray import __version__
 from nrray.archive.cases import read_cases
@@ -22,6 +22,7 @@ from nrray.documents import Document
 from nrray.errors import DataError
 from nrray.evaluate.alignment import aligned, shared_time
 from nrray.evaluate.calibrate import FittedActivity, fitted_activity
+from nrray.evaluate.config import check_part
 from nrray.evaluate.figure_text import interval
 from nrray.evaluate.inputs import input_notes, read_note, read_split_part
 from nrray.evaluate.labelling import read_labelling
@@ -35,6 +36,7 @@ from nrray.storage import Folder
 from nrray.wording import counted
 
 RELABEL_FILE, CALIBRATION_FILE = "relabel.yaml", "calibration.json"
+FITTED_PART = "validation"
 
 
 class CalibrateConfig(Section):
@@ -45,8 +47,13 @@ class CalibrateConfig(Section):
     output: str = Field("runs/calibration", description="folder for relabel.yaml and calibration.json")
     cases: str | None = Field(None, description="case sidecar; without one a video is its own case")
     split: str | None = Field(None, description="split file; without one all cases are fitted on")
-    part: str = Field("validation", description="part of the split whose cases are fitted on")
+    part: str = Field(FITTED_PART, description="part of the split whose cases are fitted on")
     label_set: str | None = Field(None, description="label set file; the one in the package where none is given")
+
+    @model_validator(mode="after")
+    def _part_is_of_a_split(self) -> "CalibrateConfig":
+        check_part(self.part, self.split, default=FITTED_PART)
+        return self
 
 
 class CalibrationDocument(Document):

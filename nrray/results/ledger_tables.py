@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nrray.results.coverage_table import coverage_rows, not_run_rows, unreadable_rows
 from nrray.results.domain import DomainRule, domain_of, unit_medians
 from nrray.results.ledger import Ledger
 from nrray.results.publish import VersionTables
@@ -16,11 +17,8 @@ from nrray.results.version_tables import (
     SEGMENT_SCHEMA,
     Rethreshold,
     answer_rows,
-    coverage_rows,
     label_rows,
-    not_run_rows,
     segment_rows,
-    unreadable_rows,
 )
 from nrray.sampling import Sampling, window_spans_us
 from nrray.types import ProbeStatus

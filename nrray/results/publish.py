@@ -22,9 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nrray.errors import DataError
+from nrray.results.coverage_table import COVERAGE_SCHEMA
 from nrray.results.domain import DomainRecord, median_distances
 from nrray.results.version import RECORD_FILE, Provenance, VersionRecord, latest_of, latest_record, next_version_name
-from nrray.results.version_tables import ANSWER_SCHEMA, COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
+from nrray.results.version_tables import ANSWER_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
 from nrray.storage import PRIVATE_FILE, Folder, storage_errors
 from nrray.types import ORDER_QUESTION, LabelState
 

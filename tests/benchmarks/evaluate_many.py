@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.evaluation import evaluate
 from nrray.labels import read_label_set
-from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
+from nrray.results.coverage_table import COVERAGE_SCHEMA
+from nrray.results.version_tables import LABEL_SCHEMA, SEGMENT_SCHEMA
 from nrray.tables import schema_of
 from nrray.types import US_PER_SECOND, Extent, Segment
 

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from nrray.config import load_config, validate_mapping
 from nrray.console.reporter import Reporter
@@ -31,6 +29,7 @@ from nrray.pipelines.relabel.restate import restate
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
+from nrray.pipelines.study.costs import labelling_of
 from nrray.results.ledger import Ledger
 from nrray.simulate import SimulateConfig
 from nrray.storage import Folder
@@ -139,6 +138,7 @@ def _row(root: Path, manifest: str, model: str, name: str, reporter: Reporter) -
     document = evaluate(config).document
     assert document.hallucination is not None
     claimed = {row.activity: row.false_yes for row in document.hallucination.activities}
+    num_windows, seconds = labelling_of(Ledger(Folder(str(output))))
     order, states = record.order_disagreement, record.states_together
     return (
         model,
@@ -149,16 +149,8 @@ def _row(root: Path, manifest: str, model: str, name: str, reporter: Reporter) -
         f"{record.unparsed_share:.1%}",
         f"{states[LabelState.UNSURE.value] / states.total():.1%}",
         "-" if order is None else f"{order:.1%}",
-        f"{windows_per_second(Ledger(Folder(str(output)))):.1f}",
+        f"{num_windows / seconds:.1f}",
     )
-
-
-def windows_per_second(ledger: Ledger) -> float:
-    """Of one labeler: windows, by the seconds that labelers spent on their units."""
-    index = ledger.index()
-    results = ledger.results(pc.unique(index["video_id"].combine_chunks()), index)
-    num_windows = sum(sum(labelled) for labelled in results["window_labelled"].to_pylist())
-    return float(num_windows / pc.sum(results["label_seconds"].cast(pa.float64())).as_py())
 
 
 def markdown(rows: list[tuple[str, ...]]) -> str:

@@ -10,7 +10,8 @@ from nrray.archive import annotations
 from nrray.evaluate.config import EvaluateConfig
 from nrray.evaluate.evaluation import evaluate
 from nrray.labels import read_label_set
-from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
+from nrray.results.coverage_table import COVERAGE_SCHEMA
+from nrray.results.version_tables import LABEL_SCHEMA, SEGMENT_SCHEMA
 from nrray.storage import Folder
 from nrray.types import Extent, Origin, Segment
 

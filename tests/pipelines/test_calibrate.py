@@ -9,7 +9,7 @@ import yaml
 
 from nrray.archive.annotations import write_annotations
 from nrray.cli import main
-from nrray.cli.exit_codes import EXIT_ERROR
+from nrray.cli.exit_codes import EXIT_ERROR, EXIT_USAGE
 from nrray.models.strategies.answers import scored_answer
 from nrray.storage import Folder
 from nrray.types import Extent, Origin, Segment
@@ -100,3 +100,8 @@ def test_cases_that_show_nothing_are_refused(tmp_path, labels, reference, capsys
     assert calibrate(tmp_path, labels.uri, reference, f"split={split}") == EXIT_ERROR
     assert "no activity with and without it in the 1 case to fit on" in capsys.readouterr().err
     assert not (tmp_path / "calibration").exists()
+
+
+def test_a_part_without_a_split_is_refused(tmp_path, labels, reference, capsys):
+    assert calibrate(tmp_path, labels.uri, reference, "part=test") == EXIT_USAGE
+    assert "without a split" in capsys.readouterr().err

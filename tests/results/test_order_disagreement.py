@@ -1,7 +1,8 @@
 """How often the order of options decides: read from the answers of a version."""
 
+from nrray.results.coverage_table import COVERAGE_SCHEMA
 from nrray.results.publish import VersionTables, likeliest_by_order, write_version
-from nrray.results.version_tables import COVERAGE_SCHEMA, LABEL_SCHEMA, SEGMENT_SCHEMA
+from nrray.results.version_tables import LABEL_SCHEMA, SEGMENT_SCHEMA
 from nrray.storage import Folder
 from nrray.tables import table_from_rows
 from nrray.types import Answer

@@ -3,17 +3,9 @@ import pyarrow as pa
 import pytest
 
 from nrray.plan import Packing, plan_units
+from nrray.results.coverage_table import COVERAGE_SCHEMA, coverage_rows, unreadable_rows
 from nrray.results.segments import SegmentRule
-from nrray.results.version_tables import (
-    COVERAGE_SCHEMA,
-    LABEL_SCHEMA,
-    SEGMENT_SCHEMA,
-    answer_rows,
-    coverage_rows,
-    label_rows,
-    segment_rows,
-    unreadable_rows,
-)
+from nrray.results.version_tables import LABEL_SCHEMA, SEGMENT_SCHEMA, answer_rows, label_rows, segment_rows
 from nrray.sampling import Sampling
 from nrray.types import STATE_INDEX, LabelState
 from tests.made_tables import ACTIVITIES, bad_video, manifest, unit_results, video

@@ -12,7 +12,8 @@ from nrray.models.engines.engine import Replies
 from nrray.models.judges import ResolvedJudge
 from nrray.pipelines.on_ray.allocator import keep_freed_memory
 from nrray.pipelines.on_ray.stage import UnitFailure
-from nrray.pipelines.relabel.stages import ModelStage, device_of, unlabelled_unit, with_labels
+from nrray.pipelines.relabel.stages import ModelStage
+from nrray.pipelines.relabel.unit_rows import device_of, unlabelled_unit, with_labels
 from nrray.results.journal import EntryLimits
 from nrray.sampling import Sampling
 from nrray.types import CaptionedUnit, DecodedUnit, UnitResult, UnitStatus

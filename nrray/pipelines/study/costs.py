@@ -25,7 +25,7 @@ def row_costs(config: StudyConfig, row: StudyRow, records: list[VersionRecord]) 
     """Of a row that has labels; records: of these, seed by seed. Raises DataError, StorageError."""
     num_windows, seconds = 0, 0.0
     for seed in config.seeds_of(row):
-        windows, spent = _labelling(Ledger(Folder(config.labels(row, seed))))
+        windows, spent = labelling_of(Ledger(Folder(config.labels(row, seed))))
         num_windows, seconds = num_windows + windows, seconds + spent
     models = [_model_files(record) for record in records]
     trainings = [Path(f"{config.folder(row, seed)}/{TRAINING}") for seed in config.seeds_of(row) if seed is not None]
@@ -39,7 +39,7 @@ def row_costs(config: StudyConfig, row: StudyRow, records: list[VersionRecord]) 
     )
 
 
-def _labelling(ledger: Ledger) -> tuple[int, float]:
+def labelling_of(ledger: Ledger) -> tuple[int, float]:
     """Labelled windows, and the seconds that labelers and judges spent on them."""
     index = ledger.index()
     results = ledger.results(pc.unique(index["video_id"].combine_chunks()), index)

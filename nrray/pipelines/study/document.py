@@ -43,7 +43,8 @@ class RowFigures(MeasuredRow):
 
 class StudyDocument(Document):
     """A study. missing: rows without figures, each with the reason; baselines: by what needs no model, then scope; differences:
-    of all pairs of rows, adjusted for their number; answer: sentences, the first says which row to use."""
+    of all pairs of rows, adjusted for their number; answer: sentences, the first says which row to use; reads: how often the test
+    part was read."""
 
     newest_version: ClassVar[int] = 1
 
@@ -51,9 +52,11 @@ class StudyDocument(Document):
     num_cases: int
     hours: float
     scopes: tuple[str, ...]
+    macro_activities: tuple[str, ...]
     rows: tuple[RowFigures, ...]
     missing: Mapping[str, str]
     baselines: Mapping[Baseline, Mapping[str, float | None]]
     differences: tuple[Difference, ...]
     answer: tuple[str, ...]
+    reads: str
     notes: tuple[str, ...]

@@ -3,24 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from nrray.console.progress import duration_text
 from nrray.console.reporter import Reporter
 from nrray.errors import NrrayError
-from nrray.models import measure_labeler, resolve_checkpoint
+from nrray.models import ResolvedCheckpoint, measure_labeler, resolve_model, resolve_strategy
 from nrray.pipelines.finetune.expected_time import expected_time
 from nrray.pipelines.finetune.job import planned_job, resolved_finetune
 from nrray.pipelines.finetune.run import reported_workers
 from nrray.pipelines.on_ray.session import ray_session
 from nrray.pipelines.study.job import TRAINING, StudyConfig, StudyRow
 from nrray.pipelines.study.run import StudyInputs, chosen_rows, read_inputs
+from nrray.sampling import Sampling, SamplingSection, window_count
 from nrray.storage import absolute_uri
 from nrray.train.output import finished_model_folder
-from nrray.types import US_PER_SECOND
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedRow:
-    """Seconds of one labeler and of a row's pending trainings; error: why it would fail, None where nothing is known of that."""
+    """Seconds of one labeler and of a row's pending trainings, 0 of a server's model, which is not measured; error: why it would
+    fail, None where nothing is known of that."""
 
     name: str
     labeling_seconds: float = 0.0
@@ -65,12 +68,16 @@ def expected_rows(config: StudyConfig, reporter: Reporter, *, only: Sequence[str
 
 
 def _as_it_is(row: StudyRow, inputs: StudyInputs) -> ExpectedRow:
-    figures = measure_labeler(
-        resolve_checkpoint(row.model), label_set=inputs.label_set, execution=row.model, strategy=row.strategy
-    )
-    num_windows = _num_windows(inputs, figures.window_seconds, figures.stride_seconds)
-    seconds = num_windows / figures.windows_per_second
-    return ExpectedRow(name=row.name, labeling_seconds=seconds)
+    from nrray.models.window_plan import planned_window  # torch takes seconds to import
+
+    model = resolve_model(row.strategy, row.model)
+    if not isinstance(model, ResolvedCheckpoint):  # a server's
+        return ExpectedRow(name=row.name)
+    strategy = resolve_strategy(row.strategy, model, inputs.label_set)
+    questions = strategy.questions(model, inputs.label_set)
+    num_windows = _num_windows(inputs, planned_window(model, SamplingSection(), questions=questions).sampling)
+    figures = measure_labeler(model, label_set=inputs.label_set, execution=row.model, strategy=strategy)
+    return ExpectedRow(name=row.name, labeling_seconds=num_windows / figures.windows_per_second)
 
 
 def _trained(config: StudyConfig, row: StudyRow, inputs: StudyInputs, reporter: Reporter) -> ExpectedRow:
@@ -82,8 +89,7 @@ def _trained(config: StudyConfig, row: StudyRow, inputs: StudyInputs, reporter: 
     pending = [job for job in jobs if finished_model_folder(job.output) is None]
     workers, _ = reported_workers(row.workers, reporter)
     expected = expected_time(pending or jobs[-1:], num_workers=workers)
-    sampling = jobs[0].sampling
-    num_windows = _num_windows(inputs, sampling.window_seconds, sampling.stride_seconds) * len(jobs)
+    num_windows = _num_windows(inputs, jobs[0].sampling) * len(jobs)
     return ExpectedRow(
         name=row.name,
         training_seconds=expected.seconds if pending else 0.0,
@@ -91,8 +97,7 @@ def _trained(config: StudyConfig, row: StudyRow, inputs: StudyInputs, reporter: 
     )
 
 
-def _num_windows(inputs: StudyInputs, window_seconds: float, stride_seconds: float) -> int:
+def _num_windows(inputs: StudyInputs, sampling: Sampling) -> int:
     """Of the test part's readable videos."""
-    window_us, stride_us = round(window_seconds * US_PER_SECOND), round(stride_seconds * US_PER_SECOND)
-    lengths = [length or 0 for length in inputs.videos["duration_us"].to_pylist()]
-    return sum((length - window_us) // stride_us + 1 for length in lengths if length >= window_us)
+    lengths = np.array([length or 0 for length in inputs.videos["duration_us"].to_pylist()], np.int64)
+    return int(window_count(sampling, lengths).sum())

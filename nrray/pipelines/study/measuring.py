@@ -43,11 +43,13 @@ class MeasuredRow:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRows:
-    """Figures of rows by name, and of all pairs of them. undefined: rows that cannot be compared, each with the reason."""
+    """Figures of rows by name, and of all pairs of them. macro_activities: that the macro average is
+    over; undefined: rows that cannot be compared, each with the reason."""
 
     num_cases: int
     hours: float
     scopes: tuple[str, ...]
+    macro_activities: tuple[str, ...]
     rows: dict[str, MeasuredRow]
     baselines: dict[Baseline, dict[str, float | None]]
     differences: tuple[Difference, ...]
@@ -93,6 +95,7 @@ def measured_rows(
         num_cases=len(alignments[0].cases),
         hours=hours_of(float(alignments[0].evaluated.length_us.sum())),
         scopes=tuple(next(iter(figures.values()))),
+        macro_activities=tuple(label_set.names[column] for column in average.columns),
         rows=rows,
         baselines=baselines_of(alignments[0], measures[0], METRIC, average),
         differences=tuple(differences_of(figures, bounds_of(METRIC))),

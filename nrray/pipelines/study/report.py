@@ -8,7 +8,7 @@ from nrray.pipelines.finetune.curve.report import PICTURE_FILE as CURVE_PICTURE
 from nrray.pipelines.study.document import STUDY_FILE, StudyDocument
 from nrray.pipelines.study.job import CURVE, METRIC, ROWS, folder_name
 from nrray.pipelines.study.run import Studied
-from nrray.pipelines.study.tables import caption, counted_activities, latex, markdown, parquet_rows, ranked
+from nrray.pipelines.study.tables import caption, latex, markdown, parquet_rows, ranked
 from nrray.report.run_page import Failure, RunFile, RunPage, RunPicture
 from nrray.storage import Folder
 from nrray.wording import counted
@@ -34,7 +34,7 @@ def report_study(studied: Studied, reporter: Reporter) -> None:
     for sentence in document.answer:
         reporter.say(sentence)
     macro, *activities = document.scopes
-    wanted = counted_activities(document)
+    wanted = document.macro_activities
     reporter.table(
         f"F1 of windows at natural prevalence, 95 % intervals over {counted(document.num_cases, 'test case')}; macro: "
         f"{macro.removeprefix('macro ')}",
@@ -105,7 +105,7 @@ def report_study(studied: Studied, reporter: Reporter) -> None:
             reporter.say(f"{row.name!r}: {note}.")
     for name, reason in document.missing.items():
         reporter.say(f"{name!r} has no figures: {reason}")
-    for note in document.notes:
+    for note in (*document.notes, document.reads):
         reporter.say(note)
     reporter.say(NOT_CHECKED)
     reporter.say(f"Table:   {studied.folder}/{MARKDOWN_FILE}, {LATEX_FILE}, {PARQUET_FILE}")

@@ -160,7 +160,7 @@ def _document(config: StudyConfig, inputs: StudyInputs, failures: dict[str, str]
         RowFigures(
             **vars(measured.rows[row.name]),
             name=row.name,
-            model=row.model.path,
+            model=_model(row, records[row.name][0]),
             strategy=_way(row, records[row.name][0]),
             seeds=tuple(seed for seed in config.seeds_of(row) if seed is not None),
             versions=tuple(f"{record.version} of {record.published_unix}" for record in records[row.name]),
@@ -180,7 +180,6 @@ def _document(config: StudyConfig, inputs: StudyInputs, failures: dict[str, str]
             every, [uri for of_row in uris.values() for uri in of_row], inputs.videos["path"].to_pylist(), inputs.cases
         ),
         *few_cases_notes(measured.num_cases),
-        _read_sentence(config, output, rows, every, inputs),
     ]
     return StudyDocument(
         schema_version=StudyDocument.newest_version,
@@ -188,11 +187,13 @@ def _document(config: StudyConfig, inputs: StudyInputs, failures: dict[str, str]
         num_cases=measured.num_cases,
         hours=measured.hours,
         scopes=measured.scopes,
+        macro_activities=measured.macro_activities,
         rows=rows,
         missing={**missing, **measured.undefined},
         baselines=measured.baselines,
         differences=measured.differences,
         answer=answer(rows, measured.differences, macro=macro, num_cases=measured.num_cases, chance=chance),
+        reads=_read_sentence(config, output, rows, every, inputs),
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -223,10 +224,17 @@ def _missing(
     return f"{', '.join(changed)} changed since it was run: set back, or choose another name" if changed else None
 
 
+def _model(row: StudyRow, record: VersionRecord) -> str:
+    """What labels, by the name that the config or its server has for it."""
+    if row.finetune is not None and row.finetune.timesformer is not None:
+        return "TimeSformer"
+    return row.model.path if record.server is None else f"served at {record.server['url']}"
+
+
 def _way(row: StudyRow, record: VersionRecord) -> str:
     """How the row's labels were made, in few words."""
     if row.finetune is not None:
-        return "TimeSformer from scratch" if row.finetune.timesformer is not None else "fine-tuned, head"
+        return "from scratch, head" if row.finetune.timesformer is not None else "fine-tuned, head"
     strategy = None if record.identity is None else record.identity.strategy
     return "as it is" if strategy is None else str(strategy.get("kind", "as it is"))
 
@@ -254,7 +262,7 @@ def _read_sentence(
     if output.exists(STUDY_FILE):
         before = document_from(StudyDocument, output.read_json(STUDY_FILE), name=STUDY_FILE, folder=str(output))
         if {(row.name, row.versions) for row in before.rows} == {(row.name, row.versions) for row in rows}:
-            return next(note for note in before.notes if "has been read" in note)
+            return before.reads
     labellings = (*every, inputs.reference)
     part = read_split_part(config.split, TEST, labellings=labellings, cases=inputs.cases)
     return read_note(part, purpose=f"study {', '.join(row.name for row in rows)}")

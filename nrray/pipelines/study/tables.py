@@ -46,15 +46,9 @@ def ranked(document: StudyDocument) -> list[RowFigures]:
     return sorted(document.rows, key=lambda row: -1.0 if (f1 := row.f1[macro].estimate) is None else f1, reverse=True)
 
 
-def counted_activities(document: StudyDocument) -> list[str]:
-    """The activities that are in the macro average."""
-    macro, *activities = document.scopes
-    return [name for name in activities if name in macro.removeprefix("macro over ").split(", ")]
-
-
 def _cells(row: RowFigures, document: StudyDocument) -> list[str]:
     macro, *activities = document.scopes
-    costs, wanted = row.costs, counted_activities(document)
+    costs, wanted = row.costs, document.macro_activities
     spread = f", seeds {min(row.macro_by_seed):.2f}-{max(row.macro_by_seed):.2f}" if len(row.macro_by_seed) > 1 else ""
     return [
         row.name,

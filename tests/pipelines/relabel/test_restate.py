@@ -14,12 +14,13 @@ from nrray.errors import ConfigError, DataError, IdentityError
 from nrray.models.strategies.answers import scored_answer
 from nrray.pipelines.relabel.job import resolved_job
 from nrray.pipelines.relabel.restate import restate
+from nrray.results.coverage_table import coverage_rows
 from nrray.results.identity import bind_identity
 from nrray.results.ledger import Ledger
 from nrray.results.publish import VersionTables, write_version
 from nrray.results.segments import SegmentRule
 from nrray.results.version import VersionKind, latest_record, read_version_record
-from nrray.results.version_tables import coverage_rows, label_rows, segment_rows
+from nrray.results.version_tables import label_rows, segment_rows
 from nrray.storage import Folder
 from tests.made_answers import LABELS, VIDEOS, answered, config
 from tests.made_tables import unit_results

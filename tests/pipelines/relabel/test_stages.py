@@ -10,7 +10,8 @@ from nrray.decode import DecodeConfig, GuardedDecoder, SampledFrames
 from nrray.decode.request import undamaged
 from nrray.errors import DecodeError, ErrorKind
 from nrray.models.shown import Shown
-from nrray.pipelines.relabel.stages import DecodeStage, decoded_unit, with_labels
+from nrray.pipelines.relabel.stages import DecodeStage
+from nrray.pipelines.relabel.unit_rows import decoded_unit, with_labels
 from nrray.results.journal import EntryLimits, Journal
 from nrray.sampling import Sampling, unit_samples_us
 from nrray.storage import Folder, source_facts

@@ -163,8 +163,9 @@ def document(*rows) -> StudyDocument:
         }
     )
     return StudyDocument(
-        schema_version=1, settings=settings, num_cases=24, hours=0.4, scopes=("macro over suction", "suction"), rows=rows,
-        missing={}, baselines={}, differences=(), answer=("Use it.",), notes=(),
+        schema_version=1, settings=settings, num_cases=24, hours=0.4, scopes=("macro over suction", "suction"),
+        macro_activities=("suction",), rows=rows,
+        missing={}, baselines={}, differences=(), answer=("Use it.",), reads="", notes=(),
     )  # fmt: skip
 
 

@@ -77,6 +77,7 @@ def test_a_study_that_is_done_is_measured_again_without_a_read_or_a_training(stu
     again = run_study(config_of(settings), QUIET)
     assert again.document.rows == studied.document.rows
     assert again.document.notes == studied.document.notes
+    assert again.document.reads == studied.document.reads
     assert num_reads(settings) == 1
 
 
