@@ -36,7 +36,7 @@ def add_adapter(checkpoint: LoadedCheckpoint, learning: ResolvedParts, section: 
         target_modules=list(trained.adapted) or DUMMY_TARGET_MODULES,  # peft's word for: none
         modules_to_save=list(trained.own) or None,
     )
-    with _quiet():
+    with quiet_peft():
         adapted = get_peft_model(checkpoint.model, config)
     if (
         learning.tower is TowerLearning.WHOLE
@@ -69,7 +69,7 @@ def with_adapter(model: Any, folder: Path) -> Any:
     saved = saved_shapes(folder / MATRICES_FILE)
     try:
         # In the base's number format, in which autocast has trained it too: mixed ones would be cast in every layer.
-        with _quiet():
+        with quiet_peft():
             adapted = PeftModel.from_pretrained(model, folder, local_files_only=True, autocast_adapter_dtype=False)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
@@ -88,10 +88,12 @@ def with_adapter(model: Any, folder: Path) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Peft asks transformers by a name that will be another one, and says so each time."""
+def quiet_peft() -> Iterator[None]:
+    """Peft asks transformers by a name that will be another one, and says so each time; and that a base lies elsewhere than where
+    it was trained, which digests tell better."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings("ignore", message=".*base_model_name_or_path.* was renamed")
         yield
 
 

@@ -5,7 +5,7 @@ from peft import PeftConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict
 
 from nrray.errors import ModelError
-from nrray.models.adapters import check_tensors, saved_shapes
+from nrray.models.adapters import check_tensors, quiet_peft, saved_shapes
 from nrray.models.checkpoint import LOADING_ERRORS, outlined_checkpoint
 from nrray.models.head import load_head
 from nrray.models.metadata import MATRICES_FILE
@@ -24,7 +24,7 @@ def check_adapter(resolved: ResolvedCheckpoint) -> None:
     saved = saved_shapes(folder / MATRICES_FILE)
     try:
         config = PeftConfig.from_pretrained(str(folder))
-        with torch.device("meta"):
+        with torch.device("meta"), quiet_peft():
             adapted = get_peft_model(checkpoint.model, config)
     except LOADING_ERRORS as error:
         raise ModelError(

@@ -41,6 +41,13 @@ def fitting(image_folder, tmp_path, label_set, small_sampling):
     return tuned(image_folder, tmp_path / "adapter", label_set, small_sampling)
 
 
+def test_an_adapter_that_fits_is_told_nothing_of_even_where_its_base_was_moved(fitting, recwarn):
+    config = fitting.head_folder / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": "/elsewhere"}))
+    check_adapter(fitting)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_a_part_that_the_base_lacks_is_refused_by_name(fitting):
     file = fitting.head_folder / MATRICES_FILE
     tensors = load_file(file)
