@@ -142,6 +142,7 @@ def qwen3_vl(
     text: Mapping[str, object] | None = None,
     vision: Mapping[str, object] | None = None,
     side_px: int = SIDE_PX,
+    is_tied: bool = True,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
 ) -> Path:
@@ -163,7 +164,7 @@ def qwen3_vl(
                 "deepstack_visual_indexes": [0, 1],
             }
         ),
-        tie_word_embeddings=True,
+        tie_word_embeddings=is_tied,
         **token_ids(tokenizer, QWEN_TOKENS),
     )
     with torch.device(device):
@@ -178,21 +179,37 @@ def qwen3_vl(
     return folder
 
 
-def llava_next_video(folder: Path, label_set: LabelSet) -> Path:
-    """The study's: every frame pooled to a quarter of its patches."""
+def llava_next_video(
+    folder: Path,
+    label_set: LabelSet,
+    *,
+    text: Mapping[str, object] | None = None,
+    vision: Mapping[str, object] | None = None,
+    side_px: int = SIDE_PX,
+    patch_px: int = 16,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+) -> Path:
+    """The study's: every frame pooled to a quarter of its patches; `text` and `vision` make it as large as a published one."""
     torch.manual_seed(0)
     tokens = {"image_token": "<image>", "video_token": "<video>"}
     tokenizer = video_tokenizer(label_set, tokens)
     config = LlavaNextVideoConfig(
-        vision_config={**VISION, "model_type": "clip_vision_model", "image_size": SIDE_PX, "patch_size": 16},
-        text_config=LlamaConfig(**TEXT, **special_ids(tokenizer)),
+        vision_config={
+            **(vision or VISION),
+            "model_type": "clip_vision_model",
+            "image_size": side_px,
+            "patch_size": patch_px,
+        },
+        text_config=LlamaConfig(**(text or TEXT), **special_ids(tokenizer)),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
-        image_grid_pinpoints=[[SIDE_PX, SIDE_PX]],
+        image_grid_pinpoints=[[side_px, side_px]],
         vision_feature_layer=-1,
     )
-    LlavaNextVideoForConditionalGeneration(config).save_pretrained(folder)
-    size = {"height": SIDE_PX, "width": SIDE_PX}
+    with torch.device(device):
+        LlavaNextVideoForConditionalGeneration(config).to(dtype).save_pretrained(folder)
+    size = {"height": side_px, "width": side_px}
     LlavaNextVideoProcessor(
         video_processor=LlavaNextVideoVideoProcessor(size=size, crop_size=size),
         image_processor=LlavaNextImageProcessor(
@@ -200,7 +217,7 @@ def llava_next_video(folder: Path, label_set: LabelSet) -> Path:
         ),
         tokenizer=tokenizer,
         chat_template=chat_template("<video>"),
-        patch_size=16,
+        patch_size=patch_px,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
     ).save_pretrained(folder)
@@ -261,41 +278,43 @@ def wide_qwen3_vl(folder: Path, label_set: LabelSet) -> Path:
     )
 
 
-def timesformer(folder: Path, _: LabelSet) -> Path:
-    """The study's baseline, as a classifier of other classes is published."""
+def timesformer(folder: Path, _: LabelSet, **shape: object) -> Path:
+    """The study's baseline, as a classifier of other classes is published; `shape` makes it as large as that."""
     torch.manual_seed(0)
-    config = TimesformerConfig(
-        image_size=SIDE_PX,
-        patch_size=16,
-        num_frames=NUM_FRAMES,
-        hidden_size=HIDDEN_SIZE,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-    )
+    tiny = {
+        "image_size": SIDE_PX,
+        "patch_size": 16,
+        "num_frames": NUM_FRAMES,
+        "hidden_size": HIDDEN_SIZE,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+    }
+    config = TimesformerConfig(**(shape or tiny))
     TimesformerForVideoClassification(config).save_pretrained(folder)
-    size = {"height": SIDE_PX, "width": SIDE_PX}
-    TimesformerVideoProcessor(size={"shortest_edge": SIDE_PX}, crop_size=size).save_pretrained(folder)
+    size = {"height": config.image_size, "width": config.image_size}
+    TimesformerVideoProcessor(size={"shortest_edge": config.image_size}, crop_size=size).save_pretrained(folder)
     return folder
 
 
-def vjepa2(folder: Path, _: LabelSet) -> Path:
-    """Encoder and predictor, as it is published; frames are resized to 73 px and cropped."""
+def vjepa2(folder: Path, _: LabelSet, **shape: object) -> Path:
+    """Encoder and predictor, as it is published; frames are resized to 73 px and cropped. `shape` makes it as large."""
     torch.manual_seed(0)
-    config = VJEPA2Config(
-        crop_size=SIDE_PX,
-        frames_per_clip=NUM_FRAMES,
-        hidden_size=HIDDEN_SIZE,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        mlp_ratio=2.0,
-        pred_hidden_size=16,
-        pred_num_hidden_layers=1,
-        pred_num_attention_heads=2,
-        pred_num_mask_tokens=1,
-    )
+    tiny = {
+        "crop_size": SIDE_PX,
+        "frames_per_clip": NUM_FRAMES,
+        "hidden_size": HIDDEN_SIZE,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "mlp_ratio": 2.0,
+        "pred_hidden_size": 16,
+        "pred_num_hidden_layers": 1,
+        "pred_num_attention_heads": 2,
+        "pred_num_mask_tokens": 1,
+    }
+    config = VJEPA2Config(**(shape or tiny))
     VJEPA2Model(config).save_pretrained(folder)
-    VJEPA2VideoProcessor(crop_size=SIDE_PX).save_pretrained(folder)
+    VJEPA2VideoProcessor(crop_size=config.crop_size).save_pretrained(folder)
     return folder
 
 
@@ -317,7 +336,14 @@ def videomae(folder: Path, _: LabelSet) -> Path:
     return folder
 
 
-def llama_judge(folder: Path, label_set: LabelSet) -> Path:
+def llama_judge(
+    folder: Path,
+    label_set: LabelSet,
+    *,
+    text: Mapping[str, object] | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+) -> Path:
     """A language model with a chat template that says nothing but yes, no and not, as its prompt moves it."""
     torch.manual_seed(0)
     sentences = [*embedded_sentences(label_set), *(f"{INSTRUCTION} {word}" for word in ("yes", "no", "not"))]
@@ -326,11 +352,12 @@ def llama_judge(folder: Path, label_set: LabelSet) -> Path:
         "{{ bos_token }}{% for message in messages %}<user>{{ message['content'] }}</s>{% endfor %}"
         "{% if add_generation_prompt %}<assistant>{% endif %}"
     )
-    config = LlamaConfig(**TEXT, **special_ids(tokenizer), initializer_range=0.3)
-    model = LlamaForCausalLM(config).eval()
+    config = LlamaConfig(**(text or TEXT), **special_ids(tokenizer), initializer_range=0.3)
+    with torch.device(device):
+        model = LlamaForCausalLM(config).to(dtype).eval()
     spoken = {tokenizer.encode(word, add_special_tokens=False)[0] for word in ("yes", "no", "not")}
     with torch.no_grad():
-        model.lm_head.weight[[token for token in range(VOCABULARY_SIZE) if token not in spoken]] = 0
+        model.lm_head.weight[[token for token in range(config.vocab_size) if token not in spoken]] = 0
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

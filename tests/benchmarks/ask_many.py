@@ -1,9 +1,9 @@
 """Four questions about every window, asked together and each anew: how much faster, and whether the answers are the same.
 
-    python -m tests.benchmarks.ask_many [--windows 12] [--repeats 3]
+    python -m tests.benchmarks.ask_many [--windows 12] [--repeats 3] [--checkpoint FOLDER]
 
 Two models: the package's, and one of Qwen3-VL's class with random weights, wide enough that reading a prompt takes longer than
-calling it. Windows of 3 s start every second, so that neighbours share frames, or every 3 s, so that none does. Asked anew, the
+calling it; or the one that is given. Windows of 3 s start every second, so that neighbours share frames, or every 3 s, so that none does. Asked anew, the
 frames of every window go through the whole class with every question. On a CPU seconds are those of the process, which other work
 on the machine hardly changes, on a GPU those of a clock.
 """
@@ -70,13 +70,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=3, help="the fastest of so many counts")
+    parser.add_argument("--checkpoint", help="a folder, in the place of the two models")
     arguments = parser.parse_args()
     print(
         "| model | windows | share frames | max_tokens | anew, s | together, s | ratio | equal texts | largest difference |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for model in models(Path(folder)):
+        for model in models(Path(folder), arguments.checkpoint):
             for stride in (1.0, 3.0):
                 sampling = replace_stride(model.sampling, stride)
                 unit = stacked(synthetic_frames(sampling, num_windows=arguments.windows), model.stacking)
@@ -84,8 +85,11 @@ def main() -> None:
                     report(model, unit, max_tokens=max_tokens, repeats=arguments.repeats)
 
 
-def models(folder: Path) -> Iterator[Model]:
+def models(folder: Path, given: str | None) -> Iterator[Model]:
     label_set = read_label_set()
+    if given is not None:
+        yield loaded(Path(given).name, given, label_set)
+        return
     yield loaded("embedded", "embedded", label_set)
     path = qwen3_vl(folder / "qwen3_vl", label_set, text=TEXT, vision=VISION, side_px=SIDE_PX)
     yield loaded(f"Qwen3-VL of width {TEXT['hidden_size']}, random", str(path), label_set)

@@ -1,19 +1,22 @@
-"""Fine-trainee at full size on this machine's GPU: Qwen3-VL-2B's shape with random weights, 8 frames of 224 px, the loop of
-`nrray finetune` in one process, with and without compiled layers and gradient checkpointing.
+"""Fine-tuning of models of published sizes on this machine's GPU, in the loop of `nrray finetune` in one process.
 
-    python -m tests.benchmarks.full_size_training --folder DIR [--tiny] [--profile]
+    python -m tests.benchmarks.full_size_training --folder DIR [--models Qwen3-VL-2B] [--settings 32 32:compiled] [--tiny] [--profile]
 
-Writes the checkpoint into DIR (4 GB, unless it is there) and prints one JSON line per setting: windows/s of the loop, its
-loaders included, and of the same step from inputs that lie on the device; peak memory; and model FLOP utilisation, that is the
-operations of forward and backward as torch counts them without recomputation, over time and the peak that the vendor gives
-for dense bfloat16 (989 TFLOP/s of an H100 or H200).
+Writes checkpoints with random weights into DIR (unless they are there) and prints one JSON line per model and setting. A setting is
+the windows per forward and options: `compiled` layers; gradient `checkpointing`; weights in `nf4`; `tower`, whose matrices learn
+too; `whole`, where all of a video encoder learns; `step`, which leaves the loop out and measures its step alone. Lines give
+windows/s of the loop, its loaders included, and of the same step from inputs that lie on the device; peak memory; and model FLOP
+utilisation, that is the operations of forward and backward as torch counts them without recomputation, over time and the peak
+that the vendor gives for dense bfloat16 (989 TFLOP/s of an H100 or H200).
 """
 
 import argparse
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,10 @@ from accelerate import Accelerator
 from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from nrray.errors import NrrayError
 from nrray.labels import read_label_set
 from nrray.models import ModelConfig
-from nrray.models.config import Dtype, LoraSection
+from nrray.models.config import Dtype, LoraSection, ResolvedParts, TowerLearning
 from nrray.sampling import Sampling
 from nrray.storage import Folder
 from nrray.train.batches import on_device
@@ -36,87 +40,66 @@ from nrray.train.run import finetune
 from nrray.train.trainee.prepared import prepared_trainee
 from nrray.train.training_config import TrainingConfig
 from nrray.train.validation import autocast
-from tests.benchmarks.full_size import TEXT, TINY_TEXT, TINY_VISION, VISION
-from tests.benchmarks.noise import noise_job
-from tests.checkpoints import qwen3_vl
+from tests.benchmarks.noise import LANGUAGE_MODEL_ADAPTED, noise_job
+from tests.benchmarks.shapes import SHAPES
 
 PEAK_FLOPS = 989.4e12  # bfloat16, dense: NVIDIA's H100 SXM and H200 data sheets
-SIDE_PX = 224
-SETTINGS = [
-    "32",
-    "32:compiled",
-    "64:compiled",
-    "64:compiled:checkpointing",
-    "32:nf4",
-]  # windows per forward and options
+SETTINGS = ("32", "32:compiled", "64:compiled", "64:compiled:checkpointing", "32:nf4")
 NUM_STEPS = 20  # the loop tells its time every ten
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--models", nargs="+", default=["Qwen3-VL-2B"], choices=list(SHAPES))
     parser.add_argument("--tiny", action="store_true", help="a few layers, to try the script without a GPU")
     parser.add_argument("--batch", type=int, default=64, help="windows of an optimizer step")
     parser.add_argument(
         "--profile", action="store_true", help="print what the device does in a step, the longest first"
     )
     parser.add_argument("--loaders", type=int, default=12, help="processes that prepare windows")
-    parser.add_argument(
-        "--settings", nargs="+", default=["32", "32:compiled", "64:compiled", "64:compiled:checkpointing", "32:nf4"]
-    )
+    parser.add_argument("--settings", nargs="+", default=SETTINGS)
     arguments = parser.parse_args()
-    on_gpu = torch.cuda.is_available()
-    if not (arguments.folder / "config.json").exists():
-        qwen3_vl(
-            arguments.folder,
-            read_label_set(),
-            text=TINY_TEXT if arguments.tiny else TEXT,
-            vision=TINY_VISION if arguments.tiny else VISION,
-            side_px=SIDE_PX,
-            dtype=torch.bfloat16,
-            device="cuda" if on_gpu else "cpu",
-        )
-    for setting in arguments.settings:
-        windows, *options = setting.split(":")
-        found = measured(
-            arguments.folder,
-            batch_windows=arguments.batch,
-            micro_batch_windows=int(windows),
-            checkpointing="checkpointing" in options,
-            is_compiled="compiled" in options,
-            dtype=Dtype.NF4 if "nf4" in options else Dtype.AUTO,
-            loaders=arguments.loaders,
-            is_profiled=arguments.profile,
-        )
-        print(json.dumps({"device": torch.cuda.get_device_name() if on_gpu else "cpu", **found}), flush=True)
+    for name in arguments.models:
+        shape = SHAPES[name]
+        folder = shape.written(arguments.folder / name, read_label_set(), is_tiny=arguments.tiny)
+        for setting in arguments.settings:
+            windows, *options = setting.split(":")
+            try:
+                found = measured(
+                    folder,
+                    sampling=shape.sampling(is_tiny=arguments.tiny),
+                    batch_windows=arguments.batch,
+                    micro_batch_windows=int(windows),
+                    options=options,
+                    loaders=arguments.loaders,
+                    is_profiled=arguments.profile,
+                )
+            except (RuntimeError, NrrayError) as error:  # the next setting may fit
+                found = {"options": options, "error": str(error)[:500]}
+            device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+            print(json.dumps({"device": device, "model": name, **found}), flush=True)
 
 
 def measured(
     folder: Path,
     *,
+    sampling: Sampling,
     batch_windows: int,
     micro_batch_windows: int,
-    checkpointing: bool,
-    is_compiled: bool,
-    dtype: Dtype,
+    options: Sequence[str],
     loaders: int,
     is_profiled: bool,
 ) -> dict[str, Any]:
     place = folder.parent / "training"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
-    sampling = Sampling(
-        frames_per_second=4.0,
-        window_seconds=2.0,
-        stride_seconds=1.0,
-        frame_width_px=SIDE_PX,
-        frame_height_px=SIDE_PX,
-    )
+    dtype = Dtype.NF4 if "nf4" in options else Dtype.AUTO
     config = TrainingConfig(
         batch_windows=batch_windows,
         micro_batch_windows=micro_batch_windows,
-        gradient_checkpointing=checkpointing,
-        compile_layers=is_compiled,
+        gradient_checkpointing="checkpointing" in options,
+        compile_layers="compiled" in options,
         loader_processes=loaders,
         validate_every_steps=10**6,
         checkpoint_every_steps=10**6,
@@ -127,33 +110,39 @@ def measured(
         model=ModelConfig(path=str(folder), dtype=dtype),
         sampling=sampling,
         config=config,
+        parts=parts_of(options),
     )
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    finetune(job, Accelerator(cpu=not on_gpu))
-    rate_of_loop = loop_rate(place, batch_windows=batch_windows)
-    print(f"loop: {rate_of_loop:.1f} windows/s", flush=True)
     found: dict[str, Any] = {
         "dtype": dtype.value if dtype is not Dtype.AUTO else ("bfloat16" if on_gpu else "float32"),
-        "frames a window": f"{sampling.frames_per_window} of {SIDE_PX}x{SIDE_PX} px",
+        "frames a window": f"{sampling.frames_per_window} of {sampling.frame_width_px}x{sampling.frame_height_px} px",
         "windows a step": batch_windows,
         "windows per forward": micro_batch_windows,
-        "gradient checkpointing": checkpointing,
-        "compiled layers": is_compiled,
-        "loop, windows per second": round(rate_of_loop, 1),
+        "options": list(options),
     }
-    if on_gpu:
-        found["loop, peak GiB"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    if "step" not in options:
+        finetune(job, Accelerator(cpu=not on_gpu))
+        found["loop, windows per second"] = round(loop_rate(place, batch_windows=batch_windows), 1)
     rate, operations = step_rate(job, is_profiled=is_profiled)
+    if on_gpu:
+        found["peak GiB"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
     return {
         **found,
         "step alone, windows per second": round(rate, 1),
         "TFLOP a window": round(operations / 1e12, 3),
-        "loop, model FLOP utilisation": round(rate_of_loop * operations / PEAK_FLOPS, 3),
         "step alone, model FLOP utilisation": round(rate * operations / PEAK_FLOPS, 3),
     }
+
+
+def parts_of(options: Sequence[str]) -> ResolvedParts:
+    """What learns."""
+    if "whole" in options:
+        return ResolvedParts(tower=TowerLearning.WHOLE)
+    tower = TowerLearning.ADAPTER if "tower" in options else LANGUAGE_MODEL_ADAPTED.tower
+    return replace(LANGUAGE_MODEL_ADAPTED, tower=tower)
 
 
 def loop_rate(output: Path, *, batch_windows: int) -> float:
@@ -183,19 +172,19 @@ def step_rate(job: FinetuneJob, *, is_profiled: bool, num_steps: int = 5) -> tup
     sampling = job.sampling
     size = (windows, sampling.frames_per_window, sampling.frame_height_px, sampling.frame_width_px, 3)
     noise = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
-    inputs = on_device(trainee.inputs(noise), device)
+    inputs, one_window = (on_device(trainee.inputs(part), device) for part in (noise, noise[:1]))
     trained = list(module.trained().values())
     optimizer = torch.optim.AdamW(trained, lr=1e-5)
     module.train()
 
-    def passed() -> None:
+    def passed(shown: Any) -> None:
         with autocast(device, trainee.dtype):
-            cost = module(inputs).float().square().mean()
+            cost = module(shown).float().square().mean()
         cost.backward()
 
     def step() -> None:
         for _ in range(config.batch_windows // windows):
-            passed()
+            passed(inputs)
         torch.nn.utils.clip_grad_norm_(trained, config.gradient_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -217,10 +206,11 @@ def step_rate(job: FinetuneJob, *, is_profiled: bool, num_steps: int = 5) -> tup
     model = module._checkpoint.model
     if config.gradient_checkpointing:  # what it computes again is no use
         model.gradient_checkpointing_disable()
-    model.set_attn_implementation({"text_config": "eager"})  # torch cannot count grouped queries in one call
+    if hasattr(model.config, "text_config"):
+        model.set_attn_implementation({"text_config": "eager"})  # torch cannot count grouped queries in one call
     with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
-        passed()
-    return num_steps * config.batch_windows / seconds, counter.get_total_flops() / windows
+        passed(one_window)
+    return num_steps * config.batch_windows / seconds, float(counter.get_total_flops())
 
 
 def wait(device: torch.device) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from nrray.archive.splits import TrainedSplit
-from nrray.decode.request import DecodeBackend, SampledFrames
+from nrray.decode.request import DecodeBackend, undamaged
 from nrray.labels import read_label_set
 from nrray.models import ModelConfig, resolve_checkpoint
 from nrray.models.config import LanguageModelLearning, LoraSection, ResolvedParts, TowerLearning
@@ -17,6 +17,7 @@ from nrray.train.training_config import HeadSection, TrainingConfig, resolved_tr
 from nrray.train.training_plan import TrainingFacts
 
 NUM_STARTS = 480
+LANGUAGE_MODEL_ADAPTED = ResolvedParts(tower=TowerLearning.FROZEN, language_model=LanguageModelLearning.ADAPTER)
 
 
 def noise_job(
@@ -26,6 +27,7 @@ def noise_job(
     model: ModelConfig,
     sampling: Sampling | None = None,
     config: TrainingConfig | None = None,
+    parts: ResolvedParts = LANGUAGE_MODEL_ADAPTED,
 ) -> FinetuneJob:
     """A case to train and two to validate, of noise: what it shows costs nothing."""
     sampling, config = sampling or Sampling.model_validate({}), config or TrainingConfig(validate_every_steps=10**6)
@@ -38,7 +40,7 @@ def noise_job(
         times = rows.astype(np.int64)
         write_frames(
             store_file(folder, case),
-            SampledFrames(pixels=pixels, pts_us=times, frame_of_sample=rows, shortfall=""),
+            undamaged(pixels=pixels, pts_us=times, frame_of_sample=rows, shortfall=""),
         )
         chunks.append(
             Chunk(
@@ -69,7 +71,7 @@ def noise_job(
         decoder=DecodeBackend.PYAV,
         start=resolve_checkpoint(model),
         execution=model,
-        parts=ResolvedParts(tower=TowerLearning.FROZEN, language_model=LanguageModelLearning.ADAPTER),
+        parts=parts,
         adapter=LoraSection(),
         head=HeadSection(),
         training=training,
