@@ -3,9 +3,9 @@
     python -m tests.benchmarks.ask_many [--windows 12] [--repeats 3] [--checkpoint FOLDER]
 
 Two models: the package's, and one of Qwen3-VL's class with random weights, wide enough that reading a prompt takes longer than
-calling it; or the one that is given. Windows of 3 s start every second, so that neighbours share frames, or every 3 s, so that none does. Asked anew, the
-frames of every window go through the whole class with every question. On a CPU seconds are those of the process, which other work
-on the machine hardly changes, on a GPU those of a clock.
+calling it; or the one that is given. Windows of 3 s start every second, so that neighbours share frames, or every 3 s, so that
+none does. Asked anew, the frames of every window go through the whole class with every question. On a CPU seconds are those of
+the process, which other work on the machine hardly changes, on a GPU those of a clock.
 """
 
 import argparse

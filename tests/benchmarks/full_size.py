@@ -14,7 +14,8 @@ import json
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,7 @@ from safetensors.torch import save_file
 
 from nrray.labels import LabelSet, read_label_set
 from nrray.models import CheckpointChoice, Execution, ResolvedCheckpoint, YesNoStrategy, resolve_checkpoint
-from nrray.models.judges import JudgeSection, load_judge
-from nrray.models.judges import JudgeDtype
+from nrray.models.judges import JudgeDtype, JudgeSection, load_judge
 from nrray.models.measure import synthetic_frames
 from nrray.models.metadata import HEAD_FILE, METADATA_FILE, CheckpointMetadata, Pooling, trained_labels, write_metadata
 from nrray.models.strategies.head import HeadStrategy
@@ -75,9 +75,36 @@ def main() -> None:
         judged(judge_of(arguments.folder / "judge", label_set, is_tiny=arguments.tiny), label_set)
 
 
-def by_head(
-    name: str, folder: Path, label_set: LabelSet, sampling: Sampling, *, micro_batches: Sequence[int]
-) -> None:
+def by_head(name: str, folder: Path, label_set: LabelSet, sampling: Sampling, *, micro_batches: Sequence[int]) -> None:
+    with random_head(folder, label_set, sampling):
+        checkpoint = resolve_checkpoint(CheckpointChoice(path=str(folder)))
+        for micro_batch_windows in micro_batches:
+            report(model=name, way="head", **head_rate(checkpoint, label_set, sampling, micro_batch_windows))
+
+
+def head_rate(
+    checkpoint: ResolvedCheckpoint, label_set: LabelSet, sampling: Sampling, micro_batch_windows: int
+) -> dict[str, Any]:
+    started = time.perf_counter()
+    execution = Execution(micro_batch_windows=micro_batch_windows)
+    labeler = HeadStrategy().labeler(checkpoint, label_set=label_set, execution=execution)
+    load_seconds = time.perf_counter() - started
+    unit = synthetic_frames(sampling, num_windows=micro_batch_windows)
+    info = labeler.info
+    return {
+        "parameters": info.parameter_count,
+        "dtype": info.dtype,
+        "frames": frames_of(sampling),
+        "windows_per_forward": micro_batch_windows,
+        "load_seconds": round(load_seconds, 1),
+        "weights_gib": round(info.memory_bytes / 2**30, 2),
+        "measured": rate(lambda: len(labeler.label(unit).states)),
+    }
+
+
+@contextmanager
+def random_head(folder: Path, label_set: LabelSet, sampling: Sampling) -> Iterator[None]:
+    """A checkpoint has a head of random weights meanwhile."""
     width = width_of(folder)
     save_file(
         {"out.weight": torch.randn(len(label_set.names), width), "out.bias": torch.zeros(len(label_set.names))},
@@ -92,28 +119,11 @@ def by_head(
         thresholds=dict.fromkeys(label_set.names, 0.5),
     )
     write_metadata(metadata, folder)
-    checkpoint = resolve_checkpoint(CheckpointChoice(path=str(folder)))
-    for micro_batch_windows in micro_batches:
-        started = time.perf_counter()
-        execution = Execution(micro_batch_windows=micro_batch_windows)
-        labeler = HeadStrategy().labeler(checkpoint, label_set=label_set, execution=execution)
-        load_seconds = time.perf_counter() - started
-        unit = synthetic_frames(sampling, num_windows=micro_batch_windows)
-        info = labeler.info
-        report(
-            model=name,
-            way="head",
-            measured=rate(lambda: len(labeler.label(unit).states)),  # noqa: B023 (called at once)
-            parameters=info.parameter_count,
-            dtype=info.dtype,
-            frames=frames_of(sampling),
-            windows_per_forward=micro_batch_windows,
-            load_seconds=round(load_seconds, 1),
-            weights_gib=round(info.memory_bytes / 2**30, 2),
-        )
-        del labeler
-    (folder / HEAD_FILE).unlink()
-    (folder / METADATA_FILE).unlink()
+    try:
+        yield
+    finally:
+        (folder / HEAD_FILE).unlink()
+        (folder / METADATA_FILE).unlink()
 
 
 def in_words(name: str, folder: Path, label_set: LabelSet, sampling: Sampling, *, ways: Sequence[str]) -> None:
@@ -128,7 +138,9 @@ def in_words(name: str, folder: Path, label_set: LabelSet, sampling: Sampling, *
         questions = strategy.asked(checkpoint, label_set)
         tokens: list[float] = []
 
-        def once(strategy: PromptedStrategy = strategy, questions: Any = questions, tokens: list[float] = tokens) -> int:
+        def once(
+            strategy: PromptedStrategy = strategy, questions: Any = questions, tokens: list[float] = tokens
+        ) -> int:
             replies = asked_rounds(engine, unit, questions, strategy)
             tokens.append(float(sum(each.num_tokens.sum() for each in replies)) / len(replies[0].texts))
             return len(replies[0].texts)
@@ -143,8 +155,6 @@ def in_words(name: str, folder: Path, label_set: LabelSet, sampling: Sampling, *
             tokens_a_window=round(statistics.mean(tokens), 1),
             windows_per_forward=MICRO_BATCH_WINDOWS,
         )
-    del engine
-    torch.cuda.empty_cache()
 
 
 def judged(folder: Path, label_set: LabelSet) -> None:
@@ -162,7 +172,9 @@ def judged(folder: Path, label_set: LabelSet) -> None:
         return len(captions)
 
     measured = rate(once)
-    report(model="Mistral-7B", way=f"judge, {len(questions)} questions a caption", measured=measured, dtype=judge.device)
+    report(
+        model="Mistral-7B", way=f"judge, {len(questions)} questions a caption", measured=measured, dtype=judge.device
+    )
     measured = rate(lambda: one_by_one(judge, questions, captions[:8]))
     report(model="Mistral-7B", way="judge, a plain loop", measured=measured, dtype=judge.device)
 
@@ -185,7 +197,8 @@ def frames_of(sampling: Sampling) -> str:
 
 
 def rate(once: Callable[[], int]) -> dict[str, Any]:
-    """Windows per second of what labels some windows and says how many; memory and the GPU's busy share. The first call warms up."""
+    """Windows per second of what labels some windows and says how many, memory, and the GPU's busy share. It is called once
+    before the clock starts."""
     once()
     on_gpu = torch.cuda.is_available()
     if on_gpu:

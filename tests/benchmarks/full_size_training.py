@@ -1,10 +1,10 @@
 """Fine-tuning of models of published sizes on this machine's GPU, in the loop of `nrray finetune` in one process.
 
-    python -m tests.benchmarks.full_size_training --folder DIR [--models Qwen3-VL-2B] [--settings 32 32:compiled] [--tiny] [--profile]
+    python -m tests.benchmarks.full_size_training --folder DIR [--models Qwen3-VL-2B] [--settings 32 32:compiled] [--tiny]
 
-Writes checkpoints with random weights into DIR (unless they are there) and prints one JSON line per model and setting. A setting is
-the windows per forward and options: `compiled` layers; gradient `checkpointing`; weights in `nf4`; `tower`, whose matrices learn
-too; `whole`, where all of a video encoder learns; `step`, which leaves the loop out and measures its step alone. Lines give
+Writes checkpoints with random weights into DIR (unless they are there) and prints one JSON line per model and setting. A setting
+is the windows per forward and options: `compiled` layers; gradient `checkpointing`; weights in `nf4`; `tower`, whose matrices
+learn too; `whole`, where all of a video encoder learns; `step`, which leaves the loop out and measures its step alone. Lines give
 windows/s of the loop, its loaders included, and of the same step from inputs that lie on the device; peak memory; and model FLOP
 utilisation, that is the operations of forward and backward as torch counts them without recomputation, over time and the peak
 that the vendor gives for dense bfloat16 (989 TFLOP/s of an H100 or H200).
