@@ -260,7 +260,10 @@ def test_two_annotators_of_one_video_are_not_mixed():
         )
 
 
-def chunk_names(row=video("a.mp4"), **decode):
+SCANNED = replace(video("a.mp4"), stream_index=0, clock=ClockKind.STEADY, measured_fps=25.0)
+
+
+def chunk_names(row=SCANNED, **decode):
     plan = planned([row], [], [("a.mp4", 0, 9)], {"a.mp4": "train"}, decode=DecodeConfig(**decode))
     return {chunk.name for chunk in plan.chunks}
 
@@ -276,8 +279,7 @@ def test_frames_of_another_choice_of_the_decoder_are_stored_under_another_name(s
     "scanned", [{"stream_index": 1}, {"start_us": 5}, {"clock": ClockKind.NONE}, {"measured_fps": 50.0}]
 )
 def test_frames_of_a_video_that_was_scanned_otherwise_are_stored_under_another_name(scanned):
-    row = replace(video("a.mp4"), stream_index=0, clock=ClockKind.STEADY, measured_fps=25.0)
-    assert not chunk_names(row) & chunk_names(replace(row, **scanned))
+    assert not chunk_names() & chunk_names(replace(SCANNED, **scanned))
 
 
 def test_what_changes_no_frame_changes_no_name():
