@@ -31,12 +31,12 @@ def kinds(path) -> Counter[int]:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("v.mp4", {}),
-        ("v.ts", {"codec_options": {"x264-params": "b-pyramid=none"}}),
+        ("v.mp4", {"codec_options": {"x264-params": "b-pyramid=none:b-adapt=0:scenecut=0"}}),
+        ("v.ts", {"codec_options": {"x264-params": "b-pyramid=none:b-adapt=0:scenecut=0"}}),
         ("v.ts", {"codec": "libx265", "codec_options": {"x265-params": f"{X265}:b-pyramid=0:bframes=2"}}),
         ("v.mkv", {"codec": "libx265", "codec_options": {"x265-params": f"{X265}:b-pyramid=0:bframes=2"}}),
         ("v.mkv", {"codec": "mpeg2video"}),
-        ("v.ts", {"codec": "mpeg1video"}),
+        ("v.ts", {"codec": "mpeg1video", "codec_options": {"bf": "2"}}),
         ("v.mp4", {"codec": "mpeg4"}),
     ],
 )

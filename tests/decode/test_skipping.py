@@ -26,7 +26,7 @@ CODED = {
         "codec": "libx265",
         "codec_options": {"x265-params": f"{X265}:bframes=4:keyint=24:temporal-layers=3"},
     },
-    "mpeg1.ts": {"codec": "mpeg1video", "b_frames": 2},
+    "mpeg1.ts": {"codec": "mpeg1video", "codec_options": {"bf": "2"}},
     "mpeg2.ts": {"codec": "mpeg2video", "b_frames": 2},
     "mpeg2.mkv": {"codec": "mpeg2video", "b_frames": 2, "gop": 15},
     "mpeg4.mp4": {"codec": "mpeg4", "b_frames": 2},
