@@ -17,6 +17,7 @@ from nrray.evaluate.differences import Difference, differences_of
 from nrray.evaluate.hallucination import hallucination
 from nrray.evaluate.labelling import Labelling
 from nrray.evaluate.measures import Measures, bounds_of, macro_terms, measures_of
+from nrray.evaluate.score_curves import ReliabilityBin, reliability_bins
 from nrray.labels import LabelSet
 from nrray.metrics.jackknife import Jackknifed, Value, value_of
 from nrray.pipelines.study.job import METRIC
@@ -28,7 +29,8 @@ class MeasuredRow:
     """Figures of one row on the test part, means over its seeds, with 95 % intervals over cases. f1: by scope, the macro average
     first; macro_by_seed: its estimates; false_yes: by activity, windows without it that are claimed to have it (1 - specificity);
     calibration_error: by activity, of scores, None without them; unparsed, unsure: shares of labels; broken_rules: windows whose
-    claims cannot be true at once; balanced_macro_f1: on the class-balanced subset."""
+    claims cannot be true at once; balanced_macro_f1: on the class-balanced subset; reliability: by activity, of the first seed's
+    scores, None without them."""
 
     num_windows: int
     f1: Mapping[str, Value]
@@ -39,6 +41,7 @@ class MeasuredRow:
     unsure: float
     broken_rules: float | None
     balanced_macro_f1: float | None
+    reliability: Mapping[str, tuple[ReliabilityBin, ...]] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +168,7 @@ def _row(
         unsure=_share(counts, LabelState.UNSURE),
         broken_rules=float(np.mean(broken)) if broken else None,
         balanced_macro_f1=_balanced(alignments, average, names, balanced_windows) if balanced_windows else None,
+        reliability=reliability_bins(measures[0]) if has_scores else None,
     )
 
 

@@ -97,7 +97,7 @@ def row(name, macro_f1, *, rate=None, seeds=()):
         f1={"macro over suction": value, "suction": value}, macro_by_seed=(macro_f1,), false_yes={"suction": value},
         calibration_error=None, unparsed=0.0, unsure=0.0, broken_rules=None, balanced_macro_f1=None,
         costs=RowCosts(windows_per_second=rate, labeling_hours=0.1, training_hours=None, trained_parameters=None, size_mib=1.0),
-        settings={}, notes=(),
+        settings={}, notes=(), reliability=None,
     )  # fmt: skip
 
 
