@@ -1,4 +1,4 @@
-"""The benchmarks that wait for a GPU run to their end on tiny models: their figures say nothing here, their code is what is held."""
+"""The benchmarks that wait for a GPU run to their end on tiny models: their figures say nothing here, their code is held."""
 
 import json
 import sys

@@ -53,6 +53,7 @@ def test_lines_differ_by_marker_and_of_too_many_the_first_are_drawn():
     drawn = {f"row {number}": [(0.2, 0.2), (0.8, 0.8 - number / 100)] for number in range(MAX_LINES)}
     more = {**drawn, "one more": [(0.0, 1.0), (1.0, 0.0)]}
     pictures = [
-        reliability_picture([ReliabilityPanel(name="suction", rows=rows)], title="Reliability") for rows in (drawn, more)
+        reliability_picture([ReliabilityPanel(name="suction", rows=rows)], title="Reliability")
+        for rows in (drawn, more)
     ]
     assert pictures[0] == pictures[1]
