@@ -97,7 +97,7 @@ class ResolvedCheckpoint:
     @property
     def head_folder(self) -> Path:
         """The folder of the head, and of its description, on this node. Raises ModelError where there is none."""
-        return self.folder if self.adapter is None else checkpoint_folder(self.adapter)
+        return self.folder if self.adapter is None else adapter_folder(self.adapter)
 
     @property
     def family(self) -> FamilyEntry:
@@ -126,7 +126,7 @@ def resolve_checkpoint(choice: CheckpointChoice) -> ResolvedCheckpoint:
     checkpoint, or one whose files are not those that were trained.
     """
     folder = checkpoint_folder(choice.path)
-    described = folder if choice.adapter is None else checkpoint_folder(choice.adapter)
+    described = folder if choice.adapter is None else adapter_folder(choice.adapter)
     metadata = read_metadata(described)
     base = _described_base(described, metadata) if choice.adapter is not None else None
     if choice.adapter is None:
@@ -190,6 +190,26 @@ def checkpoint_folder(path: str | Path) -> Path:
         raise ModelError(
             f"model path {folder}: found {found}, expected a checkpoint folder (config.json, *.safetensors, "
             f"processor and tokenizer files). Give such a folder, or '{EMBEDDED}' for the model inside the package."
+        )
+    return folder
+
+
+def adapter_folder(path: str | Path) -> Path:
+    """The folder of an adapter. Raises ModelError where there is none, or a finished training that left a whole model."""
+    folder = Path(path).expanduser()
+    whole = next(
+        (place / "model" for place in (folder, folder.parent) if (place / "model" / METADATA_FILE).is_file()), None
+    )
+    if whole is not None and not (folder / METADATA_FILE).is_file():
+        raise ModelError(
+            f"adapter {folder}: found no adapter: this training left a whole model. Set model.path to {whole}, and leave "
+            f"model.adapter out."
+        )
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing"
+        raise ModelError(
+            f"adapter {folder}: found {found}, expected a folder that `nrray finetune` leaves: OUTPUT/adapter. Set "
+            f"model.adapter to it, or leave it out."
         )
     return folder
 
