@@ -11,7 +11,8 @@ from nrray.errors import ModelError
 from nrray.models import CheckpointChoice, CheckpointKind, resolve_checkpoint
 from nrray.models.config import PACKAGED_FOLDERS
 from nrray.models.digests import folder_digest
-from nrray.models.resolved import check_same_here, checkpoint_folder
+from nrray.models.folders import checkpoint_folder
+from nrray.models.resolved import check_same_here
 from tests.models.test_adapters import trained
 
 
