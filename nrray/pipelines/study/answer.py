@@ -27,7 +27,7 @@ def answer(
     ]
     if best.unsure + best.unparsed > MAX_UNTOLD_SHARE:
         sentences.append(
-            f"Of its labels {best.unsure:.0%} are unsure, which no F1 counts, and {best.unparsed:.0%} could not be read."
+            f"Of its labels {best.unsure:.0%} are unsure and {best.unparsed:.0%} could not be read, which count as no."
         )
     low = best.f1[macro].low
     if chance is not None and (low is None or low <= chance):

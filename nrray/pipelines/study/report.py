@@ -55,7 +55,8 @@ def report_study(studied: Studied, reporter: Reporter) -> None:
         ],
     )
     reporter.table(
-        "Claims without ground: windows without an activity that are claimed to have it; labels that could not be read",
+        "Claims without ground: windows without an activity that are claimed to have it; labels that could not be read or are "
+        "unsure, which count as no",
         ["row", *wanted, "broken rules", "unparsed", "unsure"],
         [
             [

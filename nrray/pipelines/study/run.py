@@ -188,7 +188,6 @@ def _document(
             notes=_row_notes(records[row.name]),
         )
         for row in done
-        if row.name in measured.rows
     )
     macro, *_ = measured.scopes
     chance = measured.baselines[Baseline.ALWAYS_YES][macro]
@@ -208,7 +207,7 @@ def _document(
         scopes=measured.scopes,
         macro_activities=measured.macro_activities,
         rows=rows,
-        missing={**missing, **measured.undefined},
+        missing=missing,
         baselines=measured.baselines,
         differences=measured.differences,
         answer=answer(rows, measured.differences, macro=macro, num_cases=measured.num_cases, chance=chance),
