@@ -119,7 +119,7 @@ def _is_shorter_way(reading: Reading, request: FrameRequest) -> bool:
 
 
 def _is_same_video(one: FrameRequest, other: FrameRequest) -> bool:
-    names = ("uri", "width_px", "height_px", "video_end_us", "seekable", "clock", "frame_interval_us")
+    names = ("uri", "width_px", "height_px", "video_end_us", "seekable", "clock", "frame_interval_us", "stream_index")
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 

@@ -21,7 +21,7 @@ from nrray.decode.request import DecodeConfig, FrameRequest
 from nrray.decode.selection import bridged_us, rounded_us
 from nrray.decode.skipping import TIMED_CONTAINERS, Skipper, can_skip
 from nrray.decode.soundness import Message, Soundness, told_damage
-from nrray.decode.source import OpenedVideo, demuxed, opened_bytes, opened_video, require_clear
+from nrray.decode.source import OpenedVideo, demuxed, opened_bytes, opened_video, require_clear, require_scanned
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND, ClockKind
 
@@ -44,6 +44,7 @@ class Reading:
         self._stack = ExitStack()
         try:
             self._opened = self._stack.enter_context(opened_video(request.uri, config))
+            require_scanned(request, config, stream_index=self._opened.stream.index)
             self._decoder = _decoder(self._opened)
             self._decoder.copy_opaque = True
             self._times = None if _has_own_times(request) else _times_of_packets(request, config)

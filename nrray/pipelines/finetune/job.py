@@ -133,7 +133,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         label_set=label_set,
         sampling=sampling,
         split=TrainedSplit(parts=inputs.split.parts, videos=_video_digests(plan.chunks)),
-        decoder=config.decode.backend,
+        decoder=config.decode.frames_identity,
         start=start,
         execution=config.model,
         parts=planned.parts,
@@ -165,7 +165,7 @@ def _plan(config: FinetuneConfig, inputs: FinetuneInputs, *, label_set: LabelSet
         cases=inputs.cases,
         sampling=sampling,
         label_set=label_set,
-        backend=config.decode.backend,
+        decode=config.decode,
         max_chunk_mib=config.store.max_chunk_mib,
     )
     train, validation = (all_examples(plan.chunks, part, sampling) for part in TRAINED_PARTS)
