@@ -6,8 +6,8 @@ A row per model and strategy: macro F1 of windows at natural prevalence, without
 see, with its 95 % interval over cases, where what is unsure or could not be read counts as no; the shares of windows without
 ventilation, stimulation and suction that it claims; windows with claims that cannot be true at once; labels that could not be
 read, and that are unsure; windows whose likeliest option changes with the order of the options; windows per second of one
-labeler, its start left out. `yes_no, calibrated` is fitted by `nrray calibrate` on eight more cases. What DIR has already is not labelled
-again.
+labeler, its start left out. `yes_no, calibrated` is fitted by `nrray calibrate` on eight more cases. What DIR has already is not
+labelled again.
 """
 
 import argparse
