@@ -16,9 +16,9 @@ from nrray.errors import ConfigError
 from nrray.labels import LabelSet, read_label_set
 from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, resolve_checkpoint
 from nrray.models.config import LoraSection, PartsSection, ResolvedParts
+from nrray.models.folders import checkpoint_folder
 from nrray.models.frame_size import FrameSize
 from nrray.models.metadata import described_inputs
-from nrray.models.resolved import checkpoint_folder
 from nrray.pipelines.finetune.inputs import FinetuneInputs, annotations_digest, read_inputs
 from nrray.pipelines.finetune.planning import counted, training_facts
 from nrray.pipelines.job_folder import refuse_job_folder
