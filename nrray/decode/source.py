@@ -19,6 +19,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from nrray.decode.joints import Tail
 from nrray.decode.request import DecodeConfig, FrameRequest
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND, ClockKind
@@ -88,6 +89,13 @@ def opened_video(uri: str, config: DecodeConfig) -> Iterator[OpenedVideo]:
     _require_regular(path, uri)
     # "file:" keeps a colon in a name from being taken for a protocol.
     with _opened_container(f"file:{path}", uri, config) as container:
+        yield OpenedVideo(container=container, stream=_video_stream(container, uri, config))
+
+
+@contextmanager
+def opened_tail(uri: str, config: DecodeConfig, *, start: int) -> Iterator[OpenedVideo]:
+    """As `opened_video`, of the recording that begins at byte `start`."""
+    with opened_bytes(uri) as file, _opened_container(Tail(file, start), uri, config) as container:
         yield OpenedVideo(container=container, stream=_video_stream(container, uri, config))
 
 
