@@ -7,6 +7,7 @@ NrrayError
 ├── OutputBusyError      an output that another run is writing
 ├── StorageError         a full disk, a read-only folder, an object store that refuses
 ├── ResourcesError       more asked than the machine or cluster has
+├── RayLostError         Ray itself ended under a run
 ├── ModelError           a checkpoint that cannot be loaded or does not fit the label set
 ├── TrainingError        a training that cannot go on
 └── UnitError(kind)      one video or one unit that has no result; becomes a row, ends no run
@@ -73,6 +74,10 @@ class StorageError(NrrayError):
 
 class ResourcesError(NrrayError):
     """More asked than the machine or the cluster has."""
+
+
+class RayLostError(NrrayError):
+    """Ray itself ended under a run; the same command goes on."""
 
 
 class ModelError(NrrayError):

@@ -77,6 +77,15 @@ def is_whole_file(file: Path) -> bool:
         return False
 
 
+def stated_digest(file: Path) -> str:
+    """The digest of the pixels that were written into a file, as it states it. Raises DataError for one that states none."""
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            return str((tensors.metadata() or {})["sha256"])
+    except (OSError, SafetensorError, KeyError) as error:
+        raise DataError(f"{file}: states no digest ({error}). Delete it and run again: it is extracted anew.") from None
+
+
 def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:
     """sha256 over names, shapes and contents."""
     total = hashlib.sha256()

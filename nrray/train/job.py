@@ -1,5 +1,6 @@
 """A fine-tuning as it is sent to the processes that train: examples, checkpoint and settings. No torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -18,15 +19,20 @@ TRAINED_PARTS = ("train", "validation")  # the test part is for `nrray evaluate`
 FREE_SETTINGS = frozenset({"micro_batch_windows", "loader_processes", "checkpoint_every_steps", "min_positive_windows"})
 """Of the training section: these change no result."""
 
+FRAMES = "frames"
+UNDECIDED = frozenset({"dropped", FRAMES})
+"""Of the identity: what is known only once frames are on disk."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class InputDigests:
     """The examples of a training by their digests. chunks: of the names of all of them; dropped: names of the chunks that could
-    not be decoded, None before that is known."""
+    not be decoded; frames: of the pixels of each video, by its path. The last two are None before frames are on disk."""
 
     annotations: str
     chunks: str
     dropped: tuple[str, ...] | None = None
+    frames: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +71,7 @@ class FinetuneJob:
 
     def identity(self) -> dict[str, JsonValue]:
         """Everything that decides the result: a training goes on from states of the same identity alone."""
-        dropped = self.inputs.dropped
+        dropped, frames = self.inputs.dropped, self.inputs.frames
         return {
             "model": self.start.digest if isinstance(self.start, ResolvedCheckpoint) else "timesformer",
             "label_set": self.label_set.digest,
@@ -75,5 +81,6 @@ class FinetuneJob:
             "videos": self.inputs.chunks,
             "decoder": self.decoder,
             **({} if dropped is None else {"dropped": list(dropped)}),
+            **({} if frames is None else {FRAMES: dict(frames)}),
             **self.settings(),
         }

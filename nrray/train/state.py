@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +13,11 @@ from safetensors.torch import load, save
 from nrray.errors import DataError
 from nrray.storage import Folder
 from nrray.train.history import Event, TrainingStarted, write_history
+from nrray.train.job import FRAMES, UNDECIDED
 from nrray.train.output import STOP_FILE
 from nrray.train.progress import Progress
 from nrray.train.trackers import Tracker, numbers
+from nrray.wording import counted
 
 STATES = "checkpoints"
 _KEPT = 2
@@ -82,19 +84,30 @@ class Records:
             )
         return None, []
 
-    def check_identity(self, *, undecided: str) -> None:
-        """Raises DataError where the last checkpoint is of other settings; the one that is `undecided` is not compared yet. Of a
+    def check_identity(self, *, undecided: Collection[str] = UNDECIDED) -> None:
+        """Raises DataError where the last checkpoint is of other settings; those that are `undecided` are not compared yet. Of a
         checkpoint only the header is read."""
         for name in reversed(self._states.names(".safetensors")):
             try:
                 identity = json.loads(_read_facts(self._states, name)["identity"])
             except (ValueError, KeyError, TypeError):
                 continue  # read_state reports it
-            self._check({**identity, undecided: None}, {**self._identity, undecided: None})
+            later = dict.fromkeys(undecided)
+            self._check({**identity, **later}, {**self._identity, **later})
             return
 
     def _check(self, found: Identity, expected: Identity) -> None:
-        if changes := _changes(found, expected):
+        if FRAMES not in found:  # of a release that did not note them
+            expected = {key: value for key, value in expected.items() if key != FRAMES}
+        changes = _changes(found, expected)
+        if changes and all(change.startswith(f"{FRAMES}.") for change in changes):
+            videos = sorted(_differing(found[FRAMES], expected[FRAMES]))
+            raise DataError(
+                f"{self._output} holds a training that has seen other pixels of {counted(len(videos), 'video')}, such as "
+                f"{videos[0]}: its file, the decoder's version or a file in store.folder is another one now. Put back what it "
+                f"was trained on and delete store.folder, train into another output, or delete this one."
+            )
+        if changes:
             raise DataError(
                 f"{self._output} holds a training with other settings: {'; '.join(changes)}. Train into another output, set "
                 f"these back, or delete this one."
@@ -149,6 +162,13 @@ def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
 
 def _state_name(step: int) -> str:
     return f"step-{step:08d}.safetensors"
+
+
+def _differing(found: JsonValue, expected: JsonValue) -> set[str]:
+    """The keys whose values differ."""
+    assert isinstance(found, dict)
+    assert isinstance(expected, dict)
+    return {key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)}
 
 
 def _changes(found: Identity, expected: Identity, path: str = "") -> list[str]:

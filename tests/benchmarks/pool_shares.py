@@ -42,7 +42,9 @@ def shares(uri: str) -> tuple[str, ...]:
     judged = np.array([judge_seconds(unit) for unit in units])
     labelled = np.array([unit["label_seconds"] for unit in units]) - judged
     ends = np.array([unit["finished_us"] for unit in units]) / 1e6
-    span = float(ends.max() - (ends - labelled - judged).min())
+    # Units that a judge read together end together, and have an equal share of its seconds each.
+    together = record.config["pools"]["judge_units"]
+    span = float(ends.max() - (ends - labelled - together * judged).min())
     windows = sum(unit["num_windows"] for unit in units)
     decoding = sum(unit["decode_seconds"] for unit in units)
     return (

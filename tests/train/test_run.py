@@ -278,8 +278,8 @@ def test_a_training_of_other_settings_is_not_gone_on_with(undisturbed, accelerat
         finetune(changed, accelerator)
     output = Folder(undisturbed.output)
     with pytest.raises(DataError, match=r"training.seed \(there 0, here 1\)"):
-        Records(output, {**changed.identity(), "dropped": ["x"]}).check_identity(undecided="dropped")
-    Records(output, {**undisturbed.identity(), "dropped": ["x"]}).check_identity(undecided="dropped")
+        Records(output, {**changed.identity(), "dropped": ["x"]}).check_identity(undecided={"dropped"})
+    Records(output, {**undisturbed.identity(), "dropped": ["x"]}).check_identity(undecided={"dropped"})
 
 
 def test_a_loss_that_is_no_number_stops_and_names_its_windows(

@@ -50,17 +50,32 @@ def test_of_a_checkpoint_only_the_header_is_read_to_compare_identities(output):
     records = Records(output, IDENTITY)
     records.write_state(state(num_values=2**20))
     with bytes_read() as count:
-        records.check_identity(undecided="dropped")
+        records.check_identity(undecided={"dropped"})
     assert count() < 2**17
     with pytest.raises(DataError, match=r"other settings: training.seed \(there 0, here 1\)"):
-        Records(output, {"model": "m", "training": {"seed": 1}}).check_identity(undecided="dropped")
+        Records(output, {"model": "m", "training": {"seed": 1}}).check_identity(undecided={"dropped"})
 
 
 def test_a_key_that_is_undecided_is_not_compared(output):
     Records(output, {**IDENTITY, "dropped": ["x"]}).write_state(state())
-    Records(output, IDENTITY).check_identity(undecided="dropped")
+    Records(output, IDENTITY).check_identity(undecided={"dropped"})
     with pytest.raises(DataError, match=r"dropped \(there \['x'\], here None\)"):
         Records(output, IDENTITY).read_state()
+
+
+def test_a_training_does_not_go_on_from_a_state_that_has_seen_other_pixels(output):
+    frames = {"a.mp4": "01", "b.mp4": "02"}
+    Records(output, {**IDENTITY, "frames": frames}).write_state(state())
+    records = Records(output, {**IDENTITY, "frames": {**frames, "b.mp4": "03"}})
+    records.check_identity()  # before frames are on disk
+    with pytest.raises(DataError, match=r"other pixels of 1 video, such as b\.mp4: .*train into another output"):
+        records.read_state()
+    assert Records(output, {**IDENTITY, "frames": frames}).read_state()[0] is not None
+
+
+def test_a_state_that_notes_no_pixels_is_gone_on_from(output):
+    Records(output, IDENTITY).write_state(state())
+    assert Records(output, {**IDENTITY, "frames": {"a.mp4": "01"}}).read_state()[0] is not None
 
 
 @pytest.mark.parametrize(
@@ -69,9 +84,9 @@ def test_a_key_that_is_undecided_is_not_compared(output):
 def test_a_checkpoint_without_a_header_is_passed_over_where_identities_are_compared(output, content):
     Records(output, IDENTITY).write_state(state())
     (output / STATES).write_bytes("step-00000009.safetensors", content)
-    Records(output, IDENTITY).check_identity(undecided="dropped")
+    Records(output, IDENTITY).check_identity(undecided={"dropped"})
     with pytest.raises(DataError, match=r"other settings"):
-        Records(output, {"model": "n", "training": {"seed": 0}}).check_identity(undecided="dropped")
+        Records(output, {"model": "n", "training": {"seed": 0}}).check_identity(undecided={"dropped"})
 
 
 def test_a_state_of_the_release_before_is_gone_on_from(output):

@@ -1,9 +1,11 @@
 """Frames to train on, extracted by Ray Data into files that all workers of a training read."""
 
+import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,10 +24,11 @@ from nrray.sampling import Sampling, unit_samples_us
 from nrray.storage import check_unchanged
 from nrray.tables import rows_from_table, schema_of, table_from_rows
 from nrray.train.examples import Chunk, window_name
-from nrray.train.frame_store import is_whole_file, store_file, whole_windows, write_frames
+from nrray.train.frame_store import is_whole_file, stated_digest, store_file, whole_windows, write_frames
 from nrray.types import VideoFacts
 
 _DECODER_MEMORY_BYTES = 768 * MIB
+_DIGEST_LETTERS = 16  # a checkpoint states one of each video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +52,11 @@ class ChunkResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Extracted:
-    """Chunks whose frames are on disk; `dropped` chunks have none: the reason by name."""
+    """Chunks whose frames are on disk, and a digest of each video's frames by its path; `dropped` chunks have none: the reason
+    by name."""
 
     chunks: list[Chunk]
+    frames: dict[str, str]
     dropped: dict[str, str]
     num_new: int
 
@@ -134,7 +139,18 @@ def extracted(resolved: ResolvedFinetune, reporter: Reporter) -> Extracted:
     kept = [chunk for chunk in job.chunks if chunk.name not in dropped]
     for split in {chunk.split for chunk in job.chunks} - {chunk.split for chunk in kept}:
         raise DataError(f"not one window of the {split} split could be decoded: {next(iter(dropped.values()))}")
-    return Extracted(chunks=kept, dropped=dropped, num_new=len(todo) - len(dropped))
+    return Extracted(
+        chunks=kept, frames=frames_digests(folder, kept), dropped=dropped, num_new=len(todo) - len(dropped)
+    )
+
+
+def frames_digests(folder: Path, chunks: Iterable[Chunk]) -> dict[str, str]:
+    """Of each video, by its path, a digest of the pixels of its chunks in a store. Raises DataError."""
+    totals: dict[str, Any] = {}
+    for chunk in sorted(chunks, key=lambda chunk: (chunk.path, chunk.name)):
+        total = totals.setdefault(chunk.path, hashlib.sha256())
+        total.update(f"{chunk.name} {stated_digest(store_file(folder, chunk.name))}\0".encode())
+    return {path: total.hexdigest()[:_DIGEST_LETTERS] for path, total in totals.items()}
 
 
 def _results(requests: pa.Table, resolved: ResolvedFinetune) -> Iterator[ChunkResult]:

@@ -41,7 +41,7 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
     reporter.say(training_sentence(resolved))
     from nrray.train.state import Records  # with torch
 
-    Records(output, job.identity()).check_identity(undecided="dropped")
+    Records(output, job.identity()).check_identity()
     if dry_run:
         return _dry_run(resolved, reporter)
     refuse_other_output(output, "finetune")
@@ -125,8 +125,8 @@ def extracted_job(resolved: ResolvedFinetune, reporter: Reporter) -> FinetuneJob
     job, output = resolved.job, Folder(resolved.job.output)
     found = extracted(resolved, reporter)
     _note_dropped(output, found, reporter)
-    # Dropped chunks are part of the identity: a video that is mended later must not slip into a training.
-    inputs = replace(job.inputs, dropped=tuple(sorted(found.dropped)))
+    # Both are part of the identity: a video that is mended or replaced later must not slip into a training.
+    inputs = replace(job.inputs, dropped=tuple(sorted(found.dropped)), frames=found.frames)
     return _planned(replace(job, chunks=found.chunks, inputs=inputs), resolved.config, reporter)
 
 

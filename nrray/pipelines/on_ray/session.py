@@ -7,19 +7,21 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psutil
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, worker
 from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
+from nrray.console.run_record import LOGGER
 from nrray.errors import ResourcesError
 from nrray.isolation import FixedPath
 from nrray.pipelines.on_ray.answering import check_answers
-from nrray.pipelines.on_ray.pools import MIB
+from nrray.pipelines.on_ray.lost_ray import ClusterLoss, ended_with_ray, full_disk, private_loss
+from nrray.pipelines.on_ray.startable import check_startable, object_store_bytes, object_store_folder
 
 _STARTING_WORKERS = 16
 _STUCK_AFTER_SECONDS = 30.0
@@ -32,22 +34,29 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
     instance on this machine, on loopback, with a token of its own. Within a running session it is that session. A block that
     raises leaves Ray running until the process ends.
 
-    Raises ResourcesError where no Ray can be had: within seconds where nothing answers at RAY_ADDRESS.
+    Raises ResourcesError where no Ray can be had: within seconds where nothing answers at RAY_ADDRESS; RayLostError where it ends
+    in mid-block, by itself or because the disk of its folder is full.
     """
     if ray.is_initialized():
         yield
         return
     for name in ("ray", "ray.data", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    worker.print_to_stdstream = (
+        _noted  # of processes that died, with their stacks, between our lines or into our document
+    )
     address = os.environ.get("RAY_ADDRESS", "").strip()
     if address in ("", "local"):
         _start_private(dashboard=dashboard)
+        loss: Callable[[], str | None] = private_loss
     else:
         check_answers(address)
         _connect(address)
+        loss = ClusterLoss.of_connection()
     # After an error Ray ends with the process: while a graph still runs, shutting down may end the process at once, before the
     # error is printed.
-    yield
+    with ended_with_ray(loss, explained=full_disk, is_interrupted=_INTERRUPTED.is_set):
+        yield
     ray.shutdown()
 
 
@@ -98,10 +107,7 @@ def watched_call(call: Callable[[], object], *, tick: Callable[[], None], every_
 
 
 def _start_private(*, dashboard: bool) -> None:
-    store_bytes = int(min(2 * 2**30, 0.15 * psutil.virtual_memory().total))
-    if Path("/dev/shm").exists():
-        # Ray falls back to a slow disk store, with a warning per object, when shared memory is too small.
-        store_bytes = min(store_bytes, int(0.8 * psutil.disk_usage("/dev/shm").free))
+    check_startable()
     for is_last in (False, True):  # on a busy machine Ray's own processes may take longer than it waits for them
         try:
             with _quiet_stderr(), _stuck_children_killed(), _loopback_alone():
@@ -109,7 +115,8 @@ def _start_private(*, dashboard: bool) -> None:
                     address="local",
                     include_dashboard=dashboard,
                     dashboard_host="127.0.0.1",
-                    object_store_memory=max(store_bytes, 100 * MIB),
+                    object_store_memory=object_store_bytes(),
+                    _plasma_directory=object_store_folder(),
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     job_config=_isolated_job(),
@@ -139,6 +146,11 @@ def _isolated_job() -> JobConfig:
     job = JobConfig()
     job._py_driver_sys_path = FixedPath()
     return job
+
+
+def _noted(data: dict[str, Any], ignore_prefix: bool) -> None:
+    """What Ray would print about its processes goes into the run's log."""
+    LOGGER.info("Ray (%s): %s", data.get("pid"), "\n".join(data["lines"]))
 
 
 @contextmanager

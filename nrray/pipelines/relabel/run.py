@@ -165,11 +165,12 @@ def _run(
                 total_us=sum(video_us.values()),
                 quiet=reporter.is_silent,
             ) as progress,
+            # Closed before Ray is: a graph that still runs while Ray ends may take this process with it, without a word.
+            closing(_results(job, work, stages, pools)) as results,
+            # Written before the graph is closed, which may wait without end where Ray itself is gone.
             LedgerWriter(
                 ledger, lock, max_units=store.file_units, max_seconds=store.flush_seconds, on_written=settled
             ) as writer,
-            # Closed before Ray is: a graph that still runs while Ray ends may take this process with it, without a word.
-            closing(_results(job, work, stages, pools)) as results,
         ):
             for result in results:
                 if result.unit_id not in pending:

@@ -12,6 +12,7 @@ import ray
 import ray.data
 import ray.train
 import ray.tune
+from ray._private.node import Node
 from ray.train import ControllerError
 from ray.tune.experiment import Trial
 
@@ -25,6 +26,12 @@ NOT_PUBLIC = {
     "ray._private.grpc_utils.init_grpc_channel": "a cluster is asked with Ray's own token and certificates",
     "ray._private.ray_constants": "of the one below",
     "ray._private.ray_constants.ENABLE_RAY_CLUSTER": "a private instance binds to loopback alone; no other way to have that",
+    "ray._private.ray_constants.PROCESS_TYPE_GCS_SERVER": "the name of a process that a run does not outlive",
+    "ray._private.ray_constants.PROCESS_TYPE_RAYLET": "the name of a process that a run does not outlive",
+    "ray._private.worker": "of the two below",
+    "ray._private.worker._global_node": "the processes of a private instance, and where they listen and log",
+    "ray._private.worker.print_to_stdstream": "what Ray prints between our lines goes into the run's log",
+    "ray._common.utils.get_default_ray_temp_dir": "where sockets will lie, whose names may be too long",
     "ray._private.services": "of the two below",
     "ray._private.services.canonicalize_bootstrap_address": "the address that `auto` stands for, as ray.init finds it",
     "ray._private.services.find_node_ids": "whether this machine is a node, without which ray.init waits for a minute",
@@ -46,6 +53,9 @@ METHODS: dict[str, list[Any]] = {
     ".get_world_rank": [ray.train.TrainContext],
     ".get_world_size": [ray.train.TrainContext],
     ".get_error": [Trial],
+    ".dead_processes": [Node],
+    ".get_logs_dir_path": [Node],
+    ".get_session_dir_path": [Node],
 }
 
 TAKES_BY_TEXT = {"ray.init", "ray.remote"}  # private settings and options, out of `**kwargs`

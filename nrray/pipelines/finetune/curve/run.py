@@ -36,6 +36,7 @@ from nrray.pipelines.finetune.curve.document import (
 from nrray.pipelines.finetune.curve.report import PICTURE_FILE, Curve, case_curves, report_subsets
 from nrray.pipelines.finetune.curve.subsets import nested_subsets, shown_activities
 from nrray.pipelines.finetune.expected_time import expected_time
+from nrray.pipelines.finetune.extract import frames_digests
 from nrray.pipelines.finetune.held_out import LABELS, TEST, measured_on_test, trained_model_config
 from nrray.pipelines.finetune.job import FinetuneConfig, ResolvedFinetune, job_of_cases, planned_job, resolved_finetune
 from nrray.pipelines.finetune.report import training_sentence
@@ -77,7 +78,7 @@ def run_curve(config: FinetuneConfig, sizes: Sequence[int], reporter: Reporter, 
     from nrray.train.state import Records  # with torch
 
     for job in jobs:
-        Records(Folder(job.output), job.identity()).check_identity(undecided="dropped")
+        Records(Folder(job.output), job.identity()).check_identity()
     for note in resolved.plan.notes:
         reporter.say(note)
     reporter.say(training_sentence(resolved))
@@ -182,7 +183,8 @@ def _decoded(job: FinetuneJob, whole: Mapping[str, NDArray[np.bool_]]) -> Finetu
     except DataError as error:
         raise DataError(f"--curve: {job.name}: of the windows that could be decoded {error}") from None
     dropped = tuple(sorted({chunk.name for chunk in job.chunks} - whole.keys()))
-    return replace(job, chunks=kept, inputs=replace(job.inputs, dropped=dropped))
+    frames = frames_digests(Path(job.store), kept)
+    return replace(job, chunks=kept, inputs=replace(job.inputs, dropped=dropped, frames=frames))
 
 
 def _untuned(resolved: ResolvedFinetune, reporter: Reporter) -> CurveScores | None:
