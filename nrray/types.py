@@ -205,6 +205,7 @@ class VideoFacts:
     seekable: bool
     clock: ClockKind = ClockKind.STEADY
     frame_interval_us: int | None = None  # usual distance of its frames
+    stream_index: Int32 | None = None  # the stream that was scanned
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,10 +52,10 @@ def manifest_table(videos: Sequence[Video]) -> pa.Table:
 
 def manifest_videos(table: pa.Table) -> list[Video]:
     """The rows of a manifest table. Raises DataError where columns are missing or ill-typed."""
-    return rows_from_table(_with_added_columns(table), Video)
+    return rows_from_table(with_added_columns(table), Video)
 
 
-def _with_added_columns(table: pa.Table) -> pa.Table:
+def with_added_columns(table: pa.Table) -> pa.Table:
     """`table` with the columns that version 1 did not have, empty."""
     for field in schema_of(Video):
         if field.name in _ADDED_IN_2 and field.name not in table.column_names:
@@ -79,7 +79,7 @@ def check_manifest(table: pa.Table, *, name: str) -> None:
     columns = [field for field in schema_of(Video) if field.name != VERSION_COLUMN]
     if missing := [field.name for field in columns if field.name not in {*table.column_names, *_ADDED_IN_2}]:
         raise DataError(f"{name} is no manifest of `nrray scan`: it lacks the columns {missing[:5]}")
-    table = _with_added_columns(table)
+    table = with_added_columns(table)
     check_columns(table, Video, name=name)
     for field in columns:
         if (found := table.schema.field(field.name).type) != field.type:
@@ -106,7 +106,7 @@ def facts_of_videos(manifest: pa.Table, video_ids: pa.Array) -> dict[str, pa.Arr
     """The columns of `VideoFacts` for some videos, in the order of `video_ids`. A file of which the scan could not tell counts
     as seekable: whoever seeks in it sees."""
     position = pc.index_in(video_ids, value_set=manifest["video_id"].combine_chunks())
-    manifest = _with_added_columns(manifest)
+    manifest = with_added_columns(manifest)
     names = [name for name in schema_of(VideoFacts).names if name in manifest.column_names]
     columns = {name: manifest[name].combine_chunks().take(position) for name in names}
     fps = manifest["measured_fps"].combine_chunks().take(position)

@@ -17,6 +17,7 @@ from nrray import __version__
 from nrray.cli import annotations, measuring, project, training
 from nrray.cli.exit_codes import EXIT_ERROR, EXIT_FAILURES
 from nrray.cli.options import (
+    AllowRemoteOption,
     ConfigArgument,
     DryRunOption,
     SetOption,
@@ -230,12 +231,7 @@ def relabel(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also try units again that failed or lack windows.")
     ] = False,
-    allow_remote: Annotated[
-        bool,
-        typer.Option(
-            "--allow-remote", help="Frames may go to a server outside this house (strategy.engine.kind=openai)."
-        ),
-    ] = False,
+    allow_remote: AllowRemoteOption = False,
     dry_run: DryRunOption = False,
     restate: Annotated[
         bool,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nrray.cli.exit_codes import EXIT_FAILURES
-from nrray.cli.options import ConfigArgument, DryRunOption, SetOption, settings_given
+from nrray.cli.options import AllowRemoteOption, ConfigArgument, DryRunOption, SetOption, settings_given
 
 if TYPE_CHECKING:
     from nrray.console.reporter import Reporter
@@ -89,7 +89,12 @@ def calibrate(reporter: "Reporter", config: ConfigArgument = None, set_: SetOpti
     reporter.finish({"relabel_config": result.relabel_config, **result.document.model_dump(mode="json")})
 
 
-def probe(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption = None) -> None:
+def probe(
+    reporter: "Reporter",
+    config: ConfigArgument = None,
+    set_: SetOption = None,
+    allow_remote: AllowRemoteOption = False,
+) -> None:
     """Learn what a model claims without ground: of blank, frozen, shuffled and foreign frames, unseen, in other words."""
     from nrray.pipelines.probe.job import ProbeConfig
     from nrray.pipelines.probe.report import probe_page, report_probe
@@ -98,7 +103,7 @@ def probe(reporter: "Reporter", config: ConfigArgument = None, set_: SetOption =
     from nrray.storage import Folder
 
     settings = settings_given(ProbeConfig, "probe", config, set_, reporter)
-    result = run_probe(settings, reporter)
+    result = run_probe(settings, reporter, allow_remote=allow_remote)
     report_probe(result, reporter)
     reporter.page(write_run_page(Folder(result.folder), probe_page(result, reporter.transcript)))
     reporter.finish(result.document.model_dump(mode="json"))
@@ -172,6 +177,7 @@ def study(
     quick: Annotated[
         bool, typer.Option("--quick", help="A small study of the models in the package, on cases that it simulates.")
     ] = False,
+    allow_remote: AllowRemoteOption = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Compare ways of using a model on annotated videos: asked, judged, by a head, fine-tuned; which one is worth it here."""
@@ -187,10 +193,10 @@ def study(
         quick_study(config, set_, reporter) if quick else settings_given(StudyConfig, "study", config, set_, reporter)
     )
     if dry_run:
-        rows = expected_rows(settings, reporter, only=only or ())
+        rows = expected_rows(settings, reporter, only=only or (), allow_remote=allow_remote)
         reporter.finish({"dry_run": True, "rows": [asdict(row) for row in rows]})
         return
-    result = run_study(settings, reporter, only=only or ())
+    result = run_study(settings, reporter, only=only or (), allow_remote=allow_remote)
     write_tables(result)
     with reporter.transcript.part() as transcript:
         report_study(result, reporter)

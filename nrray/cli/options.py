@@ -34,6 +34,10 @@ _JsonOption = Annotated[
 ]
 _QuietOption = Annotated[bool, typer.Option("--quiet", help="Print errors alone; the log in the output has the rest.")]
 _VerboseOption = Annotated[bool, typer.Option("--verbose", help="Print details too, and the traceback of an error.")]
+AllowRemoteOption = Annotated[
+    bool,
+    typer.Option("--allow-remote", help="Frames may go to a server outside this house (strategy.engine.kind=openai)."),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan; write nothing.")]
 
 

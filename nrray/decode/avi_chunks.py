@@ -6,13 +6,14 @@ import struct
 from dataclasses import dataclass
 from typing import IO
 
+from nrray.decode.ahead import Ahead
+
 _LISTS = frozenset({b"RIFF", b"LIST"})
 # Frames and sound (##dc, ##db, ##wb ...), palettes, indexes, padding.
 _NAME = re.compile(
     rb"(\d\d(dc|db|wb|pc|tx|iv|sb)|ix\d\d|JUNK|junk|idx1|indx|strh|strf|strd|strn|avih|odml|dmlh|vprp|INFO|I[A-Z0-9]{3})"
 )
 _INSIDE = frozenset({b"AVI ", b"AVIX", b"movi", b"rec "})
-_READ_AHEAD = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ def first_break(file: IO[bytes]) -> Break | None:
     """Where the chain is broken, None in a whole file."""
     end = file.seek(0, 2)
     at = 0
-    head = _Ahead(file)
+    head = Ahead(file)
     while at + 8 <= end:
         name, size = struct.unpack("<4sI", head.read(at, 8))
         if name in _LISTS:
@@ -41,17 +42,3 @@ def first_break(file: IO[bytes]) -> Break | None:
             return Break(byte=at, is_tail=True)
         at += 8 + size + size % 2
     return None
-
-
-class _Ahead:
-    """Small reads of a file, most of them from one large one."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._start, self._data = 0, b""
-
-    def read(self, at: int, size: int) -> bytes:
-        if not self._start <= at <= at + size <= self._start + len(self._data):
-            self._file.seek(at)
-            self._start, self._data = at, self._file.read(max(size, _READ_AHEAD))
-        return self._data[at - self._start : at - self._start + size].ljust(size, b"\0")

@@ -48,7 +48,7 @@ def contradicting_tables(file: IO[bytes]) -> str:
 
 
 def _tables(file: IO[bytes], start: int, end: int, depth: int) -> Iterator[tuple[int, int]]:
-    for name, body, stop in _boxes(file, start, end):
+    for name, body, stop in boxes(file, start, end):
         if name != _PATH_TO_SAMPLES[depth]:
             continue
         if name == b"stbl":
@@ -60,7 +60,7 @@ def _tables(file: IO[bytes], start: int, end: int, depth: int) -> Iterator[tuple
 def _sample_counts(file: IO[bytes], start: int, end: int) -> dict[str, int]:
     """How many samples the tables of times, of offsets of times, and of sizes have."""
     counts: dict[str, int] = {}
-    for name, body, stop in _boxes(file, start, end):
+    for name, body, stop in boxes(file, start, end):
         if name in (b"stts", b"ctts"):
             file.seek(body + 4)  # behind version and flags
             (num_entries,) = struct.unpack(">I", file.read(4))
@@ -73,7 +73,7 @@ def _sample_counts(file: IO[bytes], start: int, end: int) -> dict[str, int]:
 
 
 def _descriptions(file: IO[bytes], start: int, end: int, depth: int) -> Iterator[tuple[int, int]]:
-    for name, body, stop in _boxes(file, start, end):
+    for name, body, stop in boxes(file, start, end):
         if name != _PATH_TO_SAMPLES[depth]:
             continue
         if depth == len(_PATH_TO_SAMPLES) - 1:
@@ -84,10 +84,10 @@ def _descriptions(file: IO[bytes], start: int, end: int, depth: int) -> Iterator
 
 def _is_encrypted(file: IO[bytes], start: int, end: int) -> bool:
     # stsd: version and flags, number of entries, then the entries as boxes
-    return any(name in _ENCRYPTED_ENTRIES for name, _, _ in _boxes(file, start + 8, end))
+    return any(name in _ENCRYPTED_ENTRIES for name, _, _ in boxes(file, start + 8, end))
 
 
-def _boxes(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """(name, start of body, end) of the boxes between `start` and `end`."""
     while start + 8 <= end:
         file.seek(start)

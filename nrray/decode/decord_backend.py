@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames, undamaged
 from nrray.decode.scaling import Scaler
-from nrray.decode.source import local_path
+from nrray.decode.source import local_path, require_scanned
 from nrray.decode.stream_index import StreamIndex, read_stream_index, serve_from_index
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND, ClockKind
@@ -34,6 +34,7 @@ def sample_decord_frames(request: FrameRequest, config: DecodeConfig) -> Sampled
     if path is None:
         raise _refusal(request, "reads local files only")
     index = read_stream_index(request.uri, config)
+    require_scanned(request, config, stream_index=index.stream_index)
     _refuse_unsafe(index, request)
     service = serve_from_index(index, request)
     used = np.unique(service.frame_of_sample[service.frame_of_sample >= 0])

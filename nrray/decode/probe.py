@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nrray.decode.avi_chunks import first_break
 from nrray.decode.boxes import contradicting_tables, dolby_vision_profile, has_encrypted_track
+from nrray.decode.joints import second_recording
 from nrray.decode.orientation import frame_orientation
 from nrray.decode.packets import StreamPackets, read_packets
 from nrray.decode.remarks import remarks_on
@@ -17,7 +18,7 @@ from nrray.decode.request import DecodeConfig, ProbeResult, Restarts
 from nrray.decode.scrambling import is_scrambled
 from nrray.decode.seek_check import is_seekable
 from nrray.decode.selection import bridged_us, rounded_us
-from nrray.decode.source import OpenedVideo, demuxed, moving_streams, opened_bytes, opened_video
+from nrray.decode.source import OpenedVideo, demuxed, moving_streams, opened_bytes, opened_tail, opened_video
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_HOUR, US_PER_SECOND, ClockKind, hours_of
 
@@ -66,6 +67,7 @@ class _Time:
 def probe_video(uri: str, config: DecodeConfig) -> ProbeResult:
     """The facts of the video at `uri`. Raises DecodeError."""
     _refuse_closed_or_contradicting(uri, config)
+    _refuse_joined(uri, config)
     head = _head(uri, config)
     packets = read_packets(uri, config, limit_seconds=_SHARE_FOR_READING * config.timeout_seconds)
     time = _raw_time(uri, config, packets) if head.first_tick_us is None else _time(uri, config, head, packets)
@@ -128,6 +130,37 @@ def _refuse_closed_or_contradicting(uri: str, config: DecodeConfig) -> None:
             f"the index of {uri} contradicts itself ({contradiction}), so that its times cannot be believed. Copy it again "
             f"from its source, or give it new times: ffmpeg -i IN -c:v libx264 -crf 16 OUT.mp4",
         )
+
+
+def _refuse_joined(uri: str, config: DecodeConfig) -> None:
+    """Raise DecodeError where several recordings lie in the file and FFmpeg would not decode all of them rightly."""
+    with opened_video(uri, config) as opened:
+        container, parameters = opened.container.format.name, _parameters(opened)
+    with opened_bytes(uri) as file:
+        joint = second_recording(file, container=container)
+    if joint is None:
+        return
+    problem = "and the first alone would be read"
+    if container.startswith("matroska"):
+        # Their clusters are read on, with the parameters of the first.
+        try:
+            with opened_tail(uri, config, start=joint) as opened:
+                if _parameters(opened) == parameters:
+                    return
+        except DecodeError:
+            return  # damaged: decoding tells how far
+        problem = "and the second is coded otherwise than the first"
+    raise DecodeError(
+        ErrorKind.UNSUPPORTED,
+        f"{uri} holds several recordings, joined byte by byte at byte {joint:,}, {problem}. Part them, and scan again: "
+        f"head -c {joint} IN > PART1; tail -c +{joint + 1} IN > PART2",
+    )
+
+
+def _parameters(opened: OpenedVideo) -> tuple[str, bytes, int, int, int]:
+    """All that a decoder is given but packets."""
+    stream, codec = opened.stream, opened.stream.codec_context
+    return codec.codec.canonical_name, codec.extradata or b"", codec.width, codec.height, stream.index
 
 
 def _head(uri: str, config: DecodeConfig) -> _Head:

@@ -9,10 +9,9 @@ from nrray.decode.forward_pass import TimesGoBackError
 from nrray.decode.reading import Reading
 from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames
 from nrray.decode.seek_check import arrival_us
-from nrray.decode.selection import rounded_us
 from nrray.decode.skipping import SkippingError
 from nrray.decode.soundness import Message, captured_messages
-from nrray.decode.source import local_path, opened_video
+from nrray.decode.source import local_path
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND, ClockKind
 
@@ -71,24 +70,20 @@ def _sampled(request: FrameRequest, config: DecodeConfig, way: _Way) -> SampledF
         taken_up = _taken_up(request, config)
         if taken_up is not None and (result := _result(taken_up, messages)) is not None:
             return result
-        for seek_us in _seeks(request, config):
+        for seek_us in _seeks(request):
             reading = Reading(request, config, seek_us=seek_us, sorts_times=way.sorts_times, skips=way.skips)
-            result = _result(reading, messages, is_last=seek_us is None)
+            result = _result(reading, messages, is_last=reading.seek_us is None)
             if result is not None:
                 return result
     raise AssertionError("the last pass begins at the start, and so gives a result")
 
 
-def _seeks(request: FrameRequest, config: DecodeConfig) -> list[int | None]:
+def _seeks(request: FrameRequest) -> list[int | None]:
     """Where to seek to, one after the other until a pass begins early enough; None: the start."""
     if not _may_seek(request):
         return [None]
-    with opened_video(request.uri, config) as opened:
-        start, time_base = opened.stream.start_time, opened.stream.time_base
-        start_us = rounded_us(start, time_base) if start is not None and time_base else 0
     first_us = int(request.sample_us[0])
-    earlier = [first_us - seconds * US_PER_SECOND for seconds in _BACK_OFF_SECONDS]
-    return [seek_us for seek_us in earlier if seek_us > start_us] + [None]
+    return [*(first_us - seconds * US_PER_SECOND for seconds in _BACK_OFF_SECONDS), None]
 
 
 def _may_seek(request: FrameRequest) -> bool:
@@ -119,7 +114,7 @@ def _is_shorter_way(reading: Reading, request: FrameRequest) -> bool:
 
 
 def _is_same_video(one: FrameRequest, other: FrameRequest) -> bool:
-    names = ("uri", "width_px", "height_px", "video_end_us", "seekable", "clock", "frame_interval_us")
+    names = ("uri", "width_px", "height_px", "video_end_us", "seekable", "clock", "frame_interval_us", "stream_index")
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 

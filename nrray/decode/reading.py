@@ -21,7 +21,7 @@ from nrray.decode.request import DecodeConfig, FrameRequest
 from nrray.decode.selection import bridged_us, rounded_us
 from nrray.decode.skipping import TIMED_CONTAINERS, Skipper, can_skip
 from nrray.decode.soundness import Message, Soundness, told_damage
-from nrray.decode.source import OpenedVideo, demuxed, opened_bytes, opened_video, require_clear
+from nrray.decode.source import OpenedVideo, demuxed, opened_bytes, opened_video, require_clear, require_scanned
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND, ClockKind
 
@@ -36,7 +36,7 @@ class Reading:
     def __init__(
         self, request: FrameRequest, config: DecodeConfig, *, seek_us: int | None, sorts_times: bool, skips: bool
     ) -> None:
-        """Opens the file. Raises DecodeError."""
+        """Opens the file; a seek to its start or before is none. Raises DecodeError."""
         self.request, self.config = request, config
         self.seek_us = seek_us
         self.has_ended = False
@@ -44,10 +44,16 @@ class Reading:
         self._stack = ExitStack()
         try:
             self._opened = self._stack.enter_context(opened_video(request.uri, config))
+            require_scanned(request, config, stream_index=self._opened.stream.index)
             self._decoder = _decoder(self._opened)
             self._decoder.copy_opaque = True
             self._times = None if _has_own_times(request) else _times_of_packets(request, config)
-            is_plain = _has_own_times(request) and not sorts_times
+            is_plain = request.clock in (ClockKind.STEADY, ClockKind.UNCHECKED) and not sorts_times
+            time_base = self._opened.stream.time_base
+            assert time_base is not None  # opened_video refuses others
+            self._time_base = time_base
+            if seek_us is not None and seek_us <= _start_us(self._opened):
+                self.seek_us = None
             samples = request.sample_us.tolist()
             self._skipper = Skipper(self._opened, samples) if skips and is_plain and can_skip(self._opened) else None
             self.soundness = Soundness()
@@ -88,13 +94,11 @@ class Reading:
         if self.forward.is_complete:
             return self.forward
         first_us = int(self.forward.request.sample_us[0])
-        time_base = self._opened.stream.time_base
-        assert time_base is not None  # opened_video refuses others
         for picture in self._ordered:
             forward = self.forward
             if self._skipper is not None and picture.frame.pts is not None:
                 for passed in self._skipper.passed_over(picture.frame.pts):
-                    if forward.pass_over(rounded_us(passed, time_base)):
+                    if forward.pass_over(rounded_us(passed, self._time_base)):
                         self._settle_dropped(is_over=False)
             self._note_gap(picture)
             if self._is_late(picture):
@@ -124,7 +128,8 @@ class Reading:
         readable = self._readable_packets()
         self.messages.clear()
         for packet in readable if self._skipper is None else self._skipper.packets(readable):
-            require_clear(packet, self.request.uri)
+            if packet.is_keyframe:  # asking costs a hundredth of decoding; nobody encrypts all but key frames
+                require_clear(packet, self.request.uri)
             number += 1 if packet.size else 0
             if self.messages and has_begun and (reason := told_damage(self.messages)):
                 # The container lost its place: what it took for the packet before may be none.
@@ -174,8 +179,7 @@ class Reading:
         """Whether the file's clock starts again here."""
         if packet.pts is None or self.request.clock is not ClockKind.RESTARTS:
             return False
-        assert self._opened.stream.time_base is not None
-        before_us, self._stamp_us = self._stamp_us, rounded_us(packet.pts, self._opened.stream.time_base)
+        before_us, self._stamp_us = self._stamp_us, rounded_us(packet.pts, self._time_base)
         return before_us is not None and before_us - self._stamp_us > self._bridged_us
 
     def _note_gap(self, picture: Picture) -> None:
@@ -213,7 +217,8 @@ class Reading:
     def _shown(self, frame: VideoFrame, *, key_us: int | None) -> Iterator[Picture]:
         """The picture, unless it has no time, or is shown before the key frame that the decoder began at, and so refers to
         frames that it has not seen."""
-        number = frame.opaque if isinstance(frame.opaque, int) else -1
+        opaque = frame.opaque
+        number = opaque if isinstance(opaque, int) else -1
         self._awaited.pop(number, None)
         time_us = self._frame_time_us(frame, number)
         if time_us is None or (key_us is not None and time_us < key_us):
@@ -228,8 +233,7 @@ class Reading:
             return int(self._times[number]) if 0 <= number < len(self._times) else None
         if self.request.clock is ClockKind.NONE:
             return None
-        assert self._opened.stream.time_base is not None
-        return None if packet.pts is None else rounded_us(packet.pts, self._opened.stream.time_base)
+        return None if packet.pts is None else rounded_us(packet.pts, self._time_base)
 
     def _frame_time_us(self, frame: VideoFrame, number: int) -> int | None:
         if self.request.clock is ClockKind.NONE:
@@ -241,8 +245,7 @@ class Reading:
         if self._times is not None:
             time_us = int(self._times[number]) if 0 <= number < len(self._times) else _NO_TIME
             return None if time_us == _NO_TIME else time_us
-        assert self._opened.stream.time_base is not None
-        return None if frame.pts is None else rounded_us(frame.pts, self._opened.stream.time_base)
+        return None if frame.pts is None else rounded_us(frame.pts, self._time_base)
 
     def _settle_dropped(self, *, is_over: bool) -> None:
         """Note packets whose pictures did not come out: those that were overtaken, or all that wait where nothing more comes."""
@@ -334,6 +337,12 @@ def _sorted_by_time(pictures: Iterator[Picture]) -> Generator[Picture, None, Non
             yield next_one()
     while waiting:
         yield next_one()
+
+
+def _start_us(opened: OpenedVideo) -> int:
+    """Where the stream says that it starts."""
+    start, time_base = opened.stream.start_time, opened.stream.time_base
+    return rounded_us(start, time_base) if start is not None and time_base else 0
 
 
 def _seek(opened: OpenedVideo, seek_us: int) -> bool:

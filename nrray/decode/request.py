@@ -74,12 +74,19 @@ class DecodeConfig(Section):
     )
 
     @property
-    def identity(self) -> str:
+    def frames_identity(self) -> str:
         """All that decides which frames are served, as one text."""
+        return self._text_of("stream", "raw_frames_per_second", "restarts")
+
+    @property
+    def identity(self) -> str:
+        """All that decides which frames are served and which windows of them are labelled, as one text."""
+        return self._text_of("stream", "raw_frames_per_second", "max_damaged_fraction", "restarts")
+
+    def _text_of(self, *names: str) -> str:
         parts = [self.backend.value, str(DECODER_VERSION)]
-        for name in ("stream", "raw_frames_per_second", "max_damaged_fraction", "restarts"):
-            if getattr(self, name) != type(self).model_fields[name].default:
-                value = getattr(self, name)
+        for name in names:
+            if (value := getattr(self, name)) != type(self).model_fields[name].default:
                 parts.append(f"{name}={value.value if isinstance(value, Enum) else value}")
         return " ".join(parts)
 
@@ -91,7 +98,8 @@ class FrameRequest:
     uri: local path or fsspec URI; sample_us: (S,) int64 presentation times, rising; video_end_us: end of the video as
     the manifest has it; seekable: False decodes from the start, for files that seek to wrong pictures; clock: unless it is
     steady, the file is decoded from its start and its times are worked out from all of its stamps; frame_interval_us: usual
-    distance of its frames, None: judged from those that are decoded.
+    distance of its frames, None: judged from those that are decoded; stream_index: of the video stream that all this is said of,
+    None: of whichever the config chooses.
     """
 
     uri: str
@@ -102,6 +110,7 @@ class FrameRequest:
     seekable: bool = True
     clock: ClockKind = ClockKind.STEADY
     frame_interval_us: int | None = None
+    stream_index: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,25 +1,26 @@
-"""Pictures that no sample needs and no other picture refers to are not decoded: half of the work where a video has B-frames.
-
-Only H.264 marks each such picture for certain (ITU-T H.264, 7.4.1: nal_ref_idc); the similar mark of HEVC holds within one
-temporal layer alone.
-"""
+"""Pictures that no sample needs, and that no needed picture refers to, are not decoded: half of the work and more where a video
+has B-frames, short groups of pictures, or nothing but key frames."""
 
 import heapq
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from nrray.decode.references import PictureHeader, Role, header_reader, is_intra_only
 from nrray.decode.selection import rounded_us
 from nrray.decode.source import OpenedVideo
 
 # Their packets carry the time at which a picture is shown; AVI has the order of decoding alone.
 TIMED_CONTAINERS = frozenset({"mov", "matroska", "mpegts", "flv"})
 _PROGRESSIVE = (0, 1)  # AVFieldOrder: unknown, progressive
-# A picture is followed in time by one of the next so many packets: H.264 reorders at most 16.
-_AHEAD_PACKETS = 17
+# A picture is followed in time by one of the next so many packets: H.264 and HEVC reorder at most 16.
+_REORDERED_PACKETS = 17
+# So many packets further, a needed picture is looked for before one is taken to be of no use to any.
+_SEARCHED_PACKETS = 32
 
 
 class SkippingError(Exception):
@@ -27,11 +28,21 @@ class SkippingError(Exception):
 
 
 def can_skip(opened: OpenedVideo) -> bool:
-    """Whether the decoder can be set to skip packet by packet."""
-    is_timed = opened.container.format.name.split(",")[0] in TIMED_CONTAINERS
-    codec = opened.stream.codec_context
-    is_progressive = codec.field_order in _PROGRESSIVE  # interlaced pictures need their neighbours
-    return is_timed and codec.name == "h264" and codec.thread_count == 1 and is_progressive
+    """Whether packets tell what their pictures are to others, and when they are shown."""
+    stream = opened.stream
+    is_timed = opened.container.format.name.split(",")[0] in TIMED_CONTAINERS or is_intra_only(stream)
+    is_progressive = stream.codec_context.field_order in _PROGRESSIVE  # interlaced pictures need their neighbours
+    return is_timed and is_progressive and header_reader(stream) is not None
+
+
+@dataclass(kw_only=True)
+class _Waiting:
+    """A packet that was read ahead. is_needed: by a sample; None until the picture that is shown next is known."""
+
+    packet: "Packet[VideoStream]"
+    pts: int | None  # None of the packet without content that ends a stream
+    header: PictureHeader
+    is_needed: bool | None = None
 
 
 class Skipper:
@@ -39,31 +50,40 @@ class Skipper:
 
     def __init__(self, opened: OpenedVideo, sample_us: list[int]) -> None:
         assert opened.stream.time_base is not None  # opened_video refuses others
-        self._codec = opened.stream.codec_context
         self._time_base = opened.stream.time_base
+        read_header = header_reader(opened.stream)
+        assert read_header is not None  # can_skip says so
+        self._read_header = read_header
+        self._reordered = 1 if is_intra_only(opened.stream) else _REORDERED_PACKETS
+        self._searched = 0 if is_intra_only(opened.stream) else _SEARCHED_PACKETS
         self._samples = sample_us
         self._known: list[int] = []  # PTS of packets, rising
+        self._ahead: deque[_Waiting] = deque()
+        self._entry_pts: int | None = None  # of the last entry that left `_ahead`
         self._unneeded: list[int] = []  # PTS of pictures that come out only if others refer to them, a heap
         self._has_begun = False
 
     def wants(self, sample_us: list[int]) -> None:
         """Go on for other samples: those before the last picture that came out are served."""
         self._samples = sample_us
+        for waiting in self._ahead:
+            if waiting.is_needed is not None:
+                waiting.is_needed = self._is_needed(waiting)
 
     def packets(self, packets: Iterator["Packet[VideoStream]"]) -> Iterator["Packet[VideoStream]"]:
-        """The same packets; as each is yielded, the decoder is set to decode or to skip it. Raises SkippingError for a packet
-        without PTS."""
-        ahead: deque[Packet[VideoStream]] = deque()
+        """Those that are to be decoded. Raises SkippingError for a packet without PTS."""
+        ahead = self._ahead
         for packet in packets:
-            if packet.pts is not None:
-                insort(self._known, packet.pts)
-            elif packet.size:
-                raise SkippingError("a packet has no presentation time")
-            ahead.append(packet)
-            if len(ahead) > _AHEAD_PACKETS:
-                yield self._with_skipping_set(ahead.popleft())
+            ahead.append(self._waiting(packet))
+            if len(ahead) > self._reordered:
+                decided = ahead[-1 - self._reordered]
+                decided.is_needed = self._is_needed(decided)
+            if len(ahead) > self._reordered + self._searched:
+                yield from self._next()
+        for waiting in ahead:
+            waiting.is_needed = self._is_needed(waiting)
         while ahead:
-            yield self._with_skipping_set(ahead.popleft())
+            yield from self._next()
 
     def passed_over(self, pts: int) -> list[int]:
         """PTS of the skipped pictures before the decoded one at `pts`; each is returned once."""
@@ -78,17 +98,51 @@ class Skipper:
         if self._unneeded:
             raise SkippingError("the last pictures did not come out")
 
-    def _with_skipping_set(self, packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
-        needed = True
-        # The first decoded picture serves all samples before it, whatever time its packet has.
-        if self._has_begun and packet.pts is not None and not packet.is_keyframe and not packet.is_discard:
-            needed = self._is_needed(packet.pts)
-            if not needed:
-                heapq.heappush(self._unneeded, packet.pts)
-        self._codec.skip_frame = "DEFAULT" if needed else "NONREF"
-        return packet
+    def _waiting(self, packet: "Packet[VideoStream]") -> _Waiting:
+        if not packet.size:
+            return _Waiting(packet=packet, pts=None, header=PictureHeader(role=Role.REFERENCE))
+        if packet.pts is None:
+            raise SkippingError("a packet has no presentation time")
+        header = self._read_header(bytes(packet))
+        if header is None:
+            raise SkippingError("a packet does not say what its picture is to others")
+        insort(self._known, packet.pts)
+        return _Waiting(packet=packet, pts=packet.pts, header=header)
 
-    def _is_needed(self, pts: int) -> bool:
+    def _next(self) -> Iterator["Packet[VideoStream]"]:
+        """The packet that was read first, if it is to be decoded."""
+        waiting = self._ahead.popleft()
+        if waiting.header.role is Role.ENTRY:
+            self._entry_pts = waiting.pts
+        # The first decoded picture serves all samples before it, whatever time its packet has.
+        if waiting.is_needed or not self._has_begun or waiting.pts is None:
+            yield waiting.packet
+            return
+        heapq.heappush(self._unneeded, waiting.pts)
+        if waiting.header.role is not Role.LEAF and self._may_be_used(waiting):
+            yield waiting.packet
+
+    def _may_be_used(self, waiting: _Waiting) -> bool:
+        """Whether a needed picture may refer to this one, by way of others."""
+        assert waiting.pts is not None
+        before = self._entry_pts if waiting.header.role is not Role.ENTRY else None
+        is_leading = before is not None and waiting.pts < before
+        entry_pts = before if is_leading else None  # then pictures shown later refer to nothing so early
+        for other in self._ahead:
+            if other.is_needed is None or other.pts is None:
+                return True
+            if entry_pts is not None and other.pts > entry_pts:
+                return False
+            if other.header.role is Role.ENTRY:
+                entry_pts = other.pts
+            elif other.is_needed:
+                return True
+        return True
+
+    def _is_needed(self, waiting: _Waiting) -> bool:
+        pts = waiting.pts
+        if pts is None or waiting.packet.is_discard or waiting.header.has_settings:
+            return True
         following = bisect_right(self._known, pts)
         if following == len(self._known):
             return True  # the last one

@@ -39,6 +39,8 @@ def told_damage(messages: list[Message]) -> str:
 def is_filler(pixels: NDArray[np.uint8]) -> bool:
     """Whether (H, W, 3) pixels are nothing but the grey or the green that decoders begin with."""
     grey_or_green = pixels[:: max(1, len(pixels) // 8), :: max(1, pixels.shape[1] // 8)].reshape(-1, 3).astype(np.int16)
+    if np.abs(grey_or_green - grey_or_green[0]).max() > 2 * _FILLER_TOLERANCE:
+        return False  # of several colours, as nearly all are
     return any(bool((np.abs(grey_or_green - colour) <= _FILLER_TOLERANCE).all()) for colour in _FILLERS)
 
 

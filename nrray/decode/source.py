@@ -19,8 +19,10 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from nrray.decode.request import DecodeConfig
+from nrray.decode.joints import Tail
+from nrray.decode.request import DecodeConfig, FrameRequest
 from nrray.errors import DecodeError, ErrorKind
+from nrray.types import US_PER_SECOND, ClockKind
 
 # FFmpeg tells concealment as information, and all else that matters as an error; whoever decodes captures it.
 av.logging.set_level(av.logging.INFO)
@@ -90,6 +92,13 @@ def opened_video(uri: str, config: DecodeConfig) -> Iterator[OpenedVideo]:
         yield OpenedVideo(container=container, stream=_video_stream(container, uri, config))
 
 
+@contextmanager
+def opened_tail(uri: str, config: DecodeConfig, *, start: int) -> Iterator[OpenedVideo]:
+    """As `opened_video`, of the recording that begins at byte `start`."""
+    with opened_bytes(uri) as file, _opened_container(Tail(file, start), uri, config) as container:
+        yield OpenedVideo(container=container, stream=_video_stream(container, uri, config))
+
+
 def demuxed(opened: OpenedVideo) -> Iterator["Packet[VideoStream]"]:
     """The stream's packets. Raises av.error.FFmpegError or OSError where they cannot be read on."""
     try:
@@ -102,6 +111,26 @@ def require_clear(packet: "Packet[VideoStream]", uri: str) -> None:
     """Raise DecodeError ENCRYPTED for a packet that carries encryption parameters (MP4 CENC, Matroska)."""
     if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
         raise DecodeError(ErrorKind.ENCRYPTED, f"{uri} is encrypted: export it again without protection.")
+
+
+def require_scanned(request: FrameRequest, config: DecodeConfig, *, stream_index: int) -> None:
+    """Raise DecodeError UNSUPPORTED where the facts of `request` were found with other settings than those of `config`, by which
+    the stream at `stream_index` is decoded."""
+    if request.stream_index is not None and request.stream_index != stream_index:
+        raise DecodeError(
+            ErrorKind.UNSUPPORTED,
+            f"{request.uri} was scanned in its video stream {request.stream_index}, and decode.stream={config.stream} chooses "
+            f"{stream_index}. Give both commands the same, here --set decode.stream={request.stream_index}, or scan it again.",
+        )
+    if request.clock is not ClockKind.NONE or request.frame_interval_us is None:
+        return
+    fps = config.raw_frames_per_second
+    if fps is None or round(US_PER_SECOND / fps) != request.frame_interval_us:
+        raise DecodeError(
+            ErrorKind.UNSUPPORTED,
+            f"{request.uri}, a raw stream, was scanned at {US_PER_SECOND / request.frame_interval_us:.5g} frames/s, and "
+            f"decode.raw_frames_per_second is {fps}. Give both commands the same, or scan it again.",
+        )
 
 
 def _require_regular(path: str, uri: str) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from nrray.decode.request import DecodeConfig, FrameRequest, SampledFrames, undamaged
 from nrray.decode.scaling import Scaler
-from nrray.decode.source import local_path
+from nrray.decode.source import local_path, require_scanned
 from nrray.decode.stream_index import StreamIndex, read_stream_index, serve_from_index
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND, ClockKind
@@ -28,6 +28,7 @@ def sample_torchcodec_frames(request: FrameRequest, config: DecodeConfig) -> Sam
     if path is None:
         raise _refusal(request, "reads local files only here")
     index = read_stream_index(request.uri, config)
+    require_scanned(request, config, stream_index=index.stream_index)
     _refuse_unsafe(index, request)
     service = serve_from_index(index, request)
     used = np.unique(service.frame_of_sample[service.frame_of_sample >= 0])

@@ -37,6 +37,10 @@ class WindowPairs:
     start_us: NDArray[np.int64]
 
 
+MAX_UNTOLD_SHARE = 0.05
+"""Of a labelling's window labels, how many may be in no metric before a sentence says so."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
     """Time, videos and windows that are in no figure, by reason."""
@@ -84,6 +88,24 @@ class Alignment:
                 (self.reference, self.unlabelled.reference),
             )
             if missing
+        ]
+
+    @property
+    def undecided_notes(self) -> list[str]:
+        """A sentence on activities of which the candidate leaves many windows undecided."""
+        if not len(self.windows.decided):
+            return []
+        shares = (~self.windows.decided).mean(axis=0)
+        told = [
+            f"{share:.0%} of the windows of {name}"
+            for name, share, is_labelled in zip(self.activities, shares, self.is_labelled, strict=True)
+            if is_labelled and share > MAX_UNTOLD_SHARE
+        ]
+        if not told:
+            return []
+        return [
+            f"{self.candidate} is unsure of {', '.join(told)}, or cannot assess them: no metric of windows counts these, each "
+            f"is of the others alone."
         ]
 
 

@@ -69,7 +69,9 @@ def compare(config: CompareConfig) -> Comparison:
     alignments = [
         aligned(candidate, reference, shared, activities=label_set.activities, cases=cases) for candidate in candidates
     ]
-    notes += dict.fromkeys(note for alignment in alignments for note in alignment.unlabelled_notes)
+    notes += dict.fromkeys(
+        note for alignment in alignments for note in (*alignment.unlabelled_notes, *alignment.undecided_notes)
+    )
     if split_part is not None:
         notes.append(read_note(split_part, purpose=f"compare {', '.join(part.candidate for part in alignments)}"))
     notes += training_notes(candidates, config.candidates, shared.paths, cases)

@@ -124,7 +124,7 @@ def evaluation_document(
         clinical=clinical,
         cases=case_rows(alignment, measures, excluded_from_macro=excluded_from_macro, num_worst=settings.worst_cases),
         left_out=alignment.left_out,
-        notes=(*notes, *alignment.unlabelled_notes, *_absence_notes(measures)),
+        notes=(*notes, *alignment.unlabelled_notes, *alignment.undecided_notes, *_absence_notes(measures)),
     )
 
 

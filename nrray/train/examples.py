@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +16,16 @@ from numpy.typing import NDArray
 
 from nrray.archive.annotations import Annotations, check_one_annotator, unit_doubt, window_targets
 from nrray.archive.cases import Cases
-from nrray.decode.request import DECODER_VERSION, DecodeBackend
+from nrray.archive.manifest import with_added_columns
+from nrray.decode.request import DecodeConfig
 from nrray.errors import DataError
 from nrray.intervals import Interval, true_runs, union_of
 from nrray.labels import LabelSet
 from nrray.sampling import Sampling, grid_offsets_us
 from nrray.types import US_PER_SECOND, ProbeStatus
 
+# Of a row of the manifest: what decides, beside settings, which pixels lie on the grid of a video.
+_SCANNED = ("video_id", "stream_index", "start_us", "clock", "measured_fps")
 ROUNDING_US = 50_000  # annotations may end so much after the last frame
 
 
@@ -77,7 +81,7 @@ def planned_examples(
     cases: Cases,
     sampling: Sampling,
     label_set: LabelSet,
-    backend: DecodeBackend,
+    decode: DecodeConfig,
     max_chunk_mib: int,
 ) -> ExamplePlan:
     """Chunks of all videos whose case is in `split_of_case`. A window counts where the annotations' extents hold all of it.
@@ -85,12 +89,12 @@ def planned_examples(
     Raises DataError for annotations that cannot be true of these videos, and for a split without any window.
     """
     check_annotations(annotations, manifest, label_set)
-    readable = manifest.filter(pc.equal(manifest["status"], ProbeStatus.OK.value))
+    readable = with_added_columns(manifest).filter(pc.equal(manifest["status"], ProbeStatus.OK.value))
     segments_of, extents_of = _by_path(annotations.segments), _by_path(annotations.extents)
     most_starts = max(1, max_chunk_mib * 2**20 // sampling.frame_bytes - sampling.frames_per_window + 1)
     chunks: list[Chunk] = []
     unseen = []
-    for video in readable.select(["video_id", "path", "start_us", "duration_us"]).to_pylist():
+    for video in readable.select(["path", "duration_us", *_SCANNED]).to_pylist():
         case = cases.case_of(video["path"])
         if case not in split_of_case:
             continue
@@ -105,7 +109,7 @@ def planned_examples(
                 ends = video["start_us"] + grid_offsets_us(sampling, begin + sampling.frames_per_window, num_starts)
                 chunks.append(
                     Chunk(
-                        name=_file_name(video["video_id"], begin, num_starts, sampling, backend),
+                        name=_file_name(video, begin, num_starts, sampling, decode),
                         video_id=video["video_id"],
                         path=video["path"],
                         case=case,
@@ -283,9 +287,9 @@ def _runs(video: Mapping[str, int], extents: pa.Table | None, sampling: Sampling
     return [(first, stop - first) for first, stop in true_runs(is_seen).tolist()]
 
 
-def _file_name(video_id: str, first: int, count: int, sampling: Sampling, backend: DecodeBackend) -> str:
-    """The same for the same pixels, whatever they are used for."""
+def _file_name(video: Mapping[str, Any], first: int, count: int, sampling: Sampling, decode: DecodeConfig) -> str:
+    """The same for the same pixels, whatever they are used for. A video scanned in another of its streams, from another start or
+    at another rate shows other pixels."""
+    scanned = [video[name] for name in _SCANNED]
     size = [sampling.frames_per_second, sampling.frames_per_window, sampling.frame_width_px, sampling.frame_height_px]
-    return hashlib.sha256(
-        json.dumps([video_id, first, count, size, backend.value, DECODER_VERSION]).encode()
-    ).hexdigest()[:24]
+    return hashlib.sha256(json.dumps([scanned, first, count, size, decode.frames_identity]).encode()).hexdigest()[:24]

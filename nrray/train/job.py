@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from nrray.archive.splits import TrainedSplit
-from nrray.decode.request import DecodeBackend
 from nrray.labels import LabelSet
 from nrray.models.config import Execution, LoraSection, ResolvedParts
 from nrray.models.resolved import ResolvedCheckpoint
@@ -48,7 +47,7 @@ class FinetuneJob:
     label_set: LabelSet
     sampling: Sampling
     split: TrainedSplit
-    decoder: DecodeBackend
+    decoder: str  # all that decides which frames are served
     start: ResolvedCheckpoint | TimesformerSection
     execution: Execution
     parts: ResolvedParts
@@ -80,7 +79,7 @@ class FinetuneJob:
             "annotations": self.inputs.annotations,
             "split": {part: list(self.split.parts[part]) for part in TRAINED_PARTS},
             "videos": self.inputs.chunks,
-            "decoder": self.decoder.value,
+            "decoder": self.decoder,
             **({} if dropped is None else {"dropped": list(dropped)}),
             **({} if frames is None else {FRAMES: dict(frames)}),
             **self.settings(),

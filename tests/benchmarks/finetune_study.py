@@ -24,7 +24,7 @@ import yaml
 from accelerate import Accelerator
 
 from nrray.archive.splits import TrainedSplit
-from nrray.decode.request import DecodeBackend, SampledFrames
+from nrray.decode.request import DecodeConfig, SampledFrames
 from nrray.labels import read_label_set
 from nrray.models import Execution, ModelConfig, measure_labeler, resolve_checkpoint
 from nrray.models.config import LoraSection, ResolvedParts, TowerLearning
@@ -236,7 +236,7 @@ def pretrain(out: Path, frames: Path, *, threads: int) -> None:
         label_set=label_set,
         sampling=sampling,
         split=TrainedSplit(parts={"train": (), "validation": ()}),
-        decoder=DecodeBackend.PYAV,
+        decoder=DecodeConfig().frames_identity,
         start=TIMESFORMER,
         execution=Execution(num_threads=threads),
         parts=ResolvedParts(tower=TowerLearning.WHOLE),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from nrray.archive.splits import TrainedSplit
-from nrray.decode.request import DecodeBackend, undamaged
+from nrray.decode.request import DecodeConfig, undamaged
 from nrray.labels import read_label_set
 from nrray.models import ModelConfig, resolve_checkpoint
 from nrray.models.config import LanguageModelLearning, LoraSection, ResolvedParts, TowerLearning
@@ -68,7 +68,7 @@ def noise_job(
         label_set=label_set,
         sampling=sampling,
         split=TrainedSplit(parts={"train": ("a",), "validation": ("b", "c")}),
-        decoder=DecodeBackend.PYAV,
+        decoder=DecodeConfig().frames_identity,
         start=resolve_checkpoint(model),
         execution=model,
         parts=parts,

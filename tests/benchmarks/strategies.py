@@ -3,10 +3,11 @@
     python tests/benchmarks/strategies.py DIR [--cases 24] [--seconds 30] [--models embedded embedded-base] [--only yes_no list]
 
 A row per model and strategy: macro F1 of windows at natural prevalence, without the activity that says that there is somebody to
-see, with its 95 % interval over cases; the shares of windows without ventilation, stimulation and suction that it claims;
-windows with claims that cannot be true at once; labels that could not be read, which count as no, and that are unsure, which are
-left out; windows whose likeliest option changes with the order of the options; windows per second of one labeler, its start left
-out. `yes_no, calibrated` is fitted by `nrray calibrate` on eight more cases. What DIR has already is not labelled again.
+see, with its 95 % interval over cases, where what is unsure or could not be read counts as no; the shares of windows without
+ventilation, stimulation and suction that it claims; windows with claims that cannot be true at once; labels that could not be
+read, and that are unsure; windows whose likeliest option changes with the order of the options; windows per second of one
+labeler, its start left out. `yes_no, calibrated` is fitted by `nrray calibrate` on eight more cases. What DIR has already is not
+labelled again.
 """
 
 import argparse
@@ -17,11 +18,13 @@ from typing import Any
 
 import pandas as pd
 
+from nrray.archive.cases import read_cases
+from nrray.archive.splits import part_cases, read_split
 from nrray.config import load_config, validate_mapping
 from nrray.console.reporter import Reporter
-from nrray.evaluate.config import EvaluateConfig
-from nrray.evaluate.evaluation import evaluate
 from nrray.evaluate.figure_text import interval, number
+from nrray.evaluate.labelling import read_labelling
+from nrray.labels import read_label_set
 from nrray.pipelines.calibrate import CalibrateConfig, calibrate
 from nrray.pipelines.on_ray.session import ray_session
 from nrray.pipelines.relabel.job import RelabelConfig
@@ -30,14 +33,16 @@ from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
 from nrray.pipelines.study.costs import labelling_of
+from nrray.pipelines.study.measuring import measured_rows
 from nrray.results.ledger import Ledger
+from nrray.results.version import read_version_record
 from nrray.simulate import SimulateConfig
 from nrray.storage import Folder
-from nrray.types import LabelState
 
 SEED = 20_260_212  # of cases that no model of the package was trained on
 NUM_TO_CALIBRATE = 8
 CALIBRATED = "yes_no, calibrated"
+HEADLESS = ("embedded-base", "head")
 SCORED = {"kind": "yes_no", "answer_tokens": 0}
 SMOLLM2 = {"model": "smollm2"}
 CLAIMS = {"embedded-base": str(Path(__file__).parent / "everyday_claims.yaml")}
@@ -56,7 +61,7 @@ STRATEGIES: Mapping[str, Mapping[str, Any]] = {
     "judge, words": {"kind": "judge"},
     "focused_judge, words": {"kind": "focused_judge"},
     "judge, smollm2": {"kind": "judge", "judge": SMOLLM2},
-    "judge_json, smollm2": {"kind": "judge_json", "judge": {**SMOLLM2, "answer_tokens": 64}},
+    "judge_json, smollm2": {"kind": "judge_json", "judge": SMOLLM2, "object_tokens": 64},
 }
 """By the name of a row."""
 HEADER = (
@@ -79,17 +84,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="of each case")
     parser.add_argument("--models", nargs="+", default=["embedded", "embedded-base"])
     parser.add_argument("--only", nargs="+", default=list(STRATEGIES), help="names of rows")
+    parser.add_argument("--measure-only", action="store_true", help="of what DIR has; nothing is labelled")
     arguments = parser.parse_args()
     root, quiet = arguments.folder.absolute(), Reporter(is_json=True)
-    with ray_session():
-        manifest = _archive(root, num_cases=arguments.cases, seconds=arguments.seconds, reporter=quiet)
-        rows = []
-        for model in arguments.models:
-            for name in arguments.only:
-                if (name, model) != ("head", "embedded-base"):  # it has none
-                    rows.append(_row(root, manifest, model, name, quiet))
-                    print(markdown(rows[-1:]).splitlines()[-1], flush=True)
-    print(markdown(rows))
+    rows = [(model, name) for model in arguments.models for name in arguments.only if (model, name) != HEADLESS]
+    if not arguments.measure_only:
+        with ray_session():
+            manifest = _archive(root, num_cases=arguments.cases, seconds=arguments.seconds, reporter=quiet)
+            for model, name in rows:
+                _label(root, manifest, model, name, quiet)
+                print(markdown([_cells(root, model, name)]).splitlines()[-1], flush=True)
+    print(markdown([_cells(root, *row) for row in rows if (_output(root, *row) / "latest").exists()]))
 
 
 def _archive(root: Path, *, num_cases: int, seconds: float, reporter: Reporter) -> str:
@@ -112,9 +117,9 @@ def _archive(root: Path, *, num_cases: int, seconds: float, reporter: Reporter) 
     return str(manifest)
 
 
-def _row(root: Path, manifest: str, model: str, name: str, reporter: Reporter) -> tuple[str, ...]:
+def _label(root: Path, manifest: str, model: str, name: str, reporter: Reporter) -> None:
     strategy = STRATEGIES[name]
-    output = root / "labels" / f"{model}-{name.replace(', ', '-').replace(' ', '-')}"
+    output = _output(root, model, name)
     label_set = {"label_set": CLAIMS.get(model)} if "judge" in strategy["kind"] else {}
     settings = {
         "manifest": manifest,
@@ -124,33 +129,47 @@ def _row(root: Path, manifest: str, model: str, name: str, reporter: Reporter) -
         "outside_domain": "label",
         **label_set,
     }
-    record = relabel(validate_mapping(RelabelConfig, settings, where=name), RelabelOptions(), reporter).record
-    assert record is not None, f"{output} has no version"
-    measured: dict[str, Any] = {
-        "reference": str(root / "archive" / "truth"),
-        "cases": str(root / "archive" / "cases.csv"),
-        "split": str(root / "split.json"),
-    }
+    relabel(validate_mapping(RelabelConfig, settings, where=name), RelabelOptions(), reporter)
     if name == CALIBRATED:
+        measured: dict[str, Any] = {
+            "reference": str(root / "archive" / "truth"),
+            "cases": str(root / "archive" / "cases.csv"),
+            "split": str(root / "split.json"),
+        }
         fitted = calibrate(CalibrateConfig(labels=str(output), output=str(root / "calibration" / model), **measured))
         restate(load_config(RelabelConfig, fitted.relabel_config), reporter)
-    config = EvaluateConfig(candidate=str(output), output=str(root / "evaluation" / output.name), **measured)
-    document = evaluate(config).document
-    assert document.hallucination is not None
-    claimed = {row.activity: row.false_yes for row in document.hallucination.activities}
+
+
+def _cells(root: Path, model: str, name: str) -> tuple[str, ...]:
+    """Measured as `nrray study` measures: what is unsure, or could not be read, counts as no."""
+    output, label_set = _output(root, model, name), read_label_set()
+    found = measured_rows(
+        {name: [read_labelling(str(output), activities=label_set.names)]},
+        read_labelling(str(root / "archive" / "truth"), activities=label_set.names),
+        read_cases(str(root / "archive" / "cases.csv")),
+        case_ids=part_cases(read_split(str(root / "split.json")), "test"),
+        label_set=label_set,
+        balanced_windows=0,
+    )
+    row = found.rows[name]
+    record = read_version_record(Folder(str(output)) / "latest")
     num_windows, seconds = labelling_of(Ledger(Folder(str(output))))
-    order, states = record.order_disagreement, record.states_together
+    order = record.order_disagreement
     return (
         model,
         name,
-        interval(document.macro_row.values["windows f1"], 2),
-        ", ".join(number(claimed[each].estimate, 2) for each in claimed if each not in document.excluded_from_macro),
-        interval(document.hallucination.broken_rules, 2),
-        f"{record.unparsed_share:.1%}",
-        f"{states[LabelState.UNSURE.value] / states.total():.1%}",
+        interval(row.f1[found.scopes[0]], 2),
+        ", ".join(number(row.false_yes[each].estimate, 2) for each in found.macro_activities),
+        number(row.broken_rules, 2),
+        f"{row.unparsed:.1%}",
+        f"{row.unsure:.1%}",
         "-" if order is None else f"{order:.1%}",
         f"{num_windows / seconds:.1f}",
     )
+
+
+def _output(root: Path, model: str, name: str) -> Path:
+    return root / "labels" / f"{model}-{name.replace(', ', '-').replace(' ', '-')}"
 
 
 def markdown(rows: list[tuple[str, ...]]) -> str:

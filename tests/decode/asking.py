@@ -21,6 +21,7 @@ def request(
     size=(80, 48),
     clock: ClockKind = ClockKind.STEADY,
     frame_interval_us: int | None = None,
+    stream_index: int | None = None,
 ) -> FrameRequest:
     return FrameRequest(
         uri=str(path),
@@ -31,6 +32,7 @@ def request(
         seekable=seekable,
         clock=clock,
         frame_interval_us=frame_interval_us,
+        stream_index=stream_index,
     )
 
 
@@ -44,6 +46,7 @@ def request_of(path: Path | str, facts: ProbeResult, *, step_us: int = 250_000, 
         size=size,
         clock=facts.clock,
         frame_interval_us=round(US_PER_SECOND / facts.measured_fps),
+        stream_index=facts.stream_index,
     )
 
 

@@ -182,6 +182,10 @@ def test_a_second_camera_is_told_and_can_be_chosen(tmp_path):
     second = DecodeConfig(stream=1)
     asked = request_of(path, probe_video(str(path), second))
     assert numbers(sample_frames(asked, second))[:3] == [500, 506, 512]
+    with pytest.raises(DecodeError, match=r"scanned in its video stream 1, .*here --set decode\.stream=1"):
+        sample_frames(asked, CONFIG)
+    with pytest.raises(DecodeError, match="scanned in its video stream 0"):
+        sample_frames(request_of(path, facts), second)
     with pytest.raises(DecodeError, match=r"no video stream 2 .*it has \[0, 1\]"):
         probe_video(str(path), DecodeConfig(stream=2))
 
@@ -195,6 +199,9 @@ def test_a_raw_stream_has_the_rate_that_is_set(tmp_path, name, codec):
     facts = probe_video(str(path), config)
     assert (facts.start_us, facts.duration_us, facts.clock) == (0, 4 * US, ClockKind.NONE)
     assert numbers(sample_frames(request_of(path, facts), config)) == [t * 25 // 4 for t in range(16)]
+    for other in (None, 50.0):
+        with pytest.raises(DecodeError, match=rf"scanned at 25 frames/s, .*raw_frames_per_second is {other}"):
+            sample_frames(request_of(path, facts), DecodeConfig(raw_frames_per_second=other))
 
 
 def test_frames_with_exif_are_decoded(tmp_path):

@@ -11,14 +11,37 @@ from nrray.errors import DecodeError
 from tests.decode.asking import CONFIG, grid_request
 from tests.videos import write_video
 
+X265 = "log-level=none:pools=1"
 CODED = {
     "plain.mp4": {"codec_options": {"bf": "3"}},
     "pyramid.mkv": {"b_frames": 8, "gop": 50, "codec_options": {"b-pyramid": "normal", "refs": "16"}},
     "open.ts": {"b_frames": 5, "codec_options": {"x264-params": "open-gop=1:b-adapt=0"}},
     "late.flv": {"b_frames": 3, "gop": 250, "start_us": 1_400_000},
+    "hevc.mkv": {"codec": "libx265", "b_frames": 3},
+    "hevc_open.ts": {
+        "codec": "libx265",
+        "codec_options": {"x265-params": f"{X265}:bframes=4:rc-lookahead=10:keyint=20:open-gop=1"},
+    },
+    "hevc_layers.mp4": {
+        "codec": "libx265",
+        "codec_options": {"x265-params": f"{X265}:bframes=4:keyint=24:temporal-layers=3"},
+    },
+    "mpeg1.ts": {"codec": "mpeg1video", "codec_options": {"bf": "2"}},
+    "mpeg2.ts": {"codec": "mpeg2video", "b_frames": 2},
+    "mpeg2.mkv": {"codec": "mpeg2video", "b_frames": 2, "gop": 15},
+    "mpeg4.mp4": {"codec": "mpeg4", "b_frames": 2},
+    "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "prores.mov": {"codec": "prores_ks", "pix_fmt": "yuv422p10le"},
+    "short_groups.mp4": {"b_frames": 2, "gop": 6},
     "variable.mkv": {"b_frames": 3, "pts_us": np.cumsum(np.tile([20, 40, 41, 300, 40], 20) * 1000).tolist()},
 }
-SPANS_S = ((0.0, 4.0, 4), (1.1, 2.3, 7.5), (2.05, 2.06, 30), (0.9, 4.0, 1))  # from, to, samples per second
+SPANS_S = (
+    (0.0, 4.0, 4),
+    (1.1, 2.3, 7.5),
+    (2.05, 2.06, 30),
+    (0.9, 4.0, 1),
+    (0.0, 4.0, 12.5),
+)  # from, to, samples per second
 
 
 @pytest.fixture
@@ -94,7 +117,12 @@ def test_a_cut_video_ends_where_it_ends(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "codec", "options"),
-    [("v.avi", "libx264", {}), ("v.mkv", "libx265", {}), ("fields.mov", "libx264", {"x264-params": "interlaced=1"})],
+    [
+        ("v.avi", "libx264", {}),
+        ("v.webm", "libvpx-vp9", {}),
+        ("fields.mov", "libx264", {"x264-params": "interlaced=1"}),
+        ("fields.ts", "mpeg2video", {"flags": "+ilme+ildct"}),
+    ],
 )
 def test_what_does_not_say_for_certain_or_needs_its_neighbours_is_decoded_whole(
     name, codec, options, tmp_path, monkeypatch, passed
@@ -104,13 +132,14 @@ def test_what_does_not_say_for_certain_or_needs_its_neighbours_is_decoded_whole(
     assert not passed
 
 
-def test_a_decoder_of_several_threads_is_told_nothing(tmp_path, passed):
-    path = write_video(tmp_path / "v.mkv", num_frames=100, b_frames=3)
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_a_decoder_of_several_threads_is_not_given_them_either(codec, tmp_path, passed):
+    path = write_video(tmp_path / "v.mkv", codec=codec, num_frames=100, b_frames=3)
     asked = grid_request(path)
     forget_reading()
     one = sample_frames(asked, CONFIG)
     assert passed
     passed.clear()
     four = sample_frames(asked, CONFIG.model_copy(update={"threads": 4}))
-    assert not passed
+    assert passed
     assert np.array_equal(one.pixels, four.pixels)

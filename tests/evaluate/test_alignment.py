@@ -39,6 +39,16 @@ def test_undecided_windows_do_not_count_and_unparsed_ones_count_as_no(tmp_path):
     assert recall == pytest.approx((8 * 20 - 2) / (8 * 20 - 1))
 
 
+@pytest.mark.parametrize(("num_unsure", "is_told"), [(3, False), (4, True)])  # of 8 x 60 windows 5 % are 24
+def test_many_undecided_windows_are_told_by_activity(num_unsure, is_told, tmp_path):
+    states = {path: {(window, "suction"): "unsure" for window in range(num_unsure)} for path in PATHS}
+    document = evaluated(tmp_path, *archive(tmp_path, states=states))
+    assert document.left_out.undecided == 8 * num_unsure
+    told = [note for note in document.notes if "unsure" in note]
+    sentence = "is unsure of 7% of the windows of suction, or cannot assess them: no metric of windows counts these"
+    assert [sentence in note for note in told] == ([True] if is_told else [])
+
+
 def test_labellings_of_different_archives_are_refused(tmp_path):
     reference = write_annotations(tmp_path / "truth", {"other.mp4": TRUTH}, {"other.mp4": [(0, 60)]})
     labels = write_labels(tmp_path / "labels", {PATHS[0]: scores_of(TRUTH, 60)})

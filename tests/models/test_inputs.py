@@ -14,11 +14,11 @@ from nrray.models import CheckpointChoice, Execution, resolve_checkpoint
 from nrray.models.config import LoraSection
 from nrray.models.engines import TransformersSection
 from nrray.models.engines.engine import Question
+from nrray.models.folders import checkpoint_folder
 from nrray.models.frame_stacking import FrameStacking, stacked
 from nrray.models.inputs import INPUTS_KEY, CheckpointInputs, read_inputs
 from nrray.models.measure import synthetic_frames
 from nrray.models.metadata import Pooling
-from nrray.models.resolved import checkpoint_folder
 from nrray.train.trainee.prepared import QUESTION, prepared_trainee, question_of
 from nrray.train.training_config import HeadSection, TrainingConfig
 from tests.train.support import LANGUAGE_MODEL

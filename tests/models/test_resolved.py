@@ -11,7 +11,8 @@ from nrray.errors import ModelError
 from nrray.models import CheckpointChoice, CheckpointKind, resolve_checkpoint
 from nrray.models.config import PACKAGED_FOLDERS
 from nrray.models.digests import folder_digest
-from nrray.models.resolved import check_same_here, checkpoint_folder
+from nrray.models.folders import checkpoint_folder
+from nrray.models.resolved import check_same_here
 from tests.models.test_adapters import trained
 
 
@@ -114,6 +115,25 @@ def test_a_folder_that_a_node_lacks_is_named(folder):
     shutil.rmtree(folder)
     with pytest.raises(ModelError, match="found nothing, expected a checkpoint folder"):
         check_same_here(checkpoint)
+
+
+@pytest.mark.parametrize("named", ["", "adapter"])
+def test_a_training_that_left_a_whole_model_is_no_adapter(named, checkpoint_of, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/nrray.json").write_text("{}")
+    with pytest.raises(
+        ModelError, match=r"left a whole model. Set model.path to .*/model, and leave model.adapter out"
+    ):
+        resolve_checkpoint(CheckpointChoice(path=str(checkpoint_of("fast_vlm")), adapter=str(tmp_path / named)))
+
+
+def test_an_adapter_that_is_not_there_is_said_to_be_none(checkpoint_of, tmp_path):
+    base = str(checkpoint_of("fast_vlm"))
+    with pytest.raises(ModelError, match="none: found nothing, expected a folder that `nrray finetune` leaves"):
+        resolve_checkpoint(CheckpointChoice(path=base, adapter=str(tmp_path / "none")))
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match="file: found a file, expected a folder"):
+        resolve_checkpoint(CheckpointChoice(path=base, adapter=str(tmp_path / "file")))
 
 
 def test_the_output_of_a_training_is_not_taken_for_its_adapter(tuned):

@@ -11,6 +11,7 @@ import pytest
 
 from nrray.labels import read_label_set
 from nrray.models.families import video_encoder_types
+from nrray.train.output import is_adapter_folder, trained_model_folder
 from tests.checkpoints import CHECKPOINTS, ENCODERS
 from tests.more_checkpoints import MORE_CHECKPOINTS
 from tests.pipelines.support import nrray, words
@@ -77,14 +78,18 @@ def test_a_hub_checkpoint_works_at_first_contact_or_says_why_not(name, hub, anno
         assert not (tmp_path / "tuned/adapter").exists()
         return
     assert tuned.returncode == 0, tuned.stderr
+    trained = trained_model_folder(tmp_path / "tuned")  # an adapter, or a small encoder as a whole
+    model = {"model__adapter": trained} if is_adapter_folder(trained) else {"model__path": trained}
     again = nrray(
         "relabel",
         "--dry-run",
         *words(
-            **places,
-            output=tmp_path / "labels-tuned",
-            label_set=annotated_archive / "labels.yaml",
-            model__adapter=tmp_path / "tuned/adapter",
+            **{
+                **places,
+                "output": tmp_path / "labels-tuned",
+                "label_set": annotated_archive / "labels.yaml",
+                **model,
+            }
         ),
     )
     assert again.returncode == 0, again.stderr

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nrray.archive.splits import TrainedSplit
-from nrray.decode.request import DecodeBackend, undamaged
+from nrray.decode.request import DecodeConfig, undamaged
 from nrray.labels import LabelSet
 from nrray.models import CheckpointChoice, Execution, Labeler, ResolvedCheckpoint, resolve_checkpoint
 from nrray.models.config import LanguageModelLearning, LoraSection, ResolvedParts, TowerLearning
@@ -84,7 +84,7 @@ def bright_job(
         label_set=label_set,
         sampling=sampling,
         split=TrainedSplit(parts={"train": ("a", "b"), "validation": ("c", "d"), "test": ("e",)}),
-        decoder=DecodeBackend.PYAV,
+        decoder=DecodeConfig().frames_identity,
         start=start,
         execution=Execution(),
         parts=LANGUAGE_MODEL if start.family.knows_words else default_parts(start.family),

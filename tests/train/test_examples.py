@@ -1,11 +1,13 @@
 """Which windows are trained on, with which targets, and annotations that cannot be true."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nrray.archive.annotations import read_annotations, write_annotations
 from nrray.archive.cases import Cases
-from nrray.decode.request import DecodeBackend
+from nrray.decode.request import DecodeConfig
 from nrray.errors import DataError
 from nrray.labels import read_label_set
 from nrray.sampling import Sampling
@@ -18,12 +20,13 @@ from nrray.train.examples import (
     validation_notes,
     window_name,
 )
-from nrray.types import Extent, Origin, Segment
+from nrray.types import ClockKind, Extent, Origin, Segment
 from tests.made_tables import bad_video, cases_of, manifest, video
 
 LABELS = read_label_set()
 SAMPLING = Sampling()  # 4 Hz, 3 s windows every second
 NO_SIDECAR = Cases()
+DECODE = DecodeConfig()
 SECOND = 1_000_000
 
 
@@ -48,7 +51,7 @@ def annotated(segments, extents):
     return read_annotations("memory://annotations")
 
 
-def planned(videos, segments, extents, parts, *, max_chunk_mib=32, cases=NO_SIDECAR):
+def planned(videos, segments, extents, parts, *, max_chunk_mib=32, cases=NO_SIDECAR, decode=DECODE):
     return planned_examples(
         manifest(*videos),
         annotated(segments, extents),
@@ -56,7 +59,7 @@ def planned(videos, segments, extents, parts, *, max_chunk_mib=32, cases=NO_SIDE
         cases=cases,
         sampling=SAMPLING,
         label_set=LABELS,
-        backend=DecodeBackend.PYAV,
+        decode=decode,
         max_chunk_mib=max_chunk_mib,
     )
 
@@ -255,3 +258,29 @@ def test_two_annotators_of_one_video_are_not_mixed():
             [("a", 0, 20), ("b", 0, 20)],
             {"a": "train", "b": "validation"},
         )
+
+
+SCANNED = replace(video("a.mp4"), stream_index=0, clock=ClockKind.STEADY, measured_fps=25.0)
+
+
+def chunk_names(row=SCANNED, **decode):
+    plan = planned([row], [], [("a.mp4", 0, 9)], {"a.mp4": "train"}, decode=DecodeConfig(**decode))
+    return {chunk.name for chunk in plan.chunks}
+
+
+@pytest.mark.parametrize(
+    "setting", [{"stream": 1}, {"raw_frames_per_second": 50.0}, {"restarts": "refuse"}, {"backend": "decord"}]
+)
+def test_frames_of_another_choice_of_the_decoder_are_stored_under_another_name(setting):
+    assert not chunk_names() & chunk_names(**setting)
+
+
+@pytest.mark.parametrize(
+    "scanned", [{"stream_index": 1}, {"start_us": 5}, {"clock": ClockKind.NONE}, {"measured_fps": 50.0}]
+)
+def test_frames_of_a_video_that_was_scanned_otherwise_are_stored_under_another_name(scanned):
+    assert not chunk_names() & chunk_names(replace(SCANNED, **scanned))
+
+
+def test_what_changes_no_frame_changes_no_name():
+    assert chunk_names() == chunk_names(threads=4, timeout_seconds=9.0, max_damaged_fraction=0.1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nrray.errors import ModelError
 from nrray.models.digests import FileStamp, file_digest, folder_digest, folder_stamps
-from nrray.models.resolved import check_checkpoint_files
+from nrray.models.folders import check_checkpoint_files
 
 WORDS = "words"
 SMOLLM2 = "smollm2"

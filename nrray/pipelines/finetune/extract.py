@@ -101,6 +101,7 @@ class ExtractStage:
             seekable=request.seekable,
             clock=request.clock,
             frame_interval_us=request.frame_interval_us,
+            stream_index=request.stream_index,
         )
 
 

@@ -16,9 +16,9 @@ from nrray.errors import ConfigError
 from nrray.labels import LabelSet, read_label_set
 from nrray.models import ModelConfig, ResolvedCheckpoint, check_sampling, resolve_checkpoint
 from nrray.models.config import LoraSection, PartsSection, ResolvedParts
+from nrray.models.folders import checkpoint_folder
 from nrray.models.frame_size import FrameSize
 from nrray.models.metadata import described_inputs
-from nrray.models.resolved import checkpoint_folder
 from nrray.pipelines.finetune.inputs import FinetuneInputs, annotations_digest, read_inputs
 from nrray.pipelines.finetune.planning import counted, training_facts
 from nrray.pipelines.job_folder import refuse_job_folder
@@ -133,7 +133,7 @@ def resolved_finetune(config: FinetuneConfig) -> ResolvedFinetune:
         label_set=label_set,
         sampling=sampling,
         split=TrainedSplit(parts=inputs.split.parts, videos=_video_digests(plan.chunks)),
-        decoder=config.decode.backend,
+        decoder=config.decode.frames_identity,
         start=start,
         execution=config.model,
         parts=planned.parts,
@@ -165,7 +165,7 @@ def _plan(config: FinetuneConfig, inputs: FinetuneInputs, *, label_set: LabelSet
         cases=inputs.cases,
         sampling=sampling,
         label_set=label_set,
-        backend=config.decode.backend,
+        decode=config.decode,
         max_chunk_mib=config.store.max_chunk_mib,
     )
     train, validation = (all_examples(plan.chunks, part, sampling) for part in TRAINED_PARTS)

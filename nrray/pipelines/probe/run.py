@@ -58,8 +58,9 @@ class Probed:
     has_failures: bool
 
 
-def probe(config: ProbeConfig, reporter: Reporter) -> Probed:
-    """Label, measure and write probe.json. Raises ConfigError, DataError, ModelError, and whatever relabel raises."""
+def probe(config: ProbeConfig, reporter: Reporter, *, allow_remote: bool = False) -> Probed:
+    """Label, measure and write probe.json. allow_remote: whether frames may be sent to a server outside the house. Raises
+    ConfigError, DataError, ModelError, and whatever relabel raises."""
     label_set = read_label_set(config.label_set)
     reference = read_labelling(config.reference, activities=label_set.names)
     cases = read_cases(config.cases)
@@ -67,7 +68,7 @@ def probe(config: ProbeConfig, reporter: Reporter) -> Probed:
     refuse_other_output(output, "probe")
     wanted, notes = _wanted_cases(config, reference, cases)
     manifest = _manifest_of(config, reference, cases, wanted)
-    checkpoint = resolve_model(config.strategy, config.model)
+    checkpoint = resolve_model(config.strategy, config.model, allow_remote=allow_remote)
     strategy = resolve_strategy(config.strategy, checkpoint, label_set)
     other = strategy.reworded(checkpoint, label_set) if config.rewords else None
     output.create()
@@ -78,11 +79,12 @@ def probe(config: ProbeConfig, reporter: Reporter) -> Probed:
     }
     if other is not None:
         runs[REWORDED] = (Shown.FILMED, other)
+    options = RelabelOptions(allow_remote=allow_remote)
     has_failures = False
     with ray_session():
         for number, (name, (shown, asked)) in enumerate(runs.items()):
             reporter.say(f"{number + 1}/{len(runs)} {name}")
-            found = relabel(_relabel_config(config, output, name, shown, asked), RelabelOptions(), reporter)
+            found = relabel(_relabel_config(config, output, name, shown, asked), options, reporter)
             has_failures |= found.has_failures
     alignments = _alignments(output, list(runs), reference, label_set, cases, wanted)
     document = _document(config, output, alignments, label_set, strategy, notes)

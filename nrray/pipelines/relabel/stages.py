@@ -89,6 +89,7 @@ class DecodeStage(UnitStage[UnitRequest, DecodedUnit]):
             seekable=row.seekable,
             clock=row.clock,
             frame_interval_us=row.frame_interval_us,
+            stream_index=row.stream_index,
         )
 
 

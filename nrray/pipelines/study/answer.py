@@ -6,13 +6,11 @@ their number, allow. Of rows that cannot be told from it, the fastest and the sm
 
 from collections.abc import Mapping, Sequence
 
+from nrray.evaluate.alignment import MAX_UNTOLD_SHARE
 from nrray.evaluate.differences import Difference
 from nrray.evaluate.figure_text import interval
 from nrray.pipelines.study.document import RowFigures
 from nrray.wording import counted
-
-MAX_UNTOLD = 0.05
-"""Of a row's labels, how many may be unsure or unparsed before its answer says so."""
 
 
 def answer(
@@ -27,9 +25,9 @@ def answer(
         f"Use {best.name!r}: its F1 of windows is the highest, {interval(best.f1[macro], 2)}, {macro}, on "
         f"{counted(num_cases, 'test case')}."
     ]
-    if best.unsure + best.unparsed > MAX_UNTOLD:
+    if best.unsure + best.unparsed > MAX_UNTOLD_SHARE:
         sentences.append(
-            f"Of its labels {best.unsure:.0%} are unsure, which no F1 counts, and {best.unparsed:.0%} could not be read."
+            f"Of its labels {best.unsure:.0%} are unsure and {best.unparsed:.0%} could not be read, which count as no."
         )
     low = best.f1[macro].low
     if chance is not None and (low is None or low <= chance):

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from safetensors import safe_open
 
-from nrray.models.resolved import checkpoint_folder
+from nrray.models.folders import checkpoint_folder
 from nrray.pipelines.study.document import RowCosts
 from nrray.pipelines.study.job import TRAINING, StudyConfig, StudyRow
 from nrray.results.ledger import Ledger

@@ -31,15 +31,20 @@ class ExpectedRow:
     error: str | None = None
 
 
-def expected_rows(config: StudyConfig, reporter: Reporter, *, only: Sequence[str] = ()) -> list[ExpectedRow]:
-    """Every chosen row, as it was told. Raises ConfigError, DataError."""
+def expected_rows(
+    config: StudyConfig, reporter: Reporter, *, only: Sequence[str] = (), allow_remote: bool = False
+) -> list[ExpectedRow]:
+    """Every chosen row, as it was told. allow_remote: whether a server may be outside the house. Raises ConfigError and
+    DataError."""
     config = config.model_copy(update={"output": absolute_uri(config.output)})
     chosen, inputs = chosen_rows(config, only), read_inputs(config)
     found = []
     with ray_session():
         for row in chosen:
             try:
-                expected = _trained(config, row, inputs, reporter) if row.finetune else _as_it_is(row, inputs)
+                expected = (
+                    _trained(config, row, inputs, reporter) if row.finetune else _as_it_is(row, inputs, allow_remote)
+                )
             except NrrayError as error:
                 expected = ExpectedRow(name=row.name, error=str(error))
             found.append(expected)
@@ -67,10 +72,10 @@ def expected_rows(config: StudyConfig, reporter: Reporter, *, only: Sequence[str
     return found
 
 
-def _as_it_is(row: StudyRow, inputs: StudyInputs) -> ExpectedRow:
+def _as_it_is(row: StudyRow, inputs: StudyInputs, allow_remote: bool) -> ExpectedRow:
     from nrray.models.window_plan import planned_window  # torch takes seconds to import
 
-    model = resolve_model(row.strategy, row.model)
+    model = resolve_model(row.strategy, row.model, allow_remote=allow_remote)
     if not isinstance(model, ResolvedCheckpoint):  # a server's
         return ExpectedRow(name=row.name)
     strategy = resolve_strategy(row.strategy, model, inputs.label_set)

@@ -1,14 +1,13 @@
 """Labels of all rows measured together: the same test cases, the same time, one reference."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nrray.archive.cases import Cases
-from nrray.errors import DataError
 from nrray.evaluate.alignment import Alignment, aligned, shared_time
 from nrray.evaluate.balanced_subset import balanced_subset
 from nrray.evaluate.chance_baselines import Baseline
@@ -16,7 +15,8 @@ from nrray.evaluate.comparison import MacroAverage, baselines_of, figures_of, ma
 from nrray.evaluate.differences import Difference, differences_of
 from nrray.evaluate.hallucination import hallucination
 from nrray.evaluate.labelling import Labelling
-from nrray.evaluate.measures import Measures, bounds_of, macro_terms, measures_of
+from nrray.evaluate.measures import Measures, bounds_of, measures_of
+from nrray.evaluate.score_curves import ReliabilityBin, reliability_bins
 from nrray.labels import LabelSet
 from nrray.metrics.jackknife import Jackknifed, Value, value_of
 from nrray.pipelines.study.job import METRIC
@@ -25,10 +25,14 @@ from nrray.types import STATE_INDEX, LabelState, hours_of
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRow:
-    """Figures of one row on the test part, means over its seeds, with 95 % intervals over cases. f1: by scope, the macro average
-    first; macro_by_seed: its estimates; false_yes: by activity, windows without it that are claimed to have it (1 - specificity);
-    calibration_error: by activity, of scores, None without them; unparsed, unsure: shares of labels; broken_rules: windows whose
-    claims cannot be true at once; balanced_macro_f1: on the class-balanced subset."""
+    """Figures of one row on the test part, means over its seeds, with 95 % intervals over cases. What the row is unsure of,
+    cannot assess, or says in a way that cannot be read, counts as no.
+
+    f1: by scope, the macro average first; macro_by_seed: its estimates; false_yes: by activity, windows without it that are
+    claimed to have it (1 - specificity); calibration_error: by activity, of scores, None without them; unparsed, unsure: shares
+    of labels; broken_rules: windows whose claims cannot be true at once; balanced_macro_f1: on the class-balanced subset;
+    reliability: by activity, of the first seed's scores, None without them.
+    """
 
     num_windows: int
     f1: Mapping[str, Value]
@@ -39,12 +43,12 @@ class MeasuredRow:
     unsure: float
     broken_rules: float | None
     balanced_macro_f1: float | None
+    reliability: Mapping[str, tuple[ReliabilityBin, ...]] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRows:
-    """Figures of rows by name, and of all pairs of them. macro_activities: that the macro average is
-    over; undefined: rows that cannot be compared, each with the reason."""
+    """Figures of rows by name, and of all pairs of them. macro_activities: that the macro average is over."""
 
     num_cases: int
     hours: float
@@ -53,7 +57,6 @@ class MeasuredRows:
     rows: dict[str, MeasuredRow]
     baselines: dict[Baseline, dict[str, float | None]]
     differences: tuple[Difference, ...]
-    undefined: dict[str, str]
     notes: tuple[str, ...]
 
 
@@ -66,23 +69,15 @@ def measured_rows(
     label_set: LabelSet,
     balanced_windows: int,
 ) -> MeasuredRows:
-    """labellings: row to those of its seeds. A row that never answers plainly about an activity is left out: the macro average
-    would be one without that activity, of all rows. Raises DataError where nothing was looked at by all of them, or no row is
-    left."""
+    """labellings: row to those of its seeds. Raises DataError where nothing was looked at by all of them."""
     every = [labelling for of_row in labellings.values() for labelling in of_row]
     shared = shared_time((*every, reference), cases, only_cases=case_ids)
     alignments = [
-        aligned(labelling, reference, shared, activities=label_set.activities, cases=cases) for labelling in every
+        _decided(aligned(labelling, reference, shared, activities=label_set.activities, cases=cases))
+        for labelling in every
     ]
     measures = [measures_of(alignment) for alignment in alignments]
     owners = [name for name, of_row in labellings.items() for _ in of_row]
-    undefined = _undefined(owners, alignments, measures, label_set)
-    kept = [number for number, name in enumerate(owners) if name not in undefined]
-    if not kept:
-        raise DataError("no row can be measured. " + "; ".join(f"{name}: {why}" for name, why in undefined.items()))
-    owners = [owners[number] for number in kept]
-    alignments = [alignments[number] for number in kept]
-    measures = [measures[number] for number in kept]
     average = macro_average_of(measures, METRIC, excluded_from_macro=label_set.excluded_from_macro)
     rows: dict[str, MeasuredRow] = {}
     figures: dict[str, dict[str, Jackknifed]] = {}
@@ -99,7 +94,6 @@ def measured_rows(
         rows=rows,
         baselines=baselines_of(alignments[0], measures[0], METRIC, average),
         differences=tuple(differences_of(figures, bounds_of(METRIC))),
-        undefined=undefined,
         notes=(
             *dict.fromkeys(note for alignment in alignments for note in alignment.unlabelled_notes),
             *undefined_notes(average, METRIC),
@@ -108,27 +102,11 @@ def measured_rows(
     )
 
 
-def _undefined(
-    owners: Sequence[str], alignments: Sequence[Alignment], measures: Sequence[Measures], label_set: LabelSet
-) -> dict[str, str]:
-    """Rows without F1 of an activity that the reference has and the macro average counts, each with the reason."""
-    found: dict[str, str] = {}
-    for name, alignment, measure in zip(owners, alignments, measures, strict=True):
-        lacking = [
-            activity
-            for number, activity in enumerate(measure.activities)
-            if activity in label_set.macro_activities
-            and measure.is_in_reference[0, number]
-            and not np.isfinite(macro_terms(measure, METRIC)[0, number])
-        ]
-        if lacking:
-            counts = [_states(alignment)]
-            states = (LabelState.UNSURE, LabelState.UNPARSED, LabelState.NOT_ASSESSABLE)
-            shares = ", ".join(f"{_share(counts, state):.0%} {state.value}" for state in states)
-            found[name] = (
-                f"it never answers plainly about {', '.join(lacking)} where it goes on; of its labels {shares}"
-            )
-    return found
+def _decided(alignment: Alignment) -> Alignment:
+    """With windows that the candidate is unsure of, or cannot assess, counted as no: who compares rows compares what each finds,
+    and one that leaves all doubtful windows out would be the best."""
+    windows = alignment.windows
+    return replace(alignment, windows=replace(windows, decided=np.tile(alignment.is_labelled, (len(windows.case), 1))))
 
 
 def _mean_figures(measures: Sequence[Measures], average: MacroAverage) -> dict[str, Jackknifed]:
@@ -165,6 +143,7 @@ def _row(
         unsure=_share(counts, LabelState.UNSURE),
         broken_rules=float(np.mean(broken)) if broken else None,
         balanced_macro_f1=_balanced(alignments, average, names, balanced_windows) if balanced_windows else None,
+        reliability=reliability_bins(measures[0]) if has_scores else None,
     )
 
 

@@ -4,9 +4,12 @@ from nrray.console.reporter import Reporter
 from nrray.console.transcript import Transcript
 from nrray.evaluate.differences import Difference, claim
 from nrray.evaluate.figure_text import interval, number
+from nrray.evaluate.page import PAGE_FILE
 from nrray.pipelines.finetune.curve.report import PICTURE_FILE as CURVE_PICTURE
 from nrray.pipelines.study.document import STUDY_FILE, StudyDocument
+from nrray.pipelines.study.evaluations import EVALUATION
 from nrray.pipelines.study.job import CURVE, METRIC, ROWS, folder_name
+from nrray.pipelines.study.pictures import F1_PICTURE, RELIABILITY_PICTURE, write_pictures
 from nrray.pipelines.study.run import Studied
 from nrray.pipelines.study.tables import caption, latex, markdown, parquet_rows, ranked
 from nrray.report.run_page import Failure, RunFile, RunPage, RunPicture
@@ -21,11 +24,12 @@ NOT_CHECKED = (
 
 
 def write_tables(studied: Studied) -> None:
-    """Markdown, LaTeX and Parquet beside study.json. Raises StorageError."""
+    """Markdown, LaTeX, Parquet and pictures beside study.json. Raises StorageError."""
     output = Folder(studied.folder)
     output.write_bytes(MARKDOWN_FILE, markdown(studied.document).encode())
     output.write_bytes(LATEX_FILE, latex(studied.document).encode())
     output.write_table(PARQUET_FILE, parquet_rows(studied.document))
+    write_pictures(output, studied.document)
 
 
 def report_study(studied: Studied, reporter: Reporter) -> None:
@@ -51,7 +55,8 @@ def report_study(studied: Studied, reporter: Reporter) -> None:
         ],
     )
     reporter.table(
-        "Claims without ground: windows without an activity that are claimed to have it; labels that could not be read",
+        "Claims without ground: windows without an activity that are claimed to have it; labels that could not be read or are "
+        "unsure, which count as no",
         ["row", *wanted, "broken rules", "unparsed", "unsure"],
         [
             [
@@ -143,13 +148,27 @@ def study_page(studied: Studied, transcript: Transcript) -> RunPage:
         ],
         num_failures=len(studied.failures),
         pictures=[
+            RunPicture(file=F1_PICTURE, description="F1 of every row with its interval over test cases, by activity"),
             RunPicture(
-                file=f"{ROWS}/{folder_name(row.name)}/{CURVE}/{CURVE_PICTURE}",
-                description=f"{row.name}: F1 by number of training cases, with intervals",
-            )
-            for row in document.rows
+                file=RELIABILITY_PICTURE,
+                description="how often windows of a score have the activity, by row: on the diagonal a score is a probability",
+            ),
+            *(
+                RunPicture(
+                    file=f"{ROWS}/{folder_name(row.name)}/{CURVE}/{CURVE_PICTURE}",
+                    description=f"{row.name}: F1 by number of training cases, with intervals",
+                )
+                for row in document.rows
+            ),
         ],
         files=[
+            *(
+                RunFile(
+                    file=f"{ROWS}/{folder_name(row.name)}/{EVALUATION}/{PAGE_FILE}",
+                    meaning=f"{row.name}: by activity and case, worst moments, reliability, indicators",
+                )
+                for row in ranked(document)
+            ),
             RunFile(file=MARKDOWN_FILE, meaning="the table as Markdown"),
             RunFile(file=LATEX_FILE, meaning="the table as LaTeX"),
             RunFile(file=PARQUET_FILE, meaning="the same numbers, a row per row and activity"),

@@ -18,11 +18,11 @@ from nrray.results.version import VersionRecord
 from nrray.storage import Folder
 
 
-def run_row(config: StudyConfig, row: StudyRow, reporter: Reporter) -> None:
+def run_row(config: StudyConfig, row: StudyRow, reporter: Reporter, *, allow_remote: bool) -> None:
     """Train with every seed, label the test part with each model, and train on fewer cases where the study asks for curves.
 
-    Raises DataError where no window could be labelled, and what finetune and relabel raise, IdentityError among it where the row
-    has changed.
+    allow_remote: whether frames may be sent to a server outside the house. Raises DataError where no window could be labelled,
+    and what finetune and relabel raise, IdentityError among it where the row has changed.
     """
     for seed in config.seeds_of(row):
         model = row.model
@@ -31,7 +31,8 @@ def run_row(config: StudyConfig, row: StudyRow, reporter: Reporter) -> None:
             found = run_finetune(training, reporter)
             assert found.trained_model is not None  # of no dry run
             model = trained_model_config(training, found.trained_model)
-        labelled = relabel(config.relabel_config(row, seed, model=model), RelabelOptions(), reporter)
+        options = RelabelOptions(allow_remote=allow_remote)
+        labelled = relabel(config.relabel_config(row, seed, model=model), options, reporter)
         if not labelled.counts["ok"]:
             raise DataError(
                 f"no unit of the test part could be labelled; `nrray status {config.labels(row, seed)}` says why."

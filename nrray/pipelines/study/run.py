@@ -1,6 +1,7 @@
 """`nrray study`: every row run, one after another, each on all of the cluster; then all of them measured together.
 
-    <output>/rows/NAME/..., frames/, test-manifest.parquet, study.json, rows.parquet, table.md, table.tex, index.html
+    <output>/rows/NAME/{labels,training,evaluation,...}, frames/, test-manifest.parquet, study.json, rows.parquet, table.md,
+    table.tex, f1.png, reliability.png, index.html
 
 Each row goes on where it was stopped, and one that is done is not done again. A row that fails says why; the others go on.
 """
@@ -28,6 +29,7 @@ from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
 from nrray.pipelines.study.answer import answer
 from nrray.pipelines.study.costs import row_costs
 from nrray.pipelines.study.document import STUDY_FILE, RowFigures, StudyDocument
+from nrray.pipelines.study.evaluations import write_evaluations
 from nrray.pipelines.study.job import TEST_MANIFEST, StudyConfig, StudyRow
 from nrray.pipelines.study.measuring import measured_rows
 from nrray.pipelines.study.rows import changed_settings, run_row
@@ -59,9 +61,12 @@ class StudyInputs:
     videos: pa.Table
 
 
-def run_study(config: StudyConfig, reporter: Reporter, *, only: Sequence[str] = ()) -> Studied:
-    """Run the rows named in `only`, or all, and measure every row that has all its labels. Raises ConfigError, DataError,
-    IdentityError, OutputBusyError, StorageError, and DataError where no row could be measured."""
+def run_study(
+    config: StudyConfig, reporter: Reporter, *, only: Sequence[str] = (), allow_remote: bool = False
+) -> Studied:
+    """Run the rows named in `only`, or all, and measure every row that has all its labels. allow_remote: whether frames may be
+    sent to a server outside the house. Raises ConfigError, DataError, IdentityError, OutputBusyError, StorageError, and DataError
+    where no row could be measured."""
     config = config.model_copy(update={"output": absolute_uri(config.output)})
     chosen = chosen_rows(config, only)
     inputs = read_inputs(config)
@@ -76,13 +81,15 @@ def run_study(config: StudyConfig, reporter: Reporter, *, only: Sequence[str] = 
         for number, row in enumerate(chosen):
             reporter.say(f"{number + 1}/{len(chosen)} {row.name}")
             try:
-                run_row(config, row, reporter)
+                run_row(config, row, reporter, allow_remote=allow_remote)
             except OutputBusyError:
                 raise
             except NrrayError as error:
                 failures[row.name] = str(error)
                 reporter.say(f"{row.name!r} failed, the other rows go on: {error}")
-        document = _document(config, inputs, failures)
+        before = _written_before(output)
+        document = _document(config, inputs, failures, before)
+        write_evaluations(config, document.rows, before)
         output.write_json(STUDY_FILE, document.model_dump(mode="json", by_alias=True))
     return Studied(folder=str(output), document=document, failures=failures)
 
@@ -131,7 +138,19 @@ def _check_videos(output: Folder, inputs: StudyInputs) -> None:
         )
 
 
-def _document(config: StudyConfig, inputs: StudyInputs, failures: dict[str, str]) -> StudyDocument:
+def _written_before(output: Folder) -> StudyDocument | None:
+    """What the output's study.json says; None where there is none, or one of another version, which is written anew."""
+    if not output.exists(STUDY_FILE):
+        return None
+    try:
+        return document_from(StudyDocument, output.read_json(STUDY_FILE), name=STUDY_FILE, folder=str(output))
+    except DataError:
+        return None
+
+
+def _document(
+    config: StudyConfig, inputs: StudyInputs, failures: dict[str, str], before: StudyDocument | None
+) -> StudyDocument:
     """All rows that have all their labels, measured together; a read of the test part is noted where there is something new."""
     output = Folder(config.output)
     records = {row.name: _records(config, row) for row in config.rows}
@@ -169,7 +188,6 @@ def _document(config: StudyConfig, inputs: StudyInputs, failures: dict[str, str]
             notes=_row_notes(records[row.name]),
         )
         for row in done
-        if row.name in measured.rows
     )
     macro, *_ = measured.scopes
     chance = measured.baselines[Baseline.ALWAYS_YES][macro]
@@ -189,11 +207,11 @@ def _document(config: StudyConfig, inputs: StudyInputs, failures: dict[str, str]
         scopes=measured.scopes,
         macro_activities=measured.macro_activities,
         rows=rows,
-        missing={**missing, **measured.undefined},
+        missing=missing,
         baselines=measured.baselines,
         differences=measured.differences,
         answer=answer(rows, measured.differences, macro=macro, num_cases=measured.num_cases, chance=chance),
-        reads=_read_sentence(config, output, rows, every, inputs),
+        reads=_read_sentence(config, before, rows, every, inputs),
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -256,13 +274,17 @@ def _row_notes(records: Sequence[VersionRecord]) -> tuple[str, ...]:
 
 
 def _read_sentence(
-    config: StudyConfig, output: Folder, rows: Sequence[RowFigures], every: Sequence[Labelling], inputs: StudyInputs
+    config: StudyConfig,
+    before: StudyDocument | None,
+    rows: Sequence[RowFigures],
+    every: Sequence[Labelling],
+    inputs: StudyInputs,
 ) -> str:
     """How often the test part was read. A study is one read of it, noted where a row is new or was labelled anew."""
-    if output.exists(STUDY_FILE):
-        before = document_from(StudyDocument, output.read_json(STUDY_FILE), name=STUDY_FILE, folder=str(output))
-        if {(row.name, row.versions) for row in before.rows} == {(row.name, row.versions) for row in rows}:
-            return before.reads
+    if before is not None and {(row.name, row.versions) for row in before.rows} == {
+        (row.name, row.versions) for row in rows
+    }:
+        return before.reads
     labellings = (*every, inputs.reference)
     part = read_split_part(config.split, TEST, labellings=labellings, cases=inputs.cases)
     return read_note(part, purpose=f"study {', '.join(row.name for row in rows)}")

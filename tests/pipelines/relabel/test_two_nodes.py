@@ -11,6 +11,7 @@ from ray._private.node import Node
 from ray._private.ray_constants import PROCESS_TYPE_RAYLET
 from ray.cluster_utils import Cluster
 
+from nrray.config import validate_mapping
 from nrray.console.reporter import Reporter
 from nrray.pipelines.finetune.run import run_finetune
 from nrray.pipelines.relabel.job import LedgerConfig, RelabelConfig
@@ -18,12 +19,16 @@ from nrray.pipelines.relabel.report import Relabelled
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
+from nrray.pipelines.study.document import StudyDocument
+from nrray.pipelines.study.job import StudyConfig
+from nrray.pipelines.study.run import run_study
 from nrray.pipelines.tune.run import run_tune
 from nrray.pipelines.tune.trials import TrialStatus
 from nrray.pipelines.workers import Pools
 from nrray.plan import Packing
 from nrray.simulate import SimulateConfig
 from nrray.storage import Folder
+from tests.pipelines.study.made_study import figures, study_settings
 from tests.pipelines.support import assert_same_tables, descendants, ledger_units, make_archive, wait_until
 from tests.pipelines.training_support import (
     config_of,
@@ -186,6 +191,39 @@ def test_a_search_that_loses_a_node_accounts_for_every_trial(annotated_archive, 
         timeout_seconds=60,
         what="everything to be free",
     )
+
+
+def test_a_study_that_loses_a_node_has_the_table_of_one_that_did_not(cluster, tmp_path):
+    nodes, lost = cluster
+    made = study_settings(tmp_path / "archive", output=tmp_path / "whole")
+    trained, asked = made["rows"]
+    training = {**trained["finetune"], "training": {**trained["finetune"]["training"], "num_steps": 8}}
+    pools = {"decoders": 2, "labelers": 2}
+    rows = [
+        {**trained, "finetune": training, "workers": {"num_workers": 1, "decoders": 1}, "pools": pools},
+        {**asked, "pools": pools},
+    ]
+
+    def study(output: Path) -> StudyDocument:
+        config = validate_mapping(StudyConfig, {**made, "rows": rows, "output": str(output)}, where="test")
+        return run_study(config, QUIET).document
+
+    whole = study(tmp_path / "whole")
+    output = tmp_path / "out"
+    states = Folder(str(output / "rows/trained/seed-0/training/checkpoints"))
+
+    def lose_the_node() -> None:
+        wait_until(lambda: states.names(".safetensors"), what="a state of the training")
+        nodes.remove_node(lost, allow_graceful=False)
+
+    loser = threading.Thread(target=lose_the_node)
+    loser.start()
+    found = study(output)
+    loser.join(timeout=60)
+    assert not loser.is_alive()
+    assert len([node for node in ray.nodes() if node["Alive"]]) == 1
+    assert figures(found) == figures(whole)
+    assert found.differences == whole.differences
 
 
 def running_trials(output: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from nrray.console.reporter import Reporter
 from nrray.labels import read_label_set
 from nrray.pipelines.scan.run import ScanConfig, scan
 from nrray.pipelines.simulate import simulate
+from nrray.pipelines.study.document import StudyDocument
 from nrray.simulate import SimulateConfig
 from tests.checkpoints import CHECKPOINTS
 
@@ -47,3 +48,10 @@ def study_settings(root: Path, *, output: Path) -> dict[str, Any]:
             {"name": "asked", "model": model, "strategy": {"kind": "yes_no", "answer_tokens": 0}},
         ],
     }
+
+
+def figures(document: StudyDocument) -> list[dict[str, object]]:
+    """All that was measured of rows, without what it cost."""
+    left_out = {"costs", "versions", "settings"}
+    rows = document.model_dump(mode="json", by_alias=True)["rows"]
+    return [{key: value for key, value in row.items() if key not in left_out} for row in rows]

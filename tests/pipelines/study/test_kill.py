@@ -14,17 +14,10 @@ from nrray.config import validate_mapping
 from nrray.pipelines.study.document import StudyDocument
 from nrray.pipelines.study.job import StudyConfig
 from nrray.pipelines.study.run import run_study
-from tests.pipelines.study.made_study import QUIET, study_settings
+from tests.pipelines.study.made_study import QUIET, figures, study_settings
 from tests.pipelines.support import nrray, one_ray, started
 
 pytestmark = pytest.mark.timeout(2400)
-
-
-def figures(document: StudyDocument) -> list[dict[str, object]]:
-    """All that is measured, without what it cost; a block that ends kills what is left."""
-    left_out = {"costs", "versions", "settings"}
-    rows = document.model_dump(mode="json", by_alias=True)["rows"]
-    return [{key: value for key, value in row.items() if key not in left_out} for row in rows]
 
 
 @pytest.mark.parametrize(

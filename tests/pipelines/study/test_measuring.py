@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from nrray.archive.cases import read_cases
-from nrray.errors import DataError
 from nrray.evaluate.comparison import compare
 from nrray.evaluate.config import CompareConfig
 from nrray.evaluate.labelling import read_labelling
@@ -17,7 +16,7 @@ from nrray.pipelines.study.document import RowCosts, RowFigures, StudyDocument
 from nrray.pipelines.study.job import METRIC, StudyConfig
 from nrray.pipelines.study.measuring import MeasuredRows, measured_rows
 from nrray.pipelines.study.tables import cells, header, latex, markdown, parquet_rows
-from tests.evaluate.archives import PATHS, archive, evaluated
+from tests.evaluate.archives import PATHS, TRUTH, archive, evaluated
 
 LABELS = read_label_set()
 
@@ -30,6 +29,10 @@ def made(tmp_path_factory):
     again, _ = archive(root, right=0.93, name="again", seed=4)
     bad, _ = archive(root, right=0.7, name="bad", seed=2)
     return {"good": good, "again": again, "bad": bad}, reference, root
+
+
+def is_true(activity, window):
+    return any(start <= window < end for start, end in TRUTH[activity])
 
 
 def measured(rows, reference) -> MeasuredRows:
@@ -97,7 +100,7 @@ def row(name, macro_f1, *, rate=None, seeds=()):
         f1={"macro over suction": value, "suction": value}, macro_by_seed=(macro_f1,), false_yes={"suction": value},
         calibration_error=None, unparsed=0.0, unsure=0.0, broken_rules=None, balanced_macro_f1=None,
         costs=RowCosts(windows_per_second=rate, labeling_hours=0.1, training_hours=None, trained_parameters=None, size_mib=1.0),
-        settings={}, notes=(),
+        settings={}, notes=(), reliability=None,
     )  # fmt: skip
 
 
@@ -135,21 +138,26 @@ def test_a_best_row_that_chance_reaches_is_said_to_be_no_better(made):
 
 def test_a_best_row_that_is_often_unsure_is_said_to_be_so(made):
     unsure = replace(row("only", 0.5), unsure=0.4)
-    assert "Of its labels 40% are unsure, which no F1 counts, and 0% could not be read" in " ".join(told([unsure]))
+    assert "Of its labels 40% are unsure and 0% could not be read, which count as no." in " ".join(told([unsure]))
     assert "unsure" not in " ".join(told([row("only", 0.5)]))
 
 
-def test_a_row_that_never_answers_plainly_is_left_out_and_spoils_no_macro_average(made, tmp_path):
+def test_what_a_row_is_unsure_of_counts_as_no(made, tmp_path):
     uris, reference, _ = made
-    unsure = {(window, activity): "unsure" for window in range(60) for activity in LABELS.names}
-    silent, _ = archive(tmp_path, name="silent", states=dict.fromkeys(PATHS, unsure))
-    found = measured({"good": [uris["good"]], "silent": [silent]}, reference)
     alone = measured({"good": [uris["good"]]}, reference)
-    assert found.rows == alone.rows
-    assert found.undefined["silent"].startswith("it never answers plainly about ventilation, stimulation, suction")
-    assert "100% unsure" in found.undefined["silent"]
-    with pytest.raises(DataError, match="no row can be measured"):
-        measured({"silent": [silent]}, reference)
+    # Of suction it says yes alone, and nothing elsewhere: without the windows that it leaves open its F1 would be 1.
+    half = {(window, "suction"): "unsure" for window in range(60) if window % 2 or not is_true("suction", window)}
+    coy, _ = archive(tmp_path, right=1.0, name="coy", states=dict.fromkeys(PATHS, half))
+    everything = {(window, activity): "unsure" for window in range(60) for activity in LABELS.names}
+    silent, _ = archive(tmp_path, name="silent", states=dict.fromkeys(PATHS, everything))
+    found = measured({"good": [uris["good"]], "coy": [coy], "silent": [silent]}, reference)
+    assert found.rows["good"] == alone.rows["good"]
+    num_true = sum(is_true("suction", window) for window in range(60))
+    num_found = sum(is_true("suction", window) and window % 2 == 0 for window in range(60))
+    assert found.rows["coy"].f1["suction"].estimate == pytest.approx(2 * num_found / (num_true + num_found))
+    assert found.rows["coy"].false_yes["suction"].estimate == 0
+    assert {found.rows["silent"].f1[scope].estimate for scope in found.scopes} == {0.0}
+    assert found.rows["silent"].unsure == 1
 
 
 def document(*rows) -> StudyDocument:

@@ -81,6 +81,23 @@ def test_a_study_that_is_done_is_measured_again_without_a_read_or_a_training(stu
     assert num_reads(settings) == 1
 
 
+def test_every_row_has_an_evaluation_of_its_own_which_agrees_and_is_made_once(studied, settings):
+    written = {}
+    for row in studied.document.rows:
+        folder = Path(studied.folder) / "rows" / row.name / "evaluation"
+        document = json.loads((folder / "evaluation.json").read_text())
+        told = next(each for each in document["rows"] if each["name"] == "baby_visible")["values"]["windows f1"]
+        assert told["estimate"] == row.f1["baby_visible"].estimate
+        written[folder / "report.html"] = (folder / "report.html").stat().st_mtime_ns
+    run_study(config_of(settings), QUIET)
+    assert {file: file.stat().st_mtime_ns for file in written} == written
+    lost = next(iter(written))
+    lost.unlink()
+    run_study(config_of(settings), QUIET)
+    assert lost.exists()
+    assert num_reads(settings) == 1
+
+
 def test_a_row_that_has_changed_is_refused_by_name_with_what_changed(studied, settings):
     trained, asked, gone = settings["rows"]
     other = {**asked, "strategy": {**asked["strategy"], "instruction": "Only yes or no."}}
@@ -117,6 +134,9 @@ def test_files_and_page_say_what_the_document_says(studied, capsys):
     with open(f"{studied.folder}/index.html", encoding="utf-8") as file:
         page = check_self_contained(file.read(), folder=Path(studied.folder))
     assert studied.document.answer[0][:30] in page.text
+    for picture in ("f1.png", "reliability.png"):
+        assert (Path(studied.folder) / picture).read_bytes().startswith(b"\x89PNG")
+    assert "rows/trained/evaluation/report.html" in page.text
     markdown = Folder(studied.folder).read_bytes("table.md").decode()
     assert "| trained |" in markdown
     assert pq.read_table(f"{studied.folder}/rows.parquet").num_rows == 2 * len(studied.document.scopes)

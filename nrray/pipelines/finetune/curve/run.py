@@ -133,7 +133,7 @@ def _check_test_part(resolved: ResolvedFinetune) -> None:
         cases=cases,
         sampling=job.sampling,
         label_set=job.label_set,
-        backend=job.decoder,
+        decode=config.decode,
         max_chunk_mib=config.store.max_chunk_mib,
     )
 
