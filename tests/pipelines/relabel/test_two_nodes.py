@@ -222,6 +222,7 @@ def test_a_study_that_loses_a_node_has_the_table_of_one_that_did_not(cluster, tm
     loser.join(timeout=60)
     assert not loser.is_alive()
     assert len([node for node in ray.nodes() if node["Alive"]]) == 1
+    assert not found.missing, found.missing
     assert figures(found) == figures(whole)
     assert found.differences == whole.differences
 
