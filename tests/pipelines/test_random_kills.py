@@ -142,7 +142,7 @@ def test_the_best_trial_of_a_search_is_equal_whatever_is_killed(annotated_archiv
 
     def assert_same(found: Path, expected: Path) -> None:
         trials = [
-            sorted((t.name, t.status, t.macro_f1) for t in read_trials(output / "trials"))
+            sorted((str(t.values), t.status, t.macro_f1) for t in read_trials(output / "trials"))
             for output in (found, expected)
         ]
         assert trials[0] == trials[1]
