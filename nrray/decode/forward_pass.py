@@ -165,11 +165,11 @@ class ForwardPass:
             reason = f" ({self.stop_reason})" if self.stop_reason and not self.frame_us else ""
             raise DecodeError(kind, f"{self.request.uri}: {service.shortfall}{reason}")
         rows = [self._rows[int(frame)] for frame in used]
-        whole = rows == list(range(len(rows)))
+        in_a_row = rows == list(range(rows[0], rows[0] + len(rows)))
         frame_of_sample = np.searchsorted(used, service.frame_of_sample).astype(np.int32)
         frame_of_sample[service.frame_of_sample < 0] = -1
         return SampledFrames(
-            pixels=self._pixels[: len(rows)] if whole else self._pixels[rows],
+            pixels=self._pixels[rows[0] : rows[-1] + 1] if in_a_row else self._pixels[rows],
             pts_us=frame_us[used],
             frame_of_sample=frame_of_sample,
             shortfall=service.shortfall,
