@@ -130,11 +130,14 @@ class ForwardPass:
         return self.is_complete
 
     def note_damage(self, reason: str) -> None:
-        """Pictures are damaged. It lies before one of the next frames, as the decoder still holds some back. Raises
-        SkippingError in a strict pass."""
+        """Pictures are damaged, near the latest one: decoding has another order than showing. Raises SkippingError in a strict
+        pass."""
         if self.is_strict:
             raise SkippingError(reason)
         self.damage_window = MAX_REORDERED_FRAMES + 1
+        # A picture that was lost may have been shown before others that the decoder has given out already.
+        count = min(len(self.after_damage), MAX_REORDERED_FRAMES)
+        self.after_damage[len(self.after_damage) - count :] = [True] * count
         self.stop_reason = reason
 
     def finish(self) -> None:
