@@ -3,9 +3,10 @@
 #   cluster/local.sh start [WORKERS]     prints what to export
 #   cluster/local.sh stop                ends what this script started, nothing else
 # State (process ids, token, logs) is in $NRRAY_CLUSTER_DIR, default ./.nrray-cluster.
-# Ports: NRRAY_GCS_PORT (6379), NRRAY_DASHBOARD_PORT (8265). The dashboard's is on loopback; Ray binds the others to all interfaces.
+# Ports: NRRAY_GCS_PORT (6379), NRRAY_DASHBOARD_PORT (8265); the others are free ones. All are on loopback.
 set -euo pipefail
 umask 077
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 dir=${NRRAY_CLUSTER_DIR:-$PWD/.nrray-cluster}
 gcs_port=${NRRAY_GCS_PORT:-6379}
 dashboard_port=${NRRAY_DASHBOARD_PORT:-8265}
@@ -17,7 +18,9 @@ export PATH
 
 launch() { # NAME ARGS...: one node in the foreground of its own session, its process id noted
     local name=$1; shift
-    setsid ray start --block --temp-dir "$tmp" "$@" >"$dir/$name.log" 2>&1 </dev/null &
+    # Two clusters of one machine cannot have the same port for their agents, which Ray would give them: 0 is any free one.
+    setsid "$python" "$here/ray_on_loopback.py" start --block --temp-dir "$tmp" --dashboard-agent-listen-port 0 "$@" \
+        >"$dir/$name.log" 2>&1 </dev/null &
     echo $! >"$dir/$name.pid"
 }
 
@@ -44,7 +47,7 @@ JobSubmissionClient('http://127.0.0.1:$dashboard_port').submit_job(entrypoint='t
             for index in $(seq "$workers"); do
                 launch "worker-$index" --address "127.0.0.1:$gcs_port" ${NRRAY_NODE_CPUS:+--num-cpus "$NRRAY_NODE_CPUS"}
             done
-            echo "export RAY_API_SERVER_ADDRESS=http://127.0.0.1:$dashboard_port RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$dir/token"
+            echo "export RAY_API_SERVER_ADDRESS=http://127.0.0.1:$dashboard_port RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$dir/token RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0"
             exit 0
         fi
         sleep 1

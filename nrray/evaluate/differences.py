@@ -23,6 +23,15 @@ class Difference:
     value: Value
     num_adjusted_for: int
 
+    def of(self, name: str) -> Value:
+        """Of a labelling, one of the two: it minus the other."""
+        if name == self.first:
+            return self.value
+        estimate, low, high = (
+            None if each is None else -each for each in (self.value.estimate, self.value.high, self.value.low)
+        )
+        return Value(estimate=estimate, low=low, high=high)
+
 
 def differences_of(figures: Mapping[str, Mapping[str, Jackknifed]], bounds: Bounds) -> list[Difference]:
     """All pairs of labellings in every scope. figures: labelling to scope to its figure, the macro average first."""

@@ -13,7 +13,7 @@ from nrray.storage import read_table
 def input_notes(labellings: Sequence[Labelling], cases: Cases, *, sidecar: str | None) -> list[str]:
     """Sentences on videos without a sidecar row and on doubtful labels. Raises DataError where the sidecar in `sidecar` has no
     video of the labellings."""
-    doubts = [doubt for labelling in labellings for doubt in labelling.doubts]
+    doubts = [f"{labelling.place}: {doubt}" for labelling in labellings for doubt in labelling.doubts]
     if sidecar is None:
         return [
             "Without a case sidecar every video counts as a case: several cameras of one case count as several.",

@@ -46,13 +46,14 @@ class Labelling:
     are None for annotations."""
 
     name: str  # the annotator or model, or a name that the user gave
+    place: str  # its folder, or what else tells it from others of one name
     paths: list[str]
     activities: tuple[str, ...]
     segments: dict[str, Spans]
     examined: Spans
     failed_us: int  # windows that were to be labelled and were not
     windows: Windows | None
-    doubts: tuple[str, ...] = ()  # sentences on labels that look wrong
+    doubts: tuple[str, ...] = ()  # on labels that look wrong: sentences, after the place and a colon
     unlabelled: frozenset[str] = frozenset()  # activities that nobody looked for: their silence means nothing
 
     def answered(self, activity: str) -> Spans:
@@ -99,18 +100,19 @@ def _label_version(folder: Folder, activities: tuple[str, ...]) -> Labelling:
     names = sorted({source.removesuffix(OUTSIDE_MARK) for source in sources})
     return Labelling(
         name=names[0] if len(names) == 1 else folder.path(""),
+        place=folder.path("").rstrip("/"),
         paths=paths,
         activities=activities,
         segments=_segments(segments, index(segments["path"]), activities),
         examined=examined,
         failed_us=int(every.length_us.sum() - examined.length_us.sum()),
         windows=_windows(labels, index(labels["path"]), activities),
-        doubts=tuple(_doubts(timed, labels, where=folder.path("").rstrip("/"))),
+        doubts=tuple(_doubts(timed, labels)),
         unlabelled=frozenset(activities) - set(pc.unique(labels["activity"].cast(pa.string())).to_pylist()),
     )
 
 
-def _doubts(coverage: pa.Table, labels: pa.Table, *, where: str) -> Iterator[str]:
+def _doubts(coverage: pa.Table, labels: pa.Table) -> Iterator[str]:
     """Sentences on videos outside the model's domain, and on answers that could not be parsed."""
     videos = {}
     for name, chosen in (
@@ -124,19 +126,19 @@ def _doubts(coverage: pa.Table, labels: pa.Table, *, where: str) -> Iterator[str
         videos[name] = len(pc.unique(chosen["path"].cast(pa.string())))
     if videos["refused"]:
         yield (
-            f"{where}: {videos['refused']} of {videos['all']} videos are unlike those that the model was trained on; their "
+            f"{videos['refused']} of {videos['all']} videos are unlike those that the model was trained on; their "
             f"windows are not assessable and in no figure."
         )
     if videos["marked"]:
         yield (
-            f"{where}: {videos['marked']} of {videos['all']} videos are outside the model's domain and were labelled all the "
+            f"{videos['marked']} of {videos['all']} videos are outside the model's domain and were labelled all the "
             f"same (outside_domain=label); they are in the figures."
         )
     states = labels["state"].cast(pa.string())
     claimed = pc.sum(pc.not_equal(states, LabelState.NOT_ASSESSABLE.value)).as_py() or 0
     if num_unparsed := pc.sum(pc.equal(states, LabelState.UNPARSED.value)).as_py() or 0:
         yield (
-            f"{where}: {num_unparsed:,} of {claimed:,} labels ({num_unparsed / claimed:.1%}) are answers that could not be "
+            f"{num_unparsed:,} of {claimed:,} labels ({num_unparsed / claimed:.1%}) are answers that could not be "
             f"parsed; they count as no."
         )
 
@@ -155,13 +157,14 @@ def _annotations(folder: Folder, uri: str, activities: tuple[str, ...]) -> Label
         name=", ".join(annotators[:_MAX_NAMED]) + (", ..." if len(annotators) > _MAX_NAMED else "")
         if annotators
         else uri,
+        place=uri,
         paths=paths,
         activities=activities,
         segments=_segments(segments, index(segments["path"]), activities),
         examined=union_by_video(_spans(extents, index(extents["path"]))),
         failed_us=0,
         windows=None,
-        doubts=() if doubt is None else (f"{uri}: {doubt}",),
+        doubts=() if doubt is None else (doubt,),
         unlabelled=frozenset(activities) - annotations.labelled,
     )
 

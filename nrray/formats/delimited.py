@@ -11,6 +11,7 @@ from io import StringIO
 
 from nrray.errors import DataError
 from nrray.formats.file_format import FileFormat, ReadContext, SourceKept, VideoAnnotations
+from nrray.formats.literal_cells import literal_cell, literal_text
 from nrray.formats.options import ColumnMap, Delimiter, ReadOptions, TimeUnit
 from nrray.formats.reading import Observation, ParsedFile, ParsedSegment, delimited_rows, microseconds, utf8_text
 
@@ -126,14 +127,15 @@ def _times_us(cells: dict[str, str], unit: TimeUnit, *, fps: float | None, where
 
 
 def delimited_text(video: VideoAnnotations) -> str:
-    """CSV with the columns video, activity, start_UNIT, end_UNIT, source."""
+    """CSV with the columns video, activity, start_UNIT, end_UNIT, source; no cell is a formula."""
     unit = video.time_unit
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["video", "activity", f"start_{unit.value}", f"end_{unit.value}", "source"])
     for segment in video.segments:
         times = (_unit_text(time_us, unit) for time_us in (segment.start_us, segment.end_us))
-        writer.writerow([video.path, segment.activity, *times, segment.source])
+        path, activity, source = map(literal_cell, (video.path, segment.activity, segment.source))
+        writer.writerow([path, activity, *times, source])
     return text.getvalue()
 
 
@@ -162,7 +164,11 @@ def _rows(data: bytes, *, file: str, options: ReadOptions) -> list[Row]:
         character = next((candidate for candidate in "\t;," if candidate in first), None)
     else:
         character = _CHARACTERS[options.delimiter]
-    return [row for row in delimited_rows(text, character, file=file) if row[0] > options.skip_rows]
+    return [
+        (number, [literal_text(cell) for cell in cells])
+        for number, cells in delimited_rows(text, character, file=file)
+        if number > options.skip_rows
+    ]
 
 
 def _columns_by_header(header: Row, *, file: str) -> tuple[ColumnMap, TimeUnit | None]:

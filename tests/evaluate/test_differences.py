@@ -67,3 +67,15 @@ def test_only_an_interval_without_zero_makes_one_labelling_better():
 def test_without_an_interval_or_an_estimate_nothing_is_claimed():
     assert claimed(0.2, None, None).startswith("Nothing may be claimed of a and b: 12 cases give no interval")
     assert claimed(None, None, None).startswith("a and b cannot be compared on time f1")
+
+
+def test_a_difference_is_turned_round_with_its_interval():
+    found = Difference(
+        first="a", second="b", scope=MACRO, value=Value(estimate=0.1, low=-0.2, high=0.3), num_adjusted_for=1
+    )
+    assert found.of("a") == found.value
+    assert found.of("b") == Value(estimate=-0.1, low=-0.3, high=0.2)
+    unknown = Difference(
+        first="a", second="b", scope=MACRO, value=Value(estimate=0.1, low=None, high=None), num_adjusted_for=1
+    )
+    assert unknown.of("b") == Value(estimate=-0.1, low=None, high=None)

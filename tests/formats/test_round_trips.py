@@ -1,3 +1,4 @@
+import csv
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,15 @@ def test_files_end_in_a_newline_and_a_video_without_segments_has_one_too(tmp_pat
         content = (tmp_path / "exported" / name).read_bytes()
         assert content.endswith(b"\n") or content == b""
     assert len(reimported(tmp_path, format_)) == 1
+
+
+@pytest.mark.parametrize("name", ["=1+2", "+a", "-a", "@SUM(A1)", "'=1", "''=1", "'a", "a=1"])
+def test_no_name_is_a_formula_in_a_csv_and_all_come_back_as_they_were(tmp_path, name):
+    drawn = [segment(path="alone.mp4", source=name)]
+    (file,) = exported(tmp_path, "delimited", drawn).files
+    (row,) = list(csv.reader((tmp_path / "exported" / file).read_text().splitlines()))[1:]
+    assert not [cell for cell in row if cell.startswith(("=", "+", "-", "@"))]
+    assert reimported(tmp_path, "delimited") == drawn
 
 
 def test_boris_keeps_the_examined_time_and_joins_overlaps(tmp_path):

@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -68,6 +70,16 @@ def submitted(job: str, *arguments: str, env: dict[str, str]) -> subprocess.Comp
         timeout=300,
         check=False,
     )
+
+
+def test_no_process_of_the_cluster_listens_beyond_loopback(cluster):
+    found, pids = [], Path(cluster["NRRAY_CLUSTER_DIR"]).glob("*.pid")
+    for node in [psutil.Process(int(file.read_text())) for file in pids]:
+        for process in (node, *node.children(recursive=True)):
+            with suppress(psutil.Error):
+                found += [c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    assert len(found) >= 10, "the store of state, the jobs server, two raylets and their agents"
+    assert set(found) <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
 
 def test_jobs_scan_and_relabel_an_archive(cluster, tmp_path):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from nrray.evaluate.alignment import MAX_UNTOLD_SHARE
 from nrray.evaluate.differences import Difference
 from nrray.evaluate.figure_text import interval
+from nrray.metrics.jackknife import Value
 from nrray.pipelines.study.document import RowFigures
 from nrray.wording import counted
 
@@ -32,10 +33,8 @@ def answer(
     low = best.f1[macro].low
     if chance is not None and (low is None or low <= chance):
         sentences.append(f"It may not be claimed to be better than answering yes always, {chance:.2f}.")
-    gains = {
-        name: gain for name in _names(measured) if (gain := _gain(best.name, name, macro, differences)) is not None
-    }
-    worse = [name for name, (low, _) in gains.items() if low is not None and low > 0]
+    gains = gains_of(best.name, macro, differences)
+    worse = [name for name in _names(measured) if name in gains and (gains[name].low or 0) > 0]
     alike = [row for row in measured if row.name != best.name and row.name not in worse]
     if worse:
         sentences.append(f"It may be claimed to be better than {', '.join(map(repr, worse))}.")
@@ -53,17 +52,13 @@ def _names(rows: Sequence[RowFigures]) -> list[str]:
     return [row.name for row in rows]
 
 
-def _gain(
-    best: str, other: str, macro: str, differences: Sequence[Difference]
-) -> tuple[float | None, float | None] | None:
-    """The interval of best minus other; None where they were not compared."""
-    for each in differences:
-        if each.scope == macro and {each.first, each.second} == {best, other}:
-            low, high = each.value.low, each.value.high
-            if low is None or high is None:
-                return None, None
-            return (low, high) if each.first == best else (-high, -low)
-    return None
+def gains_of(name: str, scope: str, differences: Sequence[Difference]) -> dict[str, Value]:
+    """Every other row to what this one has more."""
+    return {
+        each.second if name == each.first else each.first: each.of(name)
+        for each in differences
+        if each.scope == scope and name in (each.first, each.second)
+    }
 
 
 def _cheaper(best: RowFigures, alike: Sequence[RowFigures]) -> list[str]:

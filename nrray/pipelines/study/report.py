@@ -2,13 +2,14 @@
 
 from nrray.console.reporter import Reporter
 from nrray.console.transcript import Transcript
-from nrray.evaluate.differences import Difference, claim
 from nrray.evaluate.figure_text import interval, number
 from nrray.evaluate.page import PAGE_FILE
+from nrray.metrics.jackknife import Value
 from nrray.pipelines.finetune.curve.report import PICTURE_FILE as CURVE_PICTURE
+from nrray.pipelines.study.answer import gains_of
 from nrray.pipelines.study.document import STUDY_FILE, StudyDocument
 from nrray.pipelines.study.evaluations import EVALUATION
-from nrray.pipelines.study.job import CURVE, METRIC, ROWS, folder_name
+from nrray.pipelines.study.job import CURVE, ROWS, folder_name
 from nrray.pipelines.study.pictures import F1_PICTURE, RELIABILITY_PICTURE, write_pictures
 from nrray.pipelines.study.run import Studied
 from nrray.pipelines.study.tables import caption, latex, markdown, parquet_rows, ranked
@@ -103,8 +104,14 @@ def report_study(studied: Studied, reporter: Reporter) -> None:
             for row in ranked(document)
         ],
     )
-    for sentence in best_claims(document):
-        reporter.say(sentence)
+    if len(document.rows) > 1:
+        best = ranked(document)[0].name
+        num_pairs = len(document.rows) * (len(document.rows) - 1) // 2
+        reporter.table(
+            f"Macro F1 of {best!r} minus that of the row, paired over cases; intervals are adjusted for {num_pairs} comparisons",
+            ["row", "difference", "what may be claimed of the row"],
+            _differences(document, best),
+        )
     for row in document.rows:
         for note in row.notes:
             reporter.say(f"{row.name!r}: {note}.")
@@ -117,13 +124,19 @@ def report_study(studied: Studied, reporter: Reporter) -> None:
     reporter.say(f"Numbers: {studied.folder}/{STUDY_FILE}, with every prompt and setting")
 
 
-def best_claims(document: StudyDocument) -> list[str]:
-    """What may be claimed of the best row and each other one; all pairs stand in study.json."""
-    macro, best = document.scopes[0], ranked(document)[0].name
-    about_best: list[Difference] = [
-        each for each in document.differences if each.scope == macro and best in (each.first, each.second)
-    ]
-    return [claim(each, metric=METRIC, num_cases=document.num_cases) for each in about_best]
+def _differences(document: StudyDocument, best: str) -> list[list[str]]:
+    """Of the best row and each other one, in macro F1, and what may be claimed; all pairs stand in study.json."""
+    gains = gains_of(best, document.scopes[0], document.differences)
+    return [[row.name, *_claimed(gains[row.name])] for row in ranked(document) if row.name in gains]
+
+
+def _claimed(value: Value) -> tuple[str, str]:
+    if value.estimate is None:
+        return "-", "nothing: it is not defined"
+    if value.low is None or value.high is None:
+        return f"{value.estimate:+.2f}", "nothing: these cases give no interval"
+    is_claimed = "it is lower" if value.low > 0 else "it is higher" if value.high < 0 else "nothing"
+    return f"{value.estimate:+.2f} ({value.low:+.2f} to {value.high:+.2f})", is_claimed
 
 
 def study_page(studied: Studied, transcript: Transcript) -> RunPage:

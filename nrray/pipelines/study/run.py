@@ -7,7 +7,7 @@ Each row goes on where it was stopped, and one that is done is not done again. A
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -163,8 +163,11 @@ def _document(
         raise DataError(f"{output}: no row has labels of the test part. {reasons}")
     uris = {row.name: [config.labels(row, seed) for seed in config.seeds_of(row)] for row in done}
     labellings = {
-        name: [read_labelling(uri, activities=inputs.label_set.names) for uri in of_row]
-        for name, of_row in uris.items()
+        row.name: [
+            _labelling(config.labels(row, seed), row.name if seed is None else f"{row.name}, seed {seed}", inputs)
+            for seed in config.seeds_of(row)
+        ]
+        for row in done
     }
     every = [labelling for of_row in labellings.values() for labelling in of_row]
     measured = measured_rows(
@@ -214,6 +217,11 @@ def _document(
         reads=_read_sentence(config, before, rows, every, inputs),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _labelling(uri: str, name: str, inputs: StudyInputs) -> Labelling:
+    """Of a row and a seed; sentences on it say which."""
+    return replace(read_labelling(uri, activities=inputs.label_set.names), name=name, place=name)
 
 
 def _records(config: StudyConfig, row: StudyRow) -> list[VersionRecord]:

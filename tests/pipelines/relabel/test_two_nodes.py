@@ -198,11 +198,8 @@ def test_a_study_that_loses_a_node_has_the_table_of_one_that_did_not(cluster, tm
     made = study_settings(tmp_path / "archive", output=tmp_path / "whole")
     trained, asked = made["rows"]
     training = {**trained["finetune"], "training": {**trained["finetune"]["training"], "num_steps": 8}}
-    pools = {"decoders": 2, "labelers": 2}
-    rows = [
-        {**trained, "finetune": training, "workers": {"num_workers": 1, "decoders": 1}, "pools": pools},
-        {**asked, "pools": pools},
-    ]
+    workers = {"num_workers": 1, "decoders": 1}  # pools are sized anew for each row, by what is left
+    rows = [{**trained, "finetune": training, "workers": workers}, asked]
 
     def study(output: Path) -> StudyDocument:
         config = validate_mapping(StudyConfig, {**made, "rows": rows, "output": str(output)}, where="test")
@@ -222,6 +219,7 @@ def test_a_study_that_loses_a_node_has_the_table_of_one_that_did_not(cluster, tm
     loser.join(timeout=60)
     assert not loser.is_alive()
     assert len([node for node in ray.nodes() if node["Alive"]]) == 1
+    assert not found.missing, found.missing
     assert figures(found) == figures(whole)
     assert found.differences == whole.differences
 
