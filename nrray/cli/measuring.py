@@ -104,8 +104,9 @@ def probe(
 
     settings = settings_given(ProbeConfig, "probe", config, set_, reporter)
     result = run_probe(settings, reporter, allow_remote=allow_remote)
-    report_probe(result, reporter)
-    reporter.page(write_run_page(Folder(result.folder), probe_page(result, reporter.transcript)))
+    with reporter.transcript.part() as transcript:
+        report_probe(result, reporter)
+    reporter.page(write_run_page(Folder(result.folder), probe_page(result, transcript)))
     reporter.finish(result.document.model_dump(mode="json"))
     if result.has_failures:
         raise typer.Exit(EXIT_FAILURES)

@@ -130,11 +130,14 @@ class ForwardPass:
         return self.is_complete
 
     def note_damage(self, reason: str) -> None:
-        """Pictures are damaged. It lies before one of the next frames, as the decoder still holds some back. Raises
-        SkippingError in a strict pass."""
+        """Pictures are damaged, near the latest one: decoding has another order than showing. Raises SkippingError in a strict
+        pass."""
         if self.is_strict:
             raise SkippingError(reason)
         self.damage_window = MAX_REORDERED_FRAMES + 1
+        # A picture that was lost may have been shown before others that the decoder has given out already.
+        count = min(len(self.after_damage), MAX_REORDERED_FRAMES)
+        self.after_damage[len(self.after_damage) - count :] = [True] * count
         self.stop_reason = reason
 
     def finish(self) -> None:
@@ -165,11 +168,11 @@ class ForwardPass:
             reason = f" ({self.stop_reason})" if self.stop_reason and not self.frame_us else ""
             raise DecodeError(kind, f"{self.request.uri}: {service.shortfall}{reason}")
         rows = [self._rows[int(frame)] for frame in used]
-        whole = rows == list(range(len(rows)))
+        in_a_row = rows == list(range(rows[0], rows[0] + len(rows)))
         frame_of_sample = np.searchsorted(used, service.frame_of_sample).astype(np.int32)
         frame_of_sample[service.frame_of_sample < 0] = -1
         return SampledFrames(
-            pixels=self._pixels[: len(rows)] if whole else self._pixels[rows],
+            pixels=self._pixels[rows[0] : rows[-1] + 1] if in_a_row else self._pixels[rows],
             pts_us=frame_us[used],
             frame_of_sample=frame_of_sample,
             shortfall=service.shortfall,

@@ -17,6 +17,8 @@ from nrray.types import US_PER_SECOND, ClockKind
 
 # Where a seek lands after the first sample (MPEG-TS, AVI, open groups of pictures), seek this much earlier.
 _BACK_OFF_SECONDS = (0, 1, 4, 16, 64)
+# Decoding so much takes no longer than opening a file to see where a seek would arrive.
+_NEAR_US = 1 * US_PER_SECOND
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +109,7 @@ def _taken_up(request: FrameRequest, config: DecodeConfig) -> Reading | None:
 def _is_shorter_way(reading: Reading, request: FrameRequest) -> bool:
     position_us, first_us = reading.forward.position_us, int(request.sample_us[0])
     assert position_us is not None  # `follows` says so
-    if first_us <= position_us or not _may_seek(request):
+    if first_us <= position_us + _NEAR_US or not _may_seek(request):
         return True
     key_us = arrival_us(request.uri, reading.config, first_us)
     return key_us is not None and key_us <= position_us

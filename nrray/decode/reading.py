@@ -19,8 +19,8 @@ from nrray.decode.forward_pass import MAX_REORDERED_FRAMES, ForwardPass, Picture
 from nrray.decode.packets import read_packets
 from nrray.decode.request import DecodeConfig, FrameRequest
 from nrray.decode.selection import bridged_us, rounded_us
-from nrray.decode.skipping import TIMED_CONTAINERS, Skipper, can_skip
-from nrray.decode.soundness import Message, Soundness, told_damage
+from nrray.decode.skipping import TIMED_CONTAINERS, Skipper, SkippingError, can_skip
+from nrray.decode.soundness import Message, Soundness, damaged_bytes, told_damage
 from nrray.decode.source import OpenedVideo, demuxed, opened_bytes, opened_video, require_clear, require_scanned
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND, ClockKind
@@ -73,6 +73,7 @@ class Reading:
         self._is_timed = self._opened.container.format.name.split(",")[0] in TIMED_CONTAINERS
         self._broken_at = _break_of(request, config)
         self._is_lost = False
+        self._is_cut_off = self._opened.container.format.name == "mpegts" and _ends_within_a_packet(request.uri)
         self._bridged_us = bridged_us(request.frame_interval_us or 0)
         pictures = self._pictures()
         self._ordered = _sorted_by_time(pictures) if sorts_times else pictures
@@ -126,6 +127,8 @@ class Reading:
         number = -1
         num_without_time = 0
         readable = self._readable_packets()
+        # While it was opened, the first packets were read ahead: what was told of them then is not told again.
+        broken_at = damaged_bytes(self.messages)
         self.messages.clear()
         for packet in readable if self._skipper is None else self._skipper.packets(readable):
             if packet.is_keyframe:  # asking costs a hundredth of decoding; nobody encrypts all but key frames
@@ -136,6 +139,11 @@ class Reading:
                 self.soundness.damaged_from(max(0, number - 1))
                 self.forward.note_damage(reason)
             self.messages.clear()
+            while broken_at and packet.pos is not None and packet.pos > broken_at[0]:
+                del broken_at[0]
+                if has_begun:  # else it is of the header
+                    self.soundness.damaged_from(max(0, number - 1))
+                    self.forward.note_damage(_MISFIT)
             time_us = self._packet_time_us(packet, number)
             if is_waiting and packet.size:
                 if not packet.is_keyframe:
@@ -156,6 +164,9 @@ class Reading:
             if self._broken_at is not None and packet.pos is not None and packet.pos + packet.size > self._broken_at:
                 self._is_lost = True
                 self.soundness.damaged_from(number)
+            if not packet.size and self._is_cut_off:
+                self.soundness.damaged_from(number)
+                self.forward.note_damage(_CUT_OFF)
             packet.opaque = number
             is_leading = key_us is not None and time_us is not None and time_us < key_us
             frames, reason = self._decoded(packet)
@@ -257,10 +268,14 @@ class Reading:
 
     def _readable_packets(self) -> Iterator["Packet[VideoStream]"]:
         num_errors = 0
+        has_key = False
         while num_errors < _MAX_READ_ERRORS:
             try:
                 for packet in demuxed(self._opened):
                     num_errors = 0
+                    if self._skipper is not None and has_key and self.messages and told_damage(self.messages):
+                        raise SkippingError("damage among packets that are read ahead: of which, is not known any more")
+                    has_key = has_key or packet.is_keyframe
                     yield packet
                 return
             except (av.error.FFmpegError, OSError) as error:
@@ -269,6 +284,8 @@ class Reading:
 
 
 _NO_TIME = -(1 << 62)
+_MISFIT = "parts of the container do not fit together"
+_CUT_OFF = "the file ends within a packet"
 _WITHOUT_KEY = "no key frame follows where the recording was interrupted"
 
 
@@ -296,6 +313,13 @@ def _break_of(request: FrameRequest, config: DecodeConfig) -> int | None:
     # The chain may have been cut and fit again by chance before it breaks visibly.
     is_short = broken_at is not None and not broken_at.is_tail and len(read_packets(request.uri, config)) != num_claimed
     return None if broken_at is None else 0 if is_short else broken_at.byte
+
+
+def _ends_within_a_packet(uri: str) -> bool:
+    """Whether a transport stream is no whole number of packets long, of 188 bytes, or with a time or a checksum of more."""
+    with opened_bytes(uri) as file:
+        size = file.seek(0, 2)
+    return all(size % packet_bytes for packet_bytes in (188, 192, 204))
 
 
 def _has_own_times(request: FrameRequest) -> bool:

@@ -41,6 +41,7 @@ class _Waiting:
 
     packet: "Packet[VideoStream]"
     pts: int | None  # None of the packet without content that ends a stream
+    time_us: int
     header: PictureHeader
     is_needed: bool | None = None
 
@@ -57,7 +58,7 @@ class Skipper:
         self._reordered = 1 if is_intra_only(opened.stream) else _REORDERED_PACKETS
         self._searched = 0 if is_intra_only(opened.stream) else _SEARCHED_PACKETS
         self._samples = sample_us
-        self._known: list[int] = []  # PTS of packets, rising
+        self._known_us: list[int] = []  # when the pictures of all packets so far are shown, rising
         self._ahead: deque[_Waiting] = deque()
         self._entry_pts: int | None = None  # of the last entry that left `_ahead`
         self._unneeded: list[int] = []  # PTS of pictures that come out only if others refer to them, a heap
@@ -100,14 +101,15 @@ class Skipper:
 
     def _waiting(self, packet: "Packet[VideoStream]") -> _Waiting:
         if not packet.size:
-            return _Waiting(packet=packet, pts=None, header=PictureHeader(role=Role.REFERENCE))
+            return _Waiting(packet=packet, pts=None, time_us=0, header=PictureHeader(role=Role.REFERENCE))
         if packet.pts is None:
             raise SkippingError("a packet has no presentation time")
         header = self._read_header(bytes(packet))
         if header is None:
             raise SkippingError("a packet does not say what its picture is to others")
-        insort(self._known, packet.pts)
-        return _Waiting(packet=packet, pts=packet.pts, header=header)
+        time_us = rounded_us(packet.pts, self._time_base)
+        insort(self._known_us, time_us)
+        return _Waiting(packet=packet, pts=packet.pts, time_us=time_us, header=header)
 
     def _next(self) -> Iterator["Packet[VideoStream]"]:
         """The packet that was read first, if it is to be decoded."""
@@ -140,13 +142,11 @@ class Skipper:
         return True
 
     def _is_needed(self, waiting: _Waiting) -> bool:
-        pts = waiting.pts
-        if pts is None or waiting.packet.is_discard or waiting.header.has_settings:
+        if waiting.pts is None or waiting.packet.is_discard or waiting.header.has_settings:
             return True
-        following = bisect_right(self._known, pts)
-        if following == len(self._known):
+        following = bisect_right(self._known_us, waiting.time_us)
+        if following == len(self._known_us):
             return True  # the last one
-        span = (rounded_us(ticks, self._time_base) for ticks in (pts, self._known[following]))
-        first, end = (bisect_left(self._samples, time_us) for time_us in span)
+        sample = bisect_left(self._samples, waiting.time_us)
         # A request that goes on may want what is behind the last sample.
-        return end > first or first == len(self._samples)
+        return sample == len(self._samples) or self._samples[sample] < self._known_us[following]

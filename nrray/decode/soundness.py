@@ -16,6 +16,7 @@ Message = tuple[int, str, str]  # level, who, what
 _FILLERS = ((130, 130, 130), (128, 128, 128), (0, 136, 0), (0, 77, 0), (0, 154, 0))
 _FILLER_TOLERANCE = 2
 _CONCEALED = re.compile(r"concealing|corrupt|damaged|invalid|missing", re.IGNORECASE)
+_PLACE = re.compile(r"\bat (?:pos (?P<decimal>\d+)|0x(?P<hex>[0-9a-f]+))\b")
 # Errors of what says nothing of pixels.
 _BESIDE_THE_PICTURE = re.compile(r"\bSEI\b|APP fields|EXIF|ICC|metadata|timecode|caption|user data", re.IGNORECASE)
 
@@ -34,6 +35,12 @@ def told_damage(messages: list[Message]) -> str:
         if is_told and _BESIDE_THE_PICTURE.search(text) is None:
             return text.strip()
     return ""
+
+
+def damaged_bytes(messages: list[Message]) -> list[int]:
+    """Rising places in the file where Matroska's elements do not fit, as far as FFmpeg tells them."""
+    found = (_PLACE.search(text) for level, _, text in messages if level <= av.logging.ERROR)
+    return sorted(int(match["decimal"] or match["hex"], 10 if match["decimal"] else 16) for match in found if match)
 
 
 def is_filler(pixels: NDArray[np.uint8]) -> bool:

@@ -310,3 +310,32 @@ def test_pictures_that_are_shown_for_months_are_refused(tmp_path):
     with pytest.raises(DecodeError, match=r"says that it lasts [\d,]+ hours, expected 720 at most") as caught:
         probe_video(str(path), CONFIG)
     assert caught.value.kind is ErrorKind.UNREADABLE
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_matroska_that_does_not_fit_together_is_told_of_packets_that_were_read_ahead(tmp_path, codec):
+    path = write_video(tmp_path / "v.mkv", codec=codec, num_frames=100, gop=25)
+    facts = probe_video(str(path), CONFIG)
+    whole = sample_frames(request_of(path, facts, step_us=40_000), CONFIG)
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        lost = [packet for packet in packets if 12 <= packets.index(packet) < 32]
+        first, end = lost[0].pos, lost[-1].pos
+    data = path.read_bytes()
+    path.write_bytes(data[: first + 5] + b"\0\0\0" + data[end:])
+    frames = sample_frames(request_of(path, facts, step_us=40_000), CONFIG)
+    for number, (row, is_sound) in enumerate(zip(frames.frame_of_sample.tolist(), frames.is_sound, strict=True)):
+        if is_sound:
+            assert np.array_equal(frames.pixels[row], whole.pixels[whole.frame_of_sample[number]])
+    assert 8 < frames.is_sound.sum() < 85
+
+
+def test_the_last_picture_of_a_transport_stream_that_ends_within_a_packet_is_not_trusted(tmp_path):
+    path = write_video(tmp_path / "v.ts", codec="mpeg2video", num_frames=50, b_frames=0, size=(320, 192))
+    data = path.read_bytes()
+    for kept, is_trusted in ((len(data) * 3 // 4 // 188 * 188, True), (len(data) * 3 // 4 // 188 * 188 + 100, False)):
+        path.write_bytes(data[:kept])
+        facts = probe_video(str(path), CONFIG)
+        frames = sample_frames(request_of(path, facts, step_us=40_000), CONFIG)
+        assert bool(frames.is_sound[-1]) is is_trusted
+        assert frames.is_sound[:-2].all()

@@ -24,7 +24,7 @@ def report_probe(probed: Probed, reporter: Reporter) -> None:
             "windows",
             "yes-rate",
             "prevalence",
-            "yes-difference",
+            "yes difference",
             "claimed without it",
             "claimed unseen",
             "not read",

@@ -28,12 +28,9 @@ _STEPS = {"num_steps": NUM_STEPS, "validate_every_steps": 25}
 _FROZEN = {"tower": "frozen", "projector": "frozen", "language_model": "frozen"}
 ROWS: tuple[dict[str, Any], ...] = (
     {"name": "base asked yes or no", "model": _BASE, "strategy": {"kind": "yes_no"}},
-    {"name": "base scored yes or no", "model": _BASE, "strategy": {"kind": "yes_no", "answer_tokens": 0}},
-    {
-        "name": "base captions judged by words",
-        "model": _BASE,
-        "strategy": {"kind": "judge", "not_stated": "absent"},
-    },
+    {"name": "embedded asked yes or no", "strategy": {"kind": "yes_no"}},
+    # Of this model alone: the claims of the shipped label set are its words, and none of the base's.
+    {"name": "embedded captions judged by words", "strategy": {"kind": "judge", "not_stated": "absent"}},
     {"name": "base frozen with a head", "model": _BASE, "finetune": {"parts": _FROZEN, "training": _STEPS}},
     {
         "name": "base with LoRA of its language model",
