@@ -1,6 +1,8 @@
 """Real tiny videos whose every frame says its number: a barcode of black and white blocks, read back from pixels."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -69,7 +71,7 @@ def write_video(
         options |= {"cpu-used": "8", "deadline": "realtime"}
     if codec in ("libx264", "libx265"):
         options.setdefault("preset", "ultrafast" if codec == "libx265" else "veryfast")
-    with av.open(str(path), "w", format=container, options=container_options or {}) as output:
+    with _scheduled_as_before(), av.open(str(path), "w", format=container, options=container_options or {}) as output:
         output.metadata.update(metadata or {})
         stream = output.add_stream(codec, rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
@@ -96,6 +98,20 @@ def write_video(
         if sound is not None:
             write_tone(output, sound, seconds=float(num_frames / rate))
     return Path(path)
+
+
+@contextmanager
+def _scheduled_as_before() -> Iterator[None]:
+    """SVT-AV1 gives a process of root the policy SCHED_FIFO, which all that it starts later inherits, to the cost of others."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
 
 
 def write_tone(output: "av.container.OutputContainer", sound: "av.AudioStream", *, seconds: float) -> None:
