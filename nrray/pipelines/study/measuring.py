@@ -31,7 +31,7 @@ class MeasuredRow:
     f1: by scope, the macro average first; macro_by_seed: its estimates; false_yes: by activity, windows without it that are
     claimed to have it (1 - specificity); calibration_error: by activity, of scores, None without them; unparsed, unsure: shares
     of labels; broken_rules: windows whose claims cannot be true at once; balanced_macro_f1: on the class-balanced subset;
-    reliability: by activity, of the first seed's scores, None without them.
+    reliability: by activity, of the first seed's scores, None without them, and in files of a release that had none.
     """
 
     num_windows: int
@@ -43,7 +43,7 @@ class MeasuredRow:
     unsure: float
     broken_rules: float | None
     balanced_macro_f1: float | None
-    reliability: Mapping[str, tuple[ReliabilityBin, ...]] | None
+    reliability: Mapping[str, tuple[ReliabilityBin, ...]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,6 +73,7 @@ def run_study(
     output = Folder(config.output)
     refuse_other_output(output, "study")
     _check_videos(output, inputs)
+    before = _written_before(output)
     output.create()
     failures: dict[str, str] = {}
     with WriterLock(output), ray_session(), terminated_as_interrupt():
@@ -87,7 +88,6 @@ def run_study(
             except NrrayError as error:
                 failures[row.name] = str(error)
                 reporter.say(f"{row.name!r} failed, the other rows go on: {error}")
-        before = _written_before(output)
         document = _document(config, inputs, failures, before)
         write_evaluations(config, document.rows, before)
         output.write_json(STUDY_FILE, document.model_dump(mode="json", by_alias=True))
@@ -139,13 +139,11 @@ def _check_videos(output: Folder, inputs: StudyInputs) -> None:
 
 
 def _written_before(output: Folder) -> StudyDocument | None:
-    """What the output's study.json says; None where there is none, or one of another version, which is written anew."""
+    """What the output's study.json says; None where there is none. Raises DataError for one that cannot be read, such as a newer
+    nrray's, which is not written over."""
     if not output.exists(STUDY_FILE):
         return None
-    try:
-        return document_from(StudyDocument, output.read_json(STUDY_FILE), name=STUDY_FILE, folder=str(output))
-    except DataError:
-        return None
+    return document_from(StudyDocument, output.read_json(STUDY_FILE), name=STUDY_FILE, folder=str(output))
 
 
 def _document(

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from nrray.archive.cases import read_cases
+from nrray.documents import document_from
+from nrray.errors import DataError
 from nrray.evaluate.comparison import compare
 from nrray.evaluate.config import CompareConfig
 from nrray.evaluate.labelling import read_labelling
@@ -192,3 +194,12 @@ def test_tables_have_a_line_per_row_the_best_first_and_no_sign_that_breaks_them(
 def test_the_document_is_read_back_as_it_was_written():
     study = document(row("only", 0.4))
     assert StudyDocument.model_validate(study.model_dump(mode="json", by_alias=True)) == study
+
+
+def test_a_document_without_reliability_is_still_read_and_one_of_a_newer_release_is_not():
+    written = document(row("only", 0.4)).model_dump(mode="json", by_alias=True)
+    older = {**written, "rows": [{key: value for key, value in written["rows"][0].items() if key != "reliability"}]}
+    read = document_from(StudyDocument, older, name="study.json", folder="here")
+    assert read.rows[0].reliability is None
+    with pytest.raises(DataError, match="A newer nrray wrote"):
+        document_from(StudyDocument, {**written, "schema_version": 2}, name="study.json", folder="here")
