@@ -26,7 +26,8 @@ class Pools(Section):
 
 
 class WorkersConfig(Section):
-    """Processes that train together. `auto`: one per GPU, or one where there is none."""
+    """Processes that train together. `auto`: one per GPU; where there is none one per CPU, as far as a step has micro-batches for
+    them and memory holds them."""
 
     num_workers: Count = Field("auto", description="processes, each with a GPU where there are some")
     min_workers: int | None = Field(

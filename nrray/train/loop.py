@@ -68,7 +68,7 @@ class Training:
         self._micro_batch_windows = config.micro_batch_windows
         self._has_checked_gradients = False
         self.progress = Progress()
-        self.logits: dict[int, NDArray[np.float16]] = {}
+        self.logits: dict[int, NDArray[np.float32]] = {}
         """(W, A) of every validation, by its step."""
 
     @property
@@ -176,7 +176,7 @@ class Training:
         with self._averages.in_model():
             logits = self._validation.logits(self._module)
         scores = self._validation.scores(logits)
-        self.logits[self.progress.step] = logits.astype(np.float16)
+        self.logits[self.progress.step] = logits
         event = Validated(
             step=self.progress.step,
             num_steps=self.schedule.num_steps,
@@ -209,7 +209,7 @@ class Training:
         if state is not None:
             self.progress = state.progress
             found = {name.split("/")[1]: part for name, part in state.tensors.items() if name.startswith("logits/")}
-            self.logits = {int(step): found[step].numpy() for step in sorted(found, key=int)}
+            self.logits = {int(step): found[step].float().numpy() for step in sorted(found, key=int)}
             with torch.no_grad():
                 for name, parameter in self._trained.items():
                     parameter.copy_(state.tensors[f"weights/{name}"])

@@ -26,9 +26,9 @@ class TrainingRate:
 
     def seconds(self, training: ResolvedTraining, *, first_step: int, num_validation_windows: int) -> float:
         """The time of one process from `first_step` to the last one, with a validation before the first of all, every so many,
-        and two at the end: of the moving average, and of the weights that are kept."""
+        and at the end."""
         every = training.validate_every_steps
-        num_validations = (first_step == 0) + math.ceil(training.num_steps / every) - first_step // every + 1
+        num_validations = (first_step == 0) + math.ceil(training.num_steps / every) - first_step // every
         num_windows = (training.num_steps - first_step) * training.batch_windows
         return num_windows / self.learned + num_validations * num_validation_windows / self.validated
 

@@ -86,8 +86,10 @@ def finetune(job: FinetuneJob, accelerator: Accelerator) -> None:
         if accelerator.is_main_process:
             Folder(job.output).write_json(STOPPED_FILE, {"step": training.progress.step})
         return
-    logits = validation.logits(trainee.module)
     if accelerator.is_main_process:
+        kept = training.progress.best
+        assert kept is not None  # the validation before the first step is one
+        logits = training.logits[kept.step]
         _write_logits(Folder(job.output), logits, training.logits, data.validation)
         write_trained_model(
             job,
@@ -185,7 +187,7 @@ def _trackers(job: FinetuneJob) -> list[Tracker]:
 
 
 def _write_logits(
-    output: Folder, logits: NDArray[np.float32], by_step: Mapping[int, NDArray[np.float16]], validation: Examples
+    output: Folder, logits: NDArray[np.float32], by_step: Mapping[int, NDArray[np.float32]], validation: Examples
 ) -> None:
     buffer = io.BytesIO()
     np.savez(

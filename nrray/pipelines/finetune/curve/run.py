@@ -87,7 +87,7 @@ def run_curve(config: FinetuneConfig, sizes: Sequence[int], reporter: Reporter, 
         pending_jobs = [job for job in jobs if finished_model_folder(job.output) is None]
         if pending_jobs:
             with ray_session():
-                workers, _ = reported_workers(config.workers, reporter)
+                workers, _ = reported_workers(config.workers, pending_jobs[-1], reporter)
             reporter.say(f"all trainings: {expected_time(pending_jobs, num_workers=workers).text()}")
         reporter.say("dry run: nothing was decoded, nothing was written")
         return Curve(output=str(output), trained_model=None, document=None)
