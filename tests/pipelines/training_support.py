@@ -24,6 +24,7 @@ FAST = {
     "training__micro_batch_windows": 2,
     "training__validate_every_steps": 4,
     "training__checkpoint_every_steps": 2,
+    "workers__num_workers": 1,
 }
 
 

@@ -2,8 +2,9 @@
 
 import time
 from dataclasses import replace
+from typing import Protocol
 
-from nrray.console.progress import Progress, duration_text
+from nrray.console.progress import duration_text
 from nrray.console.reporter import Reporter
 from nrray.storage import Folder
 from nrray.train.history import Event, StepMeasured, TrainingStarted, Validated, read_history
@@ -11,13 +12,21 @@ from nrray.train.history import Event, StepMeasured, TrainingStarted, Validated,
 _LINE_SECONDS = 30.0
 
 
+class StepCount(Protocol):
+    """Counts the steps of a training; `Progress` does."""
+
+    def reach(self, done_units: float, *, note: str) -> None:
+        """So many steps are done, with a note of the latest figures."""
+
+
 class HistoryReport:
     """Reports the events that a history gets after this is made: a progress callback of a training. `progress` counts its
-    steps."""
+    steps; name: of the training, where others are reported beside it."""
 
-    def __init__(self, output: Folder, reporter: Reporter, progress: Progress) -> None:
+    def __init__(self, output: Folder, reporter: Reporter, progress: StepCount, *, name: str = "") -> None:
         self._output = output
         self._reporter = reporter
+        self._begin = f"{name}: " if name else ""
         self._progress = progress
         self._step_note = self._validation_note = ""
         self._reported = {_key(event) for event in read_history(output)}
@@ -33,17 +42,17 @@ class HistoryReport:
     def _report(self, event: Event) -> None:
         if isinstance(event, TrainingStarted):
             for name in event.unreadable_checkpoints:
-                self._reporter.say(f"checkpoint {name} cannot be read; the one before it is taken")
+                self._reporter.say(f"{self._begin}checkpoint {name} cannot be read; the one before it is taken")
             verb = "goes on" if event.step else "starts"
-            self._reporter.say(f"training {verb} at step {event.step} of {event.num_steps}")
+            self._reporter.say(f"{self._begin}training {verb} at step {event.step} of {event.num_steps}")
         elif isinstance(event, Validated):
-            self._reporter.say(_validation_line(event))
+            self._reporter.say(f"{self._begin}{_validation_line(event)}")
             if event.validation_macro_f1 is not None:
                 self._validation_note = f"macro F1 {event.validation_macro_f1:.3f}"
         else:
             self._step_note = f"loss {event.loss:.3f}"
             if time.monotonic() - self._last_step_line > _LINE_SECONDS:
-                self._reporter.detail(_step_line(event))
+                self._reporter.detail(f"{self._begin}{_step_line(event)}")
                 self._last_step_line = time.monotonic()
         notes = [note for note in (self._validation_note, self._step_note) if note]
         self._progress.reach(event.step, note=", ".join(notes))

@@ -16,7 +16,7 @@ from nrray.pipelines.finetune.progress import HistoryReport
 from nrray.pipelines.finetune.report import CURVES_FILE, Finetuned, learning_curves, training_sentence
 from nrray.pipelines.on_ray.pools import cluster_capacity
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
-from nrray.pipelines.on_ray.training_workers import planned_workers, train_on_workers
+from nrray.pipelines.on_ray.training_workers import WorkerLimits, planned_workers, train_on_workers
 from nrray.pipelines.workers import WorkersConfig
 from nrray.report.training_curves import training_curves
 from nrray.storage import Folder
@@ -37,14 +37,8 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
 
     Raises ConfigError, DataError, ModelError, OutputBusyError, ResourcesError, StorageError, TrainingError.
     """
-    resolved = resolved_finetune(config)
+    resolved = checked_finetune(config, reporter)
     job, output = resolved.job, Folder(resolved.job.output)
-    for note in resolved.plan.notes:
-        reporter.say(note)
-    reporter.say(training_sentence(resolved))
-    from nrray.train.state import Records  # with torch
-
-    Records(output, job.identity()).check_identity()
     if dry_run:
         return _dry_run(resolved, reporter)
     refuse_other_output(output, "finetune")
@@ -66,6 +60,19 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
         plan=read_plan(output),
         overfitting=overfitting(read_history(output)),
     )
+
+
+def checked_finetune(config: FinetuneConfig, reporter: Reporter) -> ResolvedFinetune:
+    """What would be trained, as it is told. Raises ConfigError, DataError, IdentityError where the output has a training of other
+    settings, ModelError, StorageError."""
+    resolved = resolved_finetune(config)
+    for note in resolved.plan.notes:
+        reporter.say(note)
+    reporter.say(training_sentence(resolved))
+    from nrray.train.state import Records  # with torch
+
+    Records(Folder(resolved.job.output), resolved.job.identity()).check_identity()
+    return resolved
 
 
 def _dry_run(resolved: ResolvedFinetune, reporter: Reporter) -> Finetuned:
@@ -94,16 +101,19 @@ def _dry_run(resolved: ResolvedFinetune, reporter: Reporter) -> Finetuned:
 def reported_workers(asked: WorkersConfig, job: FinetuneJob, reporter: Reporter) -> tuple[int, bool]:
     """How many workers train a job, and whether each has a GPU, as it is told. Raises ResourcesError where they would never
     start."""
-    training = job.training
-    workers, on_gpu = planned_workers(
-        asked,
-        cluster_capacity(),
-        num_micro_batches=math.ceil(training.batch_windows / training.micro_batch_windows),
-        worker_bytes=WORKER_BYTES + needed_bytes(job.parts, training, job.facts),
-    )
+    workers, on_gpu = planned_workers(asked, cluster_capacity(), worker_limits(job))
     share = "a GPU" if on_gpu else f"{asked.cpus_per_worker:g} CPU"
     reporter.say(f"workers: {workers}, each with {share}")
     return workers, on_gpu
+
+
+def worker_limits(job: FinetuneJob) -> WorkerLimits:
+    """What bounds the number of a job's workers on CPUs."""
+    training = job.training
+    return WorkerLimits(
+        num_micro_batches=math.ceil(training.batch_windows / training.micro_batch_windows),
+        worker_bytes=WORKER_BYTES + needed_bytes(job.parts, training, job.facts),
+    )
 
 
 def train(config: FinetuneConfig, job: FinetuneJob, reporter: Reporter) -> None:

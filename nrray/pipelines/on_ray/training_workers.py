@@ -10,6 +10,7 @@ import math
 import os
 import secrets
 import shutil
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import ray.train
@@ -38,12 +39,20 @@ class ProgressCallback(Protocol):
         """Report the events of the history that are new since the last call."""
 
 
-def planned_workers(
-    asked: WorkersConfig, capacity: Capacity, *, num_micro_batches: int = 1, worker_bytes: int = 0
-) -> tuple[int, bool]:
-    """How many workers, and whether each has a GPU. num_micro_batches: of a step; worker_bytes: of memory that a worker takes:
-    workers on CPUs are no more than these allow, where their number is `auto`. Raises ResourcesError where they would never all
-    start."""
+@dataclass(frozen=True, kw_only=True)
+class WorkerLimits:
+    """Workers on CPUs are no more than these allow, where their number is `auto`: micro-batches of a step, and bytes of memory
+    that a worker takes."""
+
+    num_micro_batches: int
+    worker_bytes: int
+
+
+ONE_WORKER = WorkerLimits(num_micro_batches=1, worker_bytes=1)
+
+
+def planned_workers(asked: WorkersConfig, capacity: Capacity, limits: WorkerLimits = ONE_WORKER) -> tuple[int, bool]:
+    """How many workers, and whether each has a GPU. Raises ResourcesError where they would never all start."""
     on_gpu = capacity.num_gpus >= 1
     room = worker_room(asked, capacity, on_gpu=on_gpu)
     if asked.num_workers != "auto":
@@ -51,8 +60,7 @@ def planned_workers(
     elif on_gpu:
         workers = int(capacity.num_gpus)
     else:
-        in_memory = int(capacity.memory_bytes // worker_bytes) if worker_bytes else num_micro_batches
-        workers = max(1, min(room, num_micro_batches, in_memory))
+        workers = max(1, min(room, limits.num_micro_batches, int(capacity.memory_bytes // limits.worker_bytes)))
     least = min(asked.min_workers or workers, workers)
     if least > room:
         raise ResourcesError(
@@ -60,6 +68,13 @@ def planned_workers(
             f"{capacity}. Lower workers.num_workers, or add nodes. They would wait for ever, so nothing was started."
         )
     return workers, on_gpu
+
+
+def workers_of_each(asked: WorkersConfig, capacity: Capacity) -> tuple[int, bool]:
+    """How many workers each of several trainings has, and whether each has a GPU: `auto` is one, so that every GPU or CPU has a
+    training of its own. Raises ResourcesError as above."""
+    one = asked.model_copy(update={"num_workers": 1}) if asked.num_workers == "auto" else asked
+    return planned_workers(one, capacity)
 
 
 def worker_room(asked: WorkersConfig, capacity: Capacity, *, on_gpu: bool) -> int:

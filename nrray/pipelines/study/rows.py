@@ -12,6 +12,7 @@ from nrray.errors import DataError
 from nrray.pipelines.finetune.curve.run import run_curve
 from nrray.pipelines.finetune.held_out import trained_model_config
 from nrray.pipelines.finetune.run import run_finetune
+from nrray.pipelines.finetune.side_by_side import train_side_by_side
 from nrray.pipelines.relabel.run import RelabelOptions, relabel
 from nrray.pipelines.study.job import CURVE, TRAINING, StudyConfig, StudyRow
 from nrray.results.version import VersionRecord
@@ -41,6 +42,24 @@ def run_row(config: StudyConfig, row: StudyRow, reporter: Reporter, *, allow_rem
         first, *_ = config.seeds
         training = config.finetune_config(row, first, output=f"{config.folder(row)}/{CURVE}")
         run_curve(training, config.curve, reporter)
+
+
+def trained_together(config: StudyConfig, rows: Sequence[StudyRow], reporter: Reporter) -> dict[str, str]:
+    """Train these rows with all seeds, as many at once as the cluster holds; nothing where that is one. Why rows failed, by name.
+    Raises OutputBusyError."""
+    trainings = {
+        f"{row.name}, seed {seed}": config.finetune_config(row, seed, output=f"{config.folder(row, seed)}/{TRAINING}")
+        for row in rows
+        for seed in config.seeds_of(row)
+        if seed is not None
+    }
+    failed = train_side_by_side(trainings, reporter)
+    return {
+        row.name: str(failed[name])
+        for row in rows
+        for seed in config.seeds_of(row)
+        if (name := f"{row.name}, seed {seed}") in failed
+    }
 
 
 def changed_settings(config: StudyConfig, row: StudyRow, records: Sequence[VersionRecord]) -> list[str]:

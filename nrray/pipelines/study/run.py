@@ -1,4 +1,5 @@
-"""`nrray study`: every row run, one after another, each on all of the cluster; then all of them measured together.
+"""`nrray study`: models are trained side by side as far as they fit the cluster, then each row labels on all of it; at last all
+rows are measured together.
 
     <output>/rows/NAME/{labels,training,evaluation,...}, frames/, test-manifest.parquet, study.json, rows.parquet, table.md,
     table.tex, f1.png, reliability.png, index.html
@@ -32,7 +33,7 @@ from nrray.pipelines.study.document import STUDY_FILE, RowFigures, StudyDocument
 from nrray.pipelines.study.evaluations import write_evaluations
 from nrray.pipelines.study.job import TEST_MANIFEST, StudyConfig, StudyRow
 from nrray.pipelines.study.measuring import measured_rows
-from nrray.pipelines.study.rows import changed_settings, run_row
+from nrray.pipelines.study.rows import changed_settings, run_row, trained_together
 from nrray.results.version import RECORD_FILE, VersionRecord, read_version_record
 from nrray.storage import Folder, absolute_uri, read_table
 from nrray.writer_lock import WriterLock
@@ -79,8 +80,11 @@ def run_study(
     with WriterLock(output), ray_session(), terminated_as_interrupt():
         keep_record(output, "study", config)
         output.write_table(TEST_MANIFEST, inputs.videos)
+        failures |= trained_together(config, chosen, reporter)
         for number, row in enumerate(chosen):
             reporter.say(f"{number + 1}/{len(chosen)} {row.name}")
+            if row.name in failures:
+                continue
             try:
                 run_row(config, row, reporter, allow_remote=allow_remote)
             except OutputBusyError:

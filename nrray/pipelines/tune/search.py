@@ -11,7 +11,7 @@ from nrray.errors import TrainingError
 from nrray.pipelines.finetune.job import job_with
 from nrray.pipelines.on_ray.pools import cluster_capacity
 from nrray.pipelines.on_ray.pruning import Budget, ask_to_stop
-from nrray.pipelines.on_ray.training_workers import ProgressCallback, planned_workers, train_on_workers, worker_room
+from nrray.pipelines.on_ray.training_workers import ProgressCallback, train_on_workers, worker_room, workers_of_each
 from nrray.pipelines.on_ray.trial_search import run_search
 from nrray.pipelines.search_sections import Space
 from nrray.pipelines.tune.job import TuneConfig, space_text
@@ -47,9 +47,7 @@ class Allotment:
 def allotted(config: TuneConfig, num_trials: int) -> Allotment:
     """As many trials at once as fit: Tune does not know the resources of their workers. Raises ResourcesError."""
     capacity = cluster_capacity()
-    workers, on_gpu = planned_workers(config.workers, capacity)
-    if config.workers.num_workers == "auto":
-        workers = 1  # of many GPUs, each takes a trial
+    workers, on_gpu = workers_of_each(config.workers, capacity)
     fitting = max(1, worker_room(config.workers, capacity, on_gpu=on_gpu) // workers)
     return Allotment(
         num_workers=workers,

@@ -15,7 +15,7 @@ from nrray.errors import DataError, ModelError, ResourcesError
 from nrray.pipelines.finetune.job import WorkersConfig, planned_job, resolved_finetune
 from nrray.pipelines.finetune.run import run_finetune
 from nrray.pipelines.on_ray.pools import Capacity
-from nrray.pipelines.on_ray.training_workers import planned_workers
+from nrray.pipelines.on_ray.training_workers import WorkerLimits, planned_workers
 from nrray.storage import Folder
 from nrray.train.run import finetune
 from nrray.train.training_plan import planned_training, read_plan, write_plan
@@ -123,18 +123,19 @@ def test_on_cpus_as_many_workers_train_as_a_step_has_micro_batches_and_memory_ho
     node = Capacity(num_cpus=4, num_gpus=0, memory_bytes=8 * 2**30)
     capacity = Capacity(num_cpus=8, num_gpus=0, memory_bytes=16 * 2**30, nodes=(node, node))
 
-    def number(asked=None, where=capacity, **limits):
-        return planned_workers(asked or WorkersConfig(), where, **limits)[0]
+    def number(micro_batches, gib, **asked):
+        limits = WorkerLimits(num_micro_batches=micro_batches, worker_bytes=gib * 2**30)
+        return planned_workers(WorkersConfig(**asked), capacity, limits)[0]
 
-    assert number() == 1
-    assert number(num_micro_batches=2, worker_bytes=2**30) == 2
-    assert number(num_micro_batches=32, worker_bytes=2**30) == 8
-    assert number(WorkersConfig(cpus_per_worker=3), num_micro_batches=32, worker_bytes=2**30) == 2
-    assert number(num_micro_batches=32, worker_bytes=5 * 2**30) == 3
-    assert number(num_micro_batches=32, worker_bytes=50 * 2**30) == 1
-    assert number(WorkersConfig(num_workers=5), num_micro_batches=2) == 5
+    assert number(1, 1) == 1
+    assert number(2, 1) == 2
+    assert number(32, 1) == 8
+    assert number(32, 1, cpus_per_worker=3) == 2
+    assert number(32, 5) == 3
+    assert number(32, 50) == 1
+    assert number(2, 1, num_workers=5) == 5
     on_gpus = Capacity(num_cpus=8, num_gpus=4, memory_bytes=2**34)
-    assert number(where=on_gpus, num_micro_batches=1, worker_bytes=2**40) == 4
+    assert planned_workers(WorkersConfig(), on_gpus) == (4, True)
 
 
 def test_settings_that_are_wrong_are_said_before_anything_is_done(archive, tmp_path):

@@ -41,7 +41,7 @@ def study_settings(root: Path, *, output: Path) -> dict[str, Any]:
         "cases": str(root / "cases.csv"),
         "split": str(root / "split.json"),
         "output": str(output),
-        "seeds": [0],
+        "seeds": [0, 1],
         "balanced_windows": 20,
         "rows": [
             {"name": "trained", "model": model, "finetune": {"sampling": SAMPLING, "training": TRAINING}},
