@@ -19,7 +19,9 @@ from tests.pipelines.training_support import settings, starts
 from tests.pipelines.weights import assert_same_weights
 from tests.videos import write_video
 
-pytestmark = pytest.mark.harsh
+pytestmark = [pytest.mark.harsh, pytest.mark.timeout(1800)]
+
+SHORT = {"training__num_steps": 10}
 
 
 def flipped(file: Path) -> None:
@@ -29,7 +31,7 @@ def flipped(file: Path) -> None:
     file.write_bytes(content)
 
 
-def stopped_training(command: list[str], output: Path, log: Path, *, at_step: int = 6) -> None:
+def stopped_training(command: list[str], output: Path, log: Path, *, at_step: int = 4) -> None:
     """A training that is killed once it has a state of some step."""
     with started(*command, log=log) as process:
         wait_for_step(output, at_step, process, log)
@@ -58,7 +60,7 @@ def trained_path(archive: Path) -> str:
 def test_what_changed_since_is_found_and_what_is_sound_is_gone_on_from(annotated_archive, tmp_path):
     archive = shutil.copytree(annotated_archive, tmp_path / "archive")
     whole, output, store, log = (tmp_path / name for name in ("whole", "out", "frames", "log"))
-    places = {"store__folder": store}
+    places = {"store__folder": store, **SHORT}
     scanned = nrray(
         "scan",
         *words(archive=archive / "sim/videos", cases=archive / "sim/cases.csv", output=archive / "scan"),
@@ -107,7 +109,7 @@ def test_what_changed_since_is_found_and_what_is_sound_is_gone_on_from(annotated
 
 def test_fewer_cpus_than_before_are_told_or_made_do_with(annotated_archive, tmp_path):
     output, log = tmp_path / "out", tmp_path / "log"
-    command = ["finetune", *words(**settings(annotated_archive, output, workers__num_workers=2))]
+    command = ["finetune", *words(**settings(annotated_archive, output, workers__num_workers=2, **SHORT))]
     with one_ray(num_cpus=2):
         stopped_training(command, output, log)
     with one_ray(num_cpus=1):
@@ -118,12 +120,12 @@ def test_fewer_cpus_than_before_are_told_or_made_do_with(annotated_archive, tmp_
         finished = nrray(*command, *words(workers__min_workers=1))
         assert finished.returncode == 0, finished.stderr
     assert [count for _, count in starts(output)] == [2, 1]
-    assert starts(output)[1][0] >= 6
+    assert starts(output)[1][0] >= 4
 
 
 @pytest.mark.skipif(not can_unshare("-m"), reason="needs the right to mount a small file system")
 def test_a_disk_that_is_full_at_a_checkpoint_is_said_and_gone_on_from_when_there_is_room(annotated_archive, tmp_path):
-    places = {"store__folder": tmp_path / "frames"}
+    places = {"store__folder": tmp_path / "frames", **SHORT}
     whole = nrray("finetune", *words(**settings(annotated_archive, tmp_path / "whole", **places)))
     assert whole.returncode == 0, whole.stderr
     state_bytes = next((tmp_path / "whole" / "checkpoints").glob("*.safetensors")).stat().st_size
