@@ -126,8 +126,9 @@ def _reason_to_end(process: psutil.Process, start: Start) -> str | None:
         for child in _dead_children(process, start.needed):
             since = found_dead.setdefault(child, now)
             if since > tried and now - since > start.loss_seconds:
-                logs = Path(start.folder) / "session_latest" / "logs"
-                return f"its {child.name()} was killed, or ended by itself; its log is in {logs}"
+                sessions = sorted(Path(start.folder).glob(f"session_*_{process.pid}"))
+                logs = f"; its log is in {sessions[-1] / 'logs'}" if sessions else ""
+                return f"its {child.name()} was killed, or ended by itself{logs}"
         if now - began > start.limit_seconds:
             return f"it took more than {start.limit_seconds:.0f} s"
 

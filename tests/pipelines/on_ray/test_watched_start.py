@@ -1,5 +1,6 @@
 """Where Ray's core ends this process while Ray starts, or keeps all of its threads from running, somebody else says so."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,58 @@ print("started")
         tmp_path,
     )
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "started\n", "")
+
+
+# The process of Ray that is named is killed as often as a function of Ray's is called: before it, while Ray starts.
+REAL = """
+import sys
+import psutil
+from nrray.pipelines.on_ray.session import ray_session
+import ray
+from ray._private import node, services, worker
+
+victim, place, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
+owner = {"CoreWorker": ray._raylet, "connect": worker, "start_raylet": services, "start_monitor": services}[place]
+original, calls = getattr(owner, place), []
+
+def killing(*arguments, **keywords):
+    calls.append(1)
+    for child in psutil.Process().children():
+        if len(calls) <= times and child.name() == victim and child.status() != psutil.STATUS_ZOMBIE:
+            child.kill()
+    return original(*arguments, **keywords)
+
+setattr(owner, place, killing)
+with ray_session():
+    print(ray.get(ray.remote(lambda: 7).remote(), timeout=100))
+"""
+
+
+def run_real(victim: str, place: str, times: int) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "RAY_ADDRESS": ""}
+    command = [sys.executable, "-c", REAL, victim, place, str(times)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.mark.parametrize(
+    ("victim", "place"),
+    [
+        pytest.param("raylet", "CoreWorker", marks=pytest.mark.harsh),
+        pytest.param("raylet", "connect", marks=pytest.mark.slow),
+        pytest.param("gcs_server", "CoreWorker", marks=pytest.mark.slow),
+        pytest.param("gcs_server", "connect", marks=pytest.mark.slow),
+    ],
+)
+def test_a_process_of_ray_that_is_killed_while_ray_connects_ends_the_run_in_words(victim, place):
+    finished = run_real(victim, place, 1)
+    assert finished.returncode == 1, finished.stdout
+    assert finished.stderr.startswith("error: Ray could not start: ")
+    assert finished.stderr.count("\n") == 1
+    assert "All that was written is kept; the same command goes on from there: " in finished.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("victim", "place"), [("gcs_server", "start_monitor"), ("gcs_server", "start_raylet")])
+def test_one_that_is_killed_before_is_started_once_more(victim, place):
+    finished = run_real(victim, place, 1)
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "7\n", "")

@@ -28,11 +28,17 @@ _SKEWED_CLOCK = """
 import mmap, os, struct, time
 with open(os.environ["SKEW_FILE"], "rb") as _file:
     _skew = mmap.mmap(_file.fileno(), 8, access=mmap.ACCESS_READ)
-_time, _time_ns = time.time, time.time_ns
-time.time = lambda: _time() + struct.unpack("d", _skew[:8])[0]
-time.time_ns = lambda: _time_ns() + int(struct.unpack("d", _skew[:8])[0] * 1e9)
-import tests.object_store
+_true = time.time
+
+def skewed():
+    return _true() + struct.unpack("d", _skew[:8])[0]
+
+def skewed_ns():
+    return int(skewed() * 1e9)
+
+time.time, time.time_ns = skewed, skewed_ns
 """
+_IN_EVERY_PROCESS = "import skewed_clock, tests.object_store\n"
 
 
 @pytest.mark.harsh
@@ -54,7 +60,8 @@ def test_a_clock_that_jumps_by_hours_changes_nothing(tmp_path, monkeypatch):
 
     skew.write_bytes(struct.pack("d", 0.0))
     (tmp_path / "clock").mkdir()
-    (tmp_path / "clock" / "sitecustomize.py").write_text(_SKEWED_CLOCK)
+    (tmp_path / "clock" / "skewed_clock.py").write_text(_SKEWED_CLOCK)
+    (tmp_path / "clock" / "sitecustomize.py").write_text(_IN_EVERY_PROCESS)
     root = Path(__file__).parents[3]
     monkeypatch.setenv("SKEW_FILE", str(skew))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "clock"), str(root)]))
