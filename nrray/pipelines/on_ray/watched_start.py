@@ -114,18 +114,18 @@ def main() -> None:
 
 def _reason_to_end(process: psutil.Process, start: Start) -> str | None:
     """Waits. None where Ray has started, or has failed in words."""
-    began = tried = time.monotonic()
+    began = time.monotonic()
+    of_first_try: set[psutil.Process] = set()
     found_dead: dict[psutil.Process, float] = {}  # to when
     while True:
         if select.select([0], [], [], _POLL_SECONDS)[0]:
             word = os.read(0, len(_AGAIN))
             if word != _AGAIN:
                 return None if word else "it ended this process, or somebody else did"
-            tried = time.monotonic()
+            of_first_try.update(_dead_children(process, start.needed))
         now = time.monotonic()
         for child in _dead_children(process, start.needed):
-            since = found_dead.setdefault(child, now)
-            if since > tried and now - since > start.loss_seconds:
+            if child not in of_first_try and now - found_dead.setdefault(child, now) > start.loss_seconds:
                 sessions = sorted(Path(start.folder).glob(f"session_*_{process.pid}"))
                 logs = f"; its log is in {sessions[-1] / 'logs'}" if sessions else ""
                 return f"its {child.name()} was killed, or ended by itself{logs}"
