@@ -29,7 +29,7 @@ LOSS_SECONDS = 40.0
 own limits are 30 s."""
 
 _POLL_SECONDS = 0.5
-_EXIT_SECONDS = 2.0
+_EXIT_SECONDS = 10.0
 _FULL_BYTES = 2**20
 _AGAIN, _OVER = b"again\n", b"over\n"
 
