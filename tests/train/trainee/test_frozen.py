@@ -16,6 +16,7 @@ from nrray.models.config import Dtype
 from nrray.models.digests import folder_digest
 from nrray.models.export import export_model
 from nrray.models.head import Head
+from nrray.models.metadata import read_metadata, write_metadata
 from nrray.train.output import VALIDATION_FILE, read_metrics
 from nrray.train.run import finetune
 from nrray.train.schedule import schedule_of
