@@ -23,4 +23,5 @@ LOCAL_ONLY_ENVIRONMENT: dict[str, str] = {
 }
 os.environ.update(LOCAL_ONLY_ENVIRONMENT)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it says where its cache is where there is no home folder
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says that it could not fetch a kernel from a hub

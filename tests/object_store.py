@@ -14,6 +14,9 @@ class ObjectStore(LocalFileSystem):
 
     protocol = "objects"
 
+    def __init__(self, **options):
+        super().__init__(auto_mkdir=True, **options)
+
     @classmethod
     def _strip_protocol(cls, path):
         return super()._strip_protocol(str(path).removeprefix("objects://"))

@@ -148,10 +148,14 @@ def _require_regular(path: str, uri: str) -> None:
 
 @contextmanager
 def _opened_container(file: Any, uri: str, config: DecodeConfig) -> Iterator[InputContainer]:
-    # max_pixels also holds for pictures that grow in mid-stream and for those looked at while opening.
-    options = {"max_pixels": str(config.max_frame_pixels), "protocol_whitelist": "file"}
+    # max_pixels here is for pictures that are looked at while opening: then the file does not open, or has pictures of no size.
+    options = {**_limits(config), "protocol_whitelist": "file"}
     try:
         container = av.open(file, "r", options=options, metadata_errors="ignore")
+        if any(not stream.width for stream in container.streams.video):
+            container.close()
+            _refuse_large(file, uri, config)
+            container = av.open(_rewound(file), "r", options=options, metadata_errors="ignore")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         _refuse_large(file, uri, config)
         message = getattr(error, "strerror", None) or str(error)
@@ -167,15 +171,25 @@ def _opened_container(file: Any, uri: str, config: DecodeConfig) -> Iterator[Inp
 def _refuse_large(file: Any, uri: str, config: DecodeConfig) -> None:
     """Raise TOO_LARGE if that is why `file` did not open: the sizes are read again, with the decoder set to skip."""
     try:
-        if not isinstance(file, str):
-            file.seek(0)
         options = {"skip_frame": "all", "protocol_whitelist": "file"}
-        container = av.open(file, "r", options=options, metadata_errors="ignore")
+        container = av.open(_rewound(file), "r", options=options, metadata_errors="ignore")
     except (av.error.FFmpegError, OSError, ValueError):
         return
     with container:
         for stream in container.streams.video:
             _require_size(stream.width, stream.height, uri, config)
+
+
+def _rewound(file: Any) -> Any:
+    """A path as it is, an open file at its start."""
+    if not isinstance(file, str):
+        file.seek(0)
+    return file
+
+
+def _limits(config: DecodeConfig) -> dict[str, str]:
+    """Options of a decoder."""
+    return {"max_pixels": str(config.max_frame_pixels)}
 
 
 def _require_size(width: int, height: int, uri: str, config: DecodeConfig) -> None:
@@ -225,6 +239,7 @@ def _video_stream(container: InputContainer, uri: str, config: DecodeConfig) -> 
     _require_size(stream.codec_context.width, stream.codec_context.height, uri, config)
     if not stream.time_base:
         raise DecodeError(ErrorKind.UNSUPPORTED, f"{uri}: its video stream has no time base; remux it.")
+    stream.codec_context.options = _limits(config)  # for pictures that grow in mid-stream
     stream.codec_context.thread_count = config.threads
     if config.threads > 1:
         stream.codec_context.thread_type = ThreadType.FRAME | ThreadType.SLICE

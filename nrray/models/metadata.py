@@ -3,10 +3,12 @@
 A folder that holds it, with `head.safetensors`, is either a whole Hugging Face checkpoint or an adapter of one.
 """
 
+import hashlib
 import json
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -71,7 +73,8 @@ class CheckpointMetadata(Section):
         default_factory=dict, description="logits are divided by this before the sigmoid; 1 for an activity without one"
     )
     files: dict[str, str] = Field(
-        default_factory=dict, description="sha256 of the files beside this one, where they are vouched for"
+        default_factory=dict,
+        description="sha256 of the files beside this one, where they are vouched for; in the file, of its own content too",
     )
 
     @property
@@ -99,6 +102,12 @@ def read_metadata(folder: str | Path) -> CheckpointMetadata | None:
                 f"{file}: found schema_version {found}, expected {METADATA_SCHEMA_VERSION}. "
                 f"Train the model again with this version of nrray."
             )
+        stated = data["files"].pop(METADATA_FILE, None) if isinstance(data.get("files"), dict) else None
+        if stated is not None and stated != _own_digest(data):
+            raise ModelError(
+                f"{file} is not the file that was written: found another digest of its content than it states. Copy the folder "
+                f"again, or train again."
+            )
         metadata = CheckpointMetadata.model_validate(data)
     except (OSError, ValueError) as error:  # among them ValidationError
         problems = (
@@ -124,11 +133,18 @@ def described_inputs(folder: Path) -> CheckpointInputs | None:
 
 
 def write_metadata(metadata: CheckpointMetadata, folder: Path) -> Path:
-    """Write `nrray.json` into `folder`; returns the file."""
+    """Write `nrray.json` into `folder`, with a digest of its own where it vouches for the files beside it; returns the file."""
     file = folder / METADATA_FILE
     document = metadata.model_dump(mode="json", by_alias=True)
+    if metadata.files:
+        document["files"] = {**metadata.files, METADATA_FILE: _own_digest(document)}
     file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return file
+
+
+def _own_digest(document: Mapping[str, Any]) -> str:
+    """sha256 of a description that states none of itself."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def vouched_files(folder: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from nrray.errors import ModelError
 from nrray.models import CheckpointChoice, Pooling, read_metadata, resolve_checkpoint
 from nrray.models.frame_stacking import FrameStacking
 from nrray.models.metadata import CheckpointMetadata, trained_labels, vouched_files, write_metadata
@@ -45,3 +46,12 @@ def test_a_description_vouches_for_all_files_but_itself_and_texts_for_people(met
     for name in ("head.safetensors", "split.json", "model_card.md", ".hidden"):
         (tmp_path / name).write_text(name)
     assert vouched_files(tmp_path).keys() == {"head.safetensors", "split.json"}
+
+
+def test_a_description_that_vouches_for_files_vouches_for_itself(metadata, tmp_path):
+    (tmp_path / "head.safetensors").write_text("weights")
+    file = write_metadata(metadata.model_copy(update={"files": vouched_files(tmp_path)}), tmp_path)
+    assert read_metadata(tmp_path).files.keys() == {"head.safetensors"}
+    file.write_text(file.read_text().replace('"suction": 0.5', '"suction": 0.7'))
+    with pytest.raises(ModelError, match=r"nrray.json is not the file that was written"):
+        read_metadata(tmp_path)

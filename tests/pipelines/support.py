@@ -76,11 +76,11 @@ def started(*arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def one_ray(*, dashboard: bool = False, num_gpus: int = 0) -> Iterator[None]:
-    """Ray with two CPUs in this process, and GPUs that are only counted; every command line within the block connects to it,
-    as on a cluster. To start it takes longer than most runs of a test."""
+def one_ray(*, dashboard: bool = False, num_cpus: int = 2, num_gpus: int = 0) -> Iterator[None]:
+    """Ray with CPUs and GPUs that are only counted, in this process; every command line within the block connects to it, as on a
+    cluster. To start it takes longer than most runs of a test."""
     ray.init(
-        num_cpus=2,
+        num_cpus=num_cpus,
         num_gpus=num_gpus,
         include_dashboard=dashboard,
         log_to_driver=False,

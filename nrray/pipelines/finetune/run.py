@@ -48,7 +48,9 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
     else:
         with WriterLock(output), ray_session(), terminated_as_interrupt():
             keep_record(output, "finetune", config)
-            train(config, extracted_job(resolved, reporter), reporter)
+            extracted = extracted_job(resolved, reporter)
+            Records(output, extracted.identity()).check_identity(undecided=())  # the frames are known now
+            train(config, extracted, reporter)
     trained_model = drawn_training(job)
     if not config.store.keep:
         shutil.rmtree(job.store, ignore_errors=True)

@@ -11,8 +11,12 @@ from pathlib import Path
 
 
 def _has_token() -> bool:
-    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return bool(named) or (Path.home() / ".ray" / "auth_token").exists()
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        return True
+    try:
+        return (Path.home() / ".ray" / "auth_token").exists()
+    except (RuntimeError, OSError):  # no home folder, or one of somebody else
+        return False
 
 
 if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:  # else too late: whoever imported Ray has chosen

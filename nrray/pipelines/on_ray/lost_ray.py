@@ -29,7 +29,7 @@ _GRACE_SECONDS = 8.0  # for the run to write what is pending: Ray ends this proc
 _EXIT_SECONDS = 5.0  # for the process to end of itself: Ray's exit hooks may wait for those that are gone
 _FULL_BYTES = 2**20
 
-_CORE = {
+CORE = {
     ray_constants.PROCESS_TYPE_GCS_SERVER: "gcs_server, which keeps Ray's state",
     ray_constants.PROCESS_TYPE_RAYLET: "raylet, which runs Ray's workers",
 }
@@ -117,8 +117,10 @@ def private_loss() -> str | None:
     node = worker._global_node
     logs = Path(node.get_logs_dir_path())
     for kind, process in node.dead_processes():
-        if kind in _CORE:
-            return f"Ray was lost: its {_CORE[kind]}, {how_it_ended(process.returncode, logs / f'{kind}.out')}. {_way_on()}"
+        if kind in CORE:
+            return (
+                f"Ray was lost: its {CORE[kind]}, {how_it_ended(process.returncode, logs / f'{kind}.out')}. {way_on()}"
+            )
     return None
 
 
@@ -149,14 +151,14 @@ class ClusterLoss:
         if not _answers(socket.AF_UNIX, self._raylet):
             return (
                 f"Ray was lost: the raylet of this machine, which runs Ray's workers here, does not answer any more. Its log is "
-                f"{self._logs / 'raylet.out'}; start the node again. {_way_on()}"
+                f"{self._logs / 'raylet.out'}; start the node again. {way_on()}"
             )
         if _answers(socket.AF_INET6 if ":" in self._gcs[0] else socket.AF_INET, self._gcs):
             self._answered = time.monotonic()
         elif time.monotonic() - self._answered > self._patience_seconds:
             return (
                 f"Ray was lost: the head of the cluster at {self._gcs[0]}:{self._gcs[1]} did not answer for "
-                f"{self._patience_seconds:.0f} s. Start the cluster again. {_way_on()}"
+                f"{self._patience_seconds:.0f} s. Start the cluster again. {way_on()}"
             )
         return None
 
@@ -170,7 +172,7 @@ def full_disk(error: Exception) -> str | None:
     reason = str(error) if isinstance(error, NrrayError) else type(error).__name__
     return (
         f"Ray has no room: the disk of its folder {folder.parent} is full, so that no worker starts ({reason}). Make room there, "
-        f"or name another folder in RAY_TMPDIR. {_way_on()}"
+        f"or name another folder in RAY_TMPDIR. {way_on()}"
     )
 
 
@@ -196,7 +198,8 @@ def command_line() -> str:
     return shlex.join(["python", program, *arguments] if path.suffix == ".py" else [path.name, *arguments])
 
 
-def _way_on() -> str:
+def way_on() -> str:
+    """What a sentence about a lost Ray ends with."""
     return f"All that was written is kept; the same command goes on from there: {command_line()}"
 
 

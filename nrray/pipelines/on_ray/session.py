@@ -20,8 +20,10 @@ from nrray.console.run_record import LOGGER
 from nrray.errors import ResourcesError
 from nrray.isolation import FixedPath
 from nrray.pipelines.on_ray.answering import check_answers
-from nrray.pipelines.on_ray.lost_ray import ClusterLoss, ended_with_ray, full_disk, private_loss
-from nrray.pipelines.on_ray.startable import check_startable, object_store_bytes, object_store_folder
+from nrray.pipelines.on_ray.lost_ray import CORE, ClusterLoss, ended_with_ray, full_disk, private_loss, way_on
+from nrray.pipelines.on_ray.nodes import check_nodes
+from nrray.pipelines.on_ray.startable import check_startable, object_store_bytes, object_store_folder, ray_folder
+from nrray.pipelines.on_ray.watched_start import Start, watched_start
 
 _STARTING_WORKERS = 16
 _STUCK_AFTER_SECONDS = 30.0
@@ -34,8 +36,9 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
     instance on this machine, on loopback, with a token of its own. Within a running session it is that session. A block that
     raises leaves Ray running until the process ends.
 
-    Raises ResourcesError where no Ray can be had: within seconds where nothing answers at RAY_ADDRESS; RayLostError where it ends
-    in mid-block, by itself or because the disk of its folder is full.
+    Raises ResourcesError where no Ray can be had: within seconds where nothing answers at RAY_ADDRESS, and where a node of that
+    cluster has no nrray, or another one; RayLostError where it ends in mid-block, by itself or because the disk of its folder is
+    full.
     """
     if ray.is_initialized():
         yield
@@ -52,6 +55,7 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
     else:
         check_answers(address)
         _connect(address)
+        check_nodes()
         loss = ClusterLoss.of_connection()
     # After an error Ray ends with the process: while a graph still runs, shutting down may end the process at once, before the
     # error is printed.
@@ -108,31 +112,38 @@ def watched_call(call: Callable[[], object], *, tick: Callable[[], None], every_
 
 def _start_private(*, dashboard: bool) -> None:
     check_startable()
-    for is_last in (False, True):  # on a busy machine Ray's own processes may take longer than it waits for them
-        try:
-            with _quiet_stderr(), _stuck_children_killed(), _loopback_alone():
-                ray.init(
-                    address="local",
-                    include_dashboard=dashboard,
-                    dashboard_host="127.0.0.1",
-                    object_store_memory=object_store_bytes(),
-                    _plasma_directory=object_store_folder(),
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    job_config=_isolated_job(),
-                    # A search of two trials takes 14 processes: with Ray's own limit, a CPU each, it would warn of them.
-                    _system_config={"worker_maximum_startup_concurrency": _STARTING_WORKERS},
-                )
-            return
-        except Exception as error:  # Ray raises the base class itself where a process of its own does not come up
-            ray.shutdown()
-            if is_last:
-                raise ResourcesError(f"Ray could not start on this machine: {error}") from error
+    with watched_start(Start(needed=tuple(CORE), folder=str(ray_folder()), way_on=way_on())) as begin_again:
+        for is_last in (False, True):  # on a busy machine Ray's own processes may take longer than it waits for them
+            try:
+                _init_private(dashboard=dashboard)
+                return
+            except Exception as error:  # Ray raises the base class itself where a process of its own does not come up
+                ray.shutdown()
+                check_startable()  # its disk may have filled up meanwhile
+                if is_last:
+                    raise ResourcesError(f"Ray could not start on this machine: {error}") from error
+                begin_again()
+
+
+def _init_private(*, dashboard: bool) -> None:
+    with _quiet_stderr(), _stuck_children_killed(), _loopback_alone():
+        ray.init(
+            address="local",
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            object_store_memory=object_store_bytes(),
+            _plasma_directory=object_store_folder(),
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            job_config=_isolated_job(),
+            # A search of two trials takes 14 processes: with Ray's own limit, a CPU each, it would warn of them.
+            _system_config={"worker_maximum_startup_concurrency": _STARTING_WORKERS},
+        )
 
 
 def _connect(address: str) -> None:
     try:
-        with _quiet_stderr():
+        with watched_start(Start(needed=(), folder=str(ray_folder()), way_on=way_on())), _quiet_stderr():
             ray.init(log_to_driver=False, logging_level=logging.ERROR, job_config=_isolated_job())
     except (RayError, RuntimeError, OSError, ValueError) as error:
         raise ResourcesError(

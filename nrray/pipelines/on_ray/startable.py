@@ -81,6 +81,11 @@ def _check_room(folder: Path) -> None:
         raise ResourcesError(
             f"Ray's folder {folder} cannot be made: {error.strerror}. Name another folder: RAY_TMPDIR=DIR."
         ) from error
+    if not _is_writable(folder):
+        raise ResourcesError(
+            f"Ray's folder {folder} cannot be written: it is somebody else's, or on a disk that may only be read. Name another "
+            f"folder: RAY_TMPDIR=DIR."
+        )
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE_BYTES:
         raise ResourcesError(

@@ -47,6 +47,15 @@ def test_a_folder_that_cannot_be_made_is_refused(short, monkeypatch):
         check_startable()
 
 
+def test_a_folder_that_cannot_be_written_is_refused(short, monkeypatch):
+    with mounted_tmpfs(short / "d", kib=1024):
+        (short / "d" / "ray").mkdir()
+        subprocess.run(["mount", "-o", "remount,ro", str(short / "d")], check=True)
+        monkeypatch.setenv("RAY_TMPDIR", str(short / "d"))
+        with pytest.raises(ResourcesError, match=r"ray cannot be written: .* RAY_TMPDIR=DIR"):
+            check_startable()
+
+
 def test_a_disk_without_room_for_logs_is_refused(short, monkeypatch):
     with mounted_tmpfs(short / "d", kib=1024):
         monkeypatch.setenv("RAY_TMPDIR", str(short / "d"))

@@ -8,8 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from accelerate import Accelerator
 
+from nrray.errors import ModelError
+from nrray.labels import read_label_set
+from nrray.models import CheckpointChoice, resolve_checkpoint
+from nrray.models.digests import read_files
+from nrray.models.metadata import MATRICES_FILE
+from nrray.sampling import Sampling
+from nrray.train.run import finetune
+from tests.checkpoints import CHECKPOINTS
 from tests.pipelines.support import SMALL_UNITS, ledger_units, make_archive, nrray, tables, words
+from tests.train.support import bright_job, model_of
 
 LOOPBACK_UP = """
 import fcntl, os, socket, struct, sys
@@ -107,6 +117,31 @@ def test_the_demo_runs_with_the_network_cut(tmp_path):
         "stimulation",
         "suction",
     }
+
+
+def test_an_adapter_with_a_flipped_bit_labels_nothing(manifest, tmp_path):
+    label_set = read_label_set()
+    sampling = Sampling(frames_per_second=2.0, frame_width_px=64, frame_height_px=64)
+    (tmp_path / "base").mkdir()
+    base = CHECKPOINTS["fast_vlm"](tmp_path / "base", label_set)
+    job = bright_job(tmp_path, base, label_set, sampling, num_steps=2)
+    finetune(job, Accelerator(cpu=True))
+    choice = CheckpointChoice(path=str(base), adapter=str(model_of(job)))
+    assert resolve_checkpoint(choice)
+    for file in read_files(model_of(job)):
+        sound = file.read_bytes()
+        for place in (0, len(sound) // 3, len(sound) // 2, len(sound) - 2):
+            file.write_bytes(sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :])
+            with pytest.raises(ModelError):
+                resolve_checkpoint(choice)
+        if file.name != MATRICES_FILE:
+            file.write_bytes(sound)
+    chosen = words(model__path=base, model__adapter=model_of(job))
+    refused = nrray(*relabel_words(manifest, tmp_path / "labels"), *chosen)
+    assert refused.returncode == 1
+    assert f"{MATRICES_FILE} is not the file that was trained" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "labels").exists()
 
 
 def test_a_misspelt_key_names_the_closest_one(tmp_path):

@@ -1,6 +1,5 @@
 """Frozen encoders with a trained head: V-JEPA 2 and VideoMAE, trained, saved, loaded, exported, gone on with."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from nrray.models.config import Dtype
 from nrray.models.digests import folder_digest
 from nrray.models.export import export_model
 from nrray.models.head import Head
+from nrray.models.metadata import read_metadata, write_metadata
 from nrray.train.output import VALIDATION_FILE, read_metrics
 from nrray.train.run import finetune
 from nrray.train.schedule import schedule_of
@@ -166,9 +166,9 @@ def test_another_encoder_or_another_head_is_refused(name, trained, checkpoint_of
 
 def test_matrices_that_a_description_vouches_for_must_be_there(trained, label_set, tmp_path):
     changed = shutil.copytree(adapter_of(trained["vjepa2"]), tmp_path / "adapter")
-    document = json.loads((changed / "nrray.json").read_text())
-    document["files"]["adapter_model.safetensors"] = "0" * 64
-    (changed / "nrray.json").write_text(json.dumps(document))
+    metadata = read_metadata(changed)
+    files = {**metadata.files, "adapter_model.safetensors": "0" * 64}
+    write_metadata(metadata.model_copy(update={"files": files}), changed)
     with pytest.raises(ModelError, match=r"adapter_model\.safetensors is missing"):
         labeler_of(trained["vjepa2"].start.path, label_set, adapter=changed)
 
