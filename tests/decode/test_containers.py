@@ -8,7 +8,7 @@ import pytest
 from nrray.decode import probe_video, sample_frames
 from nrray.decode.avi_chunks import first_break
 from nrray.decode.boxes import contradicting_tables, dolby_vision_profile
-from nrray.decode.scrambling import is_scrambled
+from nrray.decode.transport_stream import is_scrambled
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import ClockKind
 from tests.decode.asking import CONFIG, request_of, sound_numbers
