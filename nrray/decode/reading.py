@@ -3,7 +3,7 @@
 import contextlib
 import heapq
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
 import av
@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from nrray.decode.container_damage import ContainerDamage
+from nrray.decode.display_order import DisplayOrder
 from nrray.decode.forward_pass import MAX_REORDERED_FRAMES, ForwardPass, Picture
 from nrray.decode.packets import read_packets
 from nrray.decode.parameter_sets import allows_gaps
@@ -88,9 +89,11 @@ class Reading:
         self._is_lost = False
         self._has_decoded = False
         self._may_miss_frames = allows_gaps(self._opened.stream.codec_context)
+        self._order = DisplayOrder() if self._decoder.name in ("mpeg1video", "mpeg2video") else None
+        self._has_times_of_showing = False  # that are not those of decoding
         self._bridged_us = bridged_us(request.frame_interval_us or 0)
         pictures = self._pictures()
-        self._ordered = _sorted_by_time(pictures) if sorts_times else pictures
+        self._ordered = _sorted_by_time(pictures, moved=self._note_moved) if sorts_times else pictures
 
     def close(self) -> None:
         """Close the file."""
@@ -147,6 +150,8 @@ class Reading:
         self._container.told_at_opening(self.messages)
         self.messages.clear()
         for packet in readable if self._skipper is None else self._skipper.packets(readable):
+            if packet.dts is not None and packet.pts != packet.dts:
+                self._has_times_of_showing = True
             if packet.is_keyframe:  # asking costs a hundredth of decoding; nobody encrypts all but key frames
                 require_clear(packet, self.request.uri)
             number += 1 if packet.size else 0
@@ -179,6 +184,9 @@ class Reading:
             if self._container.is_lost(packet):
                 self._is_lost = True
                 self.soundness.damaged_from(number)
+            if self._order is not None and self._order.is_broken_at(bytes(packet)) and not packet.is_keyframe:
+                self.soundness.damaged_from(number)
+                self.forward.note_damage(_MISSING)
             if self._container.is_unsound(packet):  # which of its pictures are damaged, nobody knows
                 if self._skipper is not None:
                     raise SkippingError(_MISFIT)
@@ -234,6 +242,11 @@ class Reading:
         if self._is_behind_gap:
             self.soundness.damaged_from(picture.number)
 
+    def _note_moved(self, number: int) -> None:
+        """A picture came out in its turn and not at its time: in a container that has such times, one of them is damaged."""
+        if self._is_timed and self._has_times_of_showing:
+            self.soundness.closed.append((number, number + 1))
+
     def _is_late(self, picture: Picture) -> bool:
         """Whether a damaged picture comes out behind one that is shown later."""
         before_us = self.forward.position_us
@@ -252,7 +265,7 @@ class Reading:
             if not self._has_decoded and (overread := overread_settings(self.messages)):
                 reason, self._is_lost = overread, True  # all key frames have the same parameter sets
             if not packet.is_keyframe and not self._may_miss_frames and lost_references(self.messages):
-                reason = reason or "pictures are missing that others refer to"
+                reason = reason or _MISSING
             self.messages.clear()
         self._has_decoded = True
         return frames, reason
@@ -317,6 +330,7 @@ class Reading:
 
 _NO_TIME = -(1 << 62)
 _MISFIT = "a part of the container is not as it says"
+_MISSING = "pictures are missing that others refer to"
 _WITHOUT_KEY = "no key frame follows where the recording was interrupted"
 
 
@@ -358,13 +372,15 @@ def _drained(codec: VideoCodecContext) -> list[VideoFrame]:
         return []
 
 
-def _sorted_by_time(pictures: Iterator[Picture]) -> Generator[Picture, None, None]:
+def _sorted_by_time(pictures: Iterator[Picture], *, moved: Callable[[int], None]) -> Generator[Picture, None, None]:
     waiting: deque[Picture] = deque()
     times: list[int] = []
 
     def next_one() -> Picture:
-        first = waiting.popleft()
-        return Picture(frame=first.frame, pts_us=heapq.heappop(times), number=first.number)
+        first, time_us = waiting.popleft(), heapq.heappop(times)
+        if time_us != first.pts_us:
+            moved(first.number)
+        return Picture(frame=first.frame, pts_us=time_us, number=first.number)
 
     for picture in pictures:
         if picture.frame.key_frame and times and max(times) < picture.pts_us:
