@@ -13,7 +13,8 @@ _LISTS = frozenset({b"RIFF", b"LIST"})
 _NAME = re.compile(
     rb"(\d\d(dc|db|wb|pc|tx|iv|sb)|ix\d\d|JUNK|junk|idx1|indx|strh|strf|strd|strn|avih|odml|dmlh|vprp|INFO|I[A-Z0-9]{3})"
 )
-_INSIDE = frozenset({b"AVI ", b"AVIX", b"movi", b"rec "})
+_FRAMES = b"movi"
+_INSIDE = frozenset({b"AVI ", b"AVIX", _FRAMES, b"rec "})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +29,13 @@ def first_break(file: IO[bytes]) -> Break | None:
     """Where the chain is broken, None in a whole file."""
     end = file.seek(0, 2)
     at = 0
+    has_frames = False
     head = Ahead(file)
     while at + 8 <= end:
         name, size = struct.unpack("<4sI", head.read(at, 8))
         if name in _LISTS:
             kind = head.read(at + 8, 4)
+            has_frames = has_frames or kind == _FRAMES
             # What a list holds follows within it; lists of no interest are passed over.
             at += 12 if kind in _INSIDE else 8 + size + size % 2
             continue
@@ -41,4 +44,4 @@ def first_break(file: IO[bytes]) -> Break | None:
         if at + 8 + size > end:
             return Break(byte=at, is_tail=True)
         at += 8 + size + size % 2
-    return None
+    return None if has_frames else Break(byte=0, is_tail=False)

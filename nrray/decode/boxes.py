@@ -7,6 +7,16 @@ from typing import IO
 import numpy as np
 
 _PATH_TO_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+# Boxes in and around a track's tables (ISO/IEC 14496-12, 6.2.3; QuickTime File Format, movie atoms), and those that hold others.
+_HOLDERS = frozenset({b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl"})
+_NAMES = _HOLDERS | frozenset(
+    (
+        b"mvhd tkhd elst mdhd hdlr elng vmhd smhd hmhd nmhd sthd dinf dref stsd stts ctts cslg stsc stsz stz2 stco "
+        b"co64 stss stsh stps padb stdp sdtp sbgp sgpd subs saiz saio tref trgr mvex mehd trex leva udta meta iods "
+        b"cprt clip crgn matt kmat load imap tapt clef prof enof gmhd gmin prfl ctab free skip wide uuid txas code "
+        b"cdsc hint pssh ainf gsst tmcd tsel"
+    ).split()
+)
 _HEAD_BYTES = 1 << 20
 _ENCRYPTED_ENTRIES = frozenset({b"encv", b"drmi", b"resv"})
 
@@ -35,9 +45,11 @@ def dolby_vision_profile(file: IO[bytes]) -> int | None:
 
 def contradicting_tables(file: IO[bytes]) -> str:
     """What is wrong where the tables of an MP4's track do not speak of the same number of samples (ISO/IEC 14496-12, 8.6 and
-    8.7), so that times and sizes are given to the wrong ones; "" where all agree."""
+    8.7), so that times and sizes are given to the wrong ones, or where one of them has lost its name; "" where all agree."""
     try:
         end = file.seek(0, 2)
+        if misnamed := _misnamed(file, 0, end, is_inside=False):
+            return misnamed
         for start, stop in _tables(file, 0, end, 0):
             counts = _sample_counts(file, start, stop)
             if len(set(counts.values())) > 1:
@@ -45,6 +57,22 @@ def contradicting_tables(file: IO[bytes]) -> str:
     except (struct.error, ValueError):
         pass
     return ""
+
+
+def _misnamed(file: IO[bytes], start: int, end: int, *, is_inside: bool) -> str:
+    """Of a box whose name nobody knows, and is one bit away from one that readers need; is_inside: of the index."""
+    for name, body, stop in boxes(file, start, end):
+        if is_inside and name not in _NAMES:
+            near = next((known for known in sorted(_NAMES) if _bits_between(name, known) == 1), None)
+            if near is not None:
+                return f"a box is named {name.decode('latin-1')!a}, one bit away from {near.decode()!r}"
+        if name in _HOLDERS and (found := _misnamed(file, body, stop, is_inside=True)):
+            return found
+    return ""
+
+
+def _bits_between(one: bytes, other: bytes) -> int:
+    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
 def _tables(file: IO[bytes], start: int, end: int, depth: int) -> Iterator[tuple[int, int]]:

@@ -26,6 +26,8 @@ SideDataType._missing_ = classmethod(_unnamed)  # type: ignore[assignment, metho
 
 # Of sine and cosine: a matrix off a right angle by more (1.1 degrees) is no swap of rows and columns.
 _MAX_SKEW = 0.02
+# Pixels may be no squares; nobody's are ten times as wide as they are high.
+_MIN_SQUEEZE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,12 @@ def matrix_orientation(matrix: NDArray[np.int32]) -> Orientation:
         degrees = round(math.degrees(math.atan2(b, a)))
         raise DecodeError(
             ErrorKind.UNSUPPORTED, f"the video is tagged to be turned by {degrees} degrees; expected a right angle."
+        )
+    chosen = (a, d) if along >= across else (b, c)
+    if min(map(abs, chosen)) < _MIN_SQUEEZE * max(map(abs, chosen)):
+        raise DecodeError(
+            ErrorKind.UNSUPPORTED,
+            "the video is tagged to be squeezed to a line: its header is damaged. Copy it again from its source.",
         )
     if across > along:
         return Orientation(

@@ -17,13 +17,14 @@ from nrray.decode.stamps import Stamps, stamps_of
 class StreamPackets:
     """The M packets of a stream that hold something, in the order of the file.
 
-    pts_us, decoded_us: (M,) int64, the latter of presentation where a container has no other; duration_us: (M,) int64, 0 where
-    none is told; is_key, is_discarded (decoded, and never shown: edit lists), has_stamp, is_corrupt: (M,) bool; has_ended: False
-    where the time to read ran out; stop_reason: why the file could not be read on, else "".
+    pts_us, decoded_us: (M,) int64, the latter of presentation where a container has no other (then not are_decoded); duration_us:
+    (M,) int64, 0 where none is told; is_key, is_discarded (decoded, and never shown: edit lists), has_stamp, is_corrupt: (M,)
+    bool; has_ended: False where the time to read ran out; stop_reason: why the file could not be read on, else "".
     """
 
     pts_us: NDArray[np.int64]
     decoded_us: NDArray[np.int64]
+    are_decoded: bool
     duration_us: NDArray[np.int64]
     is_key: NDArray[np.bool_]
     is_discarded: NDArray[np.bool_]
@@ -37,13 +38,13 @@ class StreamPackets:
 
     def stamps(self) -> Stamps:
         """The time line. Packets without a stamp have the time of the one before them."""
-        return stamps_of(self.pts_us, self.decoded_us)
+        return stamps_of(self.pts_us, self.decoded_us, are_decoded=self.are_decoded)
 
 
 def read_packets(uri: str, config: DecodeConfig, *, limit_seconds: float | None = None) -> StreamPackets:
     """The packets of the video at `uri`; at most for `limit_seconds`. Raises DecodeError."""
     rows: list[tuple[int, int, int, bool, bool, bool, bool]] = []
-    has_ended, stop_reason = True, ""
+    has_ended, are_decoded, stop_reason = True, True, ""
     deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
     with opened_video(uri, config) as opened:
         time_base = opened.stream.time_base
@@ -55,6 +56,7 @@ def read_packets(uri: str, config: DecodeConfig, *, limit_seconds: float | None 
                 if not packet.size:
                     continue
                 stamp = packet.pts if packet.pts is not None else packet.dts
+                are_decoded = are_decoded and packet.dts is not None
                 before_us = before_us if stamp is None else rounded_us(stamp, time_base)
                 rows.append(
                     (
@@ -76,6 +78,7 @@ def read_packets(uri: str, config: DecodeConfig, *, limit_seconds: float | None 
     return StreamPackets(
         pts_us=columns[0],
         decoded_us=columns[1],
+        are_decoded=are_decoded,
         duration_us=columns[2],
         is_key=columns[3].astype(np.bool_),
         is_discarded=columns[4].astype(np.bool_),

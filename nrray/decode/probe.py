@@ -15,10 +15,10 @@ from nrray.decode.orientation import frame_orientation
 from nrray.decode.packets import StreamPackets, read_packets
 from nrray.decode.remarks import remarks_on
 from nrray.decode.request import DecodeConfig, ProbeResult, Restarts
-from nrray.decode.scrambling import is_scrambled
 from nrray.decode.seek_check import is_seekable
 from nrray.decode.selection import bridged_us, rounded_us
 from nrray.decode.source import OpenedVideo, demuxed, moving_streams, opened_bytes, opened_tail, opened_video
+from nrray.decode.transport_stream import is_scrambled
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_HOUR, US_PER_SECOND, ClockKind, hours_of
 

@@ -1,33 +1,46 @@
 """An open video whose pictures come out one after the other, each with its time; where one request ends, the next can go on."""
 
+import contextlib
 import heapq
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
 import av
 import av.error
 import numpy as np
+from av.codec.context import ThreadType
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from nrray.decode.avi_chunks import first_break
+from nrray.decode.container_damage import ContainerDamage
+from nrray.decode.display_order import DisplayOrder
 from nrray.decode.forward_pass import MAX_REORDERED_FRAMES, ForwardPass, Picture
 from nrray.decode.packets import read_packets
+from nrray.decode.parameter_sets import allows_gaps
 from nrray.decode.request import DecodeConfig, FrameRequest
 from nrray.decode.selection import bridged_us, rounded_us
 from nrray.decode.skipping import TIMED_CONTAINERS, Skipper, SkippingError, can_skip
-from nrray.decode.soundness import Message, Soundness, damaged_bytes, told_damage
-from nrray.decode.source import OpenedVideo, demuxed, opened_bytes, opened_video, require_clear, require_scanned
+from nrray.decode.soundness import (
+    Message,
+    Soundness,
+    lost_packets,
+    lost_references,
+    misfits,
+    overread_settings,
+    told_damage,
+)
+from nrray.decode.source import OpenedVideo, demuxed, opened_video, require_clear, require_scanned
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND, ClockKind
 
-_STRICTER = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+_STRICTER = {"vp9": "libvpx-vp9"}
 # Packets that cannot even be read, one after the other, before the file is taken to end there.
 _MAX_READ_ERRORS = 64
+_REWOUND = ("flv", "mpegts", "mpeg")
 
 
 class Reading:
@@ -54,6 +67,8 @@ class Reading:
             self._time_base = time_base
             if seek_us is not None and seek_us <= _start_us(self._opened):
                 self.seek_us = None
+            self._container = ContainerDamage(request, config, container=self._opened.container.format.name)
+            self._stack.callback(self._container.close)
             samples = request.sample_us.tolist()
             self._skipper = Skipper(self._opened, samples) if skips and is_plain and can_skip(self._opened) else None
             self.soundness = Soundness()
@@ -71,12 +86,14 @@ class Reading:
         self._stamp_us: int | None = None
         self._is_behind_gap = False
         self._is_timed = self._opened.container.format.name.split(",")[0] in TIMED_CONTAINERS
-        self._broken_at = _break_of(request, config)
         self._is_lost = False
-        self._is_cut_off = self._opened.container.format.name == "mpegts" and _ends_within_a_packet(request.uri)
+        self._has_decoded = False
+        self._may_miss_frames = allows_gaps(self._opened.stream.codec_context)
+        self._order = DisplayOrder() if self._decoder.name in ("mpeg1video", "mpeg2video") else None
+        self._has_times_of_showing = False  # that are not those of decoding
         self._bridged_us = bridged_us(request.frame_interval_us or 0)
         pictures = self._pictures()
-        self._ordered = _sorted_by_time(pictures) if sorts_times else pictures
+        self._ordered = _sorted_by_time(pictures, moved=self._note_moved) if sorts_times else pictures
 
     def close(self) -> None:
         """Close the file."""
@@ -119,7 +136,9 @@ class Reading:
     def _pictures(self) -> Generator[Picture, None, None]:
         """Pictures as the decoder gives them; damage is noted."""
         opened, codec = self._opened, self._decoder
-        if self.seek_us is not None and not _seek(opened, self.seek_us):
+        if self.seek_us is None:
+            _rewind(opened)
+        elif not _seek(opened, self.seek_us):
             return
         is_waiting = self.seek_us is not None
         has_begun = False
@@ -128,22 +147,23 @@ class Reading:
         num_without_time = 0
         readable = self._readable_packets()
         # While it was opened, the first packets were read ahead: what was told of them then is not told again.
-        broken_at = damaged_bytes(self.messages)
+        self._container.told_at_opening(self.messages)
         self.messages.clear()
         for packet in readable if self._skipper is None else self._skipper.packets(readable):
+            if packet.dts is not None and packet.pts != packet.dts:
+                self._has_times_of_showing = True
             if packet.is_keyframe:  # asking costs a hundredth of decoding; nobody encrypts all but key frames
                 require_clear(packet, self.request.uri)
             number += 1 if packet.size else 0
-            if self.messages and has_begun and (reason := told_damage(self.messages)):
+            is_misfit = misfits(self.messages)
+            if self.messages and has_begun and (reason := self._told_of_container(packet)):
                 # The container lost its place: what it took for the packet before may be none.
                 self.soundness.damaged_from(max(0, number - 1))
                 self.forward.note_damage(reason)
             self.messages.clear()
-            while broken_at and packet.pos is not None and packet.pos > broken_at[0]:
-                del broken_at[0]
-                if has_begun:  # else it is of the header
-                    self.soundness.damaged_from(max(0, number - 1))
-                    self.forward.note_damage(_MISFIT)
+            if (reason := self._container.before(packet)) and has_begun:  # else it is of the header
+                self.soundness.damaged_from(max(0, number - 1))
+                self.forward.note_damage(reason)
             time_us = self._packet_time_us(packet, number)
             if is_waiting and packet.size:
                 if not packet.is_keyframe:
@@ -161,12 +181,19 @@ class Reading:
             if has_begun and self._is_behind_restart(packet) and not packet.is_keyframe:
                 self.soundness.damaged_from(number)
                 self.forward.note_damage(_WITHOUT_KEY)
-            if self._broken_at is not None and packet.pos is not None and packet.pos + packet.size > self._broken_at:
+            if self._container.is_lost(packet):
                 self._is_lost = True
                 self.soundness.damaged_from(number)
-            if not packet.size and self._is_cut_off:
+            if self._order is not None and self._order.is_broken_at(bytes(packet)) and not packet.is_keyframe:
                 self.soundness.damaged_from(number)
-                self.forward.note_damage(_CUT_OFF)
+                self.forward.note_damage(_MISSING)
+            if self._container.is_unsound(packet):  # which of its pictures are damaged, nobody knows
+                if self._skipper is not None:
+                    raise SkippingError(_MISFIT)
+                self.soundness.damaged_from(number)
+            if reason := _MISFIT if is_misfit else self._container.at_end() if not packet.size else "":
+                self.soundness.damaged_from(number)
+                self.forward.note_damage(reason)
             packet.opaque = number
             is_leading = key_us is not None and time_us is not None and time_us < key_us
             frames, reason = self._decoded(packet)
@@ -185,6 +212,14 @@ class Reading:
                 f"{self.request.uri} has no presentation times (a raw stream): give its rate, "
                 f"--set decode.raw_frames_per_second=25, and scan it again.",
             )
+
+    def _told_of_container(self, packet: "Packet[VideoStream]") -> str:
+        """What was said while `packet` was read."""
+        if reason := told_damage(self.messages):
+            return reason
+        # What was lost before a key frame, nothing behind it misses.
+        is_lost = not packet.is_keyframe and lost_packets(self.messages, pid=self._opened.stream.id)
+        return "packets were lost" if is_lost else ""
 
     def _is_behind_restart(self, packet: "Packet[VideoStream]") -> bool:
         """Whether the file's clock starts again here."""
@@ -207,6 +242,11 @@ class Reading:
         if self._is_behind_gap:
             self.soundness.damaged_from(picture.number)
 
+    def _note_moved(self, number: int) -> None:
+        """A picture came out in its turn and not at its time: in a container that has such times, one of them is damaged."""
+        if self._is_timed and self._has_times_of_showing:
+            self.soundness.closed.append((number, number + 1))
+
     def _is_late(self, picture: Picture) -> bool:
         """Whether a damaged picture comes out behind one that is shown later."""
         before_us = self.forward.position_us
@@ -222,7 +262,12 @@ class Reading:
             reason = error.strerror or str(error)
         if self.messages:
             reason = told_damage(self.messages) or reason
+            if not self._has_decoded and (overread := overread_settings(self.messages)):
+                reason, self._is_lost = overread, True  # all key frames have the same parameter sets
+            if not packet.is_keyframe and not self._may_miss_frames and lost_references(self.messages):
+                reason = reason or _MISSING
             self.messages.clear()
+        self._has_decoded = True
         return frames, reason
 
     def _shown(self, frame: VideoFrame, *, key_us: int | None) -> Iterator[Picture]:
@@ -273,7 +318,7 @@ class Reading:
             try:
                 for packet in demuxed(self._opened):
                     num_errors = 0
-                    if self._skipper is not None and has_key and self.messages and told_damage(self.messages):
+                    if self._skipper is not None and has_key and self.messages and self._told_of_container(packet):
                         raise SkippingError("damage among packets that are read ahead: of which, is not known any more")
                     has_key = has_key or packet.is_keyframe
                     yield packet
@@ -284,15 +329,20 @@ class Reading:
 
 
 _NO_TIME = -(1 << 62)
-_MISFIT = "parts of the container do not fit together"
-_CUT_OFF = "the file ends within a packet"
+_MISFIT = "a part of the container is not as it says"
+_MISSING = "pictures are missing that others refer to"
 _WITHOUT_KEY = "no key frame follows where the recording was interrupted"
 
 
 def _decoder(opened: OpenedVideo) -> VideoCodecContext:
-    """The stream's decoder, or a stricter one: FFmpeg's own decoders of VP8 and VP9 make garbage of damaged packets without
-    a word, where libvpx finds that they end too early. It takes a fifth longer."""
+    """The stream's decoder, in the way in which it tells most of damage. FFmpeg's own decoder of VP9 makes garbage of damaged
+    packets without a word, where libvpx finds that they end too early; that of VP8 finds it too, and says so where it has threads
+    for slices."""
     own = opened.stream.codec_context
+    own.options = {"err_detect": "crccheck"}  # of pictures that bring a checksum (HEVC's hash, FFV1)
+    if own.name == "vp8":
+        own.thread_count, own.thread_type = max(2, own.thread_count), ThreadType.SLICE
+        return own
     stricter = _STRICTER.get(own.name)
     if stricter is None or stricter not in av.codecs_available:
         return own
@@ -300,26 +350,6 @@ def _decoder(opened: OpenedVideo) -> VideoCodecContext:
     assert isinstance(decoder, VideoCodecContext)
     decoder.thread_count = own.thread_count
     return decoder
-
-
-def _break_of(request: FrameRequest, config: DecodeConfig) -> int | None:
-    """From which byte on the times of an AVI are not known, None where they are."""
-    if request.clock is not ClockKind.LOST:
-        return None
-    with opened_bytes(request.uri) as file:
-        broken_at = first_break(file)
-    with opened_video(request.uri, config) as opened:
-        num_claimed = opened.stream.frames
-    # The chain may have been cut and fit again by chance before it breaks visibly.
-    is_short = broken_at is not None and not broken_at.is_tail and len(read_packets(request.uri, config)) != num_claimed
-    return None if broken_at is None else 0 if is_short else broken_at.byte
-
-
-def _ends_within_a_packet(uri: str) -> bool:
-    """Whether a transport stream is no whole number of packets long, of 188 bytes, or with a time or a checksum of more."""
-    with opened_bytes(uri) as file:
-        size = file.seek(0, 2)
-    return all(size % packet_bytes for packet_bytes in (188, 192, 204))
 
 
 def _has_own_times(request: FrameRequest) -> bool:
@@ -342,13 +372,15 @@ def _drained(codec: VideoCodecContext) -> list[VideoFrame]:
         return []
 
 
-def _sorted_by_time(pictures: Iterator[Picture]) -> Generator[Picture, None, None]:
+def _sorted_by_time(pictures: Iterator[Picture], *, moved: Callable[[int], None]) -> Generator[Picture, None, None]:
     waiting: deque[Picture] = deque()
     times: list[int] = []
 
     def next_one() -> Picture:
-        first = waiting.popleft()
-        return Picture(frame=first.frame, pts_us=heapq.heappop(times), number=first.number)
+        first, time_us = waiting.popleft(), heapq.heappop(times)
+        if time_us != first.pts_us:
+            moved(first.number)
+        return Picture(frame=first.frame, pts_us=time_us, number=first.number)
 
     for picture in pictures:
         if picture.frame.key_frame and times and max(times) < picture.pts_us:
@@ -367,6 +399,14 @@ def _start_us(opened: OpenedVideo) -> int:
     """Where the stream says that it starts."""
     start, time_base = opened.stream.start_time, opened.stream.time_base
     return rounded_us(start, time_base) if start is not None and time_base else 0
+
+
+def _rewind(opened: OpenedVideo) -> None:
+    """Read from the start again, where that gives the same packets: what was told of those that were read ahead while the file
+    was opened is then told in its place."""
+    if opened.container.format.name in _REWOUND:
+        with contextlib.suppress(av.error.FFmpegError, OSError):  # then it goes on
+            opened.container.seek(0, unsupported_byte_offset=True)
 
 
 def _seek(opened: OpenedVideo, seek_us: int) -> bool:

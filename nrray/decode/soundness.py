@@ -17,6 +17,7 @@ _FILLERS = ((130, 130, 130), (128, 128, 128), (0, 136, 0), (0, 77, 0), (0, 154, 
 _FILLER_TOLERANCE = 2
 _CONCEALED = re.compile(r"concealing|corrupt|damaged|invalid|missing", re.IGNORECASE)
 _PLACE = re.compile(r"\bat (?:pos (?P<decimal>\d+)|0x(?P<hex>[0-9a-f]+))\b")
+_OVERREAD = re.compile(r"Overread [VSP]PS")
 # Errors of what says nothing of pixels.
 _BESIDE_THE_PICTURE = re.compile(r"\bSEI\b|APP fields|EXIF|ICC|metadata|timecode|caption|user data", re.IGNORECASE)
 
@@ -31,10 +32,30 @@ def captured_messages(*, of_all_threads: bool) -> Iterator[list[Message]]:
 def told_damage(messages: list[Message]) -> str:
     """The first message that tells of damage to pictures, "" where none does."""
     for level, _, text in messages:
-        is_told = level <= av.logging.ERROR or _CONCEALED.search(text) is not None
+        is_told = level <= av.logging.ERROR or (level <= av.logging.INFO and _CONCEALED.search(text) is not None)
         if is_told and _BESIDE_THE_PICTURE.search(text) is None:
             return text.strip()
     return ""
+
+
+def misfits(messages: list[Message]) -> bool:
+    """Whether a tag of FLV is not as long as what follows it says."""
+    return any(text.startswith("Packet mismatch") for _, _, text in messages)
+
+
+def overread_settings(messages: list[Message]) -> str:
+    """What tells that parameter sets end within themselves, "" where nothing does."""
+    return next((text.strip() for _, _, text in messages if _OVERREAD.match(text)), "")
+
+
+def lost_packets(messages: list[Message], *, pid: int) -> bool:
+    """Whether packets of the stream `pid` are missing in a transport stream (ITU-T H.222.0, 2.4.3.3: continuity_counter)."""
+    return any(text.startswith(f"Continuity check failed for pid {pid} ") for _, _, text in messages)
+
+
+def lost_references(messages: list[Message]) -> bool:
+    """Whether pictures of H.264 are missing that others may refer to (ITU-T H.264, 7.4.3: frame_num)."""
+    return any(text.startswith("Frame num gap") for _, _, text in messages)
 
 
 def damaged_bytes(messages: list[Message]) -> list[int]:

@@ -24,8 +24,8 @@ from nrray.decode.request import DecodeConfig, FrameRequest
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND, ClockKind
 
-# FFmpeg tells concealment as information, and all else that matters as an error; whoever decodes captures it.
-av.logging.set_level(av.logging.INFO)
+# FFmpeg tells concealment as information, and what is lost for debugging alone; whoever decodes captures it.
+av.logging.set_level(av.logging.DEBUG)
 av.logging.set_skip_repeated(False)  # each damaged picture is told
 _libav = logging.getLogger("libav")
 _libav.addHandler(logging.NullHandler())

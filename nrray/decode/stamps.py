@@ -23,6 +23,8 @@ _MIN_STRAY_US = 60 * US_PER_SECOND
 # A picture is shown at most so long after it is decoded.
 _MAX_SHOWN_LATE_US = 10 * US_PER_SECOND
 _UNKNOWN_INTERVAL_US = 40_000  # 25 frames/s
+# A stream whose times of decoding fall more often has them so.
+_MAX_FALLS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +58,16 @@ class _Run:
         return self.end - self.first <= _MAX_OUTLIERS and self.stop_us - self.start_us < US_PER_SECOND
 
 
-def stamps_of(pts_us: NDArray[np.int64], decoded_us: NDArray[np.int64]) -> Stamps:
-    """pts_us: (M,) presentation times of packets in the order of the file, M > 0; decoded_us: (M,) times of decoding, or of
-    presentation where a container has no other."""
+def stamps_of(pts_us: NDArray[np.int64], decoded_us: NDArray[np.int64], *, are_decoded: bool = False) -> Stamps:
+    """pts_us: (M,) presentation times of packets in the order of the file, M > 0; decoded_us: (M,) times of decoding, or, unless
+    are_decoded, of presentation where a container has no other."""
     interval_us = _median_step_us(decoded_us)
     slack_us = _REORDERED_INTERVALS * interval_us
     runs = _runs(decoded_us, slack_us=slack_us, max_step_us=slack_us)
     kept, strays = _without_strays(runs, slack_us=slack_us)
     is_outlier = _are_shown_at_no_neighbours_time(pts_us, decoded_us, tolerance_us=_MAX_SHOWN_LATE_US + slack_us)
+    if are_decoded:
+        is_outlier |= _are_out_of_turn(decoded_us, tolerance_us=interval_us)
     for run in strays:
         is_outlier[run.first : run.end] = True
     time_us = pts_us.copy()
@@ -98,6 +102,22 @@ def _are_shown_at_no_neighbours_time(
         others = np.concatenate([np.delete(pts_us[around], at - around.start), decoded_us[around]])
         is_far[at] = bool((np.abs(others - pts_us[at]) > tolerance_us).all())
     return is_far
+
+
+def _are_out_of_turn(decoded_us: NDArray[np.int64], *, tolerance_us: int) -> NDArray[np.bool_]:
+    """Single packets that are decoded before the one ahead of them or behind the one after, in a stream that has its times of
+    decoding else in order."""
+    is_out = np.zeros(len(decoded_us), np.bool_)
+    falls = np.flatnonzero(np.diff(decoded_us) < -tolerance_us) + 1
+    if len(falls) > _MAX_FALLS:
+        return is_out
+    for at in falls.tolist():
+        before, after = decoded_us[max(0, at - 2)], decoded_us[min(len(decoded_us) - 1, at + 1)]
+        if at >= 2 and before <= decoded_us[at] <= after:
+            is_out[at - 1] = True
+        elif before <= decoded_us[at - 1] <= after:
+            is_out[at] = True
+    return is_out
 
 
 def _median_step_us(decoded_us: NDArray[np.int64]) -> int:

@@ -8,7 +8,7 @@ import pytest
 from nrray.decode import probe_video, sample_frames
 from nrray.decode.avi_chunks import first_break
 from nrray.decode.boxes import contradicting_tables, dolby_vision_profile
-from nrray.decode.scrambling import is_scrambled
+from nrray.decode.transport_stream import is_scrambled
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import ClockKind
 from tests.decode.asking import CONFIG, request_of, sound_numbers
@@ -86,3 +86,30 @@ def test_a_record_of_dolby_vision_tells_its_profile():
     assert dolby_vision_profile(io.BytesIO(b"moov....dvvC" + record)) == 8
     assert dolby_vision_profile(io.BytesIO(b"moov....dvvC\xff\xff\xff")) is None
     assert dolby_vision_profile(io.BytesIO(b"moov")) is None
+
+
+@pytest.mark.parametrize("name", [b"edts", b"ctts", b"elst"])
+def test_a_box_of_an_mp4_that_lost_its_name_is_missed(tmp_path, name):
+    path = write_video(tmp_path / "v.mp4", num_frames=50)
+    data = bytearray(path.read_bytes())
+    at = data.rindex(name)
+    data[at + 3] ^= 0x10
+    path.write_bytes(data)
+    with pytest.raises(DecodeError, match=f"one bit away from '{name.decode()}'") as caught:
+        probe_video(str(path), CONFIG)
+    assert caught.value.kind is ErrorKind.UNREADABLE
+
+
+def test_a_box_of_a_maker_is_no_damage(tmp_path):
+    path = write_video(tmp_path / "v.mp4", num_frames=50)
+    data = path.read_bytes()
+    at = data.index(b"mvhd") - 4
+    box = (12).to_bytes(4, "big") + b"XMAK" + b"own!"
+    (size,) = struct.unpack(">I", data[at - 8 : at - 4])
+    path.write_bytes(data[: at - 8] + struct.pack(">I", size + 12) + data[at - 4 : at] + box + data[at:])
+    assert probe_video(str(path), CONFIG).duration_us == 2_000_000
+
+
+def test_an_avi_whose_list_of_frames_lost_its_name_is_not_believed(avi):
+    data = avi.read_bytes()
+    assert first_break(io.BytesIO(data.replace(b"movi", b"mo6i", 1))).byte == 0

@@ -55,3 +55,14 @@ def test_about_a_right_angle_is_one_and_others_are_refused(degrees):
         with pytest.raises(DecodeError, match="expected a right angle") as caught:
             turned(degrees + off_degrees)
         assert caught.value.kind is ErrorKind.UNSUPPORTED
+
+
+@pytest.mark.parametrize("terms", [(1, 0, 4096, 1), (1, 0, 0, 0), (0, 0, -1, 0)])
+def test_a_matrix_that_squeezes_the_picture_to_a_line_is_refused(terms):
+    with pytest.raises(DecodeError, match="its header is damaged") as caught:
+        matrix_orientation(matrix_of(*terms))
+    assert caught.value.kind is ErrorKind.UNSUPPORTED
+
+
+def test_pixels_that_are_no_squares_are_no_damage():
+    assert matrix_orientation(matrix_of(2, 0, 0, 1)) == Orientation()

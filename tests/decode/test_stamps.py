@@ -69,3 +69,19 @@ def test_times_of_decoding_that_stay_behind_at_a_gap_contradict_nothing():
     )
     decoded = np.array([*steady(42, start_us=-40_000), *steady(41, start_us=HOUR_US + 40_000)])
     assert not stamps_of(shown, decoded).is_outlier.any()
+
+
+@pytest.mark.parametrize("ahead_us", [100_000, 216_000, -300_000])
+def test_a_time_of_decoding_that_is_out_of_turn_is_an_outlier(ahead_us):
+    decoded = np.array(steady(100), np.int64)
+    decoded[40] += ahead_us
+    found = stamps_of(decoded, decoded, are_decoded=True)
+    assert np.flatnonzero(found.is_outlier).tolist() == [40]
+    assert not stamps_of(decoded, decoded).is_outlier.any()
+
+
+def test_times_of_decoding_that_often_fall_are_none():
+    shown = np.array(
+        [time for first in range(0, 3_000_000, 160_000) for time in (first + 120_000, first, first + 40_000)]
+    )
+    assert not stamps_of(shown, shown, are_decoded=True).is_outlier.any()
