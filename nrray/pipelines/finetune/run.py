@@ -47,10 +47,7 @@ def run_finetune(config: FinetuneConfig, reporter: Reporter, *, dry_run: bool = 
         reporter.say("this training is finished: nothing was trained")
     else:
         with WriterLock(output), ray_session(), terminated_as_interrupt():
-            keep_record(output, "finetune", config)
-            extracted = extracted_job(resolved, reporter)
-            Records(output, extracted.identity()).check_identity(undecided=())  # the frames are known now
-            train(config, extracted, reporter)
+            train(config, begun_job(resolved, reporter), reporter)
     trained_model = drawn_training(job)
     if not config.store.keep:
         shutil.rmtree(job.store, ignore_errors=True)
@@ -75,6 +72,18 @@ def checked_finetune(config: FinetuneConfig, reporter: Reporter) -> ResolvedFine
 
     Records(Folder(resolved.job.output), resolved.job.identity()).check_identity()
     return resolved
+
+
+def begun_job(resolved: ResolvedFinetune, reporter: Reporter) -> FinetuneJob:
+    """The job with its frames on disk, in an output that is locked. Raises IdentityError where they are not those that an earlier
+    call trained on, and as extracted_job."""
+    from nrray.train.state import Records  # with torch
+
+    output = Folder(resolved.job.output)
+    keep_record(output, "finetune", resolved.config)
+    job = extracted_job(resolved, reporter)
+    Records(output, job.identity()).check_identity(undecided=())  # the frames are known now
+    return job
 
 
 def _dry_run(resolved: ResolvedFinetune, reporter: Reporter) -> Finetuned:

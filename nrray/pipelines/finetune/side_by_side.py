@@ -7,11 +7,11 @@ from contextlib import ExitStack
 
 from nrray.console.progress import Progress
 from nrray.console.reporter import Reporter
-from nrray.console.run_record import keep_record, refuse_other_output
+from nrray.console.run_record import refuse_other_output
 from nrray.errors import NrrayError, OutputBusyError
 from nrray.pipelines.finetune.job import FinetuneConfig, resolved_finetune
 from nrray.pipelines.finetune.progress import HistoryReport, StepCount
-from nrray.pipelines.finetune.run import checked_finetune, extracted_job, worker_limits
+from nrray.pipelines.finetune.run import begun_job, checked_finetune, worker_limits
 from nrray.pipelines.on_ray.pools import Capacity, cluster_capacity
 from nrray.pipelines.on_ray.training_workers import (
     WorkerLimits,
@@ -84,8 +84,7 @@ def _begun(config: FinetuneConfig, locks: ExitStack, reporter: Reporter) -> Fine
     refuse_other_output(output, "finetune")
     output.create()
     locks.enter_context(WriterLock(output))
-    keep_record(output, "finetune", config)
-    return extracted_job(resolved, reporter)
+    return begun_job(resolved, reporter)
 
 
 def _trained(
