@@ -4,8 +4,8 @@ was trained on, and `textured`, which took part in the making of no model.
     python tests/benchmarks/study_tables.py DIR [--renderers textured flat] [--train 24] [--validation 8] [--test 44]
         [--steps 150] [--seeds 0 1 2]
 
-The rows are those of `nrray study --quick`. Leaves `DIR/RENDERER/study`, with table.md and the page; what is there already is not
-done again.
+The rows are those of `nrray study --quick`. Leaves `DIR/RENDERER/study`, and prints the columns of its table that
+docs/results.md has, and which differences may be claimed; what is there already is not done again.
 """
 
 import argparse
@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from nrray.evaluate.figure_text import interval, number
+from nrray.pipelines.study.document import STUDY_FILE, StudyDocument
 from nrray.pipelines.study.quick import CASE_SECONDS, FRAMES_PER_SECOND, ROWS, SEED
 
 NUM_POINTS = 12
@@ -40,7 +42,8 @@ def main() -> None:
             for verb, config in archive_configs(folder, renderer, arguments).items():
                 run(folder, verb, config)
         run(folder, "study", study_config(folder, arguments))
-        print((folder / "study" / "table.md").read_text(encoding="utf-8"))
+        document = StudyDocument.model_validate_json((folder / "study" / STUDY_FILE).read_bytes())
+        print(markdown(document), *claims(document), sep="\n")
 
 
 def archive_configs(folder: Path, renderer: str, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -84,6 +87,48 @@ def study_config(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
             {**row, "finetune": {**row["finetune"], "training": steps}} if "finetune" in row else row for row in rows
         ],
     }
+
+
+def markdown(document: StudyDocument) -> str:
+    """A table, the best row first."""
+    macro, names = document.scopes[0], document.macro_activities
+    header = [
+        "way",
+        "macro F1 (95 %)",
+        *names,
+        "claimed without it",
+        "calibration error",
+        "balanced subset",
+        "windows/s",
+    ]
+    lines = [header, ["---"] * len(header)]
+    for row in sorted(document.rows, key=lambda row: -(row.f1[macro].estimate or 0)):
+        seeds = f", seeds {min(row.macro_by_seed):.2f} to {max(row.macro_by_seed):.2f}" if len(row.seeds) > 1 else ""
+        errors = [] if row.calibration_error is None else [row.calibration_error[name].estimate for name in names]
+        known = [error for error in errors if error is not None]
+        lines.append(
+            [
+                row.name,
+                interval(row.f1[macro], 2) + seeds,
+                *(number(row.f1[name].estimate, 2) for name in names),
+                ", ".join(number(row.false_yes[name].estimate, 2) for name in names),
+                number(sum(known) / len(known) if known else None, 2),
+                number(row.balanced_macro_f1, 2),
+                number(row.costs.windows_per_second, 0),
+            ]
+        )
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def claims(document: StudyDocument) -> list[str]:
+    """Of all pairs of rows in macro F1, a line each, with whether it may be claimed."""
+    found = []
+    for each in document.differences:
+        if each.scope != document.scopes[0] or each.value.low is None or each.value.high is None:
+            continue
+        may = "may" if each.value.low > 0 or each.value.high < 0 else "may not"
+        found.append(f"{each.first} minus {each.second}: {interval(each.value, 2)}, {may} be claimed")
+    return found
 
 
 def run(folder: Path, verb: str, config: dict[str, Any]) -> None:
