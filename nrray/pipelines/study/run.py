@@ -217,8 +217,17 @@ def _document(
         differences=measured.differences,
         answer=answer(rows, measured.differences, macro=macro, num_cases=measured.num_cases, chance=chance),
         reads=_read_sentence(config, before, rows, every, inputs),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=told_together(notes, [labelling.name for labelling in every]),
     )
+
+
+def told_together(notes: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Notes that begin with the name of a labelling and are the same otherwise, as one."""
+    found: dict[str, list[str]] = {}
+    for note in dict.fromkeys(notes):
+        name = next((name for name in names if note.startswith(f"{name}: ")), None)
+        found.setdefault(note if name is None else note.removeprefix(f"{name}: "), []).extend([name] if name else [])
+    return tuple(f"{'; '.join(of)}: {text}" if of else text for text, of in found.items())
 
 
 def _labelling(uri: str, name: str, inputs: StudyInputs) -> Labelling:

@@ -3,6 +3,7 @@ import pytest
 from nrray.config import validate_mapping
 from nrray.errors import ConfigError
 from nrray.pipelines.study.job import StudyConfig, folder_name
+from nrray.pipelines.study.run import told_together
 
 PLACES = {"manifest": "m.parquet", "annotations": "truth", "split": "split.json", "output": "/out"}
 
@@ -45,3 +46,12 @@ def test_a_row_is_trained_with_every_seed_or_not_at_all():
 def test_names_of_folders_have_letters_digits_and_hyphens():
     assert folder_name("LLaVA 7B, LoRA + head / tower") == "llava-7b-lora-head-tower"
     assert folder_name("../..") == ""
+
+
+def test_a_note_that_holds_for_several_rows_is_told_once():
+    notes = ["a, seed 0: 1 of 4 is odd.", "One case is short.", "b: 2 of 4 are odd.", "a, seed 1: 1 of 4 is odd."]
+    assert told_together([*notes, "One case is short."], ["a, seed 0", "a, seed 1", "b"]) == (
+        "a, seed 0; a, seed 1: 1 of 4 is odd.",
+        "One case is short.",
+        "b: 2 of 4 are odd.",
+    )
