@@ -61,7 +61,7 @@ def jump(tmp_path, monkeypatch):
         yield set_wrong
 
 
-@pytest.mark.harsh
+@pytest.mark.slow
 def test_a_clock_that_jumps_by_hours_changes_nothing(jump, tmp_path):
     archive = make_archive(tmp_path / "archive", num_videos=3, seconds=11.0)
     small = [word for setting in SMALL_UNITS for word in ("--set", setting)]
