@@ -14,7 +14,7 @@ AS_SOMEBODY = ("unshare", "--user", "--map-user=4711", "--map-group=4711")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("HOME", "USER", "LOGNAME")}
 
 pytestmark = [
-    pytest.mark.harsh,
+    pytest.mark.slow,
     pytest.mark.skipif(not can_unshare(*AS_SOMEBODY[1:]), reason="needs the right to make a user namespace"),
 ]
 

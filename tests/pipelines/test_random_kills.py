@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from nrray.pipelines.tune.trials import TrialStatus, read_trials
@@ -101,6 +102,20 @@ def assert_completes(
             assert finished.returncode == 0, finished.stdout + finished.stderr
             assert_same(disturbed, whole)
             shutil.rmtree(disturbed)
+
+
+def test_a_manifest_is_equal_whatever_is_killed(tmp_path):
+    archive = make_archive(tmp_path / "archive", num_videos=4, seconds=2.0)
+
+    def command(output: Path) -> list[str]:
+        return ["scan", *words(archive=archive, output=output)]
+
+    def assert_same(found: Path, expected: Path) -> None:
+        ours, theirs = (pq.read_table(output / "manifest.parquet") for output in (found, expected))
+        assert ours.equals(theirs)
+
+    # A file whose decoder was killed is a row that says so; the next scan looks at it again.
+    assert_completes(command, assert_same, tmp_path)
 
 
 def test_tables_of_relabel_are_equal_whatever_is_killed(tmp_path):

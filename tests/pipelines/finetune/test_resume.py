@@ -19,7 +19,7 @@ from tests.pipelines.training_support import settings, starts
 from tests.pipelines.weights import assert_same_weights
 from tests.videos import write_video
 
-pytestmark = [pytest.mark.harsh, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SHORT = {"training__num_steps": 10}
 

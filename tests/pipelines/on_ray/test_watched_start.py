@@ -145,15 +145,9 @@ def run_real(victim: str, place: str, times: int) -> subprocess.CompletedProcess
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
 
 
-@pytest.mark.parametrize(
-    ("victim", "place"),
-    [
-        pytest.param("raylet", "CoreWorker", marks=pytest.mark.harsh),
-        pytest.param("raylet", "connect", marks=pytest.mark.slow),
-        pytest.param("gcs_server", "CoreWorker", marks=pytest.mark.slow),
-        pytest.param("gcs_server", "connect", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
+@pytest.mark.parametrize("place", ["CoreWorker", "connect"])
 def test_a_process_of_ray_that_is_killed_while_ray_connects_ends_the_run_in_words(victim, place):
     finished = run_real(victim, place, 1)
     assert finished.returncode == 1, finished.stdout

@@ -17,7 +17,7 @@ from tests.pipelines.support import (
 )
 
 
-@pytest.mark.harsh
+@pytest.mark.slow
 def test_a_run_begun_on_four_cpus_goes_on_on_one_to_the_same_tables(tmp_path):
     archive = make_archive(tmp_path / "archive", num_videos=3, seconds=11.0)
     small = [word for setting in SMALL_UNITS for word in ("--set", setting)]
