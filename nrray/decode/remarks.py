@@ -26,6 +26,7 @@ def remarks_on(
         _on_claim(facts, packets),
         _on_keys(facts),
         _on_damage(packets),
+        _on_edits(packets),
         ""
         if facts.field_order == "progressive"
         else f"pictures are {facts.field_order}: their fields are deinterlaced",
@@ -97,3 +98,8 @@ def _on_keys(facts: ProbeResult) -> str:
 def _on_damage(packets: StreamPackets) -> str:
     damaged = int(packets.is_corrupt.sum())
     return f"{counted(damaged, 'packet')} arrived damaged" if damaged else ""
+
+
+def _on_edits(packets: StreamPackets) -> str:
+    discarded = int(packets.is_discarded.sum())
+    return f"{counted(discarded, 'picture')} left out, as the file's edit list says" if discarded else ""

@@ -20,7 +20,7 @@ def is_scrambled(file: IO[bytes], *, pid: int) -> bool:
 def packet_bytes(file: IO[bytes]) -> int | None:
     """How long packets are, None where none are found near the start of `file`."""
     file.seek(0)
-    step = _step(file.read(_LOOKED_AT_BYTES))
+    step = _step(file.read((_MIN_IN_STEP + 1) * max(_PACKET_BYTES)))
     return None if step is None else step.size
 
 

@@ -128,6 +128,7 @@ def test_pictures_that_an_edit_list_discards_are_no_part_of_the_video(tmp_path):
     path = restamped(whole, tmp_path / "trimmed.mp4", lambda number, was_us: was_us - 680_000 if number < 110 else None)
     facts = probe_video(str(path), CONFIG)
     assert facts.start_us == 0
+    assert "left out, as the file's edit list says" in facts.remarks
     frames = sample_frames(request_of(path, facts), CONFIG)
     got = numbers(frames)
     assert got == [min(17 + t * 25 // 4, max(got)) for t in range(len(got))]
