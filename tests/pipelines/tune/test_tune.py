@@ -218,7 +218,7 @@ def test_a_dry_run_says_how_long_it_takes_and_writes_nothing(archive, tmp_path):
     assert found.returncode == 0, found.stderr
     said = "4 trials, each with other settings, of at most 12 steps of 4 windows each, 2 at once, 1 workers each"
     assert said in found.stdout
-    assert re.search(r"about \d+ s at most, at ", found.stdout)
+    assert re.search(r"about \d+ (s|min) at most, at ", found.stdout)
     assert not (tmp_path / "out").exists()
 
 
