@@ -29,9 +29,11 @@ hang = lambda: ctypes.PyDLL(None).sleep(1000)
 """
 
 
-def run(script: str, folder: Path, *prefix: str) -> subprocess.CompletedProcess[str]:
+def run(script: str, folder: Path, *, hang_ups: str = "SIG_DFL") -> subprocess.CompletedProcess[str]:
+    """hang_ups: what the script does of them; else it would inherit what these tests do, which nohup may have started."""
+    disposition = f"signal.signal(signal.SIGHUP, signal.{hang_ups})\n"
     return subprocess.run(
-        [*prefix, sys.executable, "-c", PREAMBLE + script, str(folder)],
+        [sys.executable, "-c", PREAMBLE + disposition + script, str(folder)],
         capture_output=True,
         text=True,
         timeout=100,
@@ -94,7 +96,7 @@ with watched_start(start()):
     os.kill(os.getpid(), signal.SIGHUP)
     print("goes on")
 """
-    assert run(script, tmp_path, "nohup").stdout == "goes on\n"
+    assert run(script, tmp_path, hang_ups="SIG_IGN").stdout == "goes on\n"
     finished = run(script + "os.kill(os.getpid(), signal.SIGHUP)", tmp_path)
     assert (finished.returncode, finished.stdout) == (1, "")
 
