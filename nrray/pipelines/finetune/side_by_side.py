@@ -31,21 +31,21 @@ def train_side_by_side(trainings: Mapping[str, FinetuneConfig], reporter: Report
     """Do what is left of these trainings, by name, where the cluster holds two of them at once; else nothing is done. Why some
     failed, by name; the others go on. Needs a Ray session. Raises OutputBusyError."""
     failures: dict[str, NrrayError] = {}
-    limits: dict[str, WorkerLimits] = {}
+    room: dict[str, int] = {}
+    capacity = cluster_capacity()
     for name, config in trainings.items():
         try:
             if finished_model_folder(config.output) is None:
-                limits[name] = worker_limits(resolved_finetune(config).job)
+                limits = worker_limits(resolved_finetune(config).job)
+                room[name] = num_side_by_side(config.workers, capacity, limits)
         except NrrayError as error:
             failures[name] = error
-    capacity = cluster_capacity()
-    room = [num_side_by_side(trainings[name].workers, capacity, each) for name, each in limits.items()]
-    at_once = min([len(limits), *room])
+    at_once = min([len(room), *room.values()])
     if at_once < 2:
         return {}
     with ExitStack() as locks:
         jobs: dict[str, FinetuneJob] = {}
-        for name in limits:
+        for name in room:
             try:
                 jobs[name] = _begun(trainings[name], locks, reporter)
             except OutputBusyError:
@@ -53,7 +53,9 @@ def train_side_by_side(trainings: Mapping[str, FinetuneConfig], reporter: Report
             except NrrayError as error:
                 failures[name] = error
         asked = {name: trainings[name].workers for name in jobs}
-        return failures | _trained(jobs, asked, capacity, at_once, reporter)
+        if jobs:
+            failures |= _trained(jobs, asked, capacity, min(at_once, len(jobs)), reporter)
+    return failures
 
 
 def num_side_by_side(asked: WorkersConfig, capacity: Capacity, limits: WorkerLimits) -> int:

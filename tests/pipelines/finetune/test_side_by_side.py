@@ -36,10 +36,12 @@ def test_each_is_what_it_would_be_alone_and_one_that_fails_ends_no_other(annotat
         "first": training(archive, tmp_path / "first"),
         "second": training(archive, tmp_path / "second", training__seed=1),
         "gone": training(archive, tmp_path / "gone", split="/nowhere.json"),
+        "crowd": training(archive, tmp_path / "crowd", workers__num_workers=99),
         "hopeless": training(archive, tmp_path / "hopeless", training__head_learning_rate=1e30),
     }
     failures = train_side_by_side(trainings, Reporter())
-    assert failures.keys() == {"gone", "hopeless"}
+    assert failures.keys() == {"gone", "crowd", "hopeless"}
+    assert "99 workers of 1 CPUs do not fit" in str(failures["crowd"])
     assert "/nowhere.json" in str(failures["gone"])
     assert "3 trainings, 2 at once" in (said := capsys.readouterr().out)
     assert "second: training starts at step 0 of 8" in said
