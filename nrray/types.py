@@ -205,6 +205,7 @@ class VideoFacts:
     seekable: bool
     clock: ClockKind = ClockKind.STEADY
     frame_interval_us: int | None = None  # usual distance of its frames
+    key_interval_us: int | None = None  # mean distance of the frames that decoding can start at
     stream_index: Int32 | None = None  # the stream that was scanned
 
 

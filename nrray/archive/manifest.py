@@ -104,16 +104,20 @@ def check_manifest(table: pa.Table, *, name: str) -> None:
 
 def facts_of_videos(manifest: pa.Table, video_ids: pa.Array) -> dict[str, pa.Array]:
     """The columns of `VideoFacts` for some videos, in the order of `video_ids`. A file of which the scan could not tell counts
-    as seekable: whoever seeks in it sees."""
+    as seekable: whoever seeks in it sees. One that is not can be decoded from its start alone."""
     position = pc.index_in(video_ids, value_set=manifest["video_id"].combine_chunks())
     manifest = with_added_columns(manifest)
     names = [name for name in schema_of(VideoFacts).names if name in manifest.column_names]
     columns = {name: manifest[name].combine_chunks().take(position) for name in names}
     fps = manifest["measured_fps"].combine_chunks().take(position)
     interval_us = pc.divide(float(US_PER_SECOND), pc.if_else(pc.greater(fps, 0.0), fps, pa.scalar(None, fps.type)))
+    seekable = pc.fill_null(columns["seekable"], True)
+    num_keys = manifest["num_key_frames"].combine_chunks().take(position)
+    num_starts = pc.if_else(seekable, pc.max_element_wise(num_keys, 1, skip_nulls=False), 1)
     return {
         **columns,
-        "seekable": pc.fill_null(columns["seekable"], True),
+        "seekable": seekable,
+        "key_interval_us": pc.divide(columns["duration_us"], num_starts),
         "clock": pc.fill_null(columns["clock"], ClockKind.UNCHECKED.value),
         "frame_interval_us": pc.cast(pc.round(interval_us), pa.int64()),
     }

@@ -109,3 +109,17 @@ def test_facts_of_videos_come_in_the_order_asked_for_and_an_unknown_seek_counts_
     assert facts["uri"].to_pylist() == ["/archive/b.mp4", "/archive/a.mp4", "/archive/b.mp4"]
     assert facts["start_us"].to_pylist() == [7, 0, 7]
     assert facts["seekable"].to_pylist() == [True, True, True]
+
+
+def test_key_frames_lie_a_mean_distance_apart_and_a_file_without_seeking_has_one_start():
+    table = manifest_table(
+        [
+            dataclasses.replace(video("a.mp4"), num_key_frames=4),
+            dataclasses.replace(video("b.mp4"), num_key_frames=4, seekable=False),
+            dataclasses.replace(video("c.mp4"), num_key_frames=None),
+            dataclasses.replace(video("d.mp4"), num_key_frames=0),
+        ]
+    )
+    facts = facts_of_videos(table, table["video_id"].combine_chunks())
+    whole_us = video("a.mp4").duration_us
+    assert facts["key_interval_us"].to_pylist() == [whole_us // 4, whole_us, None, whole_us]

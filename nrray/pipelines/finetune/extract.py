@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from nrray.archive.manifest import facts_of_videos
 from nrray.console.progress import Progress
@@ -16,6 +17,7 @@ from nrray.console.reporter import Reporter
 from nrray.decode import DecodeConfig, FrameRequest, GuardedDecoder
 from nrray.errors import DataError, DecodeError, ErrorKind, StorageError
 from nrray.pipelines.finetune.job import ResolvedFinetune
+from nrray.pipelines.on_ray.blocks import decoder_blocks
 from nrray.pipelines.on_ray.pools import MIB, Capacity, PoolRequest, cluster_capacity, planned_pools
 from nrray.pipelines.on_ray.session import ray_session
 from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
@@ -25,7 +27,7 @@ from nrray.storage import check_unchanged
 from nrray.tables import rows_from_table, schema_of, table_from_rows
 from nrray.train.examples import Chunk, window_name
 from nrray.train.frame_store import is_whole_file, stated_digest, store_file, whole_windows, write_frames
-from nrray.types import VideoFacts
+from nrray.types import US_PER_SECOND, VideoFacts
 
 _DECODER_MEMORY_BYTES = 768 * MIB
 _DIGEST_LETTERS = 16  # a checkpoint states one of each video
@@ -158,11 +160,16 @@ def _results(requests: pa.Table, resolved: ResolvedFinetune) -> Iterator[ChunkRe
     (decoders,) = planned_pools([_decoders(config.workers, capacity)], capacity, num_units=requests.num_rows)
     arguments = {"folder": resolved.job.store, "decode": config.decode, "sampling": resolved.job.sampling}
     for table in streamed_rows(
-        [requests.slice(row, 1) for row in range(requests.num_rows)],
+        decoder_blocks(requests, span_us=_span_us(requests, resolved.job.sampling)),
         [PooledStage(actor=ExtractStage, arguments=arguments, pool=decoders)],
         stall_timeout_seconds=config.workers.stall_timeout_seconds,
     ):
         yield from rows_from_table(table, ChunkResult)
+
+
+def _span_us(requests: pa.Table, sampling: Sampling) -> NDArray[np.int64]:
+    spans: NDArray[np.int64] = requests["num_starts"].to_numpy() * round(US_PER_SECOND / sampling.frames_per_second)
+    return spans
 
 
 def _decoders(asked: WorkersConfig, capacity: Capacity) -> PoolRequest:

@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,6 +19,7 @@ from nrray.console.reporter import Reporter
 from nrray.console.run_record import keep_record, refuse_other_output
 from nrray.errors import NrrayError
 from nrray.models.config import resolved_dtype
+from nrray.pipelines.on_ray.blocks import decoder_blocks
 from nrray.pipelines.on_ray.pools import MIB, Pool, cluster_capacity, planned_pools, pools_sentence
 from nrray.pipelines.on_ray.session import ray_session, terminated_as_interrupt
 from nrray.pipelines.on_ray.streaming import PooledStage, streamed_rows
@@ -31,9 +33,10 @@ from nrray.results.figures import PROGRESS_FILE, LastRun, RunFigures, write_prog
 from nrray.results.identity import bind_identity, check_identity
 from nrray.results.journal import Journal
 from nrray.results.ledger import Ledger, LedgerWriter, missing_units, unit_counts
+from nrray.sampling import Sampling
 from nrray.storage import Folder
 from nrray.tables import rows_from_table, schema_of
-from nrray.types import Unit, UnitRequest, UnitResult
+from nrray.types import US_PER_SECOND, Unit, UnitRequest, UnitResult
 from nrray.wording import counted
 from nrray.writer_lock import WriterLock
 
@@ -209,7 +212,7 @@ def _results(
 ) -> Generator[UnitResult, None, None]:
     """Results in order of completion."""
     for table in streamed_rows(
-        _blocks(work, pools[0].count),
+        _blocks(work, job.sampling, pools[0].count),
         [
             PooledStage(actor=stage.actor, arguments=arguments_in(pool, stage), pool=pool, batch_rows=stage.batch_units)
             for stage, pool in zip(stages, pools, strict=True)
@@ -221,8 +224,8 @@ def _results(
         yield from rows_from_table(table, UnitResult)
 
 
-def _blocks(work: pa.Table, num_decoders: int) -> list[pa.Table]:
-    """One unit per block, more in a huge archive: the driver keeps track of blocks, and a lost decoder's
-    block is done again."""
-    rows = max(1, min(64, work.num_rows // (num_decoders * 64)))
-    return [work.slice(start, rows) for start in range(0, work.num_rows, rows)]
+def _blocks(work: pa.Table, sampling: Sampling, num_decoders: int) -> list[pa.Table]:
+    """One unit per block where nothing binds units together, more in a huge archive: the driver keeps track of blocks, and a
+    lost decoder's block is done again."""
+    span_us = work["num_windows"].to_numpy().astype(np.int64) * round(sampling.stride_seconds * US_PER_SECOND)
+    return decoder_blocks(work, span_us=span_us, rows=max(1, min(64, work.num_rows // (num_decoders * 64))))
