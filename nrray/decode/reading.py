@@ -1,6 +1,5 @@
 """An open video whose pictures come out one after the other, each with its time; where one request ends, the next can go on."""
 
-import contextlib
 import heapq
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -9,9 +8,7 @@ from contextlib import ExitStack
 import av
 import av.error
 import numpy as np
-from av.codec.context import ThreadType
 from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -22,6 +19,7 @@ from nrray.decode.forward_pass import MAX_REORDERED_FRAMES, ForwardPass, Picture
 from nrray.decode.packets import read_packets
 from nrray.decode.parameter_sets import allows_gaps
 from nrray.decode.request import DecodeConfig, FrameRequest
+from nrray.decode.seeking import rewind, seek, start_us
 from nrray.decode.selection import bridged_us, rounded_us
 from nrray.decode.skipping import TIMED_CONTAINERS, Skipper, SkippingError, can_skip
 from nrray.decode.soundness import (
@@ -33,14 +31,13 @@ from nrray.decode.soundness import (
     overread_settings,
     told_damage,
 )
-from nrray.decode.source import OpenedVideo, demuxed, opened_video, require_clear, require_scanned
+from nrray.decode.source import demuxed, opened_video, require_clear, require_scanned
+from nrray.decode.strict_decoder import drained, strict_decoder
 from nrray.errors import DecodeError, ErrorKind
 from nrray.types import US_PER_SECOND, ClockKind
 
-_STRICTER = {"vp9": "libvpx-vp9"}
 # Packets that cannot even be read, one after the other, before the file is taken to end there.
 _MAX_READ_ERRORS = 64
-_REWOUND = ("flv", "mpegts", "mpeg")
 
 
 class Reading:
@@ -58,14 +55,14 @@ class Reading:
         try:
             self._opened = self._stack.enter_context(opened_video(request.uri, config))
             require_scanned(request, config, stream_index=self._opened.stream.index)
-            self._decoder = _decoder(self._opened)
+            self._decoder = strict_decoder(self._opened)
             self._decoder.copy_opaque = True
             self._times = None if _has_own_times(request) else _times_of_packets(request, config)
             is_plain = request.clock in (ClockKind.STEADY, ClockKind.UNCHECKED) and not sorts_times
             time_base = self._opened.stream.time_base
             assert time_base is not None  # opened_video refuses others
             self._time_base = time_base
-            if seek_us is not None and seek_us <= _start_us(self._opened):
+            if seek_us is not None and seek_us <= start_us(self._opened):
                 self.seek_us = None
             self._container = ContainerDamage(request, config, container=self._opened.container.format.name)
             self._stack.callback(self._container.close)
@@ -137,8 +134,8 @@ class Reading:
         """Pictures as the decoder gives them; damage is noted."""
         opened, codec = self._opened, self._decoder
         if self.seek_us is None:
-            _rewind(opened)
-        elif not _seek(opened, self.seek_us):
+            rewind(opened)
+        elif not seek(opened, self.seek_us):
             return
         is_waiting = self.seek_us is not None
         has_begun = False
@@ -171,7 +168,7 @@ class Reading:
                 is_waiting, key_us = False, time_us
             has_begun = has_begun or packet.is_keyframe
             if packet.is_keyframe and self.soundness.is_damaged and self.request.seekable and not self._is_lost:
-                for frame in _drained(codec):
+                for frame in drained(codec):
                     yield from self._shown(frame, key_us=key_us)
                 codec.flush_buffers()
                 self.soundness.begins_anew(number)
@@ -334,24 +331,6 @@ _MISSING = "pictures are missing that others refer to"
 _WITHOUT_KEY = "no key frame follows where the recording was interrupted"
 
 
-def _decoder(opened: OpenedVideo) -> VideoCodecContext:
-    """The stream's decoder, in the way in which it tells most of damage. FFmpeg's own decoder of VP9 makes garbage of damaged
-    packets without a word, where libvpx finds that they end too early; that of VP8 finds it too, and says so where it has threads
-    for slices."""
-    own = opened.stream.codec_context
-    own.options = {"err_detect": "crccheck"}  # of pictures that bring a checksum (HEVC's hash, FFV1)
-    if own.name == "vp8":
-        own.thread_count, own.thread_type = max(2, own.thread_count), ThreadType.SLICE
-        return own
-    stricter = _STRICTER.get(own.name)
-    if stricter is None or stricter not in av.codecs_available:
-        return own
-    decoder = VideoCodecContext.create(stricter, "r")
-    assert isinstance(decoder, VideoCodecContext)
-    decoder.thread_count = own.thread_count
-    return decoder
-
-
 def _has_own_times(request: FrameRequest) -> bool:
     return request.clock in (ClockKind.STEADY, ClockKind.UNCHECKED, ClockKind.LOST)
 
@@ -363,13 +342,6 @@ def _times_of_packets(request: FrameRequest, config: DecodeConfig) -> NDArray[np
     stamps = read_packets(request.uri, config).stamps()
     times: NDArray[np.int64] = np.where(stamps.is_outlier, _NO_TIME, stamps.time_us)
     return times
-
-
-def _drained(codec: VideoCodecContext) -> list[VideoFrame]:
-    try:
-        return codec.decode(None)
-    except av.error.FFmpegError:
-        return []
 
 
 def _sorted_by_time(pictures: Iterator[Picture], *, moved: Callable[[int], None]) -> Generator[Picture, None, None]:
@@ -393,28 +365,3 @@ def _sorted_by_time(pictures: Iterator[Picture], *, moved: Callable[[int], None]
             yield next_one()
     while waiting:
         yield next_one()
-
-
-def _start_us(opened: OpenedVideo) -> int:
-    """Where the stream says that it starts."""
-    start, time_base = opened.stream.start_time, opened.stream.time_base
-    return rounded_us(start, time_base) if start is not None and time_base else 0
-
-
-def _rewind(opened: OpenedVideo) -> None:
-    """Read from the start again, where that gives the same packets: what was told of those that were read ahead while the file
-    was opened is then told in its place."""
-    if opened.container.format.name in _REWOUND:
-        with contextlib.suppress(av.error.FFmpegError, OSError):  # then it goes on
-            opened.container.seek(0, unsupported_byte_offset=True)
-
-
-def _seek(opened: OpenedVideo, seek_us: int) -> bool:
-    assert opened.stream.time_base is not None
-    # Half a tick is added so that a rounded time does not fall before the frame that it belongs to.
-    ticks = int(seek_us / US_PER_SECOND / opened.stream.time_base + 0.5)
-    try:
-        opened.container.seek(ticks, stream=opened.stream)
-    except (av.error.FFmpegError, OSError):
-        return False
-    return True

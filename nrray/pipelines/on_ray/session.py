@@ -22,7 +22,13 @@ from nrray.isolation import FixedPath
 from nrray.pipelines.on_ray.answering import check_answers
 from nrray.pipelines.on_ray.lost_ray import CORE, ClusterLoss, ended_with_ray, full_disk, private_loss, way_on
 from nrray.pipelines.on_ray.nodes import check_nodes
-from nrray.pipelines.on_ray.startable import check_startable, object_store_bytes, object_store_folder, ray_folder
+from nrray.pipelines.on_ray.startable import (
+    check_startable,
+    object_store_bytes,
+    object_store_folder,
+    ray_folder,
+    workers_bytes,
+)
 from nrray.pipelines.on_ray.watched_start import Start, watched_start
 
 _STARTING_WORKERS = 16
@@ -132,6 +138,7 @@ def _init_private(*, dashboard: bool) -> None:
             include_dashboard=dashboard,
             dashboard_host="127.0.0.1",
             object_store_memory=object_store_bytes(),
+            _memory=workers_bytes(),
             _plasma_directory=object_store_folder(),
             log_to_driver=False,
             logging_level=logging.ERROR,

@@ -10,6 +10,7 @@ import psutil
 from ray._common.utils import get_default_ray_temp_dir
 
 from nrray.errors import ResourcesError
+from nrray.pipelines.on_ray.memory_limit import memory_limit
 from nrray.pipelines.on_ray.pools import MIB
 
 LEAST_FREE_BYTES = 64 * MIB  # in Ray's folder: logs and sockets
@@ -45,11 +46,21 @@ def check_open_files(limit: int) -> None:
 
 def object_store_bytes() -> int:
     """The size of Ray's store of objects, in bytes."""
-    num_bytes = int(min(2 * 2**30, 0.15 * psutil.virtual_memory().total))
+    limit = memory_limit()
+    memory_bytes = psutil.virtual_memory().total if limit is None else limit.limit_bytes
+    num_bytes = int(min(2 * 2**30, 0.15 * memory_bytes))
     if object_store_folder() is None and _SHARED_MEMORY.exists():
         # Ray falls back to a slow disk store, with a warning per object, when shared memory is too small.
         num_bytes = min(num_bytes, int(0.8 * psutil.disk_usage(str(_SHARED_MEMORY)).free))
     return max(num_bytes, 100 * MIB)
+
+
+def workers_bytes() -> int | None:
+    """Memory for workers, in bytes, where a control group limits it; None: what Ray finds."""
+    limit = memory_limit()
+    if limit is None:
+        return None
+    return max(0, min(limit.free_bytes, psutil.virtual_memory().available) - object_store_bytes())
 
 
 def object_store_folder() -> str | None:

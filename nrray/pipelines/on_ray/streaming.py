@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 from nrray.errors import NrrayError, ResourcesError
 from nrray.pipelines.on_ray.pools import Pool
 from nrray.pipelines.on_ray.ray_errors import error_of_ours, reason_of
+from nrray.pipelines.on_ray.worker_deaths import WorkerDeaths
 
 
 class RowActor(Protocol):
@@ -39,14 +40,18 @@ def streamed_rows(
     *,
     stall_timeout_seconds: int,
     store_bytes: int | None = None,
+    max_deaths: int = 6,
 ) -> Iterator[pa.Table]:
     """The rows of `blocks` after all `stages`, one at a time, in order of completion. Ray keeps track of blocks,
     and a lost worker's blocks are done again. `store_bytes` bounds the rows that wait between stages; Ray's own bound is half
-    the object store.
+    the object store. A worker that dies `max_deaths` times while no row comes out ends the run.
 
     Raises the error of ours that ended the run, else a ResourcesError or NrrayError with one sentence for Ray's pages.
     """
-    with DataContext.current(data_context(stall_timeout_seconds=stall_timeout_seconds, store_bytes=store_bytes)):
+    deaths = WorkerDeaths({stage.actor.__name__: stage.pool.name for stage in stages}, max_deaths=max_deaths)
+    context = data_context(stall_timeout_seconds=stall_timeout_seconds, store_bytes=store_bytes)
+    context.custom_execution_callback_classes = [deaths]
+    with DataContext.current(context):
         dataset = ray.data.from_arrow(list(blocks))
         for stage in stages:
             dataset = dataset.map_batches(
@@ -63,6 +68,7 @@ def streamed_rows(
         try:
             # No prefetch: Ray fills that window before it hands out the first row, and a killed driver would lose the window.
             for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                deaths.row_came()
                 for index in range(batch.num_rows):
                     yield batch.slice(index, 1)
         except ExecutionTimeoutError as error:

@@ -220,6 +220,8 @@ def _results(
         stall_timeout_seconds=job.config.pools.stall_timeout_seconds,
         # Two units wait for each worker: decoders that run further ahead fill memory and gain nothing.
         store_bytes=2 * sum(pool.count for pool in pools) * job.config.packing.max_unit_mib * MIB,
+        # More than one unit may cost a worker before it is quarantined.
+        max_deaths=job.config.entries.per_run + 3,
     ):
         yield from rows_from_table(table, UnitResult)
 

@@ -35,6 +35,8 @@ NOT_PUBLIC = {
     "ray._private.services": "of the two below",
     "ray._private.services.canonicalize_bootstrap_address": "the address that `auto` stands for, as ray.init finds it",
     "ray._private.services.find_node_ids": "whether this machine is a node, without which ray.init waits for a minute",
+    "ray._private.state": "of the one below",
+    "ray._private.state.actors": "how often workers were started again; the public state API needs the dashboard",
     "ray.cluster_resources": "the planner's capacity",
     "ray.nodes": "the planner's capacity node by node; the public state API needs the dashboard",
     "ray.data.DataContext": "fields that bound a run and its crashes; no other way to set them",

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -57,6 +58,32 @@ class Stuck:
         yield batch
 
 
+class Stillborn:
+    """Dies while it starts."""
+
+    def __init__(self) -> None:
+        os._exit(1)
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        yield batch
+
+
+class Fragile:
+    """Dies of two rows of three, as often as it is asked, but for the third time."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        number = batch["number"][0].as_py()
+        tries = self._folder / str(number)
+        with tries.open("ab") as file:
+            file.write(b".")
+        if number % 3 and tries.stat().st_size < 3:
+            os._exit(1)
+        yield batch
+
+
 def stage(actor: type, *, cpus: float = 0.5, **arguments: object) -> PooledStage:
     pool = Pool(name="workers", count=1, cpus=cpus, gpus=0.0, memory_bytes=0)
     return PooledStage(actor=actor, arguments=arguments, pool=pool)
@@ -65,6 +92,17 @@ def stage(actor: type, *, cpus: float = 0.5, **arguments: object) -> PooledStage
 def streamed(*stages: PooledStage, num_rows: int = 1, stall_timeout_seconds: int = 200) -> list[pa.Table]:
     blocks = [pa.table({"number": [number]}) for number in range(num_rows)]
     return list(streamed_rows(blocks, stages, stall_timeout_seconds=stall_timeout_seconds))
+
+
+def test_workers_that_die_while_they_start_end_the_run_in_words(tmp_path):
+    with pytest.raises(ResourcesError, match=r"workers die as soon as they start or work: found one that died 6 times"):
+        streamed(stage(Append, name="first"), stage(Stillborn))
+
+
+def test_rows_that_cost_a_worker_now_and_then_end_no_run(tmp_path):
+    tables = streamed(stage(Fragile, folder=str(tmp_path)), num_rows=6)
+    assert sorted(table["number"][0].as_py() for table in tables) == list(range(6))
+    assert [(tmp_path / str(number)).stat().st_size for number in range(6)] == [1, 3, 3, 1, 3, 3]
 
 
 @pytest.mark.parametrize("on_gpu", [False, True])
