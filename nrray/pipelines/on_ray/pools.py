@@ -16,6 +16,7 @@ from nrray.wording import counted
 MIB = 2**20
 _RESOURCE_STEP = 10_000  # Ray counts resources in ten-thousandths
 _TOLERANCE = 1e-6
+_MORE = "nodes or memory (a batch system, a container or a service may limit it)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +162,8 @@ def _advice(requests: Sequence[PoolRequest]) -> str:
     counts = [request.count_setting for request in requests if request.count_setting is not None]
     memories = [request.memory_setting for request in requests if request.memory_setting is not None]
     if not counts:
-        return "Add nodes"
-    return f"Lower {', '.join(counts)}{f' or their memory ({_listed(memories)})' if memories else ''}, or add nodes"
+        return f"Add {_MORE}"
+    return f"Lower {', '.join(counts)}{f' or their memory ({_listed(memories)})' if memories else ''}, or add {_MORE}"
 
 
 def _can_be_placed(pools: Sequence[Pool], nodes: Sequence[Capacity]) -> bool:

@@ -1,13 +1,19 @@
 """Workers that get less memory than they need: the run ends in words, and goes on where there is enough."""
 
 import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.pipelines.support import SMALL_UNITS, ledger_units, make_archive, nrray, words
+from tests.pipelines.support import SMALL_UNITS, ledger_units, make_archive, nrray, wait_until, words
 
-pytestmark = pytest.mark.harsh
+MIB = 2**20
+_GROUPS = Path("/sys/fs/cgroup/memory")  # version 1
+_UNIFIED = Path("/sys/fs/cgroup")  # version 2
 
 # A limit of the workers' address space from their first import of torch on, which labelers alone need.
 _SHORT_OF_MEMORY = """
@@ -24,6 +30,7 @@ sys.meta_path.insert(0, Watch())
 """
 
 
+@pytest.mark.harsh
 @pytest.mark.parametrize("spare_mib", [100, 700])
 def test_labelers_short_of_memory_end_the_run_in_words_and_it_goes_on(spare_mib, tmp_path):
     archive = make_archive(tmp_path / "archive", num_videos=1, seconds=11.0)
@@ -42,6 +49,55 @@ def test_labelers_short_of_memory_end_the_run_in_words_and_it_goes_on(spare_mib,
     assert "Traceback" not in finished.stderr
     again = nrray(*command, "--retry-failed")
     assert again.returncode == 0, again.stdout + again.stderr
+    assert ledger_units(output) == 5
+
+
+@pytest.fixture
+def limited() -> Iterator[Callable[[int], list[str]]]:
+    """A function that makes a control group with so many bytes of memory, and gives the words that start a command in it."""
+    top, name = (_GROUPS, "memory.limit_in_bytes") if _GROUPS.is_dir() else (_UNIFIED, "memory.max")
+    groups: list[Path] = []
+
+    def words_of(num_bytes: int) -> list[str]:
+        group = top / f"nrray-test-{os.getpid()}-{len(groups)}"
+        try:
+            group.mkdir()
+            (group / name).write_text(str(num_bytes))
+        except OSError as error:
+            pytest.skip(f"control groups of memory cannot be made here: {error}")
+        groups.append(group)
+        return ["bash", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "bash"]
+
+    yield words_of
+    for group in groups:
+        wait_until(lambda group=group: not (group / "cgroup.procs").read_text(), what="the group's processes to end")
+        group.rmdir()
+
+
+@pytest.mark.slow  # needs root
+def test_a_control_group_is_planned_in_and_where_the_plan_is_wrong_the_kernel_ends_the_run_in_words(limited, tmp_path):
+    archive = make_archive(tmp_path / "archive", num_videos=1, seconds=11.0)
+    scanned = nrray("scan", *words(archive=archive, output=tmp_path / "scan"))
+    assert scanned.returncode == 0, scanned.stderr
+    output = tmp_path / "out"
+    small = [word for setting in SMALL_UNITS for word in ("--set", setting)]
+    command = ["relabel", *words(manifest=tmp_path / "scan/manifest.parquet", output=output), *small]
+    script = shutil.which("nrray", path=str(Path(sys.executable).parent))
+
+    def run_in(mib: int, *more: str) -> subprocess.CompletedProcess[str]:
+        whole = [*limited(mib * MIB), script, *command, *more]
+        return subprocess.run(whole, capture_output=True, text=True, timeout=400, check=False)
+
+    refused = run_in(1800)
+    assert refused.returncode == 1
+    assert "1 decoder and 1 labeler on CPU do not fit: they ask for 2.25 GiB of memory of 1." in refused.stderr
+    assert "a container or a service may limit it" in refused.stderr
+    killed = run_in(1400, *words(pools__labeler_memory_mib=100, pools__decoder_memory_mib=100))
+    assert killed.returncode == 1
+    assert killed.stderr.startswith("error: labelers die as soon as they start or work"), killed.stderr
+    finished = run_in(3600)
+    assert finished.returncode == 0, finished.stderr
+    assert "1 decoder and 1 labeler on CPU" in finished.stdout
     assert ledger_units(output) == 5
 
 
