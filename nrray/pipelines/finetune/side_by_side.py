@@ -28,8 +28,8 @@ from nrray.writer_lock import WriterLock
 
 
 def train_side_by_side(trainings: Mapping[str, FinetuneConfig], reporter: Reporter) -> dict[str, NrrayError]:
-    """Do what is left of these trainings, by name, where the cluster holds two of them at once; else nothing is done. Why some
-    failed, by name; the others go on. Needs a Ray session. Raises OutputBusyError."""
+    """Do what is left of those of these trainings, by name, of which the cluster holds two at once; nothing where that is one of
+    them. Why some failed, by name; the others go on. Needs a Ray session. Raises OutputBusyError."""
     failures: dict[str, NrrayError] = {}
     room: dict[str, int] = {}
     capacity = cluster_capacity()
@@ -37,7 +37,8 @@ def train_side_by_side(trainings: Mapping[str, FinetuneConfig], reporter: Report
         try:
             if finished_model_folder(config.output) is None:
                 limits = worker_limits(resolved_finetune(config).job)
-                room[name] = num_side_by_side(config.workers, capacity, limits)
+                if (num_fitting := num_side_by_side(config.workers, capacity, limits)) > 1:
+                    room[name] = num_fitting
         except NrrayError as error:
             failures[name] = error
     at_once = min([len(room), *room.values()])

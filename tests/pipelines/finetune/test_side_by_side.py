@@ -38,6 +38,7 @@ def test_each_is_what_it_would_be_alone_and_one_that_fails_ends_no_other(annotat
         "gone": training(archive, tmp_path / "gone", split="/nowhere.json"),
         "crowd": training(archive, tmp_path / "crowd", workers__num_workers=99),
         "hopeless": training(archive, tmp_path / "hopeless", training__head_learning_rate=1e30),
+        "broad": training(archive, tmp_path / "broad", workers__num_workers=2),  # takes both CPUs: waits for its turn
     }
     failures = train_side_by_side(trainings, Reporter())
     assert failures.keys() == {"gone", "crowd", "hopeless"}
@@ -46,6 +47,7 @@ def test_each_is_what_it_would_be_alone_and_one_that_fails_ends_no_other(annotat
     assert "3 trainings, 2 at once" in (said := capsys.readouterr().out)
     assert "second: training starts at step 0 of 8" in said
     assert starts(tmp_path / "first") == [(0, 1)]
+    assert not (tmp_path / "broad").exists()
     assert losses(tmp_path / "first") != losses(tmp_path / "second")
     alone = run_finetune(training(archive, tmp_path / "alone", training__seed=1, workers__num_workers=1), QUIET)
     assert alone.trained_model is not None
