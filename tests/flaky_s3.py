@@ -33,6 +33,7 @@ class FlakyS3:
 def flaky_s3(*, failing: float, seed: int = 0) -> Iterator[FlakyS3]:
     """The store for the time of the block, in this process; `failing` is the share of calls that get an error of the server."""
     server, serving = pytest.importorskip("moto.server"), pytest.importorskip("werkzeug.serving")
+    pytest.importorskip("moto.backends").get_backend("s3").reset()  # moto's buckets outlive its server
     pytest.importorskip("s3fs")
     app = server.DomainDispatcherApplication(server.create_backend_app)
     store, chance = FlakyS3(), random.Random(seed)

@@ -13,11 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import fsspec
 import psutil
 import pyarrow.parquet as pq
 import pytest
 
 from nrray.pipelines.tune.trials import TrialStatus, read_trials
+from tests.flaky_s3 import flaky_s3, uploaded
 from tests.pipelines.support import SMALL_UNITS, assert_same_tables, make_archive, nrray, wait_until, words
 from tests.pipelines.training_support import settings
 from tests.pipelines.weights import assert_same_weights
@@ -81,6 +83,7 @@ def assert_completes(
     folder: Path,
     *,
     completing: tuple[str, ...] = (),
+    remove: Callable[[Path], object] = shutil.rmtree,
 ) -> None:
     """A run of which `NUM_KILLS` processes were killed leaves what an undisturbed one does; one that is done all the same is
     checked, and begun anew."""
@@ -101,7 +104,7 @@ def assert_completes(
             finished = nrray(*command(disturbed), *completing, timeout_seconds=900)
             assert finished.returncode == 0, finished.stdout + finished.stderr
             assert_same(disturbed, whole)
-            shutil.rmtree(disturbed)
+            remove(disturbed)
 
 
 def test_a_manifest_is_equal_whatever_is_killed(tmp_path):
@@ -129,6 +132,32 @@ def test_tables_of_relabel_are_equal_whatever_is_killed(tmp_path):
 
     # A unit that was in a killed decoder is a failed row that names the crash; it is tried again on request.
     assert_completes(command, assert_same_tables, tmp_path, completing=("--retry-failed",))
+
+
+def test_tables_on_an_object_store_are_equal_whatever_is_killed(tmp_path):
+    archive = make_archive(tmp_path / "archive", num_videos=4, seconds=11.0)
+    with flaky_s3(failing=0.02):
+        uploaded(archive, "s3://bucket/archive")
+        scanned = nrray("scan", *words(archive="s3://bucket/archive", output="s3://bucket/scan"))
+        assert scanned.returncode == 0, scanned.stderr
+        filesystem = fsspec.filesystem("s3")
+
+        def command(output: Path) -> list[str]:
+            set_ = [word for setting in SMALL_UNITS for word in ("--set", setting)]
+            places = {"manifest": "s3://bucket/scan/manifest.parquet", "output": f"s3://bucket/{output.name}"}
+            return ["relabel", *words(**places), *set_]
+
+        def assert_same(found: Path, expected: Path) -> None:
+            for output in (found, expected):
+                shutil.rmtree(output, ignore_errors=True)
+                filesystem.get(f"bucket/{output.name}/versions/v0001", str(output / "latest"), recursive=True)
+            assert_same_tables(found, expected)
+
+        def remove(output: Path) -> None:
+            filesystem.rm(f"bucket/{output.name}", recursive=True)
+            filesystem.invalidate_cache()
+
+        assert_completes(command, assert_same, tmp_path, completing=("--retry-failed",), remove=remove)
 
 
 def test_an_adapter_is_equal_whatever_is_killed(annotated_archive, tmp_path):
