@@ -1,6 +1,5 @@
 """One thread that calls actions at their times, whatever the main thread waits for. Knows no action."""
 
-import signal
 import sys
 import threading
 import time
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nrray.errors import StorageError
+from nrray.interrupts import be_interruptible, interrupt_main_thread
 
 _SECONDS_BETWEEN_SIGNALS = 1.0
 _TRIES = 20  # within an action's patience
@@ -57,6 +57,7 @@ class Clock:
     def start(self) -> None:
         """Start the thread. Call it once."""
         self._interrupts = threading.current_thread() is threading.main_thread()
+        be_interruptible()
         self._thread.start()
 
     def stop(self, error: BaseException | None) -> None:
@@ -139,8 +140,7 @@ class Clock:
         """A signal also ends a system call that the main thread waits in, but for one that comes in the moment before the call:
         so it is sent until the main thread handles the interrupt, or has left the clock."""
         main = threading.main_thread().ident or 0
-        while callable(signal.getsignal(signal.SIGINT)):  # where nobody handles it, it would end the process
-            signal.pthread_kill(main, signal.SIGINT)
+        while interrupt_main_thread():
             if self._is_left.wait(_SECONDS_BETWEEN_SIGNALS) or _is_handling_an_exception(main):
                 return
 

@@ -141,10 +141,11 @@ def test_an_error_of_the_main_thread_is_not_covered_up():
 
 
 def test_a_process_that_ignores_interrupts_learns_of_the_error_when_it_looks():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.getsignal(signal.SIGINT)
     clock = Clock()
     try:
         clock.start()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         failed = threading.Event()
 
         def action():

@@ -20,6 +20,7 @@ import ray
 from ray._private import ray_constants, worker
 
 from nrray.errors import NrrayError, RayLostError, StorageError
+from nrray.interrupts import be_interruptible, interrupt_main_thread
 
 CLUSTER_PATIENCE_SECONDS = 45.0
 """A cluster's store of state may be started again on another machine; Ray waits a minute for that."""
@@ -54,6 +55,7 @@ def ended_with_ray(
     `exit_seconds` later, is ended with the same sentence and exit code 1. Where the user has interrupted the run
     (`is_interrupted`), Ray's processes end for that reason, and nothing is said. An error of the block whose cause lies in Ray is
     told in the words of `explained`."""
+    be_interruptible()
     watch = _Watch(loss, is_interrupted, grace_seconds=grace_seconds, exit_seconds=exit_seconds)
     watch.start()
     try:
@@ -100,8 +102,8 @@ class _Watch(threading.Thread):
         if self._is_over.wait(_POLL_SECONDS) or self._is_interrupted():
             return
         self.sentence = sentence
-        if self._owner is threading.main_thread() and self._owner.ident is not None:
-            signal.pthread_kill(self._owner.ident, signal.SIGINT)
+        if self._owner is threading.main_thread():
+            interrupt_main_thread()
         if not self._is_over.wait(self._grace_seconds):
             sys.stderr.write(f"error: {sentence}\n")
         else:

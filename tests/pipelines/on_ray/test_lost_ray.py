@@ -46,11 +46,26 @@ except RayLostError as error:
 
 def test_a_block_that_hangs_is_ended_with_the_sentence():
     finished = run("""
-signal.signal(signal.SIGINT, signal.SIG_IGN)
 with ended_with_ray(lost, **times):
-    time.sleep(1000)
+    while True:
+        try:
+            time.sleep(1000)
+        except KeyboardInterrupt:
+            pass
 """)
     assert (finished.returncode, finished.stderr) == (1, "error: it is gone\n")
+
+
+def test_where_a_shell_has_the_run_ignore_sigint_it_is_ended_all_the_same():
+    finished = run("""
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+try:
+    with ended_with_ray(lost, **times):
+        time.sleep(1000)
+except RayLostError as error:
+    print(error)
+""")
+    assert (finished.returncode, finished.stdout) == (0, "it is gone\n")
 
 
 def test_exit_hooks_that_hang_do_not_keep_the_process():
