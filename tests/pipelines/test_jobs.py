@@ -15,6 +15,8 @@ import pytest
 
 from tests.pipelines.support import SMALL_UNITS, make_archive, run_json, tables, words
 
+pytestmark = pytest.mark.harsh  # no other Ray may take the ports of its agents meanwhile
+
 ROOT = Path(__file__).parents[2]
 NUM_UNITS = 6
 

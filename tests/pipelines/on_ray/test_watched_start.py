@@ -148,9 +148,17 @@ def run_real(victim: str, place: str, times: int) -> subprocess.CompletedProcess
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
-@pytest.mark.parametrize("place", ["CoreWorker", "connect"])
-def test_a_process_of_ray_that_is_killed_while_ray_connects_ends_the_run_in_words(victim, place):
+@pytest.mark.parametrize(
+    ("victim", "place"),
+    [
+        ("raylet", "CoreWorker"),
+        ("raylet", "connect"),
+        ("gcs_server", "CoreWorker"),
+        ("gcs_server", "connect"),
+        ("gcs_server", "start_monitor"),
+    ],
+)
+def test_a_process_of_ray_that_is_killed_where_ray_waits_for_it_ends_the_run_in_words(victim, place):
     finished = run_real(victim, place, 1)
     assert finished.returncode == 1, finished.stdout
     assert finished.stderr.startswith("error: Ray could not start: ")
@@ -159,7 +167,6 @@ def test_a_process_of_ray_that_is_killed_while_ray_connects_ends_the_run_in_word
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("victim", "place"), [("gcs_server", "start_monitor"), ("gcs_server", "start_raylet")])
-def test_one_that_is_killed_before_is_started_once_more(victim, place):
-    finished = run_real(victim, place, 1)
+def test_one_whose_loss_ray_sees_is_started_once_more():
+    finished = run_real("gcs_server", "start_raylet", 1)
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "7\n", "")
