@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import ray
 from ray._private import ray_constants, worker
+from ray.exceptions import LocalRayletDiedError, RaySystemError
 
 from nrray.errors import NrrayError, RayLostError, StorageError
 from nrray.interrupts import be_interruptible, interrupt_main_thread
@@ -28,6 +29,7 @@ CLUSTER_PATIENCE_SECONDS = 45.0
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 8.0  # for the run to write what is pending: Ray ends this process 15 s after its raylet
 _EXIT_SECONDS = 5.0  # for the process to end of itself: Ray's exit hooks may wait for those that are gone
+_LATE_SECONDS = 5.0  # from Ray's own error to the end of the process that it tells of
 _FULL_BYTES = 2**20
 
 CORE = {
@@ -47,6 +49,7 @@ def ended_with_ray(
     *,
     explained: Callable[[Exception], str | None] = lambda _: None,
     is_interrupted: Callable[[], bool] = lambda: False,
+    before_exit: Callable[[], object] = lambda: None,
     grace_seconds: float = _GRACE_SECONDS,
     exit_seconds: float = _EXIT_SECONDS,
 ) -> Iterator[None]:
@@ -54,9 +57,9 @@ def ended_with_ray(
     are written, then with a RayLostError. A process that has not ended the block after `grace_seconds`, or not itself
     `exit_seconds` later, is ended with the same sentence and exit code 1. Where the user has interrupted the run
     (`is_interrupted`), Ray's processes end for that reason, and nothing is said. An error of the block whose cause lies in Ray is
-    told in the words of `explained`."""
+    told in the words of `explained`. `before_exit` is called where all has been said and this process is ended."""
     be_interruptible()
-    watch = _Watch(loss, is_interrupted, grace_seconds=grace_seconds, exit_seconds=exit_seconds)
+    watch = _Watch(loss, is_interrupted, before_exit, grace_seconds=grace_seconds, exit_seconds=exit_seconds)
     watch.start()
     try:
         yield
@@ -66,6 +69,10 @@ def ended_with_ray(
         raise RayLostError(watch.sentence) from error
     except Exception as error:  # Ray's own may come before the next look
         sentence = watch.sentence or loss() or explained(error)
+        patience = time.monotonic() + (_LATE_SECONDS if _tells_of_loss(error) else 0.0)
+        while sentence is None and time.monotonic() < patience:
+            time.sleep(_POLL_SECONDS)
+            sentence = watch.sentence or loss()
         if sentence is None:
             raise
         raise RayLostError(sentence) from error
@@ -73,18 +80,29 @@ def ended_with_ray(
         watch.end()
 
 
+def _tells_of_loss(error: BaseException) -> bool:
+    """Whether an error of Ray, here or behind another one, says that a process of Ray's own is gone."""
+    causes: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in causes:
+        causes.append(current)
+        current = current.__cause__ or current.__context__
+    return any(isinstance(cause, (LocalRayletDiedError, RaySystemError)) for cause in causes)
+
+
 class _Watch(threading.Thread):
     def __init__(
         self,
         loss: Callable[[], str | None],
         is_interrupted: Callable[[], bool],
+        before_exit: Callable[[], object],
         *,
         grace_seconds: float,
         exit_seconds: float,
     ) -> None:
         super().__init__(name="nrray-watch-ray", daemon=True)
         self.sentence: str | None = None
-        self._loss, self._is_interrupted = loss, is_interrupted
+        self._loss, self._is_interrupted, self._before_exit = loss, is_interrupted, before_exit
         self._grace_seconds, self._exit_seconds = grace_seconds, exit_seconds
         self._is_over = threading.Event()
         self._owner = threading.current_thread()
@@ -111,6 +129,7 @@ class _Watch(threading.Thread):
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
+        self._before_exit()
         os._exit(1)
 
 

@@ -29,7 +29,7 @@ from nrray.pipelines.on_ray.startable import (
     ray_folder,
     workers_bytes,
 )
-from nrray.pipelines.on_ray.watched_start import Start, watched_start
+from nrray.pipelines.on_ray.watcher import Start, Watcher, watched
 
 _STARTING_WORKERS = 16
 _STUCK_AFTER_SECONDS = 30.0
@@ -55,19 +55,26 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
         _noted  # of processes that died, with their stacks, between our lines or into our document
     )
     address = os.environ.get("RAY_ADDRESS", "").strip()
-    if address in ("", "local"):
-        _start_private(dashboard=dashboard)
-        loss: Callable[[], str | None] = private_loss
+    is_private = address in ("", "local")
+    if is_private:
+        check_startable()
     else:
         check_answers(address)
-        _connect(address)
-        check_nodes()
-        loss = ClusterLoss.of_connection()
-    # After an error Ray ends with the process: while a graph still runs, shutting down may end the process at once, before the
-    # error is printed.
-    with ended_with_ray(loss, explained=full_disk, is_interrupted=_INTERRUPTED.is_set):
-        yield
-    ray.shutdown()
+    start = Start(needed=tuple(CORE) if is_private else (), folder=str(ray_folder()), way_on=way_on())
+    with watched(start) as watcher:
+        loss: Callable[[], str | None] = private_loss
+        if is_private:
+            _start_private(watcher, dashboard=dashboard)
+        else:
+            _connect(address)
+            check_nodes()
+            loss = ClusterLoss.of_connection()
+        watcher.has_started()
+        # After an error Ray ends with the process: while a graph still runs, shutting down may end the process at once, before
+        # the error is printed.
+        with ended_with_ray(loss, explained=full_disk, is_interrupted=_INTERRUPTED.is_set, before_exit=watcher.is_over):
+            yield
+        ray.shutdown()
 
 
 @contextmanager
@@ -116,19 +123,17 @@ def watched_call(call: Callable[[], object], *, tick: Callable[[], None], every_
         raise error
 
 
-def _start_private(*, dashboard: bool) -> None:
-    check_startable()
-    with watched_start(Start(needed=tuple(CORE), folder=str(ray_folder()), way_on=way_on())) as begin_again:
-        for is_last in (False, True):  # on a busy machine Ray's own processes may take longer than it waits for them
-            try:
-                _init_private(dashboard=dashboard)
-                return
-            except Exception as error:  # Ray raises the base class itself where a process of its own does not come up
-                ray.shutdown()
-                check_startable()  # its disk may have filled up meanwhile
-                if is_last:
-                    raise ResourcesError(f"Ray could not start on this machine: {error}") from error
-                begin_again()
+def _start_private(watcher: Watcher, *, dashboard: bool) -> None:
+    for is_last in (False, True):  # on a busy machine Ray's own processes may take longer than it waits for them
+        try:
+            _init_private(dashboard=dashboard)
+            return
+        except Exception as error:  # Ray raises the base class itself where a process of its own does not come up
+            ray.shutdown()
+            check_startable()  # its disk may have filled up meanwhile
+            if is_last:
+                raise ResourcesError(f"Ray could not start on this machine: {error}") from error
+            watcher.begin_again()
 
 
 def _init_private(*, dashboard: bool) -> None:
@@ -150,7 +155,7 @@ def _init_private(*, dashboard: bool) -> None:
 
 def _connect(address: str) -> None:
     try:
-        with watched_start(Start(needed=(), folder=str(ray_folder()), way_on=way_on())), _quiet_stderr():
+        with _quiet_stderr():
             ray.init(log_to_driver=False, logging_level=logging.ERROR, job_config=_isolated_job())
     except (RayError, RuntimeError, OSError, ValueError) as error:
         raise ResourcesError(

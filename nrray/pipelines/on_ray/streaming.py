@@ -52,20 +52,20 @@ def streamed_rows(
     context = data_context(stall_timeout_seconds=stall_timeout_seconds, store_bytes=store_bytes)
     context.custom_execution_callback_classes = [deaths]
     with DataContext.current(context):
-        dataset = ray.data.from_arrow(list(blocks))
-        for stage in stages:
-            dataset = dataset.map_batches(
-                stage.actor,
-                fn_constructor_kwargs=dict(stage.arguments),
-                batch_size=stage.batch_rows,
-                batch_format="pyarrow",
-                # A pool of its own for every stage: without it Ray may fuse a stage into the next one's workers.
-                compute=ActorPoolStrategy(size=stage.pool.count),
-                num_cpus=stage.pool.cpus,
-                num_gpus=stage.pool.gpus,
-                memory=stage.pool.memory_bytes or None,
-            )
         try:
+            dataset = ray.data.from_arrow(list(blocks))
+            for stage in stages:
+                dataset = dataset.map_batches(
+                    stage.actor,
+                    fn_constructor_kwargs=dict(stage.arguments),
+                    batch_size=stage.batch_rows,
+                    batch_format="pyarrow",
+                    # A pool of its own for every stage: without it Ray may fuse a stage into the next one's workers.
+                    compute=ActorPoolStrategy(size=stage.pool.count),
+                    num_cpus=stage.pool.cpus,
+                    num_gpus=stage.pool.gpus,
+                    memory=stage.pool.memory_bytes or None,
+                )
             # No prefetch: Ray fills that window before it hands out the first row, and a killed driver would lose the window.
             for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 deaths.row_came()

@@ -202,3 +202,32 @@ def test_a_killed_process_of_ray_is_named_in_seconds(name):
     assert "was killed by SIGKILL" in sentence
     assert "All that was written is kept; the same command goes on from there: " in sentence
     assert is_quick == "True"
+
+
+@pytest.mark.harsh
+@pytest.mark.parametrize("after_seconds", [0.0, 0.5, 2.0])
+def test_where_an_agent_of_ray_is_killed_the_run_is_ended_in_one_sentence(after_seconds):
+    script = REAL.replace(
+        "for child in psutil.Process().children():", "time.sleep(float(sys.argv[2]))\n        for child in agents():"
+    )
+    script = script.replace(
+        "try:\n",
+        """
+def agents():
+    return [child for child in psutil.Process().children(recursive=True) if child.name() == sys.argv[1]]
+
+try:
+""",
+        1,
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", script, "ray::DashboardAgent", str(after_seconds)],
+        env={**os.environ, "RAY_ADDRESS": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    said = [line for line in (finished.stdout + finished.stderr).splitlines() if "All that was written is kept" in line]
+    assert len(said) == 1, finished.stdout + finished.stderr
+    assert "Traceback" not in finished.stderr

@@ -1,4 +1,4 @@
-"""Where Ray's core ends this process while Ray starts, or keeps all of its threads from running, somebody else says so."""
+"""Where Ray's core ends this process, or keeps all of its threads from running while Ray starts, somebody else says so."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from tests.test_storage import mounted_tmpfs
 # `PyDLL` keeps the interpreter's lock for the time of a call, as Ray's core does while it connects.
 PREAMBLE = """
 import ctypes, os, shutil, signal, subprocess, sys, time
-from nrray.pipelines.on_ray.watched_start import Start, watched_start
+from nrray.pipelines.on_ray.watcher import Start, watched
 
 def start(**changes):
     folder = sys.argv[1]
@@ -46,36 +46,47 @@ def run(script: str, folder: Path, *, hang_ups: str = "SIG_DFL") -> subprocess.C
     [("pass", (0, "", "")), ("raise SystemExit(7)", (7, "", "")), ("print('well')", (0, "well\n", ""))],
 )
 def test_nothing_is_said_of_a_block_that_ends_by_itself(block, end, tmp_path):
-    finished = run(f"with watched_start(start()): {block}", tmp_path)
+    finished = run(f"with watched(start()): {block}", tmp_path)
     assert (finished.returncode, finished.stdout, finished.stderr) == end
 
 
 def test_a_process_that_is_ended_without_a_word_gets_one(tmp_path):
-    finished = run("with watched_start(start()): os._exit(1)", tmp_path)
+    finished = run("with watched(start()): os._exit(1)", tmp_path)
     assert finished.returncode == 1
     assert finished.stderr == "error: Ray could not start: it ended this process, or somebody else did. Go on.\n"
 
 
+def test_a_run_that_is_ended_without_a_word_gets_one_too(tmp_path):
+    begun = "os.mkdir(f'{sys.argv[1]}/session_2026_{os.getpid()}'); watcher.has_started()"
+    for end in ("os._exit(1)", "os.kill(os.getpid(), signal.SIGKILL)"):
+        finished = run(f"with watched(start()) as watcher: {begun}; {end}", tmp_path)
+        *_, session = sorted(tmp_path.glob("session_2026_*"), key=lambda path: path.stat().st_ctime_ns)
+        ended = f"this run was ended by Ray's core, or from outside; Ray's logs are in {session}/logs"
+        assert finished.stderr == f"error: {ended}. Go on.\n"
+    finished = run("with watched(start()) as watcher: watcher.has_started(); watcher.is_over(); os._exit(1)", tmp_path)
+    assert (finished.returncode, finished.stderr) == (1, "")
+
+
 def test_a_start_that_takes_too_long_is_ended_though_no_thread_can_run(tmp_path):
-    finished = run("with watched_start(start(limit_seconds=1.0)): hang()", tmp_path)
+    finished = run("with watched(start(limit_seconds=1.0)): hang()", tmp_path)
     assert (finished.returncode, finished.stderr) == (1, "error: Ray could not start: it took more than 1 s. Go on.\n")
 
 
 def test_a_start_that_has_lost_a_process_is_ended_with_its_name(tmp_path):
     begun = "os.mkdir(f'{sys.argv[1]}/session_2026_{os.getpid()}')"
-    finished = run(f"with watched_start(start()): {begun}; dead_raylet(); hang()", tmp_path)
+    finished = run(f"with watched(start()): {begun}; dead_raylet(); hang()", tmp_path)
     assert finished.returncode == 1
     (session,) = tmp_path.glob("session_2026_*")
-    lost = f"its raylet was killed, or ended by itself; its log is in {session}/logs"
+    lost = f"its raylet was killed, or ended by itself; Ray's logs are in {session}/logs"
     assert finished.stderr == f"error: Ray could not start: {lost}. Go on.\n"
 
 
 def test_a_loss_of_the_first_try_does_not_end_the_second(tmp_path):
     finished = run(
         """
-with watched_start(start(loss_seconds=2.0)) as begin_again:
+with watched(start(loss_seconds=2.0)) as watcher:
     dead_raylet()
-    begin_again()
+    watcher.begin_again()
     time.sleep(5)
     print("started")
 """,
@@ -86,13 +97,13 @@ with watched_start(start(loss_seconds=2.0)) as begin_again:
 
 def test_a_full_disk_is_told_before_all_else(tmp_path):
     with mounted_tmpfs(tmp_path / "disk", kib=64):
-        finished = run("with watched_start(start()): os._exit(1)", tmp_path / "disk")
+        finished = run("with watched(start()): os._exit(1)", tmp_path / "disk")
     assert f"the disk of its folder {tmp_path / 'disk'} is full. Make room there" in finished.stderr
 
 
 def test_a_process_that_ignores_hang_ups_goes_on_to(tmp_path):
     script = """
-with watched_start(start()):
+with watched(start()):
     os.kill(os.getpid(), signal.SIGHUP)
     print("goes on")
 """
@@ -105,7 +116,7 @@ def test_a_watcher_that_was_killed_is_done_without(tmp_path):
     finished = run(
         """
 import psutil
-with watched_start(start()):
+with watched(start()):
     for child in psutil.Process().children():
         child.kill()
     time.sleep(0.2)
