@@ -16,7 +16,7 @@ from nrray.wording import counted
 MIB = 2**20
 _RESOURCE_STEP = 10_000  # Ray counts resources in ten-thousandths
 _TOLERANCE = 1e-6
-_MORE = "nodes or memory (a batch system, a container or a service may limit it)"
+_MORE = "nodes or memory (batch systems and containers limit it)"
 
 
 @dataclass(frozen=True, kw_only=True)

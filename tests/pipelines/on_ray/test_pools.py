@@ -102,13 +102,16 @@ def test_too_many_workers_are_refused_with_the_settings_to_lower():
     assert str(refused.value) == (
         "50 decoders and 2 labelers on CPU do not fit: they ask for 26 CPUs of 2; 40.5 GiB of memory of 8. Lower "
         "pools.decoders, pools.labelers or their memory (pools.decoder_memory_mib and pools.labeler_memory_mib), or add "
-        "nodes. They would wait for ever, so nothing was started."
+        "nodes or memory (batch systems and containers limit it). They would wait for ever, so nothing was started."
     )
 
 
 def test_a_pool_without_settings_is_refused_with_the_advice_to_add_nodes():
     big = PoolRequest(name="probers", count="auto", memory_bytes=2 * GIB)
-    with pytest.raises(ResourcesError, match=r"1 prober on CPU do not fit.* of memory of 1\. Add nodes\. They"):
+    with pytest.raises(
+        ResourcesError,
+        match=r"1 prober on CPU do not fit.* of memory of 1\. Add nodes or memory \(batch.* limit it\)\. They",
+    ):
         planned_pools([big], machine(cpus=1, gib=1), num_units=9)
 
 

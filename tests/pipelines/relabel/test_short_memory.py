@@ -91,7 +91,7 @@ def test_a_control_group_is_planned_in_and_where_the_plan_is_wrong_the_kernel_en
     refused = run_in(1800)
     assert refused.returncode == 1
     assert "1 decoder and 1 labeler on CPU do not fit: they ask for 2.25 GiB of memory of 1." in refused.stderr
-    assert "a container or a service may limit it" in refused.stderr
+    assert "batch systems and containers limit it" in refused.stderr
     killed = run_in(1400, *words(pools__labeler_memory_mib=100, pools__decoder_memory_mib=100))
     assert killed.returncode == 1
     assert killed.stderr.startswith("error: labelers die as soon as they start or work"), killed.stderr
