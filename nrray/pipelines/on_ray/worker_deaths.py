@@ -23,7 +23,9 @@ class WorkerDeaths:
     def __init__(self, pools: Mapping[str, str], *, max_deaths: int) -> None:
         """pools: names of pools, by the name of the class of their workers."""
         self._pools, self._max_deaths = dict(pools), max_deaths
-        self._restarts: dict[str, int] = {}  # by worker, when the last row came out
+        self._restarts: dict[str, int] | None = (
+            None  # by worker, when the last row came out; None before the first look
+        )
         self._num_rows = self._num_rows_seen = 0
         self._checked_at = 0.0
 
@@ -45,8 +47,12 @@ class WorkerDeaths:
         """Raises ResourcesError; Ray Data hands it to whoever waits for rows."""
         if time.monotonic() - self._checked_at < _CHECK_SECONDS:
             return
-        workers = self._workers()
-        if self._num_rows != self._num_rows_seen:
+        self._checked_at = time.monotonic()
+        try:
+            workers = self._workers()
+        except Exception:  # Ray's state is away for a while, and whoever watches it says so where it stays away
+            return
+        if self._restarts is None or self._num_rows != self._num_rows_seen:
             self._num_rows_seen = self._num_rows
             self._restarts = {key: restarts for key, (_, restarts) in workers.items()}
         for key, (pool, restarts) in workers.items():
@@ -56,7 +62,6 @@ class WorkerDeaths:
                     f"finished between. Most often memory is short. The run was ended; its results so far are kept. The "
                     f"reasons stand in the workers' logs: give {pool} more memory, or take fewer, then run the same command."
                 )
-        self._checked_at = time.monotonic()
 
     def after_execution_succeeds(self, executor: Any) -> None:
         """Nothing."""

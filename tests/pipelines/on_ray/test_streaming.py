@@ -99,10 +99,11 @@ def test_workers_that_die_while_they_start_end_the_run_in_words(tmp_path):
         streamed(stage(Append, name="first"), stage(Stillborn))
 
 
-def test_rows_that_cost_a_worker_now_and_then_end_no_run(tmp_path):
+def test_rows_that_cost_a_worker_now_and_then_end_no_run_and_no_later_one(tmp_path):
     tables = streamed(stage(Fragile, folder=str(tmp_path)), num_rows=6)
     assert sorted(table["number"][0].as_py() for table in tables) == list(range(6))
     assert [(tmp_path / str(number)).stat().st_size for number in range(6)] == [1, 3, 3, 1, 3, 3]
+    assert len(streamed(stage(Fragile, folder=str(tmp_path)), num_rows=6)) == 6
 
 
 @pytest.mark.parametrize("on_gpu", [False, True])
