@@ -22,6 +22,7 @@ from ray.exceptions import LocalRayletDiedError, RaySystemError
 
 from nrray.errors import NrrayError, RayLostError, StorageError
 from nrray.interrupts import be_interruptible, interrupt_main_thread
+from nrray.pipelines.on_ray.ray_errors import errors_behind
 
 CLUSTER_PATIENCE_SECONDS = 45.0
 """A cluster's store of state may be started again on another machine; Ray waits a minute for that."""
@@ -30,6 +31,7 @@ _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 8.0  # for the run to write what is pending: Ray ends this process 15 s after its raylet
 _EXIT_SECONDS = 5.0  # for the process to end of itself: Ray's exit hooks may wait for those that are gone
 _LATE_SECONDS = 5.0  # from Ray's own error to the end of the process that it tells of
+_OF_A_LOSS = (LocalRayletDiedError, RaySystemError)  # they tell of a process of Ray's own that is gone
 _FULL_BYTES = 2**20
 
 CORE = {
@@ -69,25 +71,13 @@ def ended_with_ray(
         raise RayLostError(watch.sentence) from error
     except Exception as error:  # Ray's own may come before the next look
         sentence = watch.sentence or loss() or explained(error)
-        patience = time.monotonic() + (_LATE_SECONDS if _tells_of_loss(error) else 0.0)
-        while sentence is None and time.monotonic() < patience:
-            time.sleep(_POLL_SECONDS)
-            sentence = watch.sentence or loss()
+        if sentence is None and any(isinstance(cause, _OF_A_LOSS) for cause in errors_behind(error)):
+            sentence = watch.late_sentence()
         if sentence is None:
             raise
         raise RayLostError(sentence) from error
     finally:
         watch.end()
-
-
-def _tells_of_loss(error: BaseException) -> bool:
-    """Whether an error of Ray, here or behind another one, says that a process of Ray's own is gone."""
-    causes: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in causes:
-        causes.append(current)
-        current = current.__cause__ or current.__context__
-    return any(isinstance(cause, (LocalRayletDiedError, RaySystemError)) for cause in causes)
 
 
 class _Watch(threading.Thread):
@@ -109,6 +99,17 @@ class _Watch(threading.Thread):
 
     def end(self) -> None:
         self._is_over.set()
+
+    def late_sentence(self) -> str | None:
+        """The sentence, where the loss is seen within `_LATE_SECONDS`. The interrupt that comes with it is no other's."""
+        until = time.monotonic() + _LATE_SECONDS
+        try:
+            while self.sentence is None and time.monotonic() < until:
+                time.sleep(_POLL_SECONDS)
+        except KeyboardInterrupt:
+            if self.sentence is None:
+                raise
+        return self.sentence
 
     def run(self) -> None:
         sentence = None

@@ -1,5 +1,6 @@
 """The reason behind an error of Ray: an error of nrray that Ray has wrapped, or one line of Ray's pages."""
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 from ray.exceptions import RayError, RayTaskError
@@ -13,6 +14,15 @@ RAY_ADVICE = "apply UDF transform"  # Ray Data appends `Failed to`, this and mor
 
 def error_of_ours(error: BaseException) -> NrrayError | None:
     """The error of ours that ended a Ray task, found behind Ray's wrappers."""
+    for current in errors_behind(error):
+        if isinstance(current, NrrayError):
+            return _without_advice(current)
+    return None
+
+
+def errors_behind(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it came of. Of a task's error its cause stands for it: it passes for that cause's class, with Ray's
+    pages for a message."""
     seen: set[int] = set()
     queue: list[BaseException | None] = [error]
     while queue:
@@ -20,12 +30,11 @@ def error_of_ours(error: BaseException) -> NrrayError | None:
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        if isinstance(current, RayTaskError):  # it passes for the class of its cause, with Ray's pages for a message
+        if isinstance(current, RayTaskError):
             queue.append(current.cause)
-        elif isinstance(current, NrrayError):
-            return _without_advice(current)
+        else:
+            yield current
         queue += [current.__cause__, current.__context__]
-    return None
 
 
 def reason_of(error: RayError) -> str:

@@ -53,6 +53,7 @@ class Watcher:
 
     def __init__(self, process: "subprocess.Popen[bytes]", starting: ExitStack) -> None:
         self._process, self._starting = process, starting
+        self.is_started = False
 
     def begin_again(self) -> None:
         """Before a second try to start Ray: deaths in the first do not count any more."""
@@ -61,6 +62,7 @@ class Watcher:
     def has_started(self) -> None:
         """Ray runs; what is watched from now on is that this process does not end without a word."""
         self._starting.close()
+        self.is_started = True
         self._tell(_STARTED)
 
     def is_over(self) -> None:
@@ -101,8 +103,11 @@ def watched(start: Start) -> Iterator[Watcher]:
     try:
         yield watcher
     except BaseException:
-        # Whoever catches it has yet to say why, and Ray's core may end this process before.
-        atexit.register(watcher.end)
+        if watcher.is_started:
+            # Whoever catches it has yet to say why, and Ray's core may end this process before.
+            atexit.register(watcher.end)
+        else:  # a start that failed in words: this process may go on for long
+            watcher.end()
         raise
     watcher.end()
 

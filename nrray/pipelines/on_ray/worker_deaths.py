@@ -75,6 +75,6 @@ class WorkerDeaths:
         found = {}
         for key, actor in state.actors(job_id=job).items():
             for worker, pool in self._pools.items():
-                if worker in actor["ActorClassName"]:
+                if f"({worker})" in actor["ActorClassName"]:  # MapWorker(MapBatches(worker))
                     found[key] = (pool, int(actor["NumRestarts"]))
         return found

@@ -68,6 +68,24 @@ except RayLostError as error:
     assert (finished.returncode, finished.stdout) == (0, "it is gone\n")
 
 
+def test_ray_s_own_error_waits_for_the_loss_that_it_tells_of():
+    script = """
+from ray.exceptions import LocalRayletDiedError
+from nrray.errors import NrrayError
+later = lambda: "it is gone" if time.monotonic() - began > 2 else None
+try:
+    with ended_with_ray(later, **times):
+        try:
+            raise CAUSE
+        except Exception as error:
+            raise NrrayError("Ray ended the run") from error
+except NrrayError as error:
+    print(error)
+"""
+    assert run(script.replace("CAUSE", "LocalRayletDiedError()")).stdout == "it is gone\n"
+    assert run(script.replace("CAUSE", "ValueError()")).stdout == "Ray ended the run\n"
+
+
 def test_exit_hooks_that_hang_do_not_keep_the_process():
     finished = run("""
 atexit.register(lambda: time.sleep(1000))

@@ -67,6 +67,21 @@ def test_a_run_that_is_ended_without_a_word_gets_one_too(tmp_path):
     assert (finished.returncode, finished.stderr) == (1, "")
 
 
+def test_a_process_whose_start_failed_in_words_goes_on_for_as_long_as_it_likes(tmp_path):
+    finished = run(
+        """
+try:
+    with watched(start(limit_seconds=1.0)):
+        raise ValueError
+except ValueError:
+    time.sleep(4)
+    print("goes on")
+""",
+        tmp_path,
+    )
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "goes on\n", "")
+
+
 def test_a_start_that_takes_too_long_is_ended_though_no_thread_can_run(tmp_path):
     finished = run("with watched(start(limit_seconds=1.0)): hang()", tmp_path)
     assert (finished.returncode, finished.stderr) == (1, "error: Ray could not start: it took more than 1 s. Go on.\n")
